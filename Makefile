@@ -1,0 +1,71 @@
+# make demo   segment a street video with the shipped cascade
+# make test   set up, then lint, types and tests (what CI runs)
+# make setup  what both need, in .venv
+# make lint   ruff, mypy, clang-format
+# make clean  remove caches, builds and the demo's output; .venv and downloads stay
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint tools/constraints.txt
+CPP := $(shell find plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.h')
+
+MODEL := models/irnet-small-camvid/model.onnx
+BUNDLE := demo/irnet-small.lct
+VIDEO := demo/cache/bikes.mp4
+FRAME := demo/cache/bikes.png
+
+.PHONY: demo test setup lint clean
+.DELETE_ON_ERROR:
+
+# --- environment: one stamp for what the demo needs, one for what the tests add ------------------
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.created pyproject.toml setup.py tools/constraints.txt
+	$(PIP) --editable '.[bench]'
+	@touch $@
+
+# The constraints name torch's version: PyPI's newest would bring gigabytes of CUDA.
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) --editable '.[train,bench,dev]'
+	@touch $@
+
+setup: $(VENV)/.dev
+
+# --- make test ------------------------------------------------------------------------------------
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(if $(CPP),$(BIN)/clang-format --dry-run --Werror $(CPP))
+
+test: lint
+	$(BIN)/pytest
+
+# --- make demo ------------------------------------------------------------------------------------
+
+# Fetches the video too; the frame is written last.
+$(FRAME): tools/fetch_bikes.py | $(VENV)/.core
+	$(BIN)/python tools/fetch_bikes.py demo/cache
+
+$(BUNDLE)/manifest.json: $(MODEL) $(wildcard lc_trt/*.py lc_trt/ir/*.py lc_trt/compiler/*.py) | $(VENV)/.core
+	$(BIN)/lc-trt build $(MODEL) -o $(BUNDLE)
+
+# --no-check: the demo shows this machine's speed and does not fail where it is below the target.
+demo: $(BUNDLE)/manifest.json $(FRAME)
+	$(BIN)/lc-trt run $(BUNDLE) --source $(VIDEO) --view overlay --save demo/overlay.mp4
+	$(BIN)/lc-trt run $(BUNDLE) --source $(VIDEO) --view stages --save demo/stages.mp4
+	$(BIN)/lc-trt run $(BUNDLE) --source $(FRAME) --view side-by-side --save demo/side-by-side.png
+	$(BIN)/lc-trt bench $(BUNDLE) --no-check
+	@echo "Look at demo/overlay.mp4, demo/stages.mp4 and demo/side-by-side.png"
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find demo -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + 2>/dev/null || true
+	find lc_trt tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

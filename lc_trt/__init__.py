@@ -1,0 +1,27 @@
+"""Layer Cascade segmentation, from PyTorch to a deployed engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lc_trt.runtime.result import Result
+    from lc_trt.runtime.segmenter import Segmenter, load
+
+__version__ = "0.1.0"
+__all__ = ["Result", "Segmenter", "__version__", "load"]
+
+_LAZY = {
+    "Result": "lc_trt.runtime.result",
+    "Segmenter": "lc_trt.runtime.segmenter",
+    "load": "lc_trt.runtime.segmenter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The command line's help must stay quick, so the runtime is imported when first used.
+    if name not in _LAZY:
+        raise AttributeError(f"module 'lc_trt' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

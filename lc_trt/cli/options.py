@@ -1,0 +1,46 @@
+"""Values of options that several subcommands take."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from lc_trt.errors import UsageError
+
+
+def size(option: str, text: str) -> tuple[int, int]:
+    """``300x500`` as (height, width)."""
+    found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text.strip())
+    if not found:
+        raise UsageError(f"{option} {text!r}: expected HxW in pixels, as in 300x500")
+    return int(found[1]), int(found[2])
+
+
+def thresholds(option: str, text: str) -> tuple[float, float]:
+    """``0.985`` or ``0.985,0.97`` as a pair."""
+    from lc_trt.thresholds import as_pair
+
+    values = numbers(option, text)
+    try:
+        return as_pair(values)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def three(option: str, text: str) -> tuple[float, float, float]:
+    """``1,2,3`` as three numbers."""
+    values = numbers(option, text)
+    if len(values) != 3:
+        raise UsageError(f"{option} {text!r}: expected three numbers, as in 123.7,116.3,103.5")
+    return values[0], values[1], values[2]
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Numbers with commas between."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or not all(map(math.isfinite, values)):
+        raise UsageError(f"{option} {text!r}: expected numbers with commas between")
+    return values

@@ -1,0 +1,172 @@
+"""What this machine is and which packages it has, found without importing any of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lc_trt
+
+# CPU flags that decide how fast an engine is, as /proc/cpuinfo spells them.
+_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+_CPU_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
+_CPU_FLAGS = re.compile(r"^(?:flags|Features)\s*:\s*(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that lc-trt uses.
+
+    Attributes:
+        module: what is imported.
+        purpose: what it is for.
+        install: the command that installs it.
+        required: whether lc-trt as installed by `pip install lc-trt` needs it.
+        version: the installed version; None where it is missing.
+    """
+
+    module: str
+    purpose: str
+    install: str
+    required: bool
+    version: str | None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """This machine.
+
+    Attributes:
+        packages: all that lc-trt can use, installed or not.
+        cpu: the processor's name.
+        cores: cores that this process may use.
+        cpu_features: the flags it has among those that matter for inference.
+        nvcc: release of the CUDA compiler; None where there is none.
+        gpus: one line a GPU (name, driver, memory), as nvidia-smi says it.
+    """
+
+    lc_trt: str
+    python: str
+    platform: str
+    packages: tuple[Package, ...]
+    cpu: str
+    cores: int
+    cpu_features: tuple[str, ...]
+    nvcc: str | None
+    gpus: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+_PACKAGES = (
+    ("numpy", "arrays", "pip install lc-trt", True),
+    ("onnx", "exchange format", "pip install lc-trt", True),
+    ("onnxruntime", "CPU backend", "pip install lc-trt", True),
+    ("openvino", "CPU backend", "pip install lc-trt", True),
+    ("cv2", "images and video", "pip install lc-trt", True),
+    ("torch", "export and train", "pip install 'lc-trt[train]'", False),
+    ("safetensors", "export and train", "pip install 'lc-trt[train]'", False),
+    ("skimage", "photographs for bench and build checks", "pip install 'lc-trt[bench]'", False),
+    ("tensorrt", "a later version's GPU backend", "pip install 'lc-trt[tensorrt]'", False),
+    ("tensorrt_rtx", "a later version's GPU backend", "pip install tensorrt-rtx", False),
+    ("cuda", "a later version's GPU backend", "pip install 'lc-trt[tensorrt]'", False),
+)
+
+
+def describe() -> Environment:
+    """This machine as it is now; takes a fraction of a second."""
+    cpuinfo = _read(Path("/proc/cpuinfo"))
+    return Environment(
+        lc_trt=lc_trt.__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages=tuple(
+            Package(module, purpose, install, required, module_version(module))
+            for module, purpose, install, required in _PACKAGES
+        ),
+        cpu=cpu_name(cpuinfo),
+        cores=usable_cores(),
+        cpu_features=cpu_features(cpuinfo),
+        nvcc=_nvcc(),
+        gpus=_gpus(),
+    )
+
+
+def module_version(module: str) -> str | None:
+    """Version of the installed package that brings a module; None where there is no such module."""
+    if find_spec(module) is None:
+        return None
+    # The package's name may differ from the module's: cv2 comes with any of four.
+    for distribution in _distributions().get(module, [module]):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(packages_distributions())
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_name(cpuinfo: str) -> str:
+    """The processor's name in the text of /proc/cpuinfo; the architecture where it has none."""
+    found = _CPU_NAME.search(cpuinfo)
+    return found.group(1).strip() if found else platform.machine()
+
+
+def cpu_features(cpuinfo: str) -> tuple[str, ...]:
+    """The flags in the text of /proc/cpuinfo that matter for inference."""
+    found = _CPU_FLAGS.search(cpuinfo)
+    flags = set(found.group(1).split()) if found else set()
+    return tuple(flag for flag in _FEATURES if flag in flags)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _nvcc() -> str | None:
+    found = re.search(r"release ([\d.]+)", _output("nvcc", "--version"))
+    return found.group(1) if found else None
+
+
+def _gpus() -> tuple[str, ...]:
+    listed = _output(
+        "nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"
+    )
+    return tuple(line.strip() for line in listed.splitlines() if line.strip())
+
+
+def _output(tool: str, *arguments: str) -> str:
+    """What a tool prints; empty where there is no such tool or it fails."""
+    path = shutil.which(tool)
+    if path is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [path, *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

