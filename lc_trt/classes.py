@@ -1,0 +1,95 @@
+"""Named class sets: what the labels of a data set mean and how they are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lc_trt.errors import UsageError
+
+IGNORE = 255  # label of pixels that count in no loss and no metric
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """Class names and RGB colours, by label value."""
+
+    name: str
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def voc_colour(label: int) -> tuple[int, int, int]:
+    """Colour of a label in the VOC palette: its bits dealt out to R, G, B from the top."""
+    r = g = b = 0
+    for shift in range(7, -1, -1):
+        r |= (label & 1) << shift
+        g |= (label >> 1 & 1) << shift
+        b |= (label >> 2 & 1) << shift
+        label >>= 3
+    return r, g, b
+
+
+def numbered(count: int) -> ClassSet:
+    """Classes without names, in VOC colours."""
+    return ClassSet(
+        f"{count} classes",
+        tuple(f"class{i}" for i in range(count)),
+        tuple(voc_colour(i) for i in range(count)),
+    )
+
+
+_VOC = [
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+]
+_CAMVID = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
+CLASS_SETS: dict[str, ClassSet] = {
+    "voc": ClassSet("voc", tuple(_VOC), tuple(voc_colour(i) for i in range(21))),
+    "camvid": ClassSet("camvid", tuple(_CAMVID), tuple(_CAMVID.values())),
+}
+
+
+def find_classes(name: str) -> ClassSet:
+    """A class set by name, or ``N`` for N nameless classes (1 to 255)."""
+    if name in CLASS_SETS:
+        return CLASS_SETS[name]
+    if name.isdigit() and 1 <= int(name) <= 255:
+        return numbered(int(name))
+    raise UsageError(
+        f"unknown class set {name!r}: expected {', '.join(CLASS_SETS)} or a number of classes "
+        "from 1 to 255"
+    )

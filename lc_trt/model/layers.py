@@ -1,0 +1,237 @@
+"""Building blocks that run on a dense map or on a region's compact rows.
+
+Every module's ``forward(x, region=None)`` takes either form:
+
+* ``region is None``: ``x`` is a dense map, float [N, C, H, W];
+* a `Region`: ``x`` is whatever that region carries ([R, C] rows for
+  `CompactRegion`, a masked [N, C, H, W] map for `MaskedRegion`).
+
+Channels are axis 1 in every form, so concatenation, batch normalisation and the
+activations need no case of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from lc_trt.model.region import Region
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over axis 1 of [N, C, H, W] or [R, C].
+
+    Its state is four values a channel, as the paper counts them: torch's own class would add a
+    step counter, and ask for it when weights are loaded from a plain file.
+    """
+
+    eps = 1e-3  # the value the public Inception-ResNet-v2 weights were trained with
+    momentum = 0.1
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+
+
+class Conv(nn.Module):
+    """Convolution, optional batch norm, optional ReLU; padded to keep the size.
+
+    Args:
+        kernel: (height, width), both odd.
+        stride: 1 or 2; region form needs 1.
+        norm: batch norm after a convolution without bias; False gives it a bias.
+    """
+
+    def __init__(
+        self,
+        cin: int,
+        cout: int,
+        kernel: tuple[int, int] | int = 1,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        norm: bool = True,
+        relu: bool = True,
+        bias: bool | None = None,
+    ) -> None:
+        super().__init__()
+        kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel
+        # Dilation of a one-wide axis changes nothing; 1 keeps the exported attribute plain.
+        dilations = (dilation if kh > 1 else 1, dilation if kw > 1 else 1)
+        self.conv = nn.Conv2d(
+            cin,
+            cout,
+            (kh, kw),
+            stride=stride,
+            padding=(dilations[0] * (kh // 2), dilations[1] * (kw // 2)),
+            dilation=dilations,
+            bias=(not norm) if bias is None else bias,
+        )
+        self.bn = BatchNorm(cout) if norm else None
+        self.relu = relu
+
+    @override
+    def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
+        if region is None:
+            y = self.conv(x)
+        elif self.conv.stride == (1, 1):
+            y = region.conv(x, self.conv)
+        else:
+            raise ValueError("a strided convolution has no region form: use it in stage 1 only")
+        if self.bn is not None:
+            y = self.bn(y)
+            if region is not None:
+                y = region.keep(y)
+        return functional.relu(y) if self.relu else y
+
+
+class MaxPool(nn.Module):
+    """3x3 max pooling, padded to keep the size (at stride 1).
+
+    Its input follows a ReLU, so padding with 0 and with -inf are the same thing; the region
+    form reads 0 for a missing neighbour.
+    """
+
+    def __init__(self, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.dilation = 3, stride, dilation
+
+    @override
+    def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
+        if region is not None:
+            return region.max_pool(x, self.kernel, self.dilation)
+        padding = self.dilation
+        if padding > 1:  # torch's own padding reaches half the kernel, dilated or not
+            x, padding = functional.pad(x, (padding,) * 4), 0
+        return functional.max_pool2d(
+            x, self.kernel, self.stride, padding=padding, dilation=self.dilation
+        )
+
+
+class AveragePool(nn.Module):
+    """3x3 average pooling at stride 1, padding not counted (as Inception has it); stage 1 only."""
+
+    @override
+    def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
+        if region is not None:
+            raise ValueError("average pooling has no region form: use it in stage 1 only")
+        return functional.avg_pool2d(x, 3, 1, padding=1, count_include_pad=False)
+
+
+class Chain(nn.ModuleList):
+    """Modules one after the other."""
+
+    @override
+    def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
+        for module in self:
+            x = module(x, region)
+        return x
+
+
+class Concat(nn.Module):
+    """Branches side by side, concatenated over channels; the input itself last if asked."""
+
+    def __init__(self, branches: Iterable[nn.Module], *, identity: bool = False) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        self.identity = identity
+
+    @override
+    def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
+        outputs = [branch(x, region) for branch in self.branches]
+        return torch.cat([*outputs, x] if self.identity else outputs, dim=1)
+
+
+class Residual(nn.Module):
+    """``relu(shortcut(x) + scale * project(branches(x)))``; no ReLU where ``relu`` is False.
+
+    ``shortcut`` None passes ``x`` itself (ResNet projects it where the channels change).
+    """
+
+    def __init__(
+        self,
+        branches: nn.Module,
+        project: Conv,
+        *,
+        scale: float,
+        relu: bool = True,
+        shortcut: Conv | None = None,
+    ) -> None:
+        super().__init__()
+        self.branches, self.project, self.shortcut = branches, project, shortcut
+        self.scale, self.relu = scale, relu
+
+    @override
+    def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
+        branch = self.project(self.branches(x, region), region)
+        if self.shortcut is not None:
+            x = self.shortcut(x, region)
+        y = x + self.scale * branch
+        return functional.relu(y) if self.relu else y
+
+
+class Sum(nn.Module):
+    """The sum of parallel branches (ASPP: one dilation a branch)."""
+
+    def __init__(self, branches: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    @override
+    def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
+        outputs = [branch(x, region) for branch in self.branches]
+        total: Tensor = outputs[0]
+        for output in outputs[1:]:
+            total = total + output
+        return total
+
+
+class Dropout(nn.Module):
+    """Dropout that takes both forms; nothing at inference."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    @override
+    def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
+        return functional.dropout(x, self.p, self.training)
+
+
+class Upsample(nn.Module):
+    """Bilinear upsampling by a whole factor, cropped to (H, W); half-pixel centres."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    @override
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        y = functional.interpolate(
+            x, scale_factor=self.factor, mode="bilinear", align_corners=False
+        )
+        return y[:, :, : size[0], : size[1]]

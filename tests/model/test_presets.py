@@ -1,0 +1,124 @@
+import pytest
+import torch
+
+from lc_trt.errors import UsageError
+from lc_trt.model.cascade import Cascade, classifier
+from lc_trt.model.irnet import irnet_trunk
+from lc_trt.model.layers import Conv, Sum
+from lc_trt.model.presets import (
+    PRESETS,
+    build_cascade,
+    build_dense,
+    count_parameters,
+    find_network,
+    find_preset,
+    initialise,
+)
+
+
+def on_meta(build, *args):
+    """A network without memory: shapes and counts only."""
+    with torch.device("meta"):
+        return build(*args)
+
+
+def trunk_count(model):
+    return count_parameters(model.stages)
+
+
+def test_irnet_counts_what_the_paper_counts():
+    model = on_meta(build_cascade, "irnet", 21)
+    assert count_parameters(model) == 35_502_683
+    assert trunk_count(model) == 29_605_408
+
+
+def test_irnet_small_count():
+    model = on_meta(build_cascade, "irnet-small", 11)
+    assert trunk_count(model) == 4_326_096
+    assert 4.9e6 < count_parameters(model) < 5.2e6
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("irnet", [1152, 2048, 2048]),
+        ("irnet-small", [440, 776, 776]),
+        ("inception-resnet-v2", [1088, 2080, 1536]),
+    ],
+)
+def test_stage_channels(name, channels):
+    model = on_meta(build_cascade, name, 21)
+    x = torch.zeros(1, 3, 64, 96, device="meta")
+    found = []
+    for stage in model.stages:
+        x = stage(x)
+        found.append(x.shape[1])
+        assert x.shape[2:] == (8, 12)
+    assert found == channels
+
+
+def test_inception_resnet_v2_blocks():
+    model = on_meta(build_cascade, "inception-resnet-v2", 21)
+    widths = [
+        [m.project.conv.out_channels for m in stage if hasattr(m, "project")]
+        for stage in model.stages
+    ]
+    assert widths == [[320] * 10, [1088] * 20, [2080] * 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "heads", "classes"),
+    [("irnet-small", "aspp", 2), ("irnet-small", "plain", 19), ("inception-resnet-v2", "plain", 5)],
+)
+def test_any_number_of_classes_in_both_head_forms(name, heads, classes):
+    x = torch.zeros(2, 3, 40, 48, device="meta")
+    cascade = on_meta(build_cascade, name, classes, heads)
+    assert [tuple(y.shape) for y in cascade.deep(x)] == [(2, classes, 5, 6)] * 3
+    assert cascade.classes == classes
+    dense = on_meta(build_dense, name, classes, heads)
+    assert tuple(dense(x).shape) == (2, classes, 5, 6)
+
+
+def test_aspp_sums_five_dilations():
+    head = on_meta(build_dense, "irnet", 21).heads[0]
+    convs = [m for m in head.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [m.dilation[0] for m in convs] == [1, 6, 12, 18, 24]
+    x = torch.randn(1, 4, 9, 9)
+    aspp = classifier(4, 3, "aspp", 3)
+    want = sum(m(x) for m in aspp.modules() if isinstance(m, torch.nn.Conv2d))
+    torch.testing.assert_close(aspp(x), want)
+
+
+def test_presets_keep_their_head_form():
+    for preset in PRESETS.values():
+        last = on_meta(build_cascade, preset.name, 3).heads[2][-1]
+        assert isinstance(last, Sum if preset.heads == "aspp" else Conv)
+
+
+def test_initialisation_is_seeded_and_unsure():
+    def made():
+        torch.manual_seed(3)
+        return initialise(Cascade(irnet_trunk((1, 1, 1), 0.125), 4, "plain", 8))
+
+    first, second = made(), made()
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    with torch.inference_mode():
+        output = first.eval()(torch.randn(1, 3, 32, 32), (1, 1))
+    assert output.confidence.max() < 0.6
+
+
+def test_unknown_names_are_usage_errors():
+    with pytest.raises(UsageError, match=r"unknown preset 'irnt'.*irnet-small.*vgg16"):
+        find_network("irnt")
+    with pytest.raises(UsageError, match="unknown head form 'deeplab'"):
+        build_cascade("irnet-small", 3, "deeplab")
+
+
+def test_a_baseline_has_no_cascade_form():
+    with pytest.raises(UsageError, match=r"'vgg16' has no cascade form.*irnet"):
+        build_cascade("vgg16", 21)
+    with pytest.raises(UsageError, match="'resnet101' has no cascade form"):
+        find_preset("resnet101")
+    with pytest.raises(UsageError, match="one head form"):
+        build_dense("vgg16", 21, "aspp")
