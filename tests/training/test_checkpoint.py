@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from lc_trt.errors import LcTrtError
+from lc_trt.model.layers import Conv
+from lc_trt.training.checkpoint import (
+    load_into,
+    load_state,
+    save_state,
+    save_weights,
+    write_atomically,
+)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, Conv(2, 3, 3), {"preset": "tiny", "val_miou": 0.5})
+    return path
+
+
+def test_weights_come_back_with_their_metadata(weights):
+    torch.manual_seed(0)
+    want, model = Conv(2, 3, 3), Conv(2, 3, 3)
+    assert load_into(model, weights) == {"preset": "tiny", "val_miou": 0.5}
+    for a, b in zip(model.state_dict().values(), want.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_weights_of_another_network_are_refused(weights):
+    with pytest.raises(LcTrtError, match=r"w\.safetensors: 'conv\.weight' is \(3, 2, 3, 3\).*--cl"):
+        load_into(Conv(2, 4, 3), weights)
+    with pytest.raises(LcTrtError, match=r"w\.safetensors: lacks 'conv\.bias'"):
+        load_into(Conv(2, 3, 3, norm=False), weights)
+    with pytest.raises(LcTrtError, match=r"w\.safetensors: holds 'bn\.bias'"):
+        load_into(Conv(2, 3, 3, norm=False, bias=False), weights)
+
+
+def test_files_that_hold_no_weights(tmp_path):
+    with pytest.raises(LcTrtError, match=r"none\.safetensors: no such file"):
+        load_into(Conv(1, 1), tmp_path / "none.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"not weights at all")
+    with pytest.raises(LcTrtError, match=r"bad\.safetensors: not a safetensors file"):
+        load_into(Conv(1, 1), tmp_path / "bad.safetensors")
+
+
+def test_a_cut_off_state_is_named(tmp_path):
+    path = tmp_path / "last.pt"
+    save_state(path, {"step": 3, "model": {"w": torch.zeros(100)}})
+    assert load_state(path)["step"] == 3
+    whole = path.read_bytes()
+    for kept in (0, 10, len(whole) // 2):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(LcTrtError, match=r"last\.pt: not the state of a training run.*--fresh"):
+            load_state(path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def half(partial):
+        partial.write_text("half")
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_atomically(path, half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,112 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from lc_trt.classes import IGNORE
+from lc_trt.model.cascade import CascadeOutput
+from lc_trt.model.region import CompactRegion
+from lc_trt.training.losses import at_loss_size, cascade_losses, cross_entropy, deep_losses
+
+
+@pytest.fixture
+def logits():
+    torch.manual_seed(0)
+    return torch.randn(2, 3, 4, 5, requires_grad=True)
+
+
+@pytest.fixture
+def label():
+    torch.manual_seed(1)
+    label = torch.randint(0, 3, (2, 4, 5), dtype=torch.uint8)
+    label[0, 0] = IGNORE
+    return label
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 2.0, 1.0])])
+def test_cross_entropy_is_torchs_mean(logits, label, weight):
+    want = functional.cross_entropy(logits, label.long(), weight, ignore_index=IGNORE)
+    torch.testing.assert_close(cross_entropy(logits, label, weight), want)
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 2.0, 1.0])])
+def test_no_pixel_that_counts_gives_0_and_no_gradient(logits, label, weight):
+    for counts, here in (
+        (torch.zeros(2, 4, 5, dtype=torch.bool), label),
+        (None, torch.full_like(label, IGNORE)),
+    ):
+        logits.grad = None
+        loss = cross_entropy(logits, here, weight, counts)
+        loss.backward()
+        assert loss.item() == 0
+        assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_only_counted_pixels_count(logits, label):
+    counts = torch.zeros(2, 4, 5, dtype=torch.bool)
+    counts[1, 2, 3] = counts[0, 0, 0] = True  # the second has no label
+    loss = cross_entropy(logits, label, None, counts)
+    want = functional.cross_entropy(logits[1:, :, 2, 3], label[1:, 2, 3].long())
+    torch.testing.assert_close(loss, want)
+    loss.backward()
+    touched = (logits.grad != 0).any(1)
+    assert touched.nonzero().tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("size", [(32, 40), (33, 37), (25, 40)])
+def test_losses_are_taken_at_half_size(size):
+    label = torch.zeros(1, *size, dtype=torch.uint8)
+    coarse = torch.randn(1, 3, -(-size[0] // 8), -(-size[1] // 8))
+    upsampled, target = at_loss_size(coarse, label)
+    assert upsampled.shape[2:] == target.shape[1:] == (-(-size[0] // 2), -(-size[1] // 2))
+
+
+def test_deep_losses_take_all_pixels_of_every_stage():
+    label = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    sure = torch.zeros(1, 3, 2, 2)
+    sure[:, 0] = 20
+    losses = deep_losses([sure, torch.zeros(1, 3, 2, 2), -sure], label, None)
+    assert losses[0] < 1e-6
+    torch.testing.assert_close(losses[1], torch.tensor(3.0).log())
+    assert losses[2] > 19
+
+
+def cascade_output(hard2, hard3):
+    """Random logits of three stages that carry gradients."""
+    torch.manual_seed(2)
+    logits = [torch.randn(1, 3, 4, 4, requires_grad=True) for _ in range(3)]
+    regions = [CompactRegion(hard2), CompactRegion(hard3)]
+    empty = torch.empty(0)
+    return CascadeOutput(empty, empty, empty, logits, regions, empty)
+
+
+def test_cascade_losses_count_survivors_only():
+    hard2 = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+    hard2[..., :2, :] = True
+    hard3 = hard2.clone()
+    hard3[..., 1, :] = False
+    output = cascade_output(hard2, hard3)
+    label = torch.randint(0, 3, (1, 32, 32), dtype=torch.uint8)
+    before = [loss.item() for loss in cascade_losses(output, label, None)]
+
+    label[:, 16:] = (label[:, 16:] + 1) % 3  # left at stage 1
+    after = [loss.item() for loss in cascade_losses(output, label, None)]
+    assert after[0] != before[0]
+    assert after[1:] == before[1:]
+
+    label[:, 8:16] = (label[:, 8:16] + 1) % 3  # left at stage 2
+    last = [loss.item() for loss in cascade_losses(output, label, None)]
+    assert last[1] != after[1]
+    assert last[2] == after[2]
+
+    label[:, :8] = IGNORE
+    assert cascade_losses(output, label, None)[2].item() == 0
+
+
+def test_cascade_losses_with_empty_regions():
+    nobody = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+    output = cascade_output(nobody, nobody)
+    losses = cascade_losses(output, torch.ones(1, 32, 32, dtype=torch.uint8), None)
+    assert losses[0] > 0
+    assert [losses[1].item(), losses[2].item()] == [0, 0]
+    sum(losses).backward()
+    assert output.logits[2].grad.abs().max() == 0
