@@ -1,0 +1,67 @@
+"""``lc-trt export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lc_trt.cli import console, options
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The ONNX to write.")],
+    preset: Annotated[
+        str | None, typer.Option(help="The network.", show_default="the checkpoint's")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights of 'lc-trt train'.", show_default="random")
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="HxW", help="Default size; a build may change it.")
+    ] = "300x500",
+    classes: Annotated[
+        str | None,
+        typer.Option(help="voc, camvid or a number.", show_default="the checkpoint's, or voc"),
+    ] = None,
+    heads: Annotated[
+        str | None,
+        typer.Option(help="plain or aspp.", show_default="the checkpoint's, or the preset's"),
+    ] = None,
+    rho: Annotated[str, typer.Option(metavar="R1[,R2]", help="Default thresholds.")] = "0.985",
+    fast_rho: Annotated[str, typer.Option(metavar="R1[,R2]", help="Fast thresholds.")] = "0.8",
+    dense: Annotated[bool, typer.Option("--dense", help="Without the cascade.")] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store weights in FP16 (half the file); runs in FP32.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+) -> None:
+    """Export a network from PyTorch to a cascade ONNX.
+
+    Example:
+      lc-trt export --preset irnet-small --checkpoint best.safetensors -o model.onnx
+    """
+    from lc_trt.exporting import export_file
+
+    info = export_file(
+        out,
+        preset=preset,
+        checkpoint=checkpoint,
+        size=options.size("--size", size),
+        classes=classes,
+        heads=heads,
+        rho=options.thresholds("--rho", rho),
+        fast_rho=options.thresholds("--fast-rho", fast_rho),
+        dense=dense,
+        half=half,
+        seed=seed,
+    )
+    weights = "random weights" if info.trained is None else "trained"
+    console.out().print(
+        f"{out}: {info.kind} {info.name}, {len(info.classes)} classes, {weights}, "
+        f"{out.stat().st_size / 1e6:.1f} MB",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,89 @@
+"""``lc-trt inspect``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lc_trt.cli import console, options
+
+if TYPE_CHECKING:
+    from lc_trt.ir.summary import Summary
+    from lc_trt.manifest import Manifest
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="An ONNX, or a bundle NAME.lct.")],
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Count operations at.", show_default="the model's own"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what is inside an ONNX or a built engine.
+
+    Stages, operators, operations, parameters, inputs and outputs; of a bundle, its manifest too.
+
+    Example:
+      lc-trt inspect model.lct
+    """
+    from lc_trt.bundle import SOURCE, read_bundle
+    from lc_trt.ir.cascade_graph import load_onnx
+    from lc_trt.ir.summary import summarise
+
+    manifest = None
+    if file.is_dir():
+        bundle = read_bundle(file)
+        manifest, model = bundle.manifest, load_onnx(bundle.file(SOURCE))
+    else:
+        model = load_onnx(file)
+    at = options.size("--size", size) if size else manifest.size if manifest else None
+    summary = summarise(model, at)
+    if as_json:
+        body = summary.as_dict()
+        if manifest:
+            body["manifest"] = json.loads(manifest.dumps())
+        typer.echo(json.dumps(body, indent=2))
+        return
+    _print(file, summary, manifest)
+
+
+def _print(file: Path, summary: Summary, manifest: Manifest | None) -> None:
+    info = summary.info
+    rows = [("file", file.name), ("kind", summary.kind)]
+    if info:
+        rows += [
+            ("network", f"{info.name}, {'trained' if info.trained else 'random weights'}"),
+            ("classes", f"{len(info.classes)}: {', '.join(info.classes)}"),
+        ]
+        if info.kind == "cascade":
+            rows.append(("thresholds", f"{info.default_rho}, fast {info.fast_rho}"))
+    if manifest:
+        check = manifest.check
+        rows += [
+            ("backend", f"{manifest.backend} {manifest.backend_version}, {manifest.precision}"),
+            ("engine size", f"{manifest.size[0]}x{manifest.size[1]}, batch {manifest.batch}"),
+            ("built", f"{manifest.created} by lc-trt {manifest.lc_trt_version}"),
+            ("check", f"{check['labels']:.2%} of labels, {check['stages']:.2%} of stages"),
+        ]
+    rows += [("opset", str(summary.opset)), ("parameters", f"{summary.parameters / 1e6:.2f} M")]
+    for kind, tensors in (("input", summary.inputs), ("output", summary.outputs)):
+        rows += [(kind, f"{t.name} {t.dtype} {list(t.shape)}") for t in tensors]
+    out = console.out()
+    out.print(console.table(("what", "value"), rows))
+    macs = summary.macs or {}
+    size = f" at {summary.size[0]}x{summary.size[1]}" if summary.size and macs else ""
+    parts = [
+        (
+            part,
+            f"{macs[part] / 1e9:.2f}" if part in macs else "",
+            ", ".join(f"{count} {name}" for name, count in operators.items()),
+        )
+        for part, operators in summary.operators.items()
+    ]
+    if "dense" in macs:
+        parts.append(("dense network", f"{macs['dense'] / 1e9:.2f}", ""))
+    out.print(console.table(("part", f"GMAC{size}", "operators"), parts))

@@ -1,0 +1,73 @@
+"""What a model says of itself, kept as JSON in the ONNX file's metadata (key ``lc_trt``)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import onnx
+
+from lc_trt.errors import LcTrtError
+
+KEY = "lc_trt"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model's own facts.
+
+    Attributes:
+        kind: ``cascade`` or ``dense``.
+        classes, colours: names and RGB colours, by label value.
+        size: (height, width) the model is meant for, in pixels.
+        default_rho, fast_rho: thresholds, one a boundary.
+        trained: facts of the training (data, mIoU, ...), None for untrained weights.
+    """
+
+    kind: str
+    name: str
+    classes: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    size: tuple[int, int] = (300, 500)
+    default_rho: tuple[float, float] = (0.985, 0.985)
+    fast_rho: tuple[float, float] = (0.8, 0.8)
+    trained: dict[str, Any] | None = None
+
+
+def write_info(model: onnx.ModelProto, info: ModelInfo) -> None:
+    """Put ``info`` into the model's metadata, replacing what was there."""
+    kept = {p.key: p.value for p in model.metadata_props}
+    kept[KEY] = json.dumps({"format": FORMAT, **asdict(info)})
+    del model.metadata_props[:]
+    for key, value in kept.items():
+        model.metadata_props.add(key=key, value=value)
+
+
+def read_info(model: onnx.ModelProto) -> ModelInfo | None:
+    """The model's facts; None for an ONNX that is not ours.
+
+    Raises:
+        LcTrtError: the entry is there but of another format.
+    """
+    for prop in model.metadata_props:
+        if prop.key != KEY:
+            continue
+        data = json.loads(prop.value)
+        found = data.pop("format", None)
+        if found != FORMAT:
+            raise LcTrtError(
+                f"model metadata has format {found!r}, this lc-trt reads {FORMAT}; export it again"
+            )
+        return ModelInfo(
+            kind=data["kind"],
+            name=data["name"],
+            classes=tuple(data["classes"]),
+            colours=tuple((r, g, b) for r, g, b in data["colours"]),
+            size=(data["size"][0], data["size"][1]),
+            default_rho=(data["default_rho"][0], data["default_rho"][1]),
+            fast_rho=(data["fast_rho"][0], data["fast_rho"][1]),
+            trained=data["trained"],
+        )
+    return None

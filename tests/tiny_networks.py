@@ -1,0 +1,101 @@
+"""Networks of every layer type, small enough to export and run in a second, and their frames."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+
+from lc_trt.ir.export import export_cascade
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.model.cascade import Cascade
+from lc_trt.model.irnet import inception_resnet_v2_trunk, irnet_trunk
+from lc_trt.model.layers import BatchNorm
+from lc_trt.model.presets import initialise
+
+CLASSES = 5
+MEAN, STD = (100.0, 110.0, 120.0), (60.0, 55.0, 50.0)
+TRUNKS = {"irnet": irnet_trunk, "inception": inception_resnet_v2_trunk}
+INFO = ModelInfo(
+    "cascade",
+    "tiny",
+    tuple(f"class{i}" for i in range(CLASSES)),
+    tuple((i * 40, 0, 0) for i in range(CLASSES)),
+    (48, 72),
+)
+
+
+def tiny_cascade(trunk: str = "irnet", form: str = "plain", seed: int = 0) -> Cascade:
+    """A cascade whose batch norms and confidences are not trivial."""
+    torch.manual_seed(seed)
+    model = initialise(Cascade(TRUNKS[trunk]((1, 1, 2), 0.125), CLASSES, form, 8)).eval()
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            torch.nn.init.uniform_(module.weight, 0.7, 1.3)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.7, 1.3)
+    for name, parameter in model.heads.named_parameters():
+        if parameter.shape[0] == CLASSES and parameter.dim() == 4:
+            torch.nn.init.normal_(parameter, std=3.0 / parameter[0].numel() ** 0.5)
+        elif name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+def tiny_model(trunk: str = "irnet", form: str = "plain") -> onnx.ModelProto:
+    """The same as exchange ONNX."""
+    return export_cascade(tiny_cascade(trunk, form), INFO, MEAN, STD)
+
+
+def frames(count: int, size: tuple[int, int] = (48, 72), seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Blurred noise: smooth enough for neighbours to agree, uint8 [count, H, W, 3]."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, (count, *size, 3), dtype=np.uint8)
+    soft = [cv2.GaussianBlur(n, (0, 0), 4) for n in noise]
+    return np.stack([cv2.normalize(s, None, 0, 255, cv2.NORM_MINMAX) for s in soft])
+
+
+def to_input(images: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """What the torch network takes."""
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    return (x - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """ONNX Runtime, one thread, without warnings on foldable functions."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options)
+
+
+def run(
+    session: onnxruntime.InferenceSession,
+    images: npt.NDArray[np.uint8],
+    rho: tuple[float, float] | None,
+) -> dict[str, np.ndarray]:
+    """All outputs by name."""
+    feed = {"image": images}
+    if rho is not None:
+        feed["rho"] = np.array(rho, np.float32)
+    names = [o.name for o in session.get_outputs()]
+    return dict(zip(names, session.run(names, feed), strict=True))
+
+
+def middle_rho(
+    session: onnxruntime.InferenceSession, images: npt.NDArray[np.uint8]
+) -> tuple[float, float]:
+    """Thresholds between confidences: half the pixels leave first, half of the rest second."""
+    first = _between(run(session, images, (-1, -1))["confidence"])
+    second = run(session, images, (first, -1))
+    return first, _between(second["confidence"][second["stages"] == 2])
+
+
+def _between(values: np.ndarray) -> float:
+    ordered = np.sort(values.ravel())
+    middle = len(ordered) // 2
+    return float((ordered[middle - 1] + ordered[middle]) / 2)
