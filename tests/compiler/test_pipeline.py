@@ -1,0 +1,61 @@
+"""What the backends run, against ONNX Runtime on the exchange model's own function bodies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny_networks import frames, middle_rho, run, session, tiny_model
+
+from lc_trt.compiler.densify import densify
+from lc_trt.compiler.pipeline import compile_model
+from lc_trt.errors import LcTrtError
+from lc_trt.runtime.engines import BACKENDS, create_engine
+
+SIZE = (52, 75)
+
+
+def threshold(hard, confidence):
+    """A threshold that leaves exactly ``hard`` pixels, between two confidences."""
+    ordered = np.sort(confidence.ravel())
+    if hard in (0, ordered.size):
+        return -1.0 if hard == 0 else 1.0
+    return float((ordered[hard - 1] + ordered[hard]) / 2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("form", [("irnet", "plain"), ("inception", "aspp")], ids="-".join)
+def test_an_engine_equals_onnx_runtime_for_any_region(backend, batch, form):
+    source = tiny_model(*form)
+    reference = session(source)
+    engine = create_engine(
+        backend, compile_model(source, backend, SIZE, batch).SerializeToString(), threads=1
+    )
+    images = frames(batch, SIZE)
+    confidence = run(reference, images, (-1, -1))["confidence"]
+    counts = (0, 1, 2, confidence.size // 3, confidence.size)
+    rhos = [(threshold(count, confidence), r) for count in counts for r in (-1.0, 1.0)]
+    for rho in [*rhos, middle_rho(reference, images)]:
+        expected = run(reference, images, rho)
+        found = engine.run(images, np.array(rho, np.float32))
+        assert np.array_equal(found.stages, expected["stages"])
+        assert (found.labels == expected["labels"]).mean() >= 0.999
+        np.testing.assert_allclose(found.confidence, expected["confidence"], atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_dense_engine_equals_onnx_runtime(backend):
+    source = densify(tiny_model("inception", "aspp"))
+    engine = create_engine(
+        backend, compile_model(source, backend, SIZE, 2).SerializeToString(), threads=1
+    )
+    images = frames(2, SIZE)
+    expected, found = run(session(source), images, None), engine.run(images)
+    assert found.stages is None
+    assert (found.labels == expected["labels"]).mean() >= 0.999
+    np.testing.assert_allclose(found.confidence, expected["confidence"], atol=1e-4)
+
+
+def test_an_unknown_backend_is_named():
+    with pytest.raises(LcTrtError, match="backend 'tpu': expected one of openvino, onnxruntime"):
+        compile_model(tiny_model(), "tpu", SIZE, 1)
