@@ -59,10 +59,10 @@ $(BUNDLE)/manifest.json: $(MODEL) $(wildcard lc_trt/*.py lc_trt/ir/*.py lc_trt/c
 
 # --no-check: the demo shows this machine's speed and does not fail where it is below the target.
 demo: $(BUNDLE)/manifest.json $(FRAME)
-	$(BIN)/lc-trt run $(BUNDLE) --source $(VIDEO) --view overlay --save demo/overlay.mp4
-	$(BIN)/lc-trt run $(BUNDLE) --source $(VIDEO) --view stages --save demo/stages.mp4
+	$(BIN)/lc-trt run $(BUNDLE) --source $(VIDEO) \
+		--view overlay --save demo/overlay.mp4 --view stages --save demo/stages.mp4
 	$(BIN)/lc-trt run $(BUNDLE) --source $(FRAME) --view side-by-side --save demo/side-by-side.png
-	$(BIN)/lc-trt bench $(BUNDLE) --no-check
+	$(BIN)/lc-trt bench $(BUNDLE) --images $(VIDEO) --no-check
 	@echo "Look at demo/overlay.mp4, demo/stages.mp4 and demo/side-by-side.png"
 
 clean:

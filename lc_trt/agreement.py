@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -32,23 +32,38 @@ class Agreement:
         return asdict(self)
 
 
-def compare_engines(
-    engine: Engine,
-    reference: Engine,
-    batches: npt.NDArray[np.uint8],
-    rhos: Sequence[tuple[float, float] | None],
-) -> Agreement:
-    """Run both on every batch at every threshold.
+Case = tuple[npt.NDArray[np.uint8], tuple[float, float] | None]
 
-    Args:
-        batches: uint8 [passes, N, H, W, 3], BGR.
-        rhos: thresholds; ``[None]`` for dense networks.
-    """
+
+def compare_engines(engine: Engine, reference: Engine, cases: Iterable[Case]) -> Agreement:
+    """Run both on every case: images uint8 [N, H, W, 3], BGR, and thresholds (None if dense)."""
     return summarise(
         (engine.run(images, _array(rho)), reference.run(images, _array(rho)))
-        for rho in rhos
-        for images in batches
+        for images, rho in cases
     )
+
+
+def separating_rho(engine: Engine, images: npt.NDArray[np.uint8]) -> tuple[float, float]:
+    """Thresholds that leave pixels at every stage, none of them near a pixel's confidence.
+
+    Two engines round differently: a pixel whose confidence is the threshold leaves in one of
+    them only, and changes its neighbours' features. Such a difference is no fault.
+    """
+    first = _widest_gap(engine.run(images, _array((-1.0, -1.0))).confidence.ravel())
+    output = engine.run(images, _array((first, -1.0)))
+    if output.stages is None:
+        raise ValueError("a dense engine has no thresholds")
+    return first, _widest_gap(output.confidence[output.stages == 2])
+
+
+def _widest_gap(values: npt.NDArray[np.float32]) -> float:
+    """The middle of the widest gap between the second and the third fifth of the values."""
+    ordered = np.sort(values)
+    some = ordered[len(ordered) // 5 : len(ordered) * 3 // 5 + 2]
+    if len(some) < 2:
+        return -1.0
+    widest = int(np.argmax(np.diff(some)))
+    return float((some[widest] + some[widest + 1]) / 2)
 
 
 def summarise(pairs: Iterable[tuple[EngineOutput, EngineOutput]]) -> Agreement:

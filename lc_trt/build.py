@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from lc_trt.agreement import Agreement, compare_engines
-from lc_trt.bundle import MODEL, SOURCE, Bundle, write_bundle
+from lc_trt.agreement import Agreement, Case, compare_engines, separating_rho
+from lc_trt.bundle import MODEL, SOURCE, Bundle, check_out, write_bundle
 from lc_trt.classes import ClassSet
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.compiler.wrap import Normalisation, wrap_plain
+from lc_trt.environment import module_version
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.cascade_graph import check_region_operators, exchange_kind, load_onnx
 from lc_trt.ir.metadata import ModelInfo, read_info, write_info
 from lc_trt.manifest import Manifest
-from lc_trt.runtime.engines import backend_version, create_engine, resolve_backend
+from lc_trt.runtime.engines import create_engine, resolve_backend
 from lc_trt.samples import Samples, check_samples
 from lc_trt.thresholds import as_pair
 
@@ -60,7 +61,8 @@ def build(
     """
     source, out = Path(source), Path(out)
     backend = resolve_backend(backend)
-    _check_numbers(size, batch)
+    check_numbers(size, batch)
+    check_out(out)
     progress("reading")
     given = load_onnx(source)
     model, info = _exchange(given, source, size, classes, normalisation)
@@ -80,7 +82,7 @@ def build(
     cascade = info.kind == "cascade"
     manifest = Manifest(
         backend=backend,
-        backend_version=backend_version(backend) or "unknown",
+        backend_version=module_version(backend) or "unknown",
         kind=info.kind,
         name=info.name,
         model_sha256=hashlib.sha256(kept).hexdigest(),
@@ -96,7 +98,8 @@ def build(
     return write_bundle(out, manifest, {MODEL: compiled, SOURCE: kept})
 
 
-def _check_numbers(size: tuple[int, int] | None, batch: int) -> None:
+def check_numbers(size: tuple[int, int] | None, batch: int) -> None:
+    """Refuse a (height, width) or a batch that no engine is built for."""
     if size is not None and not all(SMALLEST <= side <= LARGEST for side in size):
         raise UsageError(
             f"size {size[0]}x{size[1]}: expected HxW, each from {SMALLEST} to {LARGEST} pixels"
@@ -167,10 +170,15 @@ def _check(
 
     reference = create_engine("onnxruntime", freeze(model, batch, size).SerializeToString())
     engine = create_engine(backend, compiled)
-    rhos = [info.default_rho, info.fast_rho] if info.kind == "cascade" else [None]
     batches = np.stack(samples.frames).reshape(-1, batch, *size, 3)
+    cases: list[Case] = [(images, None) for images in batches]
     try:
-        agreement = compare_engines(engine, reference, batches, rhos)
+        if info.kind == "cascade":
+            rhos = (info.default_rho, info.fast_rho)
+            cases = [(images, rho) for rho in rhos for images in batches]
+            # With random weights the model's own thresholds may leave every region empty or full.
+            cases += [(images, separating_rho(reference, images)) for images in batches]
+        agreement = compare_engines(engine, reference, cases)
     finally:
         engine.close()
         reference.close()

@@ -169,10 +169,11 @@ def _emit_labels(b: GraphBuilder, probabilities: str) -> None:
             "Resize", probabilities, "", scales,
             mode="linear", coordinate_transformation_mode="half_pixel",
         )  # fmt: skip
+        # Cropped last: a byte a pixel is moved then, not a float a class.
+        y = b.op("Cast", b.op("ArgMax", y, axis=1, keepdims=0), to=TensorProto.UINT8)
         end = b.op("Shape", "image", start=1, end=3)
-        y = b.op("Slice", y, b.constant([0, 0], np.int64), end, b.constant([2, 3], np.int64))
-        y = b.op("ArgMax", y, axis=1, keepdims=0)
-        b.node("Cast", [y], outputs=["labels"], to=TensorProto.UINT8)
+        crop = [y, b.constant([0, 0], np.int64), end, b.constant([1, 2], np.int64)]
+        b.node("Slice", crop, outputs=["labels"])
 
 
 def _emit_map(b: GraphBuilder, x: str, name: str) -> None:

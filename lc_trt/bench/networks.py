@@ -1,0 +1,104 @@
+"""What takes part in a bench: the bundle's cascade, its dense network, published baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx
+
+from lc_trt.bench.published import dense_fps
+from lc_trt.bundle import MODEL, Bundle
+from lc_trt.compiler.densify import densify
+from lc_trt.compiler.pipeline import compile_model
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.runtime.engines import Engine, available, create_engine
+
+BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # their rows
+DENSE_ROW = "dense"
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A dense network that takes part.
+
+    Attributes:
+        row: the row's name.
+        own: whether it is the bundle's own network, not a baseline.
+        published_fps: None where the paper has none.
+        load: makes its engine; only then is anything of it in memory.
+    """
+
+    row: str
+    own: bool
+    published_fps: float | None
+    load: Callable[[], Engine]
+
+
+def dense_networks(
+    bundle: Bundle,
+    source: onnx.ModelProto,
+    size: tuple[int, int],
+    batch: int,
+    threads: int | None,
+    *,
+    baselines: bool = False,
+    all_runners: bool = False,
+) -> list[Dense]:
+    """The dense networks of a bench, baselines first.
+
+    Args:
+        source: the bundle's exchange model.
+        size: (height, width) in pixels.
+        baselines: with VGG16 and ResNet-101.
+        all_runners: each on every installed backend, not only on the bundle's.
+    """
+    manifest = bundle.manifest
+    found = []
+    others = [name for name in BASELINES if baselines and name != manifest.name]
+    for name in [*others, manifest.name]:
+        own = name == manifest.name
+        for backend in available() if all_runners else [manifest.backend]:
+
+            def load(name: str = name, own: bool = own, backend: str = backend) -> Engine:
+                if own and manifest.kind == "dense" and backend == manifest.backend:
+                    return load_own(bundle, source, size, batch, threads)
+                if not own:
+                    model = export_baseline(name, bundle)
+                else:
+                    model = densify(source) if manifest.kind == "cascade" else source
+                return _compile(model, backend, size, batch, threads)
+
+            row = DENSE_ROW if own else BASELINES[name]
+            row = f"{row} ({backend})" if all_runners else row
+            found.append(Dense(row, own, dense_fps(name), load))
+    return found
+
+
+def load_own(
+    bundle: Bundle, source: onnx.ModelProto, size: tuple[int, int], batch: int, threads: int | None
+) -> Engine:
+    """The bundle's engine as built; compiled again where size or batch are others."""
+    manifest = bundle.manifest
+    if (size, batch) == (manifest.size, manifest.batch):
+        return create_engine(manifest.backend, bundle.file(MODEL), threads=threads)
+    return _compile(source, manifest.backend, size, batch, threads)
+
+
+def _compile(
+    model: onnx.ModelProto, backend: str, size: tuple[int, int], batch: int, threads: int | None
+) -> Engine:
+    compiled = compile_model(model, backend, size, batch).SerializeToString()
+    return create_engine(backend, compiled, threads=threads)
+
+
+def export_baseline(name: str, bundle: Bundle) -> onnx.ModelProto:
+    """VGG16 or ResNet-101 as an exchange model, with the bundle's classes and random weights."""
+    # Only here does the bench need PyTorch.
+    from lc_trt.ir.export import export_dense
+    from lc_trt.model.presets import build_dense, find_network
+
+    manifest = bundle.manifest
+    info = ModelInfo("dense", name, manifest.classes, manifest.colours, manifest.size)
+    network = find_network(name)
+    return export_dense(build_dense(name, len(manifest.classes)), info, network.mean, network.std)

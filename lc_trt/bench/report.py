@@ -1,0 +1,206 @@
+"""The bench's result: as data for JSON and as the lines and cells that a person reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lc_trt.bench.memory import Memory
+from lc_trt.errors import LcTrtError
+from lc_trt.runtime.find_rho import Shares
+
+COLUMNS = (
+    "row", "backend", "fps", "published", "p50 / p95 / p99 ms", "stages ms", "shares %",
+    "speed-up", "ceiling", "reached",
+)  # fmt: skip
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network in one backend.
+
+    Attributes:
+        name: ``dense``, ``LC``, ``LC fast`` or a baseline's name.
+        fps: images per second, from the median latency.
+        latency_ms: ``p50``, ``p95``, ``p99`` of one pass of the batch.
+        stage_ms: of one pass; None for a dense network, like the following.
+        shares: pixels leaving at each stage, measured, 0 to 1.
+        speedup: over the reference, the median of the ratios of each round.
+        ceiling: what the operations skipped at the measured shares allow at most.
+        published_fps: the paper's figure, None where it has none.
+    """
+
+    name: str
+    backend: str
+    precision: str
+    fps: float
+    latency_ms: dict[str, float]
+    speedup: float
+    stage_ms: tuple[float, float, float] | None = None
+    shares: Shares | None = None
+    ceiling: float | None = None
+    published_fps: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values, rounded to what the clock can tell."""
+        return {
+            "name": self.name,
+            "backend": self.backend,
+            "precision": self.precision,
+            "fps": round(self.fps, 3),
+            "latency_ms": {k: round(v, 3) for k, v in self.latency_ms.items()},
+            "stage_ms": _rounded(self.stage_ms, 3),
+            "shares": _rounded(self.shares, 4),
+            "speedup": round(self.speedup, 4),
+            "ceiling": None if self.ceiling is None else round(self.ceiling, 4),
+            "published_fps": self.published_fps,
+        }
+
+    def cells(self) -> list[str]:
+        """One string a column of `COLUMNS`."""
+        reached = NONE if self.ceiling is None else f"{100 * self.speedup / self.ceiling:.0f} %"
+        return [
+            self.name,
+            self.backend,
+            f"{self.fps:.1f}",
+            NONE if self.published_fps is None else f"{self.published_fps:.1f}",
+            " / ".join(f"{v:.1f}" for v in self.latency_ms.values()),
+            NONE if self.stage_ms is None else " / ".join(f"{v:.1f}" for v in self.stage_ms),
+            NONE if self.shares is None else " / ".join(f"{100 * v:.0f}" for v in self.shares),
+            f"{self.speedup:.2f}x",
+            NONE if self.ceiling is None else f"{self.ceiling:.2f}x",
+            reached,
+        ]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The frame rate that a row has to reach."""
+
+    row: str
+    fps: float
+    required: float
+
+    @property
+    def met(self) -> bool:
+        """Whether it does."""
+        return self.fps >= self.required
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "row": self.row,
+            "fps": round(self.fps, 3),
+            "required": self.required,
+            "met": self.met,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run of the bench.
+
+    Attributes:
+        model: the network's name.
+        size, batch, rounds: (H, W) in pixels, images a pass, timed passes a row.
+        content: what it looked at.
+        reference: the row that speed-ups are over.
+        target: None for a dense network that none was asked of.
+        memory: None without a soak.
+    """
+
+    model: str
+    rows: list[Row]
+    reference: Row
+    size: tuple[int, int]
+    batch: int
+    rounds: int
+    content: str
+    environment: dict[str, Any]
+    command: str
+    target: Target | None = None
+    memory: Memory | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``--json`` writes."""
+        return {
+            "model": self.model,
+            "command": self.command,
+            "size": list(self.size),
+            "batch": self.batch,
+            "rounds": self.rounds,
+            "content": self.content,
+            "rows": [row.as_dict() for row in self.rows],
+            "reference": {"name": self.reference.name, "backend": self.reference.backend},
+            "target": None if self.target is None else self.target.as_dict(),
+            "memory": None if self.memory is None else self.memory.as_dict(),
+            "environment": self.environment,
+            "notes": self.notes,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write `as_dict` as JSON, whole or not at all."""
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
+            os.replace(partial, path)
+        except OSError as error:
+            raise _unwritable(path, error.strerror or str(error)) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def title(self) -> str:
+        """What was measured, in one line."""
+        batch = f", batch {self.batch}" if self.batch > 1 else ""
+        threads = self.environment["threads"]
+        return (
+            f"{self.model} at {self.size[0]}x{self.size[1]}{batch}, {self.rows[0].precision}, "
+            f"{threads} thread{'s' * (threads > 1)} of {self.environment['cpu']}, "
+            f"{self.rounds} rounds on {self.content}"
+        )
+
+    def lines(self) -> list[str]:
+        """What stands under the table: the reference, memory and the target, in that order."""
+        found = []
+        if len(self.rows) > 1:
+            found.append(
+                f"Speed-up over {self.reference.name} on {self.reference.backend}; ceiling: what "
+                "the skipped operations allow; published: the paper's figures on its GPU."
+            )
+        if self.memory is not None:
+            m = self.memory
+            found.append(
+                f"Memory over {m.frames} frames of changing regions: {m.start_mb:.0f} to "
+                f"{m.end_mb:.0f} MiB, {m.second_half_mb:+.0f} in the second half."
+            )
+        if self.target is not None:
+            t = self.target
+            found.append(
+                f"Target: {t.row} {t.fps:.1f} fps, required {t.required:g}: "
+                f"{'met' if t.met else 'missed'}"
+            )
+        return found
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that `Report.write` could not write, before minutes are spent on it."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise _unwritable(path, f"there is no folder {folder}")
+    if path.is_dir():
+        raise _unwritable(path, "it is a folder")
+    if not os.access(folder, os.W_OK):
+        raise _unwritable(path, f"the folder {folder} is read-only")
+
+
+def _unwritable(path: Path, reason: str) -> LcTrtError:
+    return LcTrtError(f"{path}: cannot be written ({reason}); choose another --json FILE")
+
+
+def _rounded(values: tuple[float, ...] | None, digits: int) -> list[float] | None:
+    return None if values is None else [round(v, digits) for v in values]

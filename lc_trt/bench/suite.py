@@ -1,0 +1,242 @@
+"""The whole bench of one bundle: frames, engines, thresholds, timing, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lc_trt.bench import networks, published
+from lc_trt.bench.environment import describe_environment
+from lc_trt.bench.memory import soak
+from lc_trt.bench.networks import Dense
+from lc_trt.bench.report import Report, Row, Target
+from lc_trt.bench.shares import jittered
+from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio, stage_times
+from lc_trt.build import check_numbers
+from lc_trt.bundle import SOURCE, read_bundle
+from lc_trt.content import describe, load_frames
+from lc_trt.errors import UsageError
+from lc_trt.ir.cascade_graph import StageMacs, load_onnx, stage_macs
+from lc_trt.manifest import Manifest
+from lc_trt.runtime.engines import Engine
+from lc_trt.runtime.find_rho import ALL_LEAVE, Rho, Shares, find_rho, rho_pair
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+BUSY = 0.1  # share of the CPU time that others may use without disturbing the figures
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure; None takes what the bundle says.
+
+    Attributes:
+        images: folder, image or video; None takes scikit-image's photographs.
+        size, batch: (H, W) in pixels and images a pass; the bundle is compiled again in
+            memory where it differs.
+        shares: target shares by row, ``LC`` and ``LC fast``. A row that is not there runs at
+            the bundle's thresholds if its weights are trained, at the published shares if not.
+        threads: CPU threads, None for all.
+        baselines: also VGG16 and ResNet-101.
+        all_runners: dense networks on every installed backend; the fastest is the reference.
+        target_fps: what LC fast has to reach (in a dense bundle, the dense row); None asks
+            the published fast speed of a cascade and nothing of a dense network.
+        rounds, warmup: timed and untimed rounds.
+        soak: passes to watch the memory over; 0 for none.
+    """
+
+    images: Path | None = None
+    size: tuple[int, int] | None = None
+    batch: int | None = None
+    shares: dict[str, Shares] | None = None
+    threads: int | None = None
+    baselines: bool = False
+    all_runners: bool = False
+    target_fps: float | None = None
+    rounds: int = 25
+    warmup: int = 3
+    soak: int = 0
+    seed: int = 0
+
+
+def _silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda steps: None)
+
+
+def run_bench(
+    path: Path, options: Options, *, command: str = "", progress: Progress = _silent
+) -> Report:
+    """Measure a bundle.
+
+    Args:
+        path: the bundle.
+        command: what the report names as having made it.
+        progress: makes a context whose value advances it by a number of steps.
+
+    Raises:
+        LcTrtError: the bundle, the content or a backend cannot be used.
+    """
+    environment = describe_environment(options.threads)
+    bundle = read_bundle(path)
+    manifest = bundle.manifest
+    if manifest.kind == "dense" and options.shares:
+        raise UsageError(f"{path}: a dense network has no stages; leave --shares out")
+    size, batch = options.size or manifest.size, options.batch or manifest.batch
+    check_numbers(size, batch)
+    frames = _batches(options, size, batch)
+    source = load_onnx(bundle.file(SOURCE))
+    contenders = networks.dense_networks(
+        bundle, source, size, batch, options.threads,
+        baselines=options.baselines, all_runners=options.all_runners,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        with progress("compiling", len(contenders) + 1) as advance:
+            lanes = []
+            for contender in contenders:
+                lanes.append(Lane(contender.row, contender.load()))
+                stack.callback(lanes[-1].engine.close)
+                advance(1)
+            if manifest.kind == "cascade":
+                engine = networks.load_own(bundle, source, size, batch, options.threads)
+                stack.callback(engine.close)
+            else:
+                engine = lanes[-1].engine
+            advance(1)
+        splits: list[Lane] = []
+        if engine.kind == "cascade":
+            found = thresholds(manifest, engine, frames, options, progress)
+            rows, splits = _cascade_lanes(engine, found)
+            lanes += rows
+        total = (len(lanes) + len(splits)) * (options.rounds + options.warmup)
+        with progress("measuring", total) as advance:
+            measure([lanes, splits], frames, options.rounds, options.warmup, advance=advance)
+        memory = None
+        if options.soak:
+            with progress("watching memory", options.soak) as advance:
+                memory = soak(engine, frames, options.soak, seed=options.seed, advance=advance)
+    macs = stage_macs(source, size) if splits else None
+    made, reference = _rows(contenders, lanes, splits, macs, manifest.precision, batch)
+    return Report(
+        model=manifest.name,
+        rows=made,
+        reference=reference,
+        size=size,
+        batch=batch,
+        rounds=options.rounds,
+        content=describe(options.images),
+        environment=environment,
+        command=command,
+        target=_target(made, options.target_fps),
+        memory=memory,
+        notes=[*bundle.notes, *_disturbed(environment["busy_before"])],
+    )
+
+
+def thresholds(
+    manifest: Manifest,
+    engine: Engine,
+    frames: Sequence[npt.NDArray[np.uint8]],
+    options: Options,
+    progress: Progress = _silent,
+) -> dict[str, list[Rho]]:
+    """By row, ``LC`` and ``LC fast``, the thresholds of each frame."""
+    own = {"LC": manifest.default_rho, "LC fast": manifest.fast_rho}
+    asked = options.shares or {}
+    targets: dict[str, list[Shares]] = {}
+    found: dict[str, list[Rho]] = {}
+    for row, point in published.POINTS.items():
+        rho = own[row]
+        if row not in asked and manifest.trained is not None and rho is not None:
+            found[row] = [rho_pair(*rho)] * len(frames)
+        else:
+            targets[row] = jittered(asked.get(row, point.shares), len(frames), options.seed)
+            found[row] = []
+    if targets:
+        with progress("finding thresholds", len(frames)) as advance:
+            for i, frame in enumerate(frames):
+                wanted = [shares[i] for shares in targets.values()]
+                for row, rho_found in zip(targets, find_rho(engine, frame, wanted), strict=True):
+                    found[row].append(rho_found)
+                advance(1)
+    return found
+
+
+def _batches(options: Options, size: tuple[int, int], batch: int) -> list[npt.NDArray[np.uint8]]:
+    """One different batch, uint8 [N, H, W, 3], a round."""
+    count = options.rounds + options.warmup
+    frames = load_frames(options.images, count * batch, size, options.seed)
+    return [np.stack(frames[i * batch : (i + 1) * batch]) for i in range(count)]
+
+
+def _cascade_lanes(engine: Engine, found: dict[str, list[Rho]]) -> tuple[list[Lane], list[Lane]]:
+    """A lane a row, and those cut short that show the time per stage.
+
+    The latter are stage 1 alone, then stages 1 and 2 of each row.
+    """
+    rows = [Lane(row, engine, rho) for row, rho in found.items()]
+    first = [rho_pair(ALL_LEAVE, ALL_LEAVE)] * len(rows[0].rho or ())
+    splits = [Lane("stage 1", engine, first)]
+    for row, rho in found.items():
+        cut = [rho_pair(float(r[0]), ALL_LEAVE) for r in rho]
+        splits.append(Lane(f"{row}, stages 1 and 2", engine, cut))
+    return rows, splits
+
+
+def _rows(
+    dense: Sequence[Dense],
+    lanes: Sequence[Lane],
+    splits: Sequence[Lane],
+    macs: StageMacs | None,
+    precision: str,
+    batch: int,
+) -> tuple[list[Row], Row]:
+    """All rows, and the one among them that speed-ups are over."""
+    own = [i for i, network in enumerate(dense) if network.own]  # a baseline is no reference
+    reference = min(own, key=lambda i: float(np.median(lanes[i].times)))
+    rows = []
+    for i, lane in enumerate(lanes):
+        latency = percentiles(lane.times)
+        row = Row(
+            name=lane.name,
+            backend=lane.engine.backend,
+            precision=precision,
+            fps=1e3 * batch / latency["p50"],
+            latency_ms=latency,
+            speedup=ratio(lanes[reference].times, lane.times),
+        )
+        if lane.rho is None:
+            rows.append(replace(row, published_fps=dense[i].published_fps))
+            continue
+        shares = mean_shares(lane.shares)
+        assert macs is not None
+        cut = splits[1 + i - len(dense)]
+        rows.append(
+            replace(
+                row,
+                stage_ms=stage_times(splits[0].times, cut.times, lane.times),
+                shares=shares,
+                # Operations are linear in the shares: those of the mean are the mean ones.
+                ceiling=macs.dense / macs.at(1.0 - shares[0], shares[2]),
+                published_fps=published.POINTS[lane.name].fps,
+            )
+        )
+    return rows, rows[reference]
+
+
+def _target(rows: Sequence[Row], required: float | None) -> Target | None:
+    last = rows[-1]  # LC fast, or the dense network
+    if required is None:
+        if last.shares is None:
+            return None
+        required = published.TARGET_FPS
+    return Target(last.name, last.fps, required)
+
+
+def _disturbed(busy: float | None) -> list[str]:
+    if busy is None or busy < BUSY:
+        return []
+    return [f"others used {busy:.0%} of the CPU when the bench began: its figures suffer"]

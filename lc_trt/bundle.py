@@ -1,0 +1,231 @@
+"""What a built engine is on disk: a folder NAME.lct/ with a manifest beside plain files.
+
+``manifest.json`` says what the files are and what they hash to; ``model.onnx`` is the
+network compiled for its backend, ``source.onnx`` the exchange model it came from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lc_trt.environment import module_version
+from lc_trt.errors import LcTrtError
+from lc_trt.manifest import FORMAT, Manifest, ManifestError
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "MODEL",
+    "SOURCE",
+    "Bundle",
+    "Manifest",
+    "check_out",
+    "read_bundle",
+    "write_bundle",
+]
+
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"  # what runs
+SOURCE = "source.onnx"  # what it was built from
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that has been checked.
+
+    Attributes:
+        path: its folder.
+        manifest: what it says about itself.
+        notes: differences that do no harm, in words (a newer backend, for one).
+    """
+
+    path: Path
+    manifest: Manifest
+    notes: tuple[str, ...] = ()
+
+    def file(self, name: str) -> Path:
+        """Path of one of the bundle's files, ``model.onnx`` or ``source.onnx`` for two."""
+        if name not in self.manifest.files:
+            raise LcTrtError(
+                f"{self.path}: holds no {name}, only {', '.join(sorted(self.manifest.files))}; "
+                f"{_rebuild(self.path)}"
+            )
+        return self.path / name
+
+
+def check_out(out: Path, *, overwrite: bool = True) -> None:
+    """Refuse a path that `write_bundle` would refuse, before the work is done.
+
+    Raises:
+        LcTrtError: something other than a bundle is there, or nothing can be written there.
+    """
+    _begin(Path(os.path.abspath(out)), overwrite).rmdir()
+
+
+def write_bundle(
+    out: Path,
+    manifest: Manifest,
+    files: Mapping[str, bytes | Path],
+    *,
+    overwrite: bool = True,
+) -> Bundle:
+    """Write a bundle at ``out``, whole or not at all.
+
+    Everything goes into a temporary neighbour that is renamed when it is complete, so a
+    build that is killed leaves nothing that loads. Paths among ``files`` are copied, also
+    out of the bundle that is being replaced.
+
+    Args:
+        out: the folder to write; an existing bundle there is replaced.
+        manifest: all but the file hashes, which are filled in here.
+        files: content or a file to copy, by name inside the bundle.
+        overwrite: False refuses an existing bundle too.
+
+    Raises:
+        LcTrtError: ``out`` is something other than a bundle, or cannot be written.
+    """
+    out = Path(os.path.abspath(out))  # a relative "." has no name to put a neighbour beside
+    partial = _begin(out, overwrite)
+    try:
+        hashes = {name: _put(partial / name, content) for name, content in files.items()}
+        complete = replace(manifest, files=hashes)
+        # Last: a folder without a manifest is no bundle, however much else is in it.
+        _put(partial / MANIFEST, complete.dumps().encode())
+        _sync(partial)
+        _swap(partial, out)
+        _sync(out.parent)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Bundle(out, complete)
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Open a bundle and check its format, that its files are there, and their hashes.
+
+    Raises:
+        LcTrtError: it is no bundle, or not whole; the message names what differs and the
+            command that mends it.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise LcTrtError(f"{path}: {name} is missing; {_rebuild(path)}")
+        found = _hash(file)
+        if found != expected:
+            raise LcTrtError(
+                f"{path}: {name} was truncated or edited since the build "
+                f"(SHA-256 {found[:12]}, expected {expected[:12]}); {_rebuild(path)}"
+            )
+    if MODEL not in manifest.files:
+        raise LcTrtError(f"{path}: {MANIFEST} lists no {MODEL}; {_rebuild(path)}")
+    return Bundle(path, manifest, _notes(manifest))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if path.is_file():
+        raise LcTrtError(
+            f"{path}: a file, expected a bundle (a folder NAME.lct); "
+            f"build one: lc-trt build {path} -o {path.with_suffix('.lct')}"
+        )
+    if not path.is_dir():
+        raise LcTrtError(f"{path}: no such bundle; build one: lc-trt build MODEL.onnx -o {path}")
+    try:
+        return Manifest.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LcTrtError(
+            f"{path}: not a bundle (no {MANIFEST} in it); "
+            f"build one: lc-trt build MODEL.onnx -o {path.with_suffix('.lct')}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LcTrtError(
+            f"{path}: {MANIFEST} cannot be read ({error}); {_rebuild(path)}"
+        ) from error
+    except ManifestError as error:
+        raise LcTrtError(f"{path}: {MANIFEST} {error}; {_rebuild(path)}") from error
+
+
+def _rebuild(path: Path) -> str:
+    return f"build it again: lc-trt build MODEL.onnx -o {path}"
+
+
+def _notes(manifest: Manifest) -> tuple[str, ...]:
+    # These backends compile model.onnx when it is loaded, so another version of them runs it;
+    # only what the build measured may no longer be exact.
+    here = module_version(manifest.backend)
+    if here is None or here == manifest.backend_version:
+        return ()
+    return (
+        f"built and checked with {manifest.backend} {manifest.backend_version}, "
+        f"this machine has {here}",
+    )
+
+
+def _begin(out: Path, overwrite: bool) -> Path:
+    """An empty temporary folder beside ``out``, which must be free or a bundle."""
+    if os.path.lexists(out):
+        if not (out / MANIFEST).is_file():
+            kind = "folder" if out.is_dir() else "file"
+            raise LcTrtError(f"{out}: a {kind} that is no bundle is in the way; choose another -o")
+        if not overwrite:
+            raise LcTrtError(f"{out}: exists already; remove it or choose another -o")
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    return partial
+
+
+def _unwritable(out: Path, error: OSError) -> LcTrtError:
+    return LcTrtError(f"{out}: cannot be written ({error.strerror}); choose another -o")
+
+
+def _put(path: Path, content: bytes | Path) -> str:
+    """Write a file through to the disk; its SHA-256."""
+    with open(path, "wb") as file:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            with open(content, "rb") as source:
+                shutil.copyfileobj(source, file, 1 << 20)
+        file.flush()
+        os.fsync(file.fileno())
+    return _hash(path)
+
+
+def _hash(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _swap(partial: Path, out: Path) -> None:
+    """Rename ``partial`` to ``out``; what was there goes only once the new one is in place."""
+    if not out.exists():
+        partial.rename(out)
+        return
+    old = partial.with_name(partial.name + ".old")
+    out.rename(old)
+    try:
+        partial.rename(out)
+    except BaseException:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,132 @@
+"""`lc-trt bench`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lc_trt.cli import console, options
+
+if TYPE_CHECKING:
+    from lc_trt.bench.report import Report
+
+
+def bench(
+    bundle: Annotated[Path, typer.Argument(help="The built engine, NAME.lct.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of images, or a video.", show_default="photographs of scikit-image"
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Pixels.", show_default="as built"),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images a pass.", show_default="as built")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
+    ] = None,
+    shares: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A/B/C",
+            help="Percent that leave at stages 1/2/3: of LC fast, or of LC,LC fast, or published.",
+            show_default="the thresholds of trained weights, published for untrained",
+        ),
+    ] = None,
+    runners: Annotated[
+        Literal["bundle", "all"],
+        typer.Option(help="Dense networks on the bundle's backend, or on every installed one."),
+    ] = "bundle",
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Also VGG16 and ResNet-101; needs PyTorch.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed passes a row.")] = 25,
+    warmup: Annotated[int, typer.Option(min=0, help="Untimed passes before them.")] = 3,
+    soak: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Also watch the memory over N passes.")
+    ] = 0,
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="What LC fast (or a dense network) must reach.", show_default="23.6 for LC"
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Exit with 1 where it does not.")
+    ] = True,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")
+    ] = None,
+) -> None:
+    """Measure the speed of a built engine beside the published figures.
+
+    Rows are the dense network, the cascade (LC) and its fast mode, measured in turns on a
+    different frame every time. Speed-up is over the fastest dense row; the ceiling is what the
+    skipped operations allow at most.
+
+    Example:
+        lc-trt bench model.lct --json bench.json
+    """
+    from lc_trt.bench.report import check_writable
+    from lc_trt.bench.shares import parse_shares
+    from lc_trt.bench.suite import Options, run_bench
+
+    settings = Options(
+        images=images,
+        size=None if size is None else options.size("--size", size),
+        batch=batch,
+        shares=None if shares is None else parse_shares(shares),
+        threads=threads,
+        baselines=baselines,
+        all_runners=runners == "all",
+        target_fps=target_fps,
+        rounds=rounds,
+        warmup=warmup,
+        soak=soak,
+    )
+    if json_file is not None:
+        check_writable(json_file)
+    command = ["lc-trt", "bench", _shown(bundle)]
+    for flag, value in {
+        "--images": images and _shown(images),
+        "--size": size,
+        "--batch": batch,
+        "--threads": threads,
+        "--shares": shares,
+        "--runners": None if runners == "bundle" else runners,
+        "--rounds": None if rounds == Options.rounds else rounds,
+        "--warmup": None if warmup == Options.warmup else warmup,
+        "--soak": soak or None,
+        "--target-fps": target_fps,
+    }.items():
+        command += [] if value is None else [flag, str(value)]
+    command += ["--baselines"] if baselines else []
+    report = run_bench(bundle, settings, command=shlex.join(command), progress=console.progress)
+    _print(report)
+    if json_file is not None:
+        report.write(json_file)
+    if check and report.target is not None and not report.target.met:
+        raise typer.Exit(1)
+
+
+def _shown(path: Path) -> str:
+    # What stands in a file that is shared names no folder of this machine.
+    return path.name if path.is_absolute() else str(path)
+
+
+def _print(report: Report) -> None:
+    from lc_trt.bench.report import COLUMNS
+
+    out = console.out()
+    out.print(console.table(COLUMNS, [row.cells() for row in report.rows], report.title()))
+    for line in report.lines():
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    for note in report.notes:
+        console.warn(note)

@@ -1,0 +1,58 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+
+from lc_trt.runtime.engines.base import Engine, describe, unreadable
+
+
+class OpenVINOEngine(Engine):
+    """A compiled model with one inference request."""
+
+    backend = "openvino"
+
+    def __init__(self, model: Path | bytes, threads: int | None) -> None:
+        try:
+            core = ov.Core()
+            network = core.read_model(model)
+            # Float32 is asked for by name: where the CPU has bf16 the default would be that.
+            settings: dict[str, Any] = {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": "f32",
+            }
+            if threads is not None:
+                settings["INFERENCE_NUM_THREADS"] = threads
+            compiled = core.compile_model(network, "CPU", settings)
+        except RuntimeError as error:
+            raise unreadable(model, self.backend, error) from error
+        shapes = {i.any_name: _shape(i.partial_shape) for i in compiled.inputs}
+        self._names = [o.any_name for o in compiled.outputs]
+        super().__init__(describe(model), shapes, set(self._names))
+        self._request: ov.InferRequest | None = compiled.create_infer_request()
+
+    def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        assert self._request is not None
+        self._request.infer(feed, share_inputs=True)
+        # The tensors are the request's own and the next pass writes into them.
+        return {
+            name: np.array(self._request.get_output_tensor(i).data)
+            for i, name in enumerate(self._names)
+        }
+
+    def _release(self) -> None:
+        self._request = None
+
+
+def _shape(shape: Any) -> list[Any]:
+    return [d.get_length() if d.is_static else str(d) for d in shape]
+
+
+def create(model: Path | bytes, threads: int | None) -> Engine:
+    """Load a model; see `lc_trt.runtime.engines.create_engine`."""
+    return OpenVINOEngine(model, threads)

@@ -1,0 +1,269 @@
+"""The whole bench, on a real cascade."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lc_trt.bench import networks, suite
+from lc_trt.bench.published import LC, LC_FAST
+from lc_trt.bench.report import Report
+from lc_trt.bench.suite import Options, run_bench
+from lc_trt.bundle import SOURCE, Bundle
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.cascade_graph import load_onnx, stage_macs
+from lc_trt.model import presets
+from lc_trt.model.cascade import Dense
+from lc_trt.model.layers import Chain, Conv, MaxPool
+from lc_trt.runtime.engines import available
+
+QUICK = Options(rounds=4, warmup=1, threads=1, target_fps=1e-3)
+PIXELS = 6 * 10
+
+
+@pytest.fixture(scope="module", autouse=True)
+def calm() -> Iterator[None]:
+    """A machine on which nothing else goes on."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("lc_trt.bench.environment.busy", lambda: 0.0)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def report(untrained: Bundle) -> Report:
+    """The bench of the untrained cascade."""
+    return run_bench(untrained.path, replace(QUICK, soak=6), command="lc-trt bench tiny.lct")
+
+
+def test_rows_of_a_cascade(report: Report) -> None:
+    assert [row.name for row in report.rows] == ["dense", "LC", "LC fast"]
+    assert {row.backend for row in report.rows} == {"openvino"}
+    dense, lc, fast = report.rows
+    assert dense.speedup == 1
+    assert (dense.stage_ms, dense.shares, dense.ceiling) == (None, None, None)
+    assert (lc.published_fps, fast.published_fps) == (14.7, 23.6)
+    assert report.reference is dense
+    for row in report.rows:
+        assert row.fps == pytest.approx(1e3 / row.latency_ms["p50"])
+        assert row.latency_ms["p50"] <= row.latency_ms["p95"] <= row.latency_ms["p99"]
+    for row in (lc, fast):
+        assert row.stage_ms is not None
+        assert sum(row.stage_ms) == pytest.approx(row.latency_ms["p50"])
+
+
+def test_untrained_weights_run_at_the_published_shares(report: Report) -> None:
+    _, lc, fast = report.rows
+    # Each frame's share is rounded to whole pixels.
+    assert lc.shares == pytest.approx(LC.shares, abs=1.5 / PIXELS)
+    assert fast.shares == pytest.approx(LC_FAST.shares, abs=1.5 / PIXELS)
+
+
+def test_the_ceiling_is_the_work_at_the_measured_shares(report: Report, untrained: Bundle) -> None:
+    macs = stage_macs(load_onnx(untrained.file(SOURCE)), (48, 80))
+    dense = macs.stage1 + macs.stage2 + macs.stage3 + macs.head3
+    for row in report.rows[1:]:
+        assert row.shares is not None
+        one, _, three = row.shares
+        work = (
+            macs.stage1 + macs.head1
+            + (1 - one) * (macs.stage2 + macs.head2)
+            + three * (macs.stage3 + macs.head3)
+        )  # fmt: skip
+        assert row.ceiling == pytest.approx(dense / work)
+    assert report.rows[2].ceiling > report.rows[1].ceiling  # type: ignore[operator]
+
+
+def test_the_json_has_what_its_readers_look_for(report: Report) -> None:
+    found = json.loads(json.dumps(report.as_dict()))
+    assert set(found) >= {
+        "rows", "target", "environment", "size", "batch", "rounds", "command", "memory",
+    }  # fmt: skip
+    assert [set(row) for row in found["rows"]] == [
+        {
+            "name", "backend", "precision", "fps", "latency_ms", "stage_ms", "shares", "speedup",
+            "ceiling", "published_fps",
+        }
+    ] * 3  # fmt: skip
+    assert set(found["rows"][0]["latency_ms"]) == {"p50", "p95", "p99"}
+    assert set(found["target"]) >= {"fps", "required", "met"}
+    assert set(found["memory"]) >= {"frames", "start_mb", "end_mb", "growth_mb"}
+    assert set(found["environment"]) >= {"cpu", "cores", "threads", "python", "versions", "os"}
+    assert (found["size"], found["batch"], found["rounds"]) == ([48, 80], 1, 4)
+    assert found["memory"]["frames"] == 6
+
+
+def test_the_json_names_no_machine_and_no_folder(report: Report) -> None:
+    strings: list[str] = []
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, list):
+            for item in value:
+                walk(item)
+        elif isinstance(value, str):
+            strings.append(value)
+
+    walk(report.as_dict())
+    assert len(strings) > 10
+    assert platform.node() not in strings
+    assert not [text for text in strings if re.search(r"(^|\s)(/|[A-Z]:\\)", text)]
+
+
+def test_trained_weights_run_at_their_own_thresholds(
+    trained: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = []
+    measure = suite.measure
+    monkeypatch.setattr(
+        suite, "measure", lambda groups, *a, **k: (lanes.extend(groups), measure(groups, *a, **k))
+    )
+    found = run_bench(trained.path, QUICK)
+    rows, splits = lanes
+    assert all(np.allclose(rho, trained.manifest.default_rho) for rho in rows[1].rho)
+    assert all(np.allclose(rho, trained.manifest.fast_rho) for rho in rows[2].rho)
+    assert [lane.rho[0].tolist()[1] for lane in splits] == [-1, -1, -1]
+    assert [lane.rho[0].tolist()[0] for lane in splits] == pytest.approx([-1, 0.7, 0.5])
+    assert found.rows[1].shares != pytest.approx(LC.shares, abs=1.5 / PIXELS)
+
+
+def test_shares_asked_for_replace_the_thresholds_of_their_row(trained: Bundle) -> None:
+    wanted = (0.4, 0.4, 0.2)
+    found = run_bench(trained.path, replace(QUICK, shares={"LC fast": wanted}))
+    own = run_bench(trained.path, QUICK)
+    assert found.rows[2].shares == pytest.approx(wanted, abs=1.5 / PIXELS)
+    assert found.rows[1].shares == pytest.approx(own.rows[1].shares)
+
+
+def test_another_size_and_batch_are_compiled_in_memory(untrained: Bundle) -> None:
+    before = sorted(p.name for p in untrained.path.iterdir())
+    found = run_bench(untrained.path, replace(QUICK, size=(32, 64), batch=2))
+    assert (found.size, found.batch) == ((32, 64), 2)
+    for row in found.rows:
+        assert row.fps == pytest.approx(2e3 / row.latency_ms["p50"])
+    assert found.rows[2].shares == pytest.approx(LC_FAST.shares, abs=1.5 / 64)
+    assert sorted(p.name for p in untrained.path.iterdir()) == before
+
+
+def test_the_fastest_of_all_runners_is_the_reference(untrained: Bundle) -> None:
+    found = run_bench(untrained.path, replace(QUICK, all_runners=True))
+    dense = found.rows[: len(available())]
+    assert [(r.name, r.backend) for r in dense] == [(f"dense ({b})", b) for b in available()]
+    fastest = min(dense, key=lambda row: row.latency_ms["p50"])
+    assert found.reference is fastest
+    assert fastest.speedup == 1
+    assert [row.name for row in found.rows[-2:]] == ["LC", "LC fast"]
+
+
+def test_baselines_stand_above_and_are_no_reference(
+    untrained: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(classes: int) -> Dense:
+        trunk = Chain([Conv(3, 8, 3, stride=2), MaxPool(stride=2), MaxPool(stride=2)])
+        return Dense([trunk], Chain([Conv(8, classes, norm=False, relu=False)]), classes)
+
+    for name in ("vgg16", "resnet101"):
+        baseline = replace(presets.BASELINES[name], build=small)
+        monkeypatch.setitem(presets.BASELINES, name, baseline)
+    found = run_bench(untrained.path, replace(QUICK, baselines=True))
+    assert [row.name for row in found.rows] == ["VGG16", "ResNet-101", "dense", "LC", "LC fast"]
+    assert [row.published_fps for row in found.rows[:2]] == [5.7, 7.1]
+    assert found.reference.name == "dense"
+
+
+def test_a_dense_bundle_is_its_own_row(dense: Bundle) -> None:
+    found = run_bench(dense.path, replace(QUICK, target_fps=None, soak=2))
+    assert [row.name for row in found.rows] == ["dense"]
+    assert found.target is None
+    assert found.memory is not None
+    asked = run_bench(dense.path, replace(QUICK, target_fps=1e9))
+    assert asked.target is not None
+    assert (asked.target.row, asked.target.met) == ("dense", False)
+
+
+def test_a_dense_bundle_has_no_shares(dense: Bundle) -> None:
+    with pytest.raises(UsageError, match="a dense network has no stages; leave --shares out"):
+        run_bench(dense.path, replace(QUICK, shares={"LC": LC.shares}))
+
+
+def test_the_target_is_the_published_fast_mode_by_default(untrained: Bundle) -> None:
+    found = run_bench(untrained.path, replace(QUICK, target_fps=None, rounds=2))
+    assert found.target is not None
+    assert (found.target.row, found.target.required) == ("LC fast", 23.6)
+    assert found.target.fps == found.rows[-1].fps
+
+
+def test_a_busy_machine_is_named(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "others" not in " ".join(run_bench(untrained.path, replace(QUICK, rounds=1)).notes)
+    monkeypatch.setattr("lc_trt.bench.environment.busy", lambda: 0.5)
+    notes = run_bench(untrained.path, replace(QUICK, rounds=1)).notes
+    assert notes[-1].startswith("others used 50% of the CPU")
+
+
+def test_progress_ends_at_its_totals(untrained: Bundle) -> None:
+    bars: list[list[object]] = []
+
+    @contextmanager
+    def progress(description: str, total: int) -> Iterator[object]:
+        bar: list[object] = [description, total, 0]
+        bars.append(bar)
+
+        def advance(steps: int) -> None:
+            bar[2] += steps  # type: ignore[operator]
+
+        yield advance
+
+    run_bench(untrained.path, replace(QUICK, soak=3), progress=progress)  # type: ignore[arg-type]
+    assert [bar[0] for bar in bars] == [
+        "compiling", "finding thresholds", "measuring", "watching memory",
+    ]  # fmt: skip
+    assert all(done == total for _, total, done in bars)
+
+
+def test_engines_are_closed(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    create = networks.create_engine
+
+    def counted(*args, **kwargs):  # type: ignore[no-untyped-def]
+        made.append(create(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(networks, "create_engine", counted)
+    run_bench(untrained.path, replace(QUICK, rounds=1))
+    assert len(made) == 2
+    for engine in made:
+        with pytest.raises(LcTrtError, match="closed"):
+            engine.run(np.zeros((1, *engine.size, 3), np.uint8), *_rho(engine.kind))
+
+
+def _rho(kind: str) -> list[np.ndarray]:
+    return [np.ones(2, np.float32)] if kind == "cascade" else []
+
+
+def test_a_size_that_no_engine_is_built_for(untrained: Bundle) -> None:
+    with pytest.raises(UsageError, match="size 8x8: expected HxW"):
+        run_bench(untrained.path, replace(QUICK, size=(8, 8)))
+
+
+def test_a_bundle_of_a_baseline_is_not_its_own_baseline(untrained: Bundle) -> None:
+    bundle = replace(untrained, manifest=replace(untrained.manifest, name="vgg16"))
+    source = load_onnx(untrained.file(SOURCE))
+    found = networks.dense_networks(bundle, source, (48, 80), 1, 1, baselines=True)
+    assert [(network.row, network.own) for network in found] == [
+        ("ResNet-101", False),
+        ("dense", True),
+    ]
+
+
+def test_a_bundle_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(LcTrtError, match="no such bundle"):
+        run_bench(tmp_path / "none.lct", QUICK)

@@ -1,0 +1,142 @@
+"""`lc-trt run` as a person calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+from toy_models import bgr, toy_bundle
+from toy_videos import read_video, write_video
+
+from lc_trt.cli.app import main
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a bundle, a video and an image in it."""
+    monkeypatch.chdir(tmp_path)
+    toy_bundle(Path("toy.lct"), backend="onnxruntime")
+    write_video(Path("v.mp4"), 6)
+    cv2.imwrite("a.png", bgr(255, 0, 200))
+    return tmp_path
+
+
+def call(*args: str) -> int:
+    return main(["run", "toy.lct", "--threads", "1", *args])
+
+
+def test_a_video_becomes_a_video(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call("--source", "v.mp4", "--save", "out/o.mp4", "--rho", "fast") == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("6 frames in ") and out.endswith("wrote out/o.mp4\n")
+    assert "left at stage 1, 2, 3: " in out and err == ""
+    assert len(read_video(Path("out/o.mp4"))) == 6
+
+
+def test_several_views_in_one_pass(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert (
+        call(
+            *("-s", "v.mp4", "--json", "--frames", "4"),
+            *("-v", "stages", "-o", "stages.mp4"),
+            *("-v", "side-by-side", "-o", "side.png"),
+            *("-v", "mask", "-o", "masks"),
+        )
+        == 0
+    )
+    summary = json.loads(capfd.readouterr().out)
+    assert summary["frames"] == 4 and summary["outputs"] == ["stages.mp4", "side.png", "masks"]
+    assert set(summary["latency_ms"]) == {"p50", "p95"} and summary["fps"] > 0
+    assert sum(summary["shares"]) == pytest.approx(1, abs=1e-3) and not summary["interrupted"]
+    assert len(read_video(Path("stages.mp4"))) == 4
+    side = cv2.imread("side.png")
+    assert side is not None and side.shape == (48, 192, 3)
+    assert len(list(Path("masks").iterdir())) == 4
+
+
+def test_names_by_default(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call("-s", "a.png") == 0
+    assert call("-s", "v.mp4", "-v", "mask", "-v", "stages") == 0
+    capfd.readouterr()
+    assert Path("a_overlay.png").is_file()
+    assert Path("v_mask.mp4").is_file() and Path("v_stages.mp4").is_file()
+
+
+def test_alpha_and_the_mask(here: Path) -> None:
+    assert call("-s", "a.png", "-v", "overlay", "-o", "o.png", "--alpha", "1") == 0
+    assert call("-s", "a.png", "-v", "mask", "-o", "m.png") == 0
+    overlay, mask = cv2.imread("o.png"), cv2.imread("m.png")
+    assert overlay is not None and mask is not None
+    assert (overlay[-10:] == mask[-10:]).all()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["-s", "none.mp4"], 1, "none.mp4: no such file"),
+        (["-s", "v.mp4", "-o", "a.png/out.mp4"], 1, "a.png/out.mp4: cannot be written"),
+        (["-s", "v.mp4", "-o", "v.mp4"], 1, "v.mp4: the source itself"),
+        (["-s", "v.mp4", "-o", "o.wav"], 2, "unknown kind of output '.wav'"),
+        (["-s", "v.mp4", "--rho", "1.2"], 2, "rho 1.2: expected one or two numbers from 0 to 1"),
+        (["-s", "v.mp4", "--rho", "x"], 2, "rho x: expected"),
+        (["-s", "v.mp4", "--view", "depth"], 2, "'depth' is not one of"),
+        (["-s", "v.mp4", "--alpha", "2"], 2, "--alpha"),
+        (["-s", "v.mp4", "--frames", "0"], 2, "--frames"),
+        (["-s", "v.mp4", "-v", "mask", "-v", "stages", "-o", "o.mp4"], 2, "1 --save and 2 --view"),
+        ([], 2, "--source"),
+    ],
+)
+def test_errors_are_one_line(
+    here: Path, capfd: pytest.CaptureFixture[str], args: list[str], code: int, message: str
+) -> None:
+    before = sorted(here.iterdir())
+    assert call(*args) == code
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("\n") == 1 and message in err
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_broken_bundle_is_one_line(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = Path("toy.lct/model.onnx")
+    model.write_bytes(model.read_bytes()[:-10])
+    assert call("-s", "v.mp4") == 1
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1 and "model.onnx was truncated or edited" in err
+
+
+def test_a_cut_video_is_warned_about(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_video(Path("cut.avi"), 40)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert call("-s", "cut.avi", "-o", "o.mp4") == 0
+    assert "frames could be read of 40 announced" in capfd.readouterr().err
+
+
+def test_ctrl_c_keeps_what_was_done(here: Path, repository: Path) -> None:
+    write_video(Path("long.avi"), 3000)
+    arguments = ["run", "toy.lct", "-s", "long.avi", "-o", "o.mp4", "--threads", "1", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lc_trt", *arguments],
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(600):  # until it writes
+        partial = list(here.glob(".o.*.partial.mp4"))
+        if partial and partial[0].stat().st_size > 0:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["interrupted"] and 0 < summary["frames"] < 3000
+    assert err == f"stopped by Ctrl-C after {summary['frames']} frames\n"
+    assert len(read_video(Path("o.mp4"))) == summary["frames"]
+    assert not list(here.glob(".o.*"))

@@ -1,0 +1,75 @@
+"""Accuracy of a segmenter, against a stand-in whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+from toy_models import COLOURS
+
+from lc_trt.evaluation.evaluate import evaluate
+from lc_trt.runtime.result import Result
+from lc_trt.thresholds import Rho
+from lc_trt.training.data import Sample
+
+CLASSES = ("sky", "road", "car")
+
+
+class Answers:
+    """Says of each picture what its blue channel says."""
+
+    def __init__(self) -> None:
+        self.rhos: list[Rho | None] = []
+
+    def __call__(self, frame: np.ndarray, rho: Rho | None = None) -> Result:
+        self.rhos.append(rho)
+        share = float(frame[0, 0, 1]) / 255
+        return Result(
+            labels=np.ascontiguousarray(frame[..., 0]),
+            shares=(share, 1 - share, 0.0),
+            rho=None,
+            timing={},
+            classes=CLASSES,
+            colours=COLOURS[:3],
+            frame=frame,
+            engine_size=(8, 8),
+            cell_stages=None,
+            cell_confidence=np.zeros((1, 1), np.float32),
+        )
+
+
+def sample(answer: list[list[int]], truth: list[list[int]], share: int = 0) -> Sample:
+    blue = np.array(answer, np.uint8)
+    image = cv2.merge([blue, np.full_like(blue, share), np.zeros_like(blue)])
+    return Sample("a", np.asarray(image, np.uint8), np.array(truth, np.uint8))
+
+
+def test_pixels_of_all_images_are_counted_together() -> None:
+    answers = Answers()
+    steps: list[int] = []
+    found = evaluate(
+        answers,
+        [
+            sample([[0, 0, 1]], [[0, 1, 1]], share=255),
+            sample([[1, 1], [0, 0]], [[1, 255], [255, 1]], share=0),
+        ],
+        CLASSES,
+        rho=0.7,
+        advance=steps.append,
+    )
+    # sky: 1 right of 1 true and 3 said; road: 2 right of 4 true and 2 said; car never occurs.
+    assert found.iou[:2] == pytest.approx((1 / 3, 2 / 4))
+    assert math.isnan(found.iou[2])
+    assert found.miou == pytest.approx((1 / 3 + 2 / 4) / 2)
+    assert found.pixel_accuracy == pytest.approx(3 / 5)
+    assert found.shares == pytest.approx((0.5, 0.5, 0))
+    assert (found.images, steps, answers.rhos) == (2, [1, 1], [0.7, 0.7])
+    assert found.ms_per_image >= 0
+
+
+def test_json_has_null_for_a_class_that_never_occurs() -> None:
+    found = evaluate(Answers(), [sample([[0]], [[0]])], CLASSES)
+    assert json.loads(json.dumps(found.as_dict()))["iou"] == {"sky": 1, "road": None, "car": None}

@@ -1,0 +1,58 @@
+"""What this machine is."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lc_trt import environment
+
+CPUINFO = """processor\t: 0
+model name\t: Some CPU @ 2.0GHz
+flags\t\t: fpu avx2 avx512f amx_int8 sse
+processor\t: 1
+model name\t: Some CPU @ 2.0GHz
+"""
+
+
+def test_cpu_name_and_features() -> None:
+    assert environment.cpu_name(CPUINFO) == "Some CPU @ 2.0GHz"
+    assert environment.cpu_features(CPUINFO) == ("avx2", "avx512f", "amx_int8")
+    assert environment.cpu_features("") == ()
+
+
+def test_module_versions() -> None:
+    assert environment.module_version("numpy") == np.__version__
+    # The package of another name than its module.
+    assert environment.module_version("cv2") == version("opencv-python-headless")
+    assert environment.module_version("no_such_module") is None
+
+
+def test_tools_that_are_missing_or_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = environment.describe()
+    assert found.nvcc is None
+    assert found.gpus == ()
+
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho no driver\nexit 9\n")
+    tool.chmod(0o755)
+    assert environment.describe().gpus == ()
+
+
+def test_tools_that_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name, answer in (
+        ("nvcc", "Cuda compilation tools, release 13.0, V13.0.48"),
+        ("nvidia-smi", "Some GPU, 580.1, 8192 MiB"),
+    ):
+        tool = tmp_path / name
+        tool.write_text(f"#!/bin/sh\necho '{answer}'\n")
+        tool.chmod(0o755)
+    found = environment.describe()
+    assert found.nvcc == "13.0"
+    assert found.gpus == ("Some GPU, 580.1, 8192 MiB",)
+    assert found.cores >= 1

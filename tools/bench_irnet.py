@@ -1,0 +1,71 @@
+"""Measure the full irnet on this machine's CPU at the published shares, beside its ceilings.
+
+    python tools/bench_irnet.py [--out benchmarks/cpu-irnet.json] [options of lc-trt bench]
+
+Exports irnet with seeded random weights (speed does not depend on them), builds it for OpenVINO
+at 300x500, and benches it with a different frame and region every time, over the fastest dense
+engine of the machine, then watches the memory over 500 frames. Exits with 1 where LC or LC fast
+falls short of its part of the ceiling, or where memory grows. About ten minutes on two cores,
+which nothing else should use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+# Part of what the skipped operations allow that a row has to reach.
+REQUIRED = {"LC": 0.90, "LC fast": 0.92}
+SOAK = 500  # frames
+FLAT = 32  # MiB that the second half of them may add
+
+
+def main() -> int:
+    """Run the steps; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/cpu-irnet.json"))
+    parser.add_argument("--work", type=Path, default=Path("runs/irnet"), help="kept for a rerun")
+    known, more = parser.parse_known_args()
+    model, bundle = known.work / "irnet.onnx", known.work / "irnet.lct"
+    known.work.mkdir(parents=True, exist_ok=True)
+    known.out.parent.mkdir(parents=True, exist_ok=True)
+    if not model.is_file():
+        lc_trt("export", "--preset", "irnet", "--seed", "0", "--size", "300x500", "-o", str(model))
+    lc_trt("build", str(model), "-o", str(bundle), "--backend", "openvino")
+    # irnet is not meant to reach the published frame rate on a CPU: ceilings are checked below.
+    lc_trt(
+        "bench", str(bundle), "--shares", "published", "--runners", "all", "--soak", str(SOAK),
+        "--json", str(known.out), "--no-check", *more,
+    )  # fmt: skip
+    return judge(json.loads(known.out.read_text()))
+
+
+def judge(result: dict[str, Any]) -> int:
+    """Print what was reached beside what is required; 1 where something falls short."""
+    short = 0
+    for row in result["rows"]:
+        if row["name"] in REQUIRED:
+            reached, required = row["speedup"] / row["ceiling"], REQUIRED[row["name"]]
+            short += reached < required
+            verdict = "met" if reached >= required else "missed"
+            print(f"{row['name']}: {reached:.3f} of its ceiling, required {required}: {verdict}")
+    grown = result["memory"]["second_half_mb"]
+    short += grown > FLAT
+    verdict = "flat" if grown <= FLAT else "growing"
+    print(f"memory: {grown:+.0f} MiB in the second half of {SOAK} frames: {verdict}")
+    return int(short > 0)
+
+
+def lc_trt(*arguments: str) -> None:
+    """Run a subcommand in a process of its own: what one leaves in memory is not the next one's."""
+    done = subprocess.run([sys.executable, "-m", "lc_trt", *arguments], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
