@@ -99,5 +99,5 @@ def _facts(trained: dict[str, Any] | None) -> dict[str, Any] | None:
     """What travels with the model: where it came from, without the trainer's folder names."""
     if trained is None:
         return None
-    config = {k: v for k, v in trained.get("config", {}).items() if k != "data"}
+    config = {k: v for k, v in trained.get("config", {}).items() if k not in ("data", "init")}
     return {**{k: v for k, v in trained.items() if k != "config"}, "config": config}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lc_trt.runtime.find_rho import Shares
 
 SOURCE = "Layer Cascade, CVPR 2017, 300x500"
+SIZE = (300, 500)  # (height, width) in pixels
 TARGET_FPS = 23.6  # the paper's fast mode
 
 

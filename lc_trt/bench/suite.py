@@ -36,8 +36,9 @@ class Options:
 
     Attributes:
         images: folder, image or video; None takes scikit-image's photographs.
-        size, batch: (H, W) in pixels and images a pass; the bundle is compiled again in
-            memory where it differs.
+        size, batch: (H, W) in pixels and images a pass; by default the published size (a
+            dense bundle: its own) and the bundle's batch. The bundle is compiled again in memory
+            where it differs.
         shares: target shares by row, ``LC`` and ``LC fast``. A row that is not there runs at
             the bundle's thresholds if its weights are trained, at the published shares if not.
         threads: CPU threads, None for all.
@@ -85,7 +86,10 @@ def run_bench(
     manifest = bundle.manifest
     if manifest.kind == "dense" and options.shares:
         raise UsageError(f"{path}: a dense network has no stages; leave --shares out")
-    size, batch = options.size or manifest.size, options.batch or manifest.batch
+    # The published speeds are at one size; a dense ONNX of somebody's own may run at no other
+    # than its own.
+    usual = published.SIZE if manifest.kind == "cascade" else manifest.size
+    size, batch = options.size or usual, options.batch or manifest.batch
     check_numbers(size, batch)
     frames = _batches(options, size, batch)
     source = load_onnx(bundle.file(SOURCE))

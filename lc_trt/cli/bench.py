@@ -24,7 +24,7 @@ def bench(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(metavar="HxW", help="Pixels.", show_default="as built"),
+        typer.Option(metavar="HxW", help="Pixels.", show_default="300x500; dense: as built"),
     ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Images a pass.", show_default="as built")

@@ -31,13 +31,17 @@ def train(
         str | None,
         typer.Option(help="Classifier form: plain or aspp.", show_default="the preset's"),
     ] = None,
-    deep_epochs: Annotated[int, typer.Option(min=0, help="Deep supervision.")] = 30,
-    cascade_epochs: Annotated[int, typer.Option(min=0, help="Cascade fine-tuning.")] = 8,
+    deep_epochs: Annotated[int, typer.Option(min=0, help="Deep supervision.")] = 46,
+    cascade_epochs: Annotated[int, typer.Option(min=0, help="Cascade fine-tuning.")] = 6,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 8,
     crop: Annotated[str, typer.Option(metavar="HxW", help="Pixels of a crop.")] = "192x256",
     scale: Annotated[str, typer.Option(metavar="A,B", help="Range of random scale.")] = "0.5,1.25",
     rate: Annotated[float, typer.Option(help="Peak learning rate, deep supervision.")] = 2e-3,
     cascade_rate: Annotated[float, typer.Option(help="Peak learning rate, fine-tuning.")] = 4e-4,
+    aspect: Annotated[float, typer.Option(help="Largest stretch of one axis.")] = 1.4,
+    init: Annotated[
+        str | None, typer.Option(help="Weights of an earlier run.", show_default="random")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, batches and dropout.")] = 0,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
@@ -67,6 +71,8 @@ def train(
         batch=batch,
         crop=_pair("--crop", crop, "x", int),
         scale=_pair("--scale", scale, ",", float),
+        aspect=aspect,
+        init=init,
         seed=seed,
     )
     import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,15 +94,24 @@ def class_weights(dataset: FolderDataset) -> npt.NDArray[np.float32]:
 
 
 def augment(
-    sample: Sample, crop: tuple[int, int], scale: tuple[float, float], rng: np.random.Generator
+    sample: Sample,
+    crop: tuple[int, int],
+    scale: tuple[float, float],
+    rng: np.random.Generator,
+    aspect: float = 1.0,
 ) -> tuple[Image, Image]:
-    """Random scale, mirror, colour and crop; short sides are padded (label 255).
+    """Random scale, stretch, mirror, colour and crop; short sides are padded (label 255).
+
+    ``aspect`` is how much longer one axis may get against the other: an engine stretches frames
+    of any shape to its own.
 
     Returns:
         uint8 [h, w, 3] and uint8 [h, w] of exactly ``crop`` = (h, w).
     """
     factor = float(rng.uniform(*scale))
-    size = (round(sample.image.shape[1] * factor), round(sample.image.shape[0] * factor))
+    stretch = math.sqrt(aspect) ** float(rng.uniform(-1, 1))
+    height, width = sample.label.shape
+    size = (round(width * factor * stretch), round(height * factor / stretch))
     image = cv2.resize(sample.image, size, interpolation=cv2.INTER_LINEAR)
     label = cv2.resize(sample.label, size, interpolation=cv2.INTER_NEAREST)
     if rng.random() < 0.5:
@@ -130,10 +140,10 @@ class Batches:
         crop: tuple[int, int],
         scale: tuple[float, float],
         seed: int,
+        aspect: float = 1.0,
     ) -> None:
-        self.dataset, self.batch, self.crop, self.scale, self.seed = (
-            dataset, batch, crop, scale, seed,
-        )  # fmt: skip
+        self.dataset, self.batch, self.seed = dataset, batch, seed
+        self.crop, self.scale, self.aspect = crop, scale, aspect
         self.steps_per_epoch = max(1, len(dataset) // batch)
 
     def __getitem__(self, step: int) -> tuple[Image, Image]:
@@ -144,5 +154,6 @@ class Batches:
         chosen = np.resize(order, len(self.dataset) + self.batch)[
             place * self.batch : (place + 1) * self.batch
         ]
-        pairs = [augment(self.dataset[int(i)], self.crop, self.scale, rng) for i in chosen]
+        samples = (self.dataset[int(i)] for i in chosen)
+        pairs = [augment(sample, self.crop, self.scale, rng, self.aspect) for sample in samples]
         return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])

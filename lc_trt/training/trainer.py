@@ -78,7 +78,9 @@ class Trainer:
         self.classes = find_classes(config.classes)
         self.train_set = FolderDataset(config.data, "train", len(self.classes))
         self.val_set = FolderDataset(config.data, "val", len(self.classes))
-        self.batches = Batches(self.train_set, config.batch, config.crop, config.scale, config.seed)
+        self.batches = Batches(
+            self.train_set, config.batch, config.crop, config.scale, config.seed, config.aspect
+        )
         self.deep_steps = config.deep_epochs * self.batches.steps_per_epoch
         self.steps = self.deep_steps + config.cascade_epochs * self.batches.steps_per_epoch
         torch.manual_seed(config.seed)
@@ -91,8 +93,10 @@ class Trainer:
         if self.fresh:
             self.state_path.unlink(missing_ok=True)
             self.best_path.unlink(missing_ok=True)
-        elif self.state_path.exists():
+        if self.state_path.exists():
             self._resume()
+        elif config.init is not None:
+            checkpoint.load_into(self.model, Path(config.init))
 
     @property
     def state_path(self) -> Path:

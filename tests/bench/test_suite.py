@@ -25,7 +25,7 @@ from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool
 from lc_trt.runtime.engines import available
 
-QUICK = Options(rounds=4, warmup=1, threads=1, target_fps=1e-3)
+QUICK = Options(rounds=4, warmup=1, threads=1, target_fps=1e-3, size=(48, 80))
 PIXELS = 6 * 10
 
 
@@ -247,6 +247,15 @@ def test_engines_are_closed(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) 
 
 def _rho(kind: str) -> list[np.ndarray]:
     return [np.ones(2, np.float32)] if kind == "cascade" else []
+
+
+def test_the_size_is_the_published_one_unless_given(
+    untrained: Bundle, dense: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lc_trt.bench.published.SIZE", (64, 96))
+    options = replace(QUICK, size=None, rounds=1)
+    assert run_bench(untrained.path, options).size == (64, 96)
+    assert run_bench(dense.path, options).size == dense.manifest.size
 
 
 def test_a_size_that_no_engine_is_built_for(untrained: Bundle) -> None:

@@ -21,6 +21,7 @@ def test_as_dict_is_what_json_gives_back():
         ({"crop": (16, 64)}, r"crop \(16, 64\): expected 32 pixels"),
         ({"scale": (1.5, 0.5)}, r"scale \(1.5, 0.5\)"),
         ({"scale": (0.0, 1.0)}, "scale"),
+        ({"aspect": 0.9}, "aspect 0.9: expected 1 or more"),
         ({"rate": 0.0}, "learning rate"),
         ({"cascade_rate": float("nan")}, "learning rate"),
     ],

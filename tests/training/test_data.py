@@ -124,6 +124,20 @@ def test_augment_gives_the_crop_and_keeps_pairs(h, w, crop, scale, seed):
             assert bright.min() > dark.max()
 
 
+def test_augment_stretches_one_axis_against_the_other():
+    """A square keeps its area and, over many draws, gets up to ``aspect`` longer than high."""
+    label = np.zeros((200, 200), np.uint8)
+    label[50:150, 50:150] = 1
+    sample = Sample("x", np.repeat(label[..., None] * 200, 3, 2), label)
+    rng, ratios = np.random.default_rng(0), []
+    for _ in range(60):
+        found = augment(sample, (300, 300), (1.0, 1.0), rng, aspect=2.0)[1] == 1
+        ratios.append(found.any(0).sum() / found.any(1).sum())
+        assert found.sum() == pytest.approx(100 * 100, rel=0.05)
+    assert 0.48 < min(ratios) < 0.6
+    assert 1.7 < max(ratios) < 2.1
+
+
 def test_augment_draws_differ():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (32, 48, 3)).astype(np.uint8)

@@ -113,6 +113,14 @@ def test_fresh_starts_over(whole, tree, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_starts_from_the_weights_of_another(whole, tree, tmp_path):
+    trainer = Trainer(tiny_config(tree, init=str(whole.best_path), seed=5), tmp_path)
+    assert trainer.step == 0
+    assert_same(weights_of(trainer), load_weights(whole.best_path)[0])
+    with pytest.raises(LcTrtError, match="no such file"):
+        Trainer(tiny_config(tree, init=str(tmp_path / "none.safetensors")), tmp_path)
+
+
 def test_a_changed_crop_is_one_clear_error(whole):
     config = tiny_config(whole.config.data, crop=(32, 64))
     with pytest.raises(LcTrtError, match=r"crop \[64, 64\], not \[32, 64\]"):
