@@ -34,7 +34,6 @@ class Lowering:
     """
 
     row_multiple: int = 1
-    products_as_conv: bool = False
 
 
 @dataclass
@@ -194,20 +193,8 @@ class _Lowerer:
         self.row_channels[node.output[0]] = outputs
 
     def matmul(self, x: str, matrix: Array, p: str) -> str:
-        if self.lowering.products_as_conv:
-            return self.product_as_conv(x, matrix, p)
         weight = self.const(f"{p}/matrix", np.ascontiguousarray(matrix), str(matrix.dtype))
         return self.add("MatMul", x, weight, name=f"{p}/matmul")
-
-    def product_as_conv(self, x: str, matrix: Array, p: str) -> str:
-        """[R, Cin] as an image [1, Cin, 1, R], for an engine whose 1x1 convolution is faster."""
-        axes = self.const(f"{p}/axes", [0, 2], "int64")
-        columns = self.add("Transpose", x, name=f"{p}/columns", perm=[1, 0])
-        image = self.add("Unsqueeze", columns, axes, name=f"{p}/image")
-        kernel = np.ascontiguousarray(matrix.T)[:, :, None, None]
-        y = self.add("Conv", image, self.const(f"{p}/kernel", kernel, "float32"), name=f"{p}/conv")
-        flat = self.add("Squeeze", y, axes, name=f"{p}/flat_columns")
-        return self.add("Transpose", flat, name=f"{p}/rows", perm=[1, 0])
 
     def gather_then_multiply(
         self, x: str, weight: Array, region: _Region, key: tuple[int, ...], p: str

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import onnx
 from onnx import inliner
 
+from lc_trt.compiler.argmax import argmax_by_maxima
 from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
 from lc_trt.errors import LcTrtError
 
-LOWERINGS = {
-    "openvino": Lowering(row_multiple=64),
-    "onnxruntime": Lowering(),
+Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a backend wants beside the passes that all of them get.
+
+    Attributes:
+        after: passes on what the region operators were lowered to.
+    """
+
+    lowering: Lowering
+    after: tuple[Pass, ...] = ()
+
+
+RECIPES = {
+    "openvino": Recipe(
+        Lowering(row_multiple=64),
+        after=(shift_dilated_pools, argmax_by_maxima),
+    ),
+    "onnxruntime": Recipe(Lowering()),
 }
 
 
@@ -28,13 +50,14 @@ def compile_model(
     Returns:
         A model of standard operators only, with the same inputs and outputs.
     """
-    if backend not in LOWERINGS:
-        raise LcTrtError(f"backend {backend!r}: expected one of {', '.join(LOWERINGS)}")
-    model = fold_constants(freeze(source, batch, size))
-    model = fold_affine(model)
-    model = lower_standard(model, LOWERINGS[backend])
+    if backend not in RECIPES:
+        raise LcTrtError(f"backend {backend!r}: expected one of {', '.join(RECIPES)}")
+    recipe = RECIPES[backend]
+    model = fold_affine(fold_constants(freeze(source, batch, size)))
+    model = lower_standard(model, recipe.lowering)
     # Whatever functions a foreign exporter left: OpenVINO knows none.
-    model = inliner.inline_local_functions(model)
-    model = shift_dilated_pools(fold_constants(model))
+    model = fold_constants(inliner.inline_local_functions(model))
+    for change in recipe.after:
+        model = change(model)
     onnx.checker.check_model(model)
     return model

@@ -21,6 +21,7 @@ from tiny_networks import (
     tiny_model,
 )
 
+from lc_trt.compiler.argmax import argmax_by_maxima
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
@@ -218,6 +219,31 @@ def test_dilated_pools_become_shifted_maxima(kernel, dilation):
 def test_plain_pools_stay():
     model = tiny_model()
     assert operators(shift_dilated_pools(model)) == operators(model)
+
+
+@pytest.mark.parametrize("classes", [2, 21])
+def test_argmax_by_maxima_takes_the_first_of_equals(classes):
+    node = helper.make_node("ArgMax", ["x"], ["y"], name="best", axis=1, keepdims=0)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, classes, 9, 11])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, [2, 9, 11])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    changed = argmax_by_maxima(model)
+    assert "ArgMax" not in operators(changed)
+    x = np.random.default_rng(0).integers(-3, 3, (2, classes, 9, 11)).astype(np.float32)
+    (found,) = session(changed).run(None, {"x": x})
+    np.testing.assert_array_equal(found, x.argmax(1))
+    x[:, :, 0] = np.nan  # no class is right, but it has to be one
+    assert session(changed).run(None, {"x": x})[0].max() < classes
+
+
+def test_an_argmax_of_another_form_stays():
+    source = tiny_model()  # its map has no fixed size yet
+    assert operators(argmax_by_maxima(source)) == operators(source)
+    assert_same(source, argmax_by_maxima(frozen(source)))
 
 
 def test_half_storage_halves_the_file_and_folds_back():
