@@ -28,6 +28,52 @@ def scaled(channels: int, width: float) -> int:
     return channels if width == 1.0 else max(8, int(channels * width + 4) // 8 * 8)
 
 
+def branches_a(cin: int, width: float) -> Concat:
+    """What a block of stage 1 adds to its trunk, 3x3 at full resolution (both networks)."""
+    c32, c48, c64 = (scaled(c, width) for c in (32, 48, 64))
+    return Concat(
+        [
+            Conv(cin, c32),
+            Chain([Conv(cin, c32), Conv(c32, c32, 3)]),
+            Chain([Conv(cin, c32), Conv(c32, c48, 3), Conv(c48, c64, 3)]),
+        ]
+    )
+
+
+def branches_b(cin: int, width: float) -> Concat:
+    """The same for stage 2: 1x7 and 7x1, dilated by 2."""
+    c128, c160, c192 = (scaled(c, width) for c in (128, 160, 192))
+    return Concat(
+        [
+            Conv(cin, c192),
+            Chain(
+                [
+                    Conv(cin, c128),
+                    Conv(c128, c160, (1, 7), dilation=2),
+                    Conv(c160, c192, (7, 1), dilation=2),
+                ]
+            ),
+        ]
+    )
+
+
+def branches_c(cin: int, width: float) -> Concat:
+    """The same for stage 3: 1x3 and 3x1, dilated by 4."""
+    c192, c224, c256 = (scaled(c, width) for c in (192, 224, 256))
+    return Concat(
+        [
+            Conv(cin, c192),
+            Chain(
+                [
+                    Conv(cin, c192),
+                    Conv(c192, c224, (1, 3), dilation=4),
+                    Conv(c224, c256, (3, 1), dilation=4),
+                ]
+            ),
+        ]
+    )
+
+
 def irnet_trunk(blocks: tuple[int, int, int], width: float) -> Trunk:
     """IRNet: stem and A blocks to Reduction-A; B blocks to Reduction-B; C blocks."""
 
@@ -63,13 +109,7 @@ def irnet_trunk(blocks: tuple[int, int, int], width: float) -> Trunk:
 
     def block_a() -> nn.Module:
         return Residual(
-            Concat(
-                [
-                    Conv(a, w(32)),
-                    Chain([Conv(a, w(32)), Conv(w(32), w(32), 3)]),
-                    Chain([Conv(a, w(32)), Conv(w(32), w(48), 3), Conv(w(48), w(64), 3)]),
-                ]
-            ),
+            branches_a(a, width),
             Conv(w(32) * 2 + w(64), a, relu=False),
             scale=residual_scale,
         )
@@ -85,18 +125,7 @@ def irnet_trunk(blocks: tuple[int, int, int], width: float) -> Trunk:
 
     def block_b() -> nn.Module:
         return Residual(
-            Concat(
-                [
-                    Conv(b, w(192)),
-                    Chain(
-                        [
-                            Conv(b, w(128)),
-                            Conv(w(128), w(160), (1, 7), dilation=2),
-                            Conv(w(160), w(192), (7, 1), dilation=2),
-                        ]
-                    ),
-                ]
-            ),
+            branches_b(b, width),
             Conv(2 * w(192), b, relu=False),
             scale=residual_scale,
         )
@@ -119,18 +148,7 @@ def irnet_trunk(blocks: tuple[int, int, int], width: float) -> Trunk:
 
     def block_c() -> nn.Module:
         return Residual(
-            Concat(
-                [
-                    Conv(c, w(192)),
-                    Chain(
-                        [
-                            Conv(c, w(192)),
-                            Conv(w(192), w(224), (1, 3), dilation=4),
-                            Conv(w(224), w(256), (3, 1), dilation=4),
-                        ]
-                    ),
-                ]
-            ),
+            branches_c(c, width),
             Conv(w(192) + w(256), c, relu=False),
             scale=residual_scale,
         )
@@ -177,13 +195,7 @@ def inception_resnet_v2_trunk(blocks: tuple[int, int, int], width: float) -> Tru
 
     def block_35() -> nn.Module:
         return Residual(
-            Concat(
-                [
-                    Conv(a, w(32)),
-                    Chain([Conv(a, w(32)), Conv(w(32), w(32), 3)]),
-                    Chain([Conv(a, w(32)), Conv(w(32), w(48), 3), Conv(w(48), w(64), 3)]),
-                ]
-            ),
+            branches_a(a, width),
             project(w(32) * 2 + w(64), a),
             scale=0.17,
         )
@@ -199,18 +211,7 @@ def inception_resnet_v2_trunk(blocks: tuple[int, int, int], width: float) -> Tru
 
     def block_17() -> nn.Module:
         return Residual(
-            Concat(
-                [
-                    Conv(b, w(192)),
-                    Chain(
-                        [
-                            Conv(b, w(128)),
-                            Conv(w(128), w(160), (1, 7), dilation=2),
-                            Conv(w(160), w(192), (7, 1), dilation=2),
-                        ]
-                    ),
-                ]
-            ),
+            branches_b(b, width),
             project(2 * w(192), b),
             scale=0.1,
         )
@@ -233,18 +234,7 @@ def inception_resnet_v2_trunk(blocks: tuple[int, int, int], width: float) -> Tru
 
     def block_8(last: bool) -> nn.Module:
         return Residual(
-            Concat(
-                [
-                    Conv(c, w(192)),
-                    Chain(
-                        [
-                            Conv(c, w(192)),
-                            Conv(w(192), w(224), (1, 3), dilation=4),
-                            Conv(w(224), w(256), (3, 1), dilation=4),
-                        ]
-                    ),
-                ]
-            ),
+            branches_c(c, width),
             project(w(192) + w(256), c),
             scale=1.0 if last else 0.2,
             relu=not last,
