@@ -68,7 +68,7 @@ def export_file(
         size,
         rho,
         fast_rho,
-        _facts(trained),
+        facts_to_ship(trained),
     )
     if info.kind == "dense":
         model = export_dense(
@@ -95,7 +95,7 @@ def _put(path: Path, model: onnx.ModelProto) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def _facts(trained: dict[str, Any] | None) -> dict[str, Any] | None:
+def facts_to_ship(trained: dict[str, Any] | None) -> dict[str, Any] | None:
     """What travels with the model: where it came from, without the trainer's folder names."""
     if trained is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,14 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def save_weights(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
     """The model's state as safetensors; ``metadata`` travels as JSON in its header."""
-    state = {k: v.contiguous() for k, v in model.state_dict().items()}
+    save_tensors(path, model.state_dict(), metadata)
+
+
+def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Any tensors by name, as `save_weights` writes a model's."""
+    whole = {key: value.contiguous() for key, value in state.items()}
     header = {"lc_trt": json.dumps(metadata)}
-    write_atomically(path, lambda p: save_file(state, str(p), metadata=header))
+    write_atomically(path, lambda p: save_file(whole, str(p), metadata=header))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
