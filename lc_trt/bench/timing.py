@@ -12,8 +12,6 @@ import numpy.typing as npt
 from lc_trt.runtime.engines.base import Engine, EngineOutput
 from lc_trt.runtime.find_rho import Rho, Shares, measured_shares
 
-Times = npt.NDArray[np.float64]
-
 
 @dataclass
 class Lane:

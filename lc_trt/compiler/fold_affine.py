@@ -26,7 +26,8 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
     kept: list[onnx.NodeProto] = []
     for node in graph.nodes:
         if (node.domain, node.op_type) in _PLACES:
-            behind[node.output[0]] = node
+            if _is_linear(node, graph):
+                behind[node.output[0]] = node
             kept.append(node)
             continue
         source, affine = _affine(node, graph, behind)
@@ -40,6 +41,16 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.nodes = kept
     graph.rename_uses(renamed)
     return graph.model()
+
+
+def _is_linear(conv: onnx.NodeProto, graph: EditableGraph) -> bool:
+    """Whether a factor on the result is one on the weights: no activation, nothing added."""
+    if conv.domain != DOMAIN:
+        return True
+    residual = graph.constants.get(conv.input[6])
+    alone = residual is not None and not residual.any()
+    found = attributes(conv)
+    return alone and not found.get("activation", 0) and found.get("residual_scale", 1.0) == 1.0
 
 
 def _affine(

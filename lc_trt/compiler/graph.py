@@ -69,10 +69,6 @@ class EditableGraph:
             op_type, inputs, outputs or [full], name=full, domain=domain, **attributes
         )
 
-    def producers(self) -> dict[str, onnx.NodeProto]:
-        """The node behind each tensor."""
-        return {output: node for node in self.nodes for output in node.output}
-
     def use_counts(self) -> dict[str, int]:
         """How often each tensor is read, graph outputs included."""
         counts: dict[str, int] = {o.name: 1 for o in self.outputs}

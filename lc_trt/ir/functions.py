@@ -188,8 +188,3 @@ def region_function(name: str) -> onnx.FunctionProto:
     copy = onnx.FunctionProto()
     copy.CopyFrom(_parsed(name))
     return copy
-
-
-def region_functions() -> list[onnx.FunctionProto]:
-    """All region operators, in the order of their definition."""
-    return [region_function(name) for name in REGION_OPERATORS]

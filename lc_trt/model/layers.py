@@ -76,7 +76,6 @@ class Conv(nn.Module):
         dilation: int = 1,
         norm: bool = True,
         relu: bool = True,
-        bias: bool | None = None,
     ) -> None:
         super().__init__()
         kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel
@@ -89,7 +88,7 @@ class Conv(nn.Module):
             stride=stride,
             padding=(dilations[0] * (kh // 2), dilations[1] * (kw // 2)),
             dilation=dilations,
-            bias=(not norm) if bias is None else bias,
+            bias=not norm,
         )
         self.bn = BatchNorm(cout) if norm else None
         self.relu = relu

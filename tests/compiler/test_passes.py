@@ -104,6 +104,24 @@ def test_a_convolution_with_two_readers_keeps_its_batch_norm():
     np.testing.assert_allclose(session(folded).run(None, x)[0], session(model).run(None, x)[0])
 
 
+def test_an_activated_region_convolution_is_no_place_for_a_factor():
+    """-2 * relu(conv) is not relu(-2 * conv)."""
+    source = fold_affine(tiny_model())
+    readers = {i: n for n in source.graph.node for i in n.input}
+    conv = next(
+        n
+        for n in source.graph.node
+        if n.op_type == "RegionConv" and readers[n.output[0]].op_type == "Relu"
+    )
+    relu = readers[conv.output[0]]
+    conv.attribute.append(helper.make_attribute("activation", 1))
+    relu.op_type = "Mul"
+    source.graph.initializer.append(numpy_helper.from_array(np.float32(-2), "factor"))
+    relu.input.append("factor")
+    assert_same(source, fold_affine(source))
+    assert any("factor" in n.input for n in fold_affine(source).graph.node)
+
+
 @pytest.mark.parametrize("multiple", [1, 16, 64])
 @pytest.mark.parametrize("fold", [False, True])
 def test_lowering_leaves_standard_operators_and_the_same_results(source, multiple, fold):
