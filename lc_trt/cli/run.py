@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lc_trt.cli import console
+from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import UsageError
 from lc_trt.runtime.views import View
 from lc_trt.thresholds import parse_rho
@@ -91,7 +92,8 @@ def run(
     with sources.open_source(source) as opened, lc_trt.load(model, threads=threads) as segmenter:
         paths = save or [sinks.default_output(opened, v) for v in views]
         outputs = list(zip(views, sinks.open_sinks(paths, opened, frames), strict=True))
-        with _progress() as show:
+        warning = "stopping after this frame (Ctrl-C again: at once, keeping nothing)"
+        with interrupts(warning) as stop, _progress() as show:
             stats = pipeline.run(
                 opened,
                 segmenter,
@@ -100,6 +102,7 @@ def run(
                 alpha=alpha,
                 limit=frames,
                 on_frame=show,
+                stop=stop,
             )
     if stats.interrupted:
         console.note(f"stopped by Ctrl-C after {stats.frames} frames")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from lc_trt.cli import console
+from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import UsageError
 from lc_trt.training.config import TrainConfig
 
@@ -84,7 +84,8 @@ def train(
     trainer = Trainer(config, out, validated=_validated, fresh=fresh)
     if trainer.step:
         console.note(f"resuming {out} at step {trainer.step} of {trainer.steps}")
-    with _interrupts() as stop, _reports(trainer.step, trainer.steps) as trainer.report:
+    warning = "stopping after this step (Ctrl-C again: at once, losing unsaved steps)"
+    with interrupts(warning) as stop, _reports(trainer.step, trainer.steps) as trainer.report:
         trainer.run(stop)
     finished = trainer.step == trainer.steps
     if as_json:
@@ -120,24 +121,6 @@ def _pair(option: str, text: str, separator: str, number: Callable[[str], N]) ->
 def _validated(phase: str, miou: float, shares: list[float]) -> None:
     left = "/".join(f"{100 * share:.0f}" for share in shares)
     console.note(f"{phase}: val mIoU {100 * miou:.2f} %, {left} % left at stages 1/2/3")
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C was pressed; a second one interrupts at once."""
-    pressed = False
-
-    def press(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, before)
-        console.note("stopping after this step (Ctrl-C again: at once, losing unsaved steps)")
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
@@ -27,7 +27,7 @@ class Stats:
         seconds: wall time, with reading, drawing and writing.
         latency: milliseconds of the segmenter a frame.
         expected: frames the source announced, no more than the limit; None if unknown.
-        interrupted: whether Ctrl-C ended it.
+        interrupted: whether ``stop()`` ended it.
     """
 
     expected: int | None = None
@@ -84,10 +84,11 @@ def run(
     alpha: float = ALPHA,
     limit: int | None = None,
     on_frame: Callable[[Stats], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Stats:
-    """Segment a source to its end, to ``limit`` frames or to Ctrl-C.
+    """Segment a source to its end, to ``limit`` frames or until ``stop()``.
 
-    Ctrl-C ends the run in order, with every output complete; an error leaves none behind.
+    However it ends, every output is complete; an error leaves none behind.
 
     Args:
         source: where frames come from.
@@ -97,6 +98,7 @@ def run(
         alpha: share of the colours in overlays.
         limit: frames to stop after.
         on_frame: called after each frame, to show progress.
+        stop: asked before each frame is written; nothing is read or written after a True.
 
     Returns:
         Figures of the whole run.
@@ -104,18 +106,16 @@ def run(
     stats = Stats(_expected(source, limit))
     start = perf_counter()
     try:
-        try:
-            for group in _groups(islice(source, limit), segmenter.engine.batch):
-                results = segmenter.batch([frame.image for frame in group], rho)
-                for frame, result in zip(group, results, strict=True):
-                    for view, sink in outputs:
-                        sink.write(result.view(view, alpha), frame.name)
-                    stats.add(result)
-                    stats.seconds = perf_counter() - start
-                    if on_frame is not None:
-                        on_frame(stats)
-        except KeyboardInterrupt:
-            stats.interrupted = True
+        for frame, result in _results(source, segmenter, rho, limit):
+            if stop():
+                stats.interrupted = True
+                break
+            for view, sink in outputs:
+                sink.write(result.view(view, alpha), frame.name)
+            stats.add(result)
+            stats.seconds = perf_counter() - start
+            if on_frame is not None:
+                on_frame(stats)
         for _, sink in outputs:
             sink.finish()
     except BaseException:
@@ -131,7 +131,11 @@ def _expected(source: Source, limit: int | None) -> int | None:
     return source.count if limit is None else min(source.count, limit)
 
 
-def _groups(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    iterator = iter(frames)
-    while group := list(islice(iterator, size)):
-        yield group
+def _results(
+    source: Source, segmenter: Segmenter, rho: Rho | None, limit: int | None
+) -> Iterator[tuple[Frame, Result]]:
+    """Frames and their results, as many a pass as the engine takes."""
+    frames = iter(islice(source, limit))
+    while group := list(islice(frames, segmenter.engine.batch)):
+        results = segmenter.batch([frame.image for frame in group], rho)
+        yield from zip(group, results, strict=True)

@@ -56,14 +56,18 @@ def test_every_frame_once_and_every_view_in_its_place(
     assert len(list(paths[2].iterdir())) == frames
 
 
-def test_ctrl_c_ends_with_a_playable_file(tmp_path: Path) -> None:
-    def interrupt(stats: pipeline.Stats) -> None:
-        if stats.frames == 3:
-            raise KeyboardInterrupt
-
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_stopped_run_ends_with_a_playable_file(tmp_path: Path, batch: int) -> None:
+    seen: list[int] = []
     with open_source(str(write_video(tmp_path / "v.mp4", 9))) as source:
         (sink,) = open_sinks([tmp_path / "out.mp4"], source)
-        stats = pipeline.run(source, toy(), [(View.OVERLAY, sink)], on_frame=interrupt)
+        stats = pipeline.run(
+            source,
+            toy(batch=batch),
+            [(View.OVERLAY, sink)],
+            on_frame=lambda s: seen.append(s.frames),
+            stop=lambda: seen[-1:] == [3],
+        )
     assert stats.interrupted and not stats.cut_short and stats.frames == 3
     assert len(read_video(tmp_path / "out.mp4")) == 3
 
