@@ -35,7 +35,7 @@ $(VENV)/.core: $(VENV)/.created pyproject.toml setup.py tools/constraints.txt
 
 # The constraints name torch's version: PyPI's newest would bring gigabytes of CUDA.
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[train,bench,dev]'
+	$(PIP) --editable '.[train,bench,report,dev]'
 	@touch $@
 
 setup: $(VENV)/.dev

@@ -99,5 +99,6 @@ def facts_to_ship(trained: dict[str, Any] | None) -> dict[str, Any] | None:
     """What travels with the model: where it came from, without the trainer's folder names."""
     if trained is None:
         return None
-    config = {k: v for k, v in trained.get("config", {}).items() if k not in ("data", "init")}
+    config = {k: v for k, v in trained.get("config", {}).items() if k not in ("init", "imagenet")}
+    config["data"] = {k: v for k, v in config.get("data", {}).items() if k != "root"}
     return {**{k: v for k, v in trained.items() if k != "config"}, "config": config}

@@ -15,7 +15,7 @@ import pytest
 ORDER = (
     ("base",),
     ("model",),
-    ("ir",),
+    ("ir", "datasets"),
     ("training", "compiler"),
     ("exporting",),
     ("bundle",),
@@ -93,8 +93,8 @@ def test_import_lc_trt_loads_nothing_heavy() -> None:
     assert loaded(["lc_trt"], watched) == "[]"
 
 
-def test_runtime_and_video_load_no_torch() -> None:
-    assert loaded(names("runtime", "video"), ("torch",)) == "[]"
+def test_runtime_video_and_evaluation_load_no_torch() -> None:
+    assert loaded(names("runtime", "video", "datasets", "evaluation"), ("torch",)) == "[]"
 
 
 def test_subcommands_load_no_torch_and_no_engine() -> None:

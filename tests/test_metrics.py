@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
 from lc_trt.classes import IGNORE
 from lc_trt.metrics import Confusion
@@ -74,3 +75,27 @@ def test_against_sets_of_pixels(predicted, label):
         union = (ours | theirs).sum()
         want = (ours & theirs).sum() / union if union else math.nan
         np.testing.assert_allclose(confusion.iou()[k], want)
+
+
+@given(st.data())
+def test_against_scikit_learn(data):
+    classes = data.draw(st.integers(2, 6))
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=7))
+    kinds = st.integers(0, classes - 1)
+    predicted = data.draw(hnp.arrays(np.uint8, shape, elements=kinds))
+    label = data.draw(hnp.arrays(np.uint8, shape, elements=kinds | st.just(IGNORE)))
+    confusion = Confusion(classes)
+    for part in np.array_split(np.arange(shape[0]), 2):  # as two images
+        confusion.add(predicted[part], label[part])
+    theirs, ours = label[label != IGNORE], predicted[label != IGNORE]
+    if not theirs.size:
+        assert not confusion.counts.any()
+        return
+    names = range(classes)
+    assert np.array_equal(confusion.counts, confusion_matrix(theirs, ours, labels=names))
+    assert confusion.pixel_accuracy() == pytest.approx(accuracy_score(theirs, ours))
+    present = np.union1d(theirs, ours)
+    iou = np.full(classes, np.nan)
+    iou[present] = jaccard_score(theirs, ours, labels=present, average=None)
+    np.testing.assert_allclose(confusion.iou(), iou)
+    assert confusion.miou() == pytest.approx(iou[present].mean())

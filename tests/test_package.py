@@ -42,7 +42,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path, source: Path)
         names = set(archive.namelist())
     package = {n for n in names if not n.startswith(f"lc_trt-{lc_trt.__version__}.dist-info/")}
     modules = {p.relative_to(source).as_posix() for p in (source / "lc_trt").rglob("*.py")}
-    assert package == modules | {"lc_trt/py.typed"}
+    assert package == modules | {"lc_trt/py.typed", "lc_trt/evaluation/report.html.j2"}
     assert any(n.endswith("dist-info/licenses/LICENSE") for n in names)
 
 

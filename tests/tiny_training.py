@@ -37,19 +37,39 @@ def make_tree(root: Path, train: int = 6, val: int = 2) -> Path:
 
 
 def tiny_config(data: Path, **changes: Any) -> TrainConfig:
-    """Three steps of deep supervision and three of fine-tuning on `make_tree`'s six images."""
+    """Three steps of deep supervision and three of fine-tuning on `make_tree`'s six images.
+
+    ``changes`` are fields by their dotted names with ``__`` for the dots; ``deep`` and
+    ``cascade`` replace fields of a phase, which is left out where they are None.
+    """
     values: dict[str, Any] = {
-        "data": str(data),
         "preset": "tiny",
         "classes": "3",
-        "deep_epochs": 1,
-        "cascade_epochs": 1,
-        "warmup_steps": 1,
+        "data": {"root": str(data)},
+        "augment": {"crop": [64, 64], "scale": [0.9, 1.1], "aspect": 1.2, "jitter": 0.1},
         "batch": 2,
-        "crop": (64, 64),
-        "scale": (0.9, 1.1),
-        "exit_rho": (0.5, 0.5),
-        "rate": 1e-2,
-        "cascade_rate": 1e-3,
+        "workers": 0,
+        "ema": 0.0,
     }
-    return TrainConfig(**{**values, **changes})
+    phases = []
+    for loss, rate in (("deep", 1e-2), ("cascade", 1e-3)):
+        phase = changes.pop(loss, {})
+        if phase is not None:
+            phases.append(
+                {
+                    "loss": loss,
+                    "epochs": 1,
+                    "freeze_batch_norm": loss == "cascade",
+                    "exit": {"rho": [0.5, 0.5]},
+                    "optimizer": {"rate": rate, "weight_decay": 1e-4},
+                    "schedule": {"warmup": 1},
+                    **phase,
+                }
+            )
+    for name, value in changes.items():
+        place = values
+        *parents, last = name.split("__")
+        for key in parents:
+            place = place[key]
+        place[last] = value
+    return TrainConfig.model_validate({"phases": phases, **values})

@@ -32,7 +32,8 @@ def build(
         typer.Option(metavar="R1[,R2]", help="Fast thresholds.", show_default="the model's own"),
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Names and colours of a plain ONNX: voc, camvid or a number.")
+        str | None,
+        typer.Option(help="Classes of a plain ONNX: voc, camvid, cityscapes or a number."),
     ] = None,
     mean: Annotated[
         str | None,

@@ -23,7 +23,9 @@ def export(
     ] = "300x500",
     classes: Annotated[
         str | None,
-        typer.Option(help="voc, camvid or a number.", show_default="the checkpoint's, or voc"),
+        typer.Option(
+            help="voc, camvid, cityscapes or a number.", show_default="the checkpoint's, or voc"
+        ),
     ] = None,
     heads: Annotated[
         str | None,

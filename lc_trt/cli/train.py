@@ -6,43 +6,42 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lc_trt.cli import console
 from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import UsageError
-from lc_trt.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from lc_trt.training.trainer import Progress
+    from lc_trt.training.validation import Validation
 
-N = TypeVar("N", int, float)
 _LINE_EVERY = 50  # steps between progress lines where stderr is no terminal
 
 
 def train(
-    data: Annotated[str, typer.Option(help="Folder with {train,val}/{images,labels}.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
-    preset: Annotated[str, typer.Option(help="The network.")] = "irnet-small",
-    classes: Annotated[str, typer.Option(help="camvid, voc or a number.")] = "camvid",
-    heads: Annotated[
-        str | None,
-        typer.Option(help="Classifier form: plain or aspp.", show_default="the preset's"),
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="The run in YAML, as in configs/."),
     ] = None,
-    deep_epochs: Annotated[int, typer.Option(min=0, help="Deep supervision.")] = 46,
-    cascade_epochs: Annotated[int, typer.Option(min=0, help="Cascade fine-tuning.")] = 6,
-    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 8,
-    crop: Annotated[str, typer.Option(metavar="HxW", help="Pixels of a crop.")] = "192x256",
-    scale: Annotated[str, typer.Option(metavar="A,B", help="Range of random scale.")] = "0.5,1.25",
-    rate: Annotated[float, typer.Option(help="Peak learning rate, deep supervision.")] = 2e-3,
-    cascade_rate: Annotated[float, typer.Option(help="Peak learning rate, fine-tuning.")] = 4e-4,
-    aspect: Annotated[float, typer.Option(help="Largest stretch of one axis.")] = 1.4,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the run.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="ROOT", help="Folder of the data set: data.root.")
+    ] = None,
     init: Annotated[
-        str | None, typer.Option(help="Weights of an earlier run.", show_default="random")
+        str | None, typer.Option(metavar="WEIGHTS", help="Weights to start from: init.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, batches and dropout.")] = 0,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field; may be repeated."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")
+    ] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
     ] = None,
@@ -50,40 +49,46 @@ def train(
         bool, typer.Option("--fresh/--resume", help="Start over, or go on where a run stopped.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    show_fields: Annotated[
+        bool, typer.Option("--fields", help="List every field of a configuration and stop.")
+    ] = False,
 ) -> None:
-    """Train a cascade: deep supervision, then cascade fine-tuning.
+    """Train a cascade as a configuration says: its data, its network, its phases.
 
-    A run that was stopped or killed goes on when the same command is given again. OUT then
-    holds best.safetensors, for `lc-trt export --checkpoint`, and last.pt, to resume from.
+    A run that was stopped or killed goes on when the same command is given again. DIR then
+    holds best.safetensors, for `lc-trt export --checkpoint`, last.pt, to resume from, and log/,
+    for TensorBoard.
 
     Example:
-      lc-trt train --data camvid --out runs/small --preset irnet-small --classes camvid
+      lc-trt train --config configs/irnet-small-camvid.yaml --data camvid --out runs/small
+      lc-trt train -c configs/voc.yaml -o runs/voc --data VOCdevkit --set phases.0.epochs=20
     """
-    config = TrainConfig(
-        data=data,
-        preset=preset,
-        classes=classes,
-        heads=heads,
-        deep_epochs=deep_epochs,
-        cascade_epochs=cascade_epochs,
-        rate=rate,
-        cascade_rate=cascade_rate,
-        batch=batch,
-        crop=_pair("--crop", crop, "x", int),
-        scale=_pair("--scale", scale, ",", float),
-        aspect=aspect,
-        init=init,
-        seed=seed,
-    )
+    from lc_trt.training.config_file import fields, read_config
+
+    if show_fields:
+        rows = [(name, default, meaning) for name, default, meaning in fields()]
+        console.out().print(console.table(("field", "default", "meaning"), rows))
+        return
+    if config is None or out is None:
+        missing = "--config FILE" if config is None else "--out DIR"
+        raise UsageError(f"missing {missing}: lc-trt train --config FILE --data ROOT --out DIR")
+    given = [f"data.root={json.dumps(data)}"] if data is not None else []
+    given += [f"init={json.dumps(init)}"] if init is not None else []
+    run = read_config(config, [*(changes or ()), *given])
+    if not run.data.root:
+        raise UsageError(f"{config}: data.root is empty; give the data set's folder with --data")
+
     import torch
 
     from lc_trt.training.trainer import Trainer
 
     if threads:
         torch.set_num_threads(threads)
-    trainer = Trainer(config, out, validated=_validated, fresh=fresh)
+    trainer = Trainer(run, out, device=_device(device), validated=_validated, fresh=fresh)
     if trainer.step:
         console.note(f"resuming {out} at step {trainer.step} of {trainer.steps}")
+    if trainer.loaded:
+        console.note(trainer.loaded)
     warning = "stopping after this step (Ctrl-C again: at once, losing unsaved steps)"
     with interrupts(warning) as stop, _reports(trainer.step, trainer.steps) as trainer.report:
         trainer.run(stop)
@@ -107,20 +112,29 @@ def train(
     console.note(f"finished: {trainer.best_path}")
 
 
-def _pair(option: str, text: str, separator: str, number: Callable[[str], N]) -> tuple[N, N]:
-    """The two numbers of an option."""
-    try:
-        first, second = text.lower().split(separator)
-        return number(first), number(second)
-    except ValueError:
+def _device(name: str) -> str:
+    """torch's name of a device that is there."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"{option} {text!r}: expected two numbers with {separator!r} between them"
-        ) from None
+            f"--device {name}: torch finds {torch.cuda.device_count()} CUDA devices; use cpu, or "
+            "install a torch built for this machine's CUDA"
+        )
+    return name
 
 
-def _validated(phase: str, miou: float, shares: list[float]) -> None:
-    left = "/".join(f"{100 * share:.0f}" for share in shares)
-    console.note(f"{phase}: val mIoU {100 * miou:.2f} %, {left} % left at stages 1/2/3")
+def _validated(phase: str, found: Validation) -> None:
+    left = "/".join(f"{100 * share:.0f}" for share in found.shares)
+    console.note(
+        f"{phase}: val mIoU {100 * found.miou:.2f} %, pixel accuracy "
+        f"{100 * found.pixel_accuracy:.2f} %, {left} % left at stages 1/2/3"
+    )
 
 
 @contextmanager

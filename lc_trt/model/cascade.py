@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from lc_trt.classes import IGNORE
 from lc_trt.errors import UsageError
 from lc_trt.model.irnet import Trunk
 from lc_trt.model.layers import Chain, Conv, Dropout, Sum, Upsample
@@ -87,11 +88,17 @@ class Cascade(nn.Module):
 
     @override
     def forward(
-        self, x: Tensor, rho: Sequence[float] | Tensor, region: type[Region] = CompactRegion
+        self,
+        x: Tensor,
+        rho: Sequence[float] | Tensor,
+        region: type[Region] = CompactRegion,
+        truth: Tensor | None = None,
     ) -> CascadeOutput:
         """``x`` float [N, 3, H, W], normalised BGR; ``rho`` one threshold a boundary.
 
         A pixel leaves where its largest probability is strictly greater than the threshold.
+        ``truth``, int64 [N, 1, h, w], asks for the probability of the true class instead, where
+        a pixel has one (255 has none): a way to train, impossible later.
         """
         first = features = self.stages[0](x)
         logits = self.heads[0](features)
@@ -101,7 +108,7 @@ class Cascade(nn.Module):
         all_logits, regions = [logits], list[Region]()
         for number in (2, 3):
             # Negated, so that a pixel whose confidence is NaN counts as hard.
-            active = active & ~(probabilities.amax(1, keepdim=True) > rho[number - 2])
+            active = active & ~(_sureness(probabilities, truth) > rho[number - 2])
             here = region(active)
             features = here.restrict(features, regions[-1]) if regions else here.gather(features)
             features = self.stages[number - 1](features, here)
@@ -125,6 +132,15 @@ class Cascade(nn.Module):
         """Stage 3's logits on all pixels, [N, K, h, w], from stage 1's features."""
         logits: Tensor = self.heads[2](self.stages[2](self.stages[1](features)))
         return logits
+
+
+def _sureness(probabilities: Tensor, truth: Tensor | None) -> Tensor:
+    """The probability that decides whether a pixel leaves, [N, 1, h, w]."""
+    largest = probabilities.amax(1, keepdim=True)
+    if truth is None:
+        return largest
+    known = truth != IGNORE
+    return torch.where(known, probabilities.gather(1, torch.where(known, truth, 0)), largest)
 
 
 class Dense(nn.Module):

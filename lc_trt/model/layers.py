@@ -189,7 +189,7 @@ class Residual(nn.Module):
         branch = self.project(self.branches(x, region), region)
         if self.shortcut is not None:
             x = self.shortcut(x, region)
-        y = x + self.scale * branch
+        y = torch.add(x, branch, alpha=self.scale)
         return functional.relu(y) if self.relu else y
 
 

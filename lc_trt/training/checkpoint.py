@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from lc_trt.errors import LcTrtError
 
+FREE_FIELDS = {"data.root", "checkpoint_seconds", "workers"}
+
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Call ``write`` on a temporary neighbour, then rename it over ``path``.
@@ -79,12 +81,38 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, lambda p: torch.save(state, p))
 
 
-def load_state(path: Path) -> dict[str, Any]:
+def load_state(path: Path, device: str = "cpu") -> dict[str, Any]:
     """A state that `save_state` wrote; tensors and plain values only."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise LcTrtError(
             f"{path}: not the state of a training run; start over with --fresh"
         ) from error
     return state
+
+
+def check_same_run(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on with another configuration than the run began with.
+
+    What does not change the outcome may change: where the data lies, how often is saved, how
+    many threads prepare batches.
+    """
+    before, ours = _flat(then), _flat(now)
+    for name in sorted({*before, *ours} - FREE_FIELDS):
+        if before.get(name) != ours.get(name):
+            raise LcTrtError(
+                f"{path}: was trained with {name} {before.get(name)!r}, not {ours.get(name)!r}; "
+                "give the same value, another --out, or --fresh to start over"
+            )
+
+
+def _flat(values: object, name: str = "") -> dict[str, Any]:
+    """Leaves by dotted name, as the command line and messages call them."""
+    if isinstance(values, dict):
+        items = [(f"{name}.{key}" if name else str(key), value) for key, value in values.items()]
+    elif isinstance(values, list) and values and isinstance(values[0], dict):
+        items = [(f"{name}.{i}", value) for i, value in enumerate(values)]
+    else:
+        return {name: values}
+    return {key: leaf for each, value in items for key, leaf in _flat(value, each).items()}

@@ -9,9 +9,6 @@ from torch.nn import functional
 from lc_trt.classes import IGNORE
 from lc_trt.model.cascade import OUTPUT_STRIDE, CascadeOutput
 
-DEEP_WEIGHTS = (0.2, 0.2, 1.0)
-CASCADE_WEIGHTS = (0.33, 0.33, 0.8)
-FINAL_ON_ALL = 0.2  # stage 3's loss on all pixels, beside its loss on survivors
 LOSS_STRIDE = 2  # losses are taken on every second pixel of a row and a column
 
 

@@ -1,40 +1,33 @@
-"""The training loop: deep supervision, then cascade fine-tuning; resumable at any step."""
+"""The training loop: phases one after the other, resumable at any step."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lc_trt.classes import find_classes
+from lc_trt.datasets import open_dataset
 from lc_trt.errors import LcTrtError
-from lc_trt.metrics import Confusion
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.layers import BatchNorm
 from lc_trt.model.presets import build_cascade, find_preset
 from lc_trt.training import checkpoint
-from lc_trt.training.config import TrainConfig
-from lc_trt.training.data import Batches, FolderDataset, Image, class_weights
-from lc_trt.training.losses import (
-    CASCADE_WEIGHTS,
-    DEEP_WEIGHTS,
-    FINAL_ON_ALL,
-    at_loss_size,
-    cascade_losses,
-    cross_entropy,
-    deep_losses,
-)
+from lc_trt.training.average import averaged
+from lc_trt.training.batches import Batches, Image, class_weights
+from lc_trt.training.config import Phase, TrainConfig
+from lc_trt.training.log import Log
+from lc_trt.training.objective import Objective, objective
+from lc_trt.training.schedule import factor
+from lc_trt.training.validation import Validation, validate
 
 REFUSED_IN_A_ROW = 20  # non-finite steps after which a run has diverged
-FINAL_ON_ALL_PART = 0.25  # of a batch, on which stage 3 is computed on all pixels
-VALIDATE_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -56,47 +49,58 @@ class Trainer:
     """One run in one folder: ``last.pt`` to resume from, ``best.safetensors`` to ship.
 
     Attributes:
+        device: ``cpu``, ``cuda`` or another of torch's.
         report: called after every step.
-        validated: called with phase, mIoU (0 to 1) and the shares that left at each stage.
+        validated: called with the phase's name and its figures.
         fresh: start over where the folder holds a run, which is resumed otherwise.
         step, refused: steps done, and how many of them were not finite.
         best: best mIoU of each phase.
+        loaded: what ImageNet weights were taken, in a sentence; empty where none were.
     """
 
     config: TrainConfig
     out: Path
+    device: str = "cpu"
     report: Callable[[Progress], None] = lambda progress: None
-    validated: Callable[[str, float, list[float]], None] = lambda phase, miou, shares: None
+    validated: Callable[[str, Validation], None] = lambda phase, found: None
     fresh: bool = False
     step: int = field(default=0, init=False)
     refused: int = field(default=0, init=False)
     best: dict[str, float] = field(default_factory=dict, init=False)
+    loaded: str = field(default="", init=False)
     _refused_in_a_row: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         config = self.config
         self.classes = find_classes(config.classes)
-        self.train_set = FolderDataset(config.data, "train", len(self.classes))
-        self.val_set = FolderDataset(config.data, "val", len(self.classes))
+        preset = find_preset(config.preset)
+        data = config.data
+        self.train_set = open_dataset(data.layout, data.root, data.train, self.classes)
+        self.val_set = open_dataset(data.layout, data.root, data.val, self.classes)
         self.batches = Batches(
-            self.train_set, config.batch, config.crop, config.scale, config.seed, config.aspect
+            self.train_set, config.batch, config.augment, config.seed, config.workers
         )
-        self.deep_steps = config.deep_epochs * self.batches.steps_per_epoch
-        self.steps = self.deep_steps + config.cascade_epochs * self.batches.steps_per_epoch
+        lengths = [phase.epochs * self.batches.steps_per_epoch for phase in config.phases]
+        self.ends = [int(end) for end in np.cumsum(lengths)]
+        self.steps = self.ends[-1]
         torch.manual_seed(config.seed)
         self.model: Cascade = build_cascade(config.preset, len(self.classes), config.heads)
-        preset = find_preset(config.preset)
-        self.mean = torch.tensor(preset.mean).view(1, 3, 1, 1)
-        self.std = torch.tensor(preset.std).view(1, 3, 1, 1)
-        self.optimizer = self._new_optimizer()
-        self.weight = torch.from_numpy(class_weights(self.train_set))
+        self.model.to(self.device)
+        # oneDNN's and cuDNN's convolutions are fastest on it, and batches arrive that way.
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = torch.tensor(preset.mean, device=self.device).view(1, 3, 1, 1)
+        self.std = torch.tensor(preset.std, device=self.device).view(1, 3, 1, 1)
+        self.class_weight = self._class_weight()
         if self.fresh:
-            self.state_path.unlink(missing_ok=True)
-            self.best_path.unlink(missing_ok=True)
-        if self.state_path.exists():
+            for path in (self.state_path, *self.out.glob("*.safetensors")):
+                path.unlink(missing_ok=True)
+        resumed = self.state_path.exists()
+        if not resumed:
+            self._start()
+        self.average = averaged(self.model, config.ema)
+        self.optimizer = self._new_optimizer()
+        if resumed:
             self._resume()
-        elif config.init is not None:
-            checkpoint.load_into(self.model, Path(config.init))
 
     @property
     def state_path(self) -> Path:
@@ -108,22 +112,50 @@ class Trainer:
         """The weights that validated best in the phase reached."""
         return self.out / "best.safetensors"
 
+    @property
+    def phase(self) -> Phase:
+        """The phase of the next step; the last one once all are done."""
+        number = sum(end <= self.step for end in self.ends)
+        return self.config.phases[min(number, len(self.ends) - 1)]
+
+    def _span(self, phase: Phase) -> tuple[int, int]:
+        """The phase's first step, and the first one after it."""
+        number = self.config.phases.index(phase)
+        return ([0, *self.ends][number], self.ends[number])
+
+    def _class_weight(self) -> Tensor | None:
+        if self.config.class_weights == "none":
+            return None
+        return torch.from_numpy(class_weights(self.train_set)).to(self.device)
+
+    def _start(self) -> None:
+        """The weights that the run begins with; ``loaded`` says what came from ImageNet."""
+        if self.config.init is not None:
+            checkpoint.load_into(self.model, Path(self.config.init))
+        elif self.config.imagenet is not None:
+            from lc_trt.model.imagenet import load_imagenet
+
+            self.loaded = str(load_imagenet(self.model, self.config.imagenet))
+
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        c = self.config
-        return torch.optim.AdamW(self.model.parameters(), c.rate, weight_decay=c.weight_decay)
+        c = self.phase.optimizer
+        groups = [
+            {"params": list(self.model.stages.parameters()), "factor": 1.0},
+            {"params": list(self.model.heads.parameters()), "factor": c.head_rate},
+        ]
+        if c.name == "sgd":
+            return torch.optim.SGD(groups, c.rate, c.momentum, weight_decay=c.weight_decay)
+        return torch.optim.AdamW(groups, c.rate, weight_decay=c.weight_decay)
 
     def _resume(self) -> None:
-        state = checkpoint.load_state(self.state_path)
-        ours = self.config.as_dict()
-        for key, value in state["config"].items():
-            if ours.get(key) != value:
-                raise LcTrtError(
-                    f"{self.state_path}: was trained with {key} {value!r}, not {ours.get(key)!r}; "
-                    "give the same value, another --out, or --fresh to start over"
-                )
+        state = checkpoint.load_state(self.state_path, self.device)
+        checkpoint.check_same_run(self.state_path, state["config"], self.config.as_dict())
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load_state_dict(state["average"])
         self.step, self.refused, self.best = state["step"], state["refused"], state["best"]
+        self.optimizer = self._new_optimizer()
+        if self.step > self._span(self.phase)[0]:  # a phase that has not begun has no moments yet
+            self.optimizer.load_state_dict(state["optimizer"])
 
     def save(self) -> None:
         """Write the state to resume from."""
@@ -132,6 +164,7 @@ class Trainer:
             {
                 "config": self.config.as_dict(),
                 "model": self.model.state_dict(),
+                "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "refused": self.refused,
@@ -141,35 +174,21 @@ class Trainer:
 
     def to_input(self, image: Image) -> Tensor:
         """uint8 [N, H, W, 3] BGR to the normalised float [N, 3, H, W] the network takes."""
-        x = torch.from_numpy(np.ascontiguousarray(image)).permute(0, 3, 1, 2).float()
-        return (x - self.mean) / self.std
+        x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        return (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
 
     def rate(self) -> float:
-        """This step's learning rate: linear warm-up, then poly decay within the phase."""
-        c = self.config
-        deep = self.step < self.deep_steps
-        start, end = (0, self.deep_steps) if deep else (self.deep_steps, self.steps)
-        peak = c.rate if deep else c.cascade_rate
-        done = (self.step - start) / max(1, end - start)
-        warm = min(1.0, (self.step - start + 1) / max(1, c.warmup_steps))
-        return peak * warm * math.pow(1.0 - done, 0.9)
+        """This step's learning rate, of the trunk."""
+        start, end = self._span(self.phase)
+        c = self.phase
+        return c.optimizer.rate * factor(c.schedule, self.step - start, end - start)
 
-    def losses(self, image: Image, label: Image) -> tuple[Tensor, list[Tensor], list[float] | None]:
-        """Total loss, loss a stage, and the shares that left at each stage (fine-tuning)."""
-        x, y = self.to_input(image), torch.from_numpy(label)
-        if self.step < self.deep_steps:
-            parts = deep_losses(self.model.deep(x), y, self.weight)
-            return _weighted(DEEP_WEIGHTS, parts), parts, None
-        output = self.model(x, self.config.exit_rho)
-        parts = cascade_losses(output, y, self.weight)
-        # Stage 3's loss on all pixels needs a dense pass, which costs more than the cascade
-        # itself: a part of the (shuffled) batch estimates it at a part of the price.
-        some = math.ceil(len(x) * FINAL_ON_ALL_PART)
-        dense = self.model.final(output.features[:some])
-        final = cross_entropy(*at_loss_size(dense, y[:some]), self.weight)
-        total = _weighted(CASCADE_WEIGHTS, parts) + FINAL_ON_ALL * final
-        shares = [float((output.stages == s).float().mean()) for s in (1, 2, 3)]
-        return total, parts, shares
+    def objective(self, image: Image, label: Image) -> Objective:
+        """This step's loss on a batch."""
+        x, y = self.to_input(image), torch.from_numpy(label).to(self.device)
+        half = self.config.precision == "bf16"
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
+            return objective(self.model, x, y, self.phase, self.class_weight)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Train to the end, or until ``stop()``; saves on the way and when it leaves."""
@@ -177,43 +196,53 @@ class Trainer:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LcTrtError(f"{self.out}: cannot be a folder ({error.strerror})") from error
+        log = Log(self.out, self.step + 1)
         began = saved = time.monotonic()
         first = self.step
-        while self.step < self.steps and not stop():
-            self._enter_phase()
-            rate = self.rate()
-            parts, shares = self._train_step(rate)
-            self.step += 1
-            spent = (time.monotonic() - began) / (self.step - first)
-            left = spent * (self.steps - self.step)
-            self.report(
-                Progress(self.phase, self.step, self.steps, parts, shares, rate, self.refused, left)
-            )
-            if self._validate_now():
-                self.validate()
-            if time.monotonic() - saved > self.config.checkpoint_seconds:
-                self.save()
-                saved = time.monotonic()
-        self.save()
+        try:
+            while self.step < self.steps and not stop():
+                phase, rate = self._enter_phase(), self.rate()
+                found = self._train_step(rate)
+                self.step += 1
+                losses = [float(part.detach()) for part in found.parts]
+                left = (time.monotonic() - began) / (self.step - first) * (self.steps - self.step)
+                log.step(self.step, losses, found.shares, rate)
+                self.report(
+                    Progress(
+                        phase.title,
+                        self.step,
+                        self.steps,
+                        losses,
+                        found.shares,
+                        rate,
+                        self.refused,
+                        left,
+                    )
+                )
+                if self._validate_now():
+                    self.validate(phase, log)
+                if time.monotonic() - saved > self.config.checkpoint_seconds:
+                    self.save()
+                    saved = time.monotonic()
+            self.save()
+        finally:
+            log.close()
+            self.batches.close()
 
-    @property
-    def phase(self) -> str:
-        """Of the step that was done last: ``deep`` or ``cascade``."""
-        return "deep" if self.step <= self.deep_steps else "cascade"
-
-    def _train_step(self, rate: float) -> tuple[list[float], list[float] | None]:
+    def _train_step(self, rate: float) -> Objective:
         """One update of the weights; one that is not finite changes nothing and is counted."""
         # Dropout is seeded by the step, so that a resumed run draws what one in one go draws.
         torch.manual_seed((self.config.seed * 1_000_003 + self.step) % 2**63)
         statistics = [b.clone() for b in self.model.buffers()]
-        total, parts, shares = self.losses(*self.batches[self.step])
+        found = self.objective(*self.batches[self.step])
         self.optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        if torch.isfinite(total) and torch.isfinite(norm):
+        found.total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.phase.optimizer.clip)
+        if torch.isfinite(found.total) and torch.isfinite(norm):
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             self.optimizer.step()
+            self.average.update_parameters(self.model)
             self._refused_in_a_row = 0
         else:
             # The forward pass has already moved batch norm's statistics.
@@ -224,58 +253,55 @@ class Trainer:
             if self._refused_in_a_row >= REFUSED_IN_A_ROW:
                 raise LcTrtError(
                     f"step {self.step}: {REFUSED_IN_A_ROW} steps in a row were not finite; start "
-                    "over with a lower --rate, in another --out or with --fresh"
+                    "over with a lower optimizer.rate, in another --out or with --fresh"
                 )
-        return [float(p.detach()) for p in parts], shares
+        return found
 
-    def _enter_phase(self) -> None:
-        """Fine-tuning starts from deep supervision's weights, batch norm frozen."""
-        if self.step == self.deep_steps:
+    def _enter_phase(self) -> Phase:
+        """The step's phase; one starts from what the one before has kept, with new moments."""
+        phase = self.phase
+        if 0 < self.step == self._span(phase)[0]:
+            self.model.load_state_dict(self.average.module.state_dict())
+            self.average = averaged(self.model, self.config.ema)
             self.optimizer = self._new_optimizer()
         self.model.train()
-        if self.step >= self.deep_steps:
+        if phase.freeze_batch_norm:
             for module in self.model.modules():
                 if isinstance(module, BatchNorm):
                     module.eval()
+        return phase
 
     def _validate_now(self) -> bool:
         epoch, rest = divmod(self.step, self.batches.steps_per_epoch)
-        ends = self.step in (self.deep_steps, self.steps)
-        return ends or (rest == 0 and epoch % VALIDATE_EPOCHS == 0)
+        return self.step in self.ends or (rest == 0 and epoch % self.config.validate_epochs == 0)
 
-    def validate(self, rho: tuple[float, float] = (0.985, 0.985)) -> float:
-        """mIoU of the cascade on the validation split; keeps the best weights of each phase."""
-        self.model.eval()
-        confusion, shares = Confusion(len(self.classes)), np.zeros(3)
-        with torch.inference_mode():
-            for sample in self.val_set:
-                output = self.model(self.to_input(sample.image[None]), rho)
-                size = (sample.label.shape[0], sample.label.shape[1])
-                labels = self.model.upsample(output.probabilities, size).argmax(1)[0]
-                confusion.add(labels.numpy().astype(np.uint8), sample.label)
-                shares += [float((output.stages == s).float().mean()) for s in (1, 2, 3)]
-        phase, miou = self.phase, confusion.miou()
-        left = [float(s) / len(self.val_set) for s in shares]
-        # Weights from fine-tuning replace deep supervision's even when a little behind on
-        # validation: only they were trained to run with region convolution.
-        if miou >= self.best.get(phase, -1.0):
-            self.best[phase] = miou
-            checkpoint.save_weights(self.best_path, self.model, self._metadata(miou, left))
-        self.validated(phase, miou, left)
-        return miou
+    def validate(self, phase: Phase, log: Log) -> None:
+        """Measure the averaged weights and keep them where they are the phase's best.
 
-    def _metadata(self, miou: float, shares: list[float]) -> dict[str, Any]:
+        Weights from a later phase replace an earlier one's even when a little behind: only they
+        were trained for what comes last (region convolution, above all).
+        """
+        model = cast(Cascade, self.average.module)
+        rho = self.config.validate_rho if phase.loss == "cascade" else 1.0
+        found = validate(model, self.val_set, self.to_input, rho)
+        if found.miou >= self.best.get(phase.title, -1.0):
+            self.best[phase.title] = found.miou
+            metadata = self._metadata(phase, found)
+            for path in (self.out / f"{phase.title}.safetensors", self.best_path):
+                checkpoint.save_weights(path, model, metadata)
+        values = {"miou": found.miou, "pixel_accuracy": found.pixel_accuracy}
+        log.validation(self.step, values, found.shares)
+        self.validated(phase.title, found)
+
+    def _metadata(self, phase: Phase, found: Validation) -> dict[str, Any]:
         c = self.config
         return {
             "preset": c.preset,
             "heads": c.heads or find_preset(c.preset).heads,
             "classes": c.classes,
+            "phase": phase.title,
             "step": self.step,
-            "val_miou": miou,
-            "val_shares": shares,
+            "val_miou": found.miou,
+            "val_shares": list(found.shares),
             "config": c.as_dict(),
         }
-
-
-def _weighted(weights: tuple[float, ...], parts: list[Tensor]) -> Tensor:
-    return torch.stack([w * p for w, p in zip(weights, parts, strict=True)]).sum()

@@ -29,14 +29,24 @@ def tree(tmp_path_factory):
     return make_tree(tmp_path_factory.mktemp("street") / "data")
 
 
+CONFIG = """
+preset: tiny
+classes: "3"
+augment: {crop: [64, 64], scale: [0.9, 1.1], aspect: 1, jitter: 0.1}
+batch: 2
+phases:
+  - {loss: deep, epochs: 1, optimizer: {rate: 0.01}}
+  - {loss: cascade, epochs: 1, freeze_batch_norm: true}
+"""
+
+
 @pytest.fixture
 def command(tree, tmp_path):
     """Six steps, three a phase."""
-    return [
-        *("train", "--data", str(tree), "--out", str(tmp_path / "run"), "--preset", "tiny"),
-        *("--classes", "3", "--deep-epochs", "1", "--cascade-epochs", "1", "--batch", "2"),
-        *("--crop", "64x64", "--scale", "0.9,1.1", "--rate", "0.01", "--threads", "1"),
-    ]
+    config = tmp_path / "run.yaml"
+    config.write_text(CONFIG)
+    arguments = ["train", "--config", str(config), "--data", str(tree), "--threads", "1"]
+    return [*arguments, "--out", str(tmp_path / "run"), "--device", "cpu"]
 
 
 def test_trains_and_sums_up(command, tmp_path, capsys):
@@ -48,7 +58,7 @@ def test_trains_and_sums_up(command, tmp_path, capsys):
     assert (summary["step"], summary["steps"], summary["refused"]) == (6, 6, 0)
     assert summary["weights"] == str(best)
     assert set(summary["val_miou"]) == {"deep", "cascade"}
-    assert load_weights(best)[1]["config"]["crop"] == [64, 64]
+    assert load_weights(best)[1]["config"]["augment"]["crop"] == [64, 64]
     lines = printed.err.splitlines()
     assert any(line.startswith("deep: val mIoU ") for line in lines)
     assert any(line.startswith("cascade 6/6: loss ") for line in lines)
@@ -82,16 +92,21 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(command, monkeypatch, capsys)
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--crop", "64"], 2, "--crop '64': expected two numbers with 'x' between them"),
-        (["--crop", "64x8"], 2, "crop (64, 8): expected 32 pixels or more a side"),
-        (["--scale", "a,b"], 2, "--scale 'a,b'"),
-        (["--preset", "vgg16"], 2, "preset 'vgg16' has no cascade form"),
-        (["--classes", "dogs"], 2, "unknown class set 'dogs'"),
-        (["--heads", "round"], 2, "head form"),
-        (["--batch", "0"], 2, "--batch"),
-        (["--deep-epochs", "0", "--cascade-epochs", "0"], 2, "epochs (0, 0)"),
-        (["--data", "nowhere"], 1, "nowhere/train/images: no such folder"),
-        (["--classes", "2"], 1, "value 2, expected 0 to 1 or 255"),
+        (["--set", "augment.crop=64"], 2, "run.yaml: augment.crop 64: "),
+        (["--set", "augment.crop=[64, 8]"], 2, "run.yaml: augment.crop.1 8: "),
+        (["--set", "colour=1"], 2, "unknown field 'colour'; expected one of preset, "),
+        (["--set", "batch"], 2, "--set 'batch': expected FIELD=VALUE"),
+        (["--set", "preset=vgg16"], 2, "preset 'vgg16' has no cascade form"),
+        (["--set", "classes=dogs"], 2, "unknown class set 'dogs'"),
+        (["--set", "heads=round"], 2, "heads 'round'"),
+        (["--set", "phases=[]"], 2, "phases []"),
+        (["--config", "none.yaml"], 2, "none.yaml: no such file"),
+        (["--data", ""], 2, "data.root is empty; give the data set's folder with --data"),
+        (["--device", "gpu"], 2, "--device gpu: expected auto, cpu, cuda or cuda:N"),
+        (["--device", "cuda:99"], 2, "--device cuda:99: torch finds "),
+        (["--init", "none.safetensors"], 1, "none.safetensors: no such file"),
+        (["--data", "nowhere"], 1, "nowhere/train/images: no split 'train' there"),
+        (["--set", "classes='2'"], 1, "value 2"),
     ],
 )
 def test_errors_are_one_line(command, tmp_path, capsys, options, code, message):
@@ -105,7 +120,7 @@ def test_errors_are_one_line(command, tmp_path, capsys, options, code, message):
 def test_another_value_on_resume_is_one_line(command, capsys):
     assert main(command) == 0
     capsys.readouterr()
-    assert main([*command, "--seed", "4"]) == 1
+    assert main([*command, "--set", "seed=4"]) == 1
     printed = capsys.readouterr().err
     assert "was trained with seed 0, not 4; give the same value, another --out" in printed
     assert len(printed.splitlines()) == 1
@@ -119,4 +134,19 @@ def test_an_unwritable_out(command, tmp_path, capsys):
 
 def test_help_has_an_example(capsys):
     assert main(["train", "--help"]) == 0
-    assert "lc-trt train --data camvid --out runs/small" in capsys.readouterr().out
+    example = "lc-trt train --config configs/irnet-small-camvid.yaml --data camvid"
+    assert example in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("missing", ["--config", "--out"])
+def test_what_must_be_given_is_named(command, capsys, missing):
+    at = command.index(missing)
+    assert main(command[:at] + command[at + 2 :]) == 2
+    assert f"missing {missing} " in capsys.readouterr().err
+
+
+def test_fields_lists_all_of_them(capsys):
+    assert main(["train", "--fields"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("preset", "augment.scale", "phases.N.optimizer.head_rate", "validate_rho"):
+        assert f" {name} " in printed

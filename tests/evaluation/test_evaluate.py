@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from toy_models import COLOURS
 
+from lc_trt.datasets import Sample
 from lc_trt.evaluation.evaluate import evaluate
 from lc_trt.runtime.result import Result
 from lc_trt.thresholds import Rho
-from lc_trt.training.data import Sample
 
 CLASSES = ("sky", "road", "car")
 
@@ -27,6 +27,7 @@ class Answers:
     def __call__(self, frame: np.ndarray, rho: Rho | None = None) -> Result:
         self.rhos.append(rho)
         share = float(frame[0, 0, 1]) / 255
+        height, width = frame.shape[:2]
         return Result(
             labels=np.ascontiguousarray(frame[..., 0]),
             shares=(share, 1 - share, 0.0),
@@ -35,8 +36,8 @@ class Answers:
             classes=CLASSES,
             colours=COLOURS[:3],
             frame=frame,
-            engine_size=(8, 8),
-            cell_stages=None,
+            engine_size=(height, width),
+            cell_stages=np.full((1, 1), 1 if share > 0.5 else 2, np.uint8),
             cell_confidence=np.zeros((1, 1), np.float32),
         )
 
@@ -67,9 +68,22 @@ def test_pixels_of_all_images_are_counted_together() -> None:
     assert found.pixel_accuracy == pytest.approx(3 / 5)
     assert found.shares == pytest.approx((0.5, 0.5, 0))
     assert (found.images, steps, answers.rhos) == (2, [1, 1], [0.7, 0.7])
-    assert found.ms_per_image >= 0
+    # All of the first image left at stage 1, all of the second at stage 2.
+    assert found.stages is not None
+    assert found.stages.by_class == ((1, 0, 0), (pytest.approx(0.5), pytest.approx(0.5), 0), None)
+    assert found.stages.near_boundary == (1, 0, None)
+
+
+def test_time_is_the_median_of_the_calls_alone() -> None:
+    ticks = iter([0, 0.010, 5, 5.002, 9, 9.003])
+    samples = [sample([[0]], [[0]])] * 3
+    found = evaluate(Answers(), samples, CLASSES, clock=lambda: next(ticks))
+    assert found.ms_per_image == pytest.approx(3)
 
 
 def test_json_has_null_for_a_class_that_never_occurs() -> None:
     found = evaluate(Answers(), [sample([[0]], [[0]])], CLASSES)
-    assert json.loads(json.dumps(found.as_dict()))["iou"] == {"sky": 1, "road": None, "car": None}
+    data = json.loads(json.dumps(found.as_dict()))
+    assert data["iou"] == {"sky": 1, "road": None, "car": None}
+    assert data["left_by_class"] == {"sky": [0, 1, 0], "road": None, "car": None}
+    assert data["near_boundary"] == [None, 0, None]

@@ -14,6 +14,7 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.metrics import Confusion
 from lc_trt.model.layers import BatchNorm
 from lc_trt.training.checkpoint import load_state, load_weights
+from lc_trt.training.log import Log
 from lc_trt.training.trainer import REFUSED_IN_A_ROW, Trainer
 
 
@@ -51,7 +52,10 @@ def test_a_run_leaves_weights_and_state(whole):
     assert metadata["val_miou"] == whole.best["cascade"]
     assert sum(metadata["val_shares"]) == pytest.approx(1)
     assert_same(state, weights_of(whole))
-    assert sorted(p.name for p in whole.out.iterdir()) == ["best.safetensors", "last.pt"]
+    names = ["best.safetensors", "cascade.safetensors", "deep.safetensors", "last.pt", "log"]
+    assert sorted(p.name for p in whole.out.iterdir()) == names
+    assert load_weights(whole.out / "deep.safetensors")[1]["phase"] == "deep"
+    assert metadata["phase"] == "cascade"
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4], ids=["deep", "boundary", "cascade"])
@@ -76,6 +80,7 @@ def test_a_killed_run_goes_on(whole, tree, tmp_path, repository):
 import torch
 from tiny_training import TINY, tiny_config
 from lc_trt.model.presets import PRESETS
+from lc_trt.training.log import Log
 from lc_trt.training.trainer import Trainer
 from pathlib import Path
 torch.set_num_threads(1)
@@ -85,7 +90,7 @@ def report(progress):
     if progress.step > 2:  # the state of step 2 is on disk
         print("killable", flush=True)
         input()
-Trainer(config, Path({str(tmp_path)!r}), report).run()
+Trainer(config, Path({str(tmp_path)!r}), report=report).run()
 """
     path = os.pathsep.join([str(repository), str(Path(__file__).parents[1])])
     with subprocess.Popen(
@@ -110,7 +115,7 @@ def test_fresh_starts_over(whole, tree, tmp_path):
         Trainer(whole.config, tmp_path)
     trainer = Trainer(whole.config, tmp_path, fresh=True)
     assert trainer.step == 0
-    assert list(tmp_path.iterdir()) == []
+    assert [p.name for p in tmp_path.iterdir()] == ["log"]
 
 
 def test_a_run_starts_from_the_weights_of_another(whole, tree, tmp_path):
@@ -122,14 +127,22 @@ def test_a_run_starts_from_the_weights_of_another(whole, tree, tmp_path):
 
 
 def test_a_changed_crop_is_one_clear_error(whole):
-    config = tiny_config(whole.config.data, crop=(32, 64))
-    with pytest.raises(LcTrtError, match=r"crop \[64, 64\], not \[32, 64\]"):
+    config = tiny_config(whole.config.data.root, augment__crop=[32, 64])
+    with pytest.raises(LcTrtError, match=r"augment.crop \[64, 64\], not \[32, 64\]"):
         Trainer(config, whole.out)
+    config = tiny_config(whole.config.data.root, cascade={"loss": "deep", "name": "again"})
+    with pytest.raises(LcTrtError, match=r"phases.1.exit.rho \[0.5, 0.5\]|phases.1.(loss|name)"):
+        Trainer(config, whole.out)
+
+
+def test_what_does_not_change_the_outcome_may_change(whole, tree):
+    config = tiny_config(tree, workers=1, checkpoint_seconds=5.0)
+    assert Trainer(config, whole.out).step == 6
 
 
 def test_it_learns(tree, tmp_path):
     reports = []
-    config = tiny_config(tree, deep_epochs=8, cascade_epochs=4)
+    config = tiny_config(tree, deep={"epochs": 8}, cascade={"epochs": 4})
     run(config, tmp_path, report=reports.append)
     assert [r.step for r in reports] == list(range(1, 37))
     deep = [r.losses for r in reports if r.phase == "deep"]
@@ -144,7 +157,9 @@ def test_it_learns(tree, tmp_path):
 
 
 def test_the_rate_warms_up_and_decays_in_each_phase(tree, tmp_path):
-    trainer = Trainer(tiny_config(tree, deep_epochs=10, cascade_epochs=5, warmup_steps=4), tmp_path)
+    warm = {"schedule": {"warmup": 4}}
+    config = tiny_config(tree, deep={"epochs": 10, **warm}, cascade={"epochs": 5, **warm})
+    trainer = Trainer(config, tmp_path)
     rates = []
     for step in range(trainer.steps):
         trainer.step = step
@@ -186,15 +201,16 @@ def test_a_step_that_is_not_finite_changes_nothing(tree, tmp_path, step):
 
 
 def test_a_diverged_run_stops(tree, tmp_path):
-    trainer = Trainer(tiny_config(tree, deep_epochs=9), tmp_path)
+    trainer = Trainer(tiny_config(tree, deep={"epochs": 9}), tmp_path)
     poison(trainer, set(range(2, 40)))
-    with pytest.raises(LcTrtError, match=r"step 21: 20 steps in a row were not finite.*--rate"):
+    message = r"step 21: 20 steps in a row were not finite.*optimizer\.rate"
+    with pytest.raises(LcTrtError, match=message):
         trainer.run()
     assert trainer.refused == REFUSED_IN_A_ROW
 
 
 def test_refused_steps_apart_do_not_stop_a_run(tree, tmp_path):
-    trainer = Trainer(tiny_config(tree, deep_epochs=16), tmp_path)
+    trainer = Trainer(tiny_config(tree, deep={"epochs": 16}), tmp_path)
     poison(trainer, set(range(0, 48, 2)))
     trainer.run()
     assert trainer.refused == 24
@@ -222,38 +238,28 @@ def test_fine_tuning_starts_with_new_moments(tree, tmp_path):
     assert steps == {2}
 
 
-def test_stage_3_is_also_trained_where_all_pixels_leave(tree, tmp_path):
-    """The loss on all pixels keeps the later stages alive, whoever survives."""
-    trainer = Trainer(tiny_config(tree, deep_epochs=0, exit_rho=(-1.0, -1.0)), tmp_path)
-    trainer.model.train()
-    total, parts, shares = trainer.losses(*trainer.batches[0])
-    assert shares == [1, 0, 0]
-    assert [float(p.detach()) for p in parts[1:]] == [0, 0]
-    total.backward()
-    for stage in (1, 2):
-        grads = [p.grad.abs().max() for p in trainer.model.stages[stage].parameters()]
-        assert max(grads) > 0
-
-
 def test_the_best_weights_of_the_phase_are_kept(tree, tmp_path, monkeypatch):
     trainer = Trainer(tiny_config(tree), tmp_path)
     figures = iter([0.5, 0.3, 0.6, 0.2, 0.1])
     monkeypatch.setattr(Confusion, "miou", lambda self: next(figures))
+    log = Log(tmp_path, 1)
     kept = []
-    for step in (1, 2, 3, 4, 5):
+    for step, phase in enumerate([0, 0, 0, 1, 1], 1):
         trainer.step = step
-        trainer.validate()
+        trainer.validate(trainer.config.phases[phase], log)
         metadata = load_weights(trainer.best_path)[1]
         kept.append((metadata["step"], metadata["val_miou"]))
     # Fine-tuned weights replace the others at once, then only better ones do.
     assert kept == [(1, 0.5), (1, 0.5), (3, 0.6), (4, 0.2), (4, 0.2)]
     assert trainer.best == {"deep": 0.6, "cascade": 0.2}
+    assert load_weights(tmp_path / "deep.safetensors")[1]["val_miou"] == 0.6
+    log.close()
 
 
 def test_one_phase_alone(tree, tmp_path):
-    deep = run(tiny_config(tree, cascade_epochs=0), tmp_path / "deep")
+    deep = run(tiny_config(tree, cascade=None), tmp_path / "deep")
     assert list(deep.best) == ["deep"]
-    cascade = run(tiny_config(tree, deep_epochs=0), tmp_path / "cascade")
+    cascade = run(tiny_config(tree, deep=None), tmp_path / "cascade")
     assert list(cascade.best) == ["cascade"]
 
 
@@ -262,9 +268,83 @@ def test_errors_come_before_training(tree, tmp_path):
         Trainer(tiny_config(tree, preset="nothing"), tmp_path / "run")
     with pytest.raises(UsageError, match="'vgg16' has no cascade form"):
         Trainer(tiny_config(tree, preset="vgg16"), tmp_path / "run")
-    with pytest.raises(LcTrtError, match="no such folder"):
+    with pytest.raises(LcTrtError, match="no split 'train' there"):
         Trainer(tiny_config(tree / "train"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     (tmp_path / "file").write_text("here")
     with pytest.raises(LcTrtError, match=r"file: cannot be a folder"):
         run(tiny_config(tree), tmp_path / "file")
+
+
+def test_the_average_is_what_is_kept_and_validated(tree, tmp_path):
+    trainer = run(tiny_config(tree, ema=0.9, cascade=None), tmp_path)
+    kept = load_weights(trainer.best_path)[0]
+    assert_same(kept, dict(trainer.average.module.state_dict()))
+    newest = weights_of(trainer)
+    assert any(not torch.equal(kept[key], newest[key]) for key in kept)
+
+
+def test_a_resumed_average_equals_one_in_one_go(tree, tmp_path):
+    config = tiny_config(tree, ema=0.9)
+    whole = run(config, tmp_path / "whole")
+    run(config, tmp_path / "parts", 2)
+    run(config, tmp_path / "parts", 4)
+    parts = run(config, tmp_path / "parts")
+    assert_same(parts.average.state_dict(), whole.average.state_dict())
+
+
+def test_a_phase_starts_from_the_average(tree, tmp_path):
+    trainer = run(tiny_config(tree, ema=0.9), tmp_path, 3)
+    average = {k: v.clone() for k, v in trainer.average.module.state_dict().items()}
+    trainer._enter_phase()
+    assert_same(weights_of(trainer), average)
+    assert int(trainer.average.n_averaged) == 0
+
+
+def test_threads_prepare_the_same_batches(tree, tmp_path, whole):
+    assert_same(weights_of(run(tiny_config(tree, workers=2), tmp_path)), weights_of(whole))
+
+
+def test_heads_learn_at_their_own_rate(tree, tmp_path):
+    """With plain SGD and no momentum, a step is rate x gradient, ten times that in the heads."""
+    optimizer = {"name": "sgd", "rate": 0.1, "momentum": 0.0, "weight_decay": 0.0, "clip": 1e9}
+    moved = {}
+    for factor in (1.0, 10.0):
+        config = tiny_config(tree, deep={"optimizer": {**optimizer, "head_rate": factor}})
+        trainer = Trainer(config, tmp_path / str(factor))
+        before = weights_of(trainer)
+        trainer.run(lambda trainer=trainer: trainer.step >= 1)
+        after = weights_of(trainer)
+        moved[factor] = {key: after[key] - before[key] for key in before}
+    for key, slow in moved[1.0].items():
+        if "running" not in key:
+            want = slow * 10 if key.startswith("heads") else slow
+            torch.testing.assert_close(moved[10.0][key], want, rtol=1e-3, atol=2e-6)
+
+
+def test_half_precision_learns_too(tree, tmp_path):
+    trainer = run(tiny_config(tree, precision="bf16", cascade={"epochs": 2}), tmp_path)
+    assert trainer.step == 9 and trainer.refused == 0
+    assert all(value.dtype == torch.float32 for value in weights_of(trainer).values())
+
+
+def test_an_own_name_for_a_phase(tree, tmp_path):
+    trainer = run(tiny_config(tree, deep={"name": "dsn"}, cascade=None), tmp_path)
+    assert list(trainer.best) == ["dsn"]
+    assert (tmp_path / "dsn.safetensors").exists()
+
+
+def test_imagenet_weights_are_a_start(tree, tmp_path, monkeypatch):
+    asked = []
+
+    def load(model, source):
+        asked.append(source)
+        with torch.no_grad():
+            next(model.stages.parameters()).fill_(0.25)
+        return "54 M values"
+
+    monkeypatch.setattr("lc_trt.model.imagenet.load_imagenet", load)
+    trainer = Trainer(tiny_config(tree, imagenet="timm.pth"), tmp_path)
+    assert asked == ["timm.pth"] and trainer.loaded == "54 M values"
+    # The average, which is what is kept, starts from them too.
+    assert (next(trainer.average.module.stages.parameters()) == 0.25).all()

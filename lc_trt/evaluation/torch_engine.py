@@ -1,0 +1,109 @@
+"""A checkpoint as an engine: the PyTorch network itself, none of the export in between."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lc_trt.classes import find_classes
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.manifest import Manifest
+from lc_trt.runtime.engines.base import CONFIDENCE, IMAGE, LABELS, RHO, STAGES, Engine
+
+if TYPE_CHECKING:  # evaluating a bundle needs no PyTorch
+    from lc_trt.model.cascade import Cascade
+
+
+class TorchEngine(Engine):
+    """A cascade in PyTorch on the CPU, one image a pass.
+
+    Args:
+        mean, std: input normalisation, BGR order, in units of 0..255.
+        size: (H, W) of the images it takes.
+        threads: CPU threads of the whole process until the engine is closed; None leaves them.
+    """
+
+    backend = "pytorch"
+
+    def __init__(
+        self,
+        model: Cascade,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        size: tuple[int, int],
+        threads: int | None = None,
+    ) -> None:
+        import torch
+
+        super().__init__(
+            "checkpoint", {IMAGE: (1, *size, 3), RHO: (2,)}, {LABELS, STAGES, CONFIDENCE}
+        )
+        self._model: Cascade | None = model.eval()
+        self._mean = torch.tensor(mean).view(1, 3, 1, 1)
+        self._std = torch.tensor(std).view(1, 3, 1, 1)
+        self._threads = torch.get_num_threads()
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        import torch
+
+        assert self._model is not None
+        image = torch.from_numpy(feed[IMAGE]).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            found = self._model((image - self._mean) / self._std, feed[RHO].tolist())
+            labels = self._model.upsample(found.probabilities, self.size).argmax(1)
+        return {
+            LABELS: labels.numpy().astype(np.uint8),
+            STAGES: found.stages[:, 0].numpy(),
+            CONFIDENCE: found.confidence[:, 0].numpy(),
+        }
+
+    def _release(self) -> None:
+        import torch
+
+        self._model = None
+        torch.set_num_threads(self._threads)
+
+
+def open_checkpoint(
+    path: Path, size: tuple[int, int], threads: int | None = None
+) -> tuple[TorchEngine, Manifest]:
+    """The network that a training's weights are of, and what a bundle of it would say.
+
+    Raises:
+        LcTrtError: no weights that ``lc-trt train`` wrote, or of another network than they say.
+    """
+    import torch
+
+    from lc_trt.model.presets import build_cascade, find_preset
+    from lc_trt.training.checkpoint import load_into, load_weights
+
+    trained = load_weights(path)[1]
+    if not {"preset", "classes"} <= set(trained):
+        raise LcTrtError(
+            f"{path}: does not say which network and classes it is for; expected weights written "
+            "by 'lc-trt train'"
+        )
+    preset = find_preset(trained["preset"])
+    labels = find_classes(trained["classes"])
+    model = build_cascade(preset.name, len(labels), trained.get("heads"))
+    load_into(model, path)
+    manifest = Manifest(
+        backend=TorchEngine.backend,
+        backend_version=torch.__version__,
+        kind="cascade",
+        name=preset.name,
+        model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        classes=labels.names,
+        colours=labels.colours,
+        size=size,
+        default_rho=ModelInfo.default_rho,
+        fast_rho=ModelInfo.fast_rho,
+    )
+    return TorchEngine(model, preset.mean, preset.std, size, threads), manifest

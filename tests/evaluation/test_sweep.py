@@ -1,0 +1,148 @@
+"""The sweep, on an engine whose confidences and time are told to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from fake_engine import FakeClock, FakeEngine, random_levels
+
+from lc_trt.bench import published as bench_published
+from lc_trt.datasets import Sample
+from lc_trt.evaluation import published
+from lc_trt.evaluation.sweep import THRESHOLDS, Point, front, pairs, passes, sweep
+from lc_trt.manifest import Manifest
+from lc_trt.metrics import Confusion
+from lc_trt.runtime.segmenter import Segmenter
+
+SHAPE = (1, 16, 24)
+CELLS = 6  # of an image: 2 x 3
+COST = (1, 10, 20, 40)  # milliseconds: before the network, then each stage on all pixels
+
+
+class StageEngine(FakeEngine):
+    """Labels a pixel with the stage that it left at, less one."""
+
+    def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        out = super()._infer(feed)
+        out["labels"] = (out["stages"] - 1).repeat(8, 1).repeat(8, 2)
+        return out
+
+
+class Fixed:
+    """Three numbered images; each one's labels say one class, with a void row."""
+
+    classes = 3
+    truth = (0, 1, 2)
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def __getitem__(self, i: int) -> Sample:
+        label = np.full(SHAPE[1:], self.truth[i], np.uint8)
+        label[0] = 255
+        return Sample(str(i), np.full((*SHAPE[1:], 3), i, np.uint8), label)
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+
+@pytest.fixture
+def engine() -> StageEngine:
+    # A toy's confidences are no multiples of a threshold: no pixel lies on one.
+    return StageEngine(random_levels(3), cost=COST, clock=FakeClock())
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        "fake", "1", "cascade", "fake", "", ("a", "b", "c"), ((0, 0, 0),) * 3, SHAPE[1:],
+        default_rho=(0.5, 0.5), fast_rho=(0.4, 0.4),
+    )  # fmt: skip
+
+
+RHOS = [(1.0, 1.0), (0.7, 0.7), (0.4, 0.2), (0.0, 0.0)]
+
+
+def test_against_a_computation_by_hand(engine: StageEngine) -> None:
+    steps: list[int] = []
+    assert engine.levels is not None
+    found = sweep(
+        Segmenter(engine, manifest()), Fixed(), RHOS, clock=engine.clock, advance=steps.append
+    )
+    assert [point.rho for point in found] == RHOS
+    assert sum(steps) == passes(3, RHOS) == len(engine.seen) == 16
+    for point in found:
+        confusion, shares, times = Confusion(3), [], []
+        for i, truth in enumerate(Fixed.truth):
+            one, two, _ = engine.levels[i][:, 0]
+            left = np.where(one > point.rho[0], 1, np.where(two > point.rho[1], 2, 3))
+            count = [int((left == stage).sum()) for stage in (1, 2, 3)]
+            shares.append(np.array(count) / CELLS)
+            reached = (1.0, (count[1] + count[2]) / CELLS, count[2] / CELLS)
+            times.append(COST[0] + sum(c * r for c, r in zip(COST[1:], reached, strict=True)))
+            for y, x in np.ndindex(16, 24):
+                if y > 0:  # the first row is void
+                    confusion.counts[truth, left[y // 8, x // 8] - 1] += 1
+        assert point.shares == pytest.approx(np.mean(shares, axis=0))
+        assert point.ms_per_image == pytest.approx(np.median(times))
+        assert point.miou == pytest.approx(confusion.miou())
+        assert point.pixel_accuracy == pytest.approx(confusion.pixel_accuracy())
+
+
+def test_thresholds_take_turns(engine: StageEngine) -> None:
+    sweep(Segmenter(engine, manifest()), Fixed(), RHOS[:3])
+    warm, *rounds = (engine.seen[i : i + 3] for i in range(0, 12, 3))
+    assert [image for image, _ in warm] == [0, 0, 0]
+    order = [[rho for _, rho in passes_of_image] for passes_of_image in rounds]
+    assert [{image for image, _ in passes_of_image} for passes_of_image in rounds] == [
+        {0},
+        {1},
+        {2},
+    ]
+    first = [tuple(np.float32(value) for value in rho) for rho in RHOS[:3]]
+    assert order == [first, first[1:] + first[:1], first[2:] + first[:2]]
+
+
+def test_what_the_first_pass_costs_is_not_in_the_times(engine: StageEngine) -> None:
+    class Slow(StageEngine):
+        def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+            if feed["rho"][0] not in [rho[0] for _, rho in self.seen if rho]:
+                self.clock.now += 99
+            return super()._infer(feed)
+
+    slow = Slow(random_levels(3), cost=COST, clock=FakeClock())
+    for a, b in zip(
+        sweep(Segmenter(engine, manifest()), Fixed(), RHOS, clock=engine.clock),
+        sweep(Segmenter(slow, manifest()), Fixed(), RHOS, clock=slow.clock),
+        strict=True,
+    ):
+        assert a.ms_per_image == pytest.approx(b.ms_per_image)
+
+
+def test_the_thresholds_are_the_papers() -> None:
+    assert THRESHOLDS == (1, 0.995, 0.985, 0.97, 0.95, 0.93, 0.9, 0.8)
+    assert pairs(grid=False) == [(rho, rho) for rho in THRESHOLDS]
+    both = pairs(grid=True)
+    assert len(set(both)) == 64
+    assert set(pairs(grid=False)) <= set(both)
+
+
+def test_the_two_published_tables_agree() -> None:
+    for point in bench_published.POINTS.values():
+        row = published.rho_row((point.rho, point.rho))
+        assert row is not None
+        assert row.left == pytest.approx([100 * share for share in point.shares[:2]])
+        assert (1e3 / point.fps, row.miou) in [
+            (pytest.approx(ms, rel=0.05), miou) for ms, miou in published.SPEEDS.values()
+        ]
+    assert published.rho_row((0.985, 0.8)) is None
+
+
+def test_the_front_holds_what_nothing_beats() -> None:
+    def point(ms: float, miou: float) -> Point:
+        return Point((ms, miou), (1, 0, 0), miou, 0, ms)
+
+    a, b, c, d, e = point(10, 0.5), point(20, 0.4), point(30, 0.7), point(30, 0.6), point(40, 0.7)
+    assert front([e, d, c, b, a]) == [a, c]

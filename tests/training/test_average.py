@@ -1,0 +1,39 @@
+import pytest
+import torch
+from torch import nn
+
+from lc_trt.model.layers import BatchNorm
+from lc_trt.training.average import averaged
+
+
+def test_the_decay_rises_to_its_value():
+    model = nn.Linear(1, 1, bias=False)
+    average = averaged(model, 0.5)
+    want = None
+    for n, value in enumerate([1.0, 3.0, -2.0, 5.0, 4.0, 7.0, 1.0, 9.0, 3.0, 8.0, 6.0, 2.0]):
+        with torch.no_grad():
+            model.weight.fill_(value)
+        average.update_parameters(model)
+        decay = min(0.5, (1 + n) / (10 + n))
+        want = value if want is None else decay * want + (1 - decay) * value
+        assert average.module.weight.item() == pytest.approx(want, rel=1e-6)
+
+
+def test_0_keeps_the_newest():
+    model = nn.Linear(2, 2)
+    average = averaged(model, 0.0)
+    for _ in range(3):
+        with torch.no_grad():
+            model.weight.normal_()
+        average.update_parameters(model)
+    assert torch.equal(average.module.weight, model.weight)
+
+
+def test_batch_norms_statistics_are_averaged_too():
+    norm = BatchNorm(2)
+    average = averaged(norm, 0.9)
+    average.update_parameters(norm)
+    norm.running_mean.fill_(1.0)
+    average.update_parameters(norm)
+    decay = 2 / 11
+    torch.testing.assert_close(average.module.running_mean, torch.full((2,), 1 - decay))

@@ -1,0 +1,48 @@
+"""The log is read back as TensorBoard reads it: TFRecords of Event messages."""
+
+import struct
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from lc_trt.training.log import Log
+
+
+def events(folder):
+    for path in sorted((folder / "log").iterdir()):
+        data, at = path.read_bytes(), 0
+        while at < len(data):
+            (length,) = struct.unpack_from("<Q", data, at)
+            yield Event.FromString(data[at + 12 : at + 12 + length])
+            at += 12 + length + 4
+
+
+def scalars(folder):
+    return {
+        (event.step, value.tag): value.simple_value
+        for event in events(folder)
+        for value in event.summary.value
+    }
+
+
+def test_steps_and_validations_are_there_by_step(tmp_path):
+    log = Log(tmp_path, 1)
+    log.step(1, [1.0, 2.0, 3.0], None, 0.1)
+    log.step(2, [0.5, 1.0, 1.5], [0.5, 0.3, 0.2], 0.05)
+    log.validation(2, {"miou": 0.25}, [0.4, 0.4, 0.2])
+    log.close()
+    found = scalars(tmp_path)
+    assert found[1, "loss/stage3"] == 3.0
+    assert found[2, "loss/stage1"] == 0.5
+    assert found[2, "rate"] == pytest.approx(0.05)
+    assert found[2, "train_left/stage2"] == pytest.approx(0.3)
+    assert found[2, "val/miou"] == 0.25
+    assert found[2, "val_left/stage1"] == pytest.approx(0.4)
+    assert (1, "train_left/stage1") not in found
+
+
+def test_a_resumed_run_replaces_what_it_does_again(tmp_path):
+    Log(tmp_path, 1).close()
+    Log(tmp_path, 5).close()
+    starts = [e.step for e in events(tmp_path) if e.session_log.status == SessionLog.START]
+    assert starts == [1, 5]

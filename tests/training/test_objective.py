@@ -1,0 +1,112 @@
+import pytest
+import torch
+from tiny_training import TINY
+
+from lc_trt.model.cascade import Cascade
+from lc_trt.model.presets import initialise
+from lc_trt.training.config import Phase
+from lc_trt.training.losses import at_loss_size, cross_entropy
+from lc_trt.training.objective import objective
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    trunk = TINY.trunk(TINY.blocks, TINY.width)
+    return initialise(Cascade(trunk, 3, "plain", 8)).eval()
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    return torch.randn(2, 3, 40, 52), torch.randint(0, 3, (2, 40, 52), dtype=torch.uint8)
+
+
+def phase(loss, **values):
+    return Phase.model_validate({"loss": loss, "epochs": 1, **values})
+
+
+def of_stage(model, batch, stage):
+    return cross_entropy(*at_loss_size(model.deep(batch[0])[stage], batch[1]), None)
+
+
+def test_final_learns_from_the_last_stage_alone(model, batch):
+    found = objective(model, *batch, phase("final"), None)
+    torch.testing.assert_close(found.total, of_stage(model, batch, 2))
+    assert [float(part.detach()) for part in found.parts[:2]] == [0, 0]
+    assert found.shares is None
+    found.total.backward()
+    assert all(p.grad is None for head in (0, 1) for p in model.heads[head].parameters())
+
+
+def test_deep_is_the_weighted_sum_of_all_stages(model, batch):
+    found = objective(model, *batch, phase("deep"), None)
+    want = sum(w * of_stage(model, batch, s) for s, w in enumerate((0.2, 0.2, 1.0)))
+    torch.testing.assert_close(found.total, want)
+    other = objective(model, *batch, phase("deep", weights=[1, 0, 0]), None)
+    torch.testing.assert_close(other.total, of_stage(model, batch, 0))
+
+
+def test_a_cascade_whose_pixels_all_go_on_is_deep_supervision_with_its_weights(model, batch):
+    found = objective(model, *batch, phase("cascade", exit={"rho": [1, 1]}), None)
+    want = sum(w * of_stage(model, batch, s) for s, w in enumerate((0.33, 0.33, 0.8 + 0.2)))
+    torch.testing.assert_close(found.total, want, rtol=1e-4, atol=1e-5)
+    assert found.shares == [0, 0, 1]
+
+
+def test_stage_3_is_also_trained_where_all_pixels_leave(model, batch):
+    """The loss on all pixels keeps the later stages alive, whoever survives."""
+    everyone = {"exit": {"rho": [0, 0]}}
+    found = objective(model, *batch, phase("cascade", **everyone), None)
+    assert found.shares == [1, 0, 0]
+    assert [float(part.detach()) for part in found.parts[1:]] == [0, 0]
+    found.total.backward()
+    for stage in (1, 2):
+        assert max(p.grad.abs().max() for p in model.stages[stage].parameters()) > 0
+    model.zero_grad()
+    objective(model, *batch, phase("cascade", final_on_all=0, **everyone), None).total.backward()
+    for stage in (1, 2):
+        assert max(p.grad.abs().max() for p in model.stages[stage].parameters()) == 0
+
+
+def test_a_part_of_the_batch_stands_for_all(model, batch):
+    half = phase("cascade", exit={"rho": [0, 0]}, final_on_all_part=0.5)
+    found = objective(model, *batch, half, None)
+    first = of_stage(model, (batch[0][:1], batch[1][:1]), 2)
+    torch.testing.assert_close(found.total, 0.33 * found.parts[0] + 0.2 * first)
+
+
+def test_a_pixel_may_leave_by_the_probability_of_its_true_class(model, batch):
+    x, label = batch
+    with torch.no_grad():
+        probabilities = model.deep(x)[0].softmax(1)
+    largest = float(probabilities.amax(1).min())
+    label[:] = probabilities.mean((0, 2, 3)).argmin().to(torch.uint8)  # the least likely class
+    exits = {"rho": [largest * 0.999, 0.999]}
+    by_largest = objective(model, x, label, phase("cascade", exit=exits), None)
+    by_truth = objective(model, x, label, phase("cascade", exit={**exits, "by": "truth"}), None)
+    assert by_largest.shares[0] == 1
+    true = probabilities[:, int(label[0, 0, 0])]
+    assert by_truth.shares[0] == pytest.approx(float((true > exits["rho"][0]).float().mean()))
+    label[:] = 255  # nobody knows their class: the largest decides
+    nobody = objective(model, x, label, phase("cascade", exit={**exits, "by": "truth"}), None)
+    assert nobody.shares[0] == 1
+
+
+def test_the_truth_is_read_in_the_middle_of_each_feature_pixel(model):
+    """40 x 52 pixels are 5 x 7 of the feature map; the last column's middle is the last pixel."""
+    x = torch.randn(1, 3, 40, 52)
+    with torch.no_grad():
+        probabilities = model.deep(x)[0].softmax(1)
+    best = probabilities.argmax(1)[0]
+    label = torch.full((1, 40, 52), 255, dtype=torch.uint8)
+    for i in range(5):
+        for j in range(7):
+            wrong = (best[i, j] + 1) % 3 if (i, j) == (2, 6) else best[i, j]
+            label[0, 8 * i + 4, min(8 * j + 4, 51)] = wrong
+    rho = float(probabilities.amax(1).min()) * 0.999
+    true = {"by": "truth", "rho": [rho, 1]}
+    found = objective(model, x, label, phase("cascade", exit=true), None)
+    second = float(probabilities[0, int((best[2, 6] + 1) % 3), 2, 6])
+    stays = 0 if second > rho else 1
+    assert found.shares[0] == pytest.approx(1 - stays / 35)

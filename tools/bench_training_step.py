@@ -1,0 +1,198 @@
+"""Measure what region convolution saves in a step of cascade fine-tuning, at the published shares.
+
+    python tools/bench_training_step.py [--preset irnet] [--size 300x500] [--batch 1]
+        [--rounds 20] [--device cpu] [--threads N] [--images DIR] [--json FILE]
+
+A step is the forward pass, the losses and the backward pass; the optimiser is not in it. The same
+network takes it with features kept as rows (what trains) and as masked dense maps (the reference),
+on the same photographs, at thresholds that let the published shares of pixels leave, interleaved;
+the ratio is the median over rounds. The ceiling is what the skipped operations allow. Rows "+ all"
+add stage 3's loss on all pixels, whose dense pass both forms pay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from lc_trt.bench.environment import describe_environment
+from lc_trt.bench.published import POINTS
+from lc_trt.bench.timing import ratio
+from lc_trt.content import load_frames
+from lc_trt.exporting import export_file
+from lc_trt.ir.cascade_graph import StageMacs, stage_macs
+from lc_trt.model.cascade import Cascade
+from lc_trt.model.layers import BatchNorm
+from lc_trt.model.presets import build_cascade, find_preset
+from lc_trt.model.region import CompactRegion, MaskedRegion
+from lc_trt.runtime.find_rho import Shares
+from lc_trt.training.config import Exit, Phase
+from lc_trt.training.objective import objective
+
+CLASSES = 21
+WARMUP = 2  # batches that are not counted
+FORMS = {"masked dense": MaskedRegion, "region": CompactRegion}
+
+
+def main() -> int:
+    """Measure and print; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="irnet")
+    parser.add_argument("--size", default="300x500")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    height, width = (int(side) for side in given.size.split("x"))
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    environment = describe_environment(given.threads)
+    model = build(given.preset).to(given.device)
+    frames = load_frames(given.images, given.batch * (given.rounds + WARMUP), (height, width))
+    images = [
+        to_input(np.stack(frames[i : i + given.batch]), given.preset, given.device)
+        for i in range(0, len(frames), given.batch)
+    ]
+    macs = operations(given.preset, (height, width))
+    rows = []
+    for name, point in POINTS.items():
+        for on_all in (0.0, 0.2):
+            row = {
+                "name": name + (" + all" if on_all else ""),
+                # The dense pass on all pixels is nothing that the shares know of.
+                "ceiling": None if on_all else round(ceiling(macs, point.shares), 3),
+                **measure(model, images, point.shares, on_all),
+            }
+            rows.append(row)
+            print(sentence(row), flush=True)
+    if given.json:
+        result = {
+            "command": " ".join(["python", "tools/bench_training_step.py", *sys.argv[1:]]),
+            "preset": given.preset, "size": [height, width], "batch": given.batch,
+            "rounds": given.rounds, "rows": rows,
+            "environment": {**environment, "device": device(given.device)},
+        }  # fmt: skip
+        given.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def build(preset: str) -> Cascade:
+    """The network as fine-tuning has it: batch norm frozen, the rest in training mode."""
+    torch.manual_seed(0)
+    model = build_cascade(preset, CLASSES).train()
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            module.eval()
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def to_input(images: np.ndarray, preset: str, device: str) -> Tensor:
+    """uint8 [N, H, W, 3] BGR to the network's float [N, 3, H, W]."""
+    network = find_preset(preset)
+    x = (images - np.float32(network.mean)) / np.float32(network.std)
+    return torch.from_numpy(x.astype(np.float32)).permute(0, 3, 1, 2).to(device)
+
+
+def operations(preset: str, size: tuple[int, int]) -> StageMacs:
+    """Of one image, by stage, from the exported graph."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_file(path, preset=preset, checkpoint=None, size=size)
+        return stage_macs(onnx.load(str(path)), size)
+
+
+def ceiling(macs: StageMacs, shares: Shares) -> float:
+    """All pixels in all stages and heads, over the pixels that reach them.
+
+    The backward pass takes twice the forward pass's operations in every layer, so the ratio of
+    one is the ratio of both.
+    """
+    return macs.at(1.0, 1.0) / macs.at(1.0 - shares[0], shares[2])
+
+
+def thresholds(model: Cascade, x: Tensor, shares: Shares) -> tuple[float, float]:
+    """What lets about these shares leave, on this batch."""
+    with torch.no_grad():
+        model.eval()
+        first = model(x, (1.0, 1.0)).logits[0].softmax(1).amax(1)
+        one = float(first.float().quantile(1.0 - shares[0]))
+        second = model(x, (one, 1.0))
+        reached = second.logits[1].softmax(1).amax(1)[second.regions[0].hard[:, 0]]
+        two = float(reached.float().quantile(shares[2] / (1.0 - shares[0])))
+    return one, two
+
+
+def step(model: Cascade, x: Tensor, label: Tensor, phase: Phase, form: str) -> list[float]:
+    """One forward and backward pass; the shares that left."""
+    model.zero_grad()
+    found = objective(model, x, label, phase, None, FORMS[form])
+    found.total.backward()  # type: ignore[no-untyped-call]
+    if x.is_cuda:
+        torch.cuda.synchronize()
+    return found.shares or []
+
+
+def measure(
+    model: Cascade, images: list[Tensor], shares: Shares, on_all: float
+) -> dict[str, object]:
+    """Milliseconds of both forms, their ratio and the shares that were reached."""
+    frozen = [m for m in model.modules() if isinstance(m, BatchNorm)]
+    generator = torch.Generator().manual_seed(0)
+    times: dict[str, list[float]] = {form: [] for form in FORMS}
+    left = []
+    for i, x in enumerate(images):
+        rho = thresholds(model, x, shares)
+        model.train()
+        for module in frozen:
+            module.eval()
+        for head in model.heads:
+            head.eval()  # without dropout both forms see the same confidences
+        phase = Phase(loss="cascade", epochs=1, exit=Exit(rho=rho), final_on_all=on_all)
+        n, _, h, w = x.shape
+        label = torch.randint(0, CLASSES, (n, h, w), generator=generator, dtype=torch.uint8)
+        label = label.to(x.device)
+        forms = list(FORMS) if i % 2 else list(FORMS)[::-1]
+        for form in forms:
+            step(model, x, label, phase, form)  # what the other form left in the caches
+            began = time.perf_counter()
+            found = step(model, x, label, phase, form)
+            if i >= WARMUP:
+                times[form].append((time.perf_counter() - began) * 1e3)
+        left.append(found)
+    dense, region = times["masked dense"], times["region"]
+    return {
+        "shares": [round(float(s), 3) for s in np.mean(left, 0)],
+        "masked_dense_ms": round(float(np.median(dense)), 1),
+        "region_ms": round(float(np.median(region)), 1),
+        "speedup": round(ratio(dense, region), 3),
+    }
+
+
+def sentence(row: dict[str, object]) -> str:
+    """A row for people."""
+    limit = f", ceiling {row['ceiling']}x" if row["ceiling"] else ""
+    return (
+        f"{row['name']}: masked dense {row['masked_dense_ms']} ms, region {row['region_ms']} ms, "
+        f"{row['speedup']}x{limit}, left {row['shares']}"
+    )
+
+
+def device(name: str) -> str:
+    """What the step ran on, in words."""
+    return torch.cuda.get_device_name(name) if name.startswith("cuda") else "cpu"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
