@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lc_trt.environment import module_version
 from lc_trt.errors import LcTrtError
+from lc_trt.folder import check_place, whole_folder
 from lc_trt.manifest import FORMAT, Manifest, ManifestError
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"  # what runs
 SOURCE = "source.onnx"  # what it was built from
+_ADVICE = "choose another -o"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def check_out(out: Path, *, overwrite: bool = True) -> None:
     Raises:
         LcTrtError: something other than a bundle is there, or nothing can be written there.
     """
-    _begin(Path(os.path.abspath(out)), overwrite).rmdir()
+    _check_free(out, overwrite)
+    check_place(out, _ADVICE)
 
 
 def write_bundle(
@@ -89,20 +92,13 @@ def write_bundle(
     Raises:
         LcTrtError: ``out`` is something other than a bundle, or cannot be written.
     """
-    out = Path(os.path.abspath(out))  # a relative "." has no name to put a neighbour beside
-    partial = _begin(out, overwrite)
-    try:
+    out = Path(os.path.abspath(out))
+    _check_free(out, overwrite)
+    with whole_folder(out, _ADVICE) as partial:
         hashes = {name: _put(partial / name, content) for name, content in files.items()}
         complete = replace(manifest, files=hashes)
         # Last: a folder without a manifest is no bundle, however much else is in it.
         _put(partial / MANIFEST, complete.dumps().encode())
-        _sync(partial)
-        _swap(partial, out)
-        _sync(out.parent)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Bundle(out, complete)
 
 
@@ -169,63 +165,26 @@ def _notes(manifest: Manifest) -> tuple[str, ...]:
     )
 
 
-def _begin(out: Path, overwrite: bool) -> Path:
-    """An empty temporary folder beside ``out``, which must be free or a bundle."""
-    if os.path.lexists(out):
-        if not (out / MANIFEST).is_file():
-            kind = "folder" if out.is_dir() else "file"
-            raise LcTrtError(f"{out}: a {kind} that is no bundle is in the way; choose another -o")
-        if not overwrite:
-            raise LcTrtError(f"{out}: exists already; remove it or choose another -o")
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    return partial
-
-
-def _unwritable(out: Path, error: OSError) -> LcTrtError:
-    return LcTrtError(f"{out}: cannot be written ({error.strerror}); choose another -o")
+def _check_free(out: Path, overwrite: bool) -> None:
+    """Refuse anything but a bundle at ``out``, or that too."""
+    if not os.path.lexists(out):
+        return
+    if not (out / MANIFEST).is_file():
+        kind = "folder" if out.is_dir() else "file"
+        raise LcTrtError(f"{out}: a {kind} that is no bundle is in the way; choose another -o")
+    if not overwrite:
+        raise LcTrtError(f"{out}: exists already; remove it or choose another -o")
 
 
 def _put(path: Path, content: bytes | Path) -> str:
-    """Write a file through to the disk; its SHA-256."""
-    with open(path, "wb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            with open(content, "rb") as source:
-                shutil.copyfileobj(source, file, 1 << 20)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write or copy a file; its SHA-256."""
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        shutil.copyfile(content, path)
     return _hash(path)
 
 
 def _hash(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _swap(partial: Path, out: Path) -> None:
-    """Rename ``partial`` to ``out``; what was there goes only once the new one is in place."""
-    if not out.exists():
-        partial.rename(out)
-        return
-    old = partial.with_name(partial.name + ".old")
-    out.rename(old)
-    try:
-        partial.rename(out)
-    except BaseException:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -100,5 +100,6 @@ def facts_to_ship(trained: dict[str, Any] | None) -> dict[str, Any] | None:
     if trained is None:
         return None
     config = {k: v for k, v in trained.get("config", {}).items() if k not in ("init", "imagenet")}
-    config["data"] = {k: v for k, v in config.get("data", {}).items() if k != "root"}
+    if "data" in config:
+        config["data"] = {k: v for k, v in config["data"].items() if k != "root"}
     return {**{k: v for k, v in trained.items() if k != "config"}, "config": config}

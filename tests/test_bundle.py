@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_models import toy_bundle, toy_manifest, toy_model
 
-import lc_trt.bundle
+import lc_trt.folder
 from lc_trt.bundle import MANIFEST, MODEL, SOURCE, check_out, read_bundle, write_bundle
 from lc_trt.errors import LcTrtError
 from lc_trt.manifest import Manifest, ManifestError
@@ -215,7 +215,7 @@ def test_a_build_that_fails_leaves_the_old_bundle(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lc_trt.bundle, stage, fail)
+    monkeypatch.setattr(lc_trt.folder, stage, fail)
     with pytest.raises(LcTrtError, match="No space left"):
         write_bundle(path, toy_manifest(batch=3), {MODEL: b"new"})
     assert read_bundle(path).manifest.batch == 1

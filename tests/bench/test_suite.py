@@ -158,9 +158,9 @@ def test_the_fastest_of_all_runners_is_the_reference(untrained: Bundle) -> None:
     found = run_bench(untrained.path, replace(QUICK, all_runners=True))
     dense = found.rows[: len(available())]
     assert [(r.name, r.backend) for r in dense] == [(f"dense ({b})", b) for b in available()]
-    fastest = min(dense, key=lambda row: row.latency_ms["p50"])
-    assert found.reference is fastest
-    assert fastest.speedup == 1
+    assert found.reference in dense and found.reference.speedup == 1
+    # Pass by pass, as the reference is chosen; medians of so few passes may rank otherwise.
+    assert max(row.speedup for row in dense) < 1.05
     assert [row.name for row in found.rows[-2:]] == ["LC", "LC fast"]
 
 

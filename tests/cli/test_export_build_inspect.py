@@ -67,7 +67,7 @@ def test_a_checkpoint_brings_its_network_and_classes(tmp_path, capsys):
     weights = tmp_path / "w.safetensors"
     facts = {
         "preset": "tiny", "heads": "plain", "classes": "3", "val_miou": 0.5,
-        "config": {"data": "somewhere", "batch": 2},
+        "config": {"data": {"root": "somewhere"}, "imagenet": "w.pth", "batch": 2},
     }  # fmt: skip
     save_weights(weights, trained, facts)
     path = tmp_path / "m.onnx"
@@ -75,7 +75,7 @@ def test_a_checkpoint_brings_its_network_and_classes(tmp_path, capsys):
     assert "trained" in capsys.readouterr().out
     written = onnx.load(path)
     info = read_info(written)
-    assert info.trained["val_miou"] == 0.5 and info.trained["config"] == {"batch": 2}
+    assert info.trained["val_miou"] == 0.5 and info.trained["config"] == {"data": {}, "batch": 2}
     exported = {t.name: onnx.numpy_helper.to_array(t) for t in written.graph.initializer}
     first = trained.stages[0][0].conv.weight.detach().numpy()
     assert np.array_equal(exported["stage1/0/weight"], first)

@@ -49,7 +49,8 @@ def rho(model, images):
 
 
 def same(a, b):
-    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    """Equal to rounding of the largest value: a sum's small results carry its large terms'."""
+    torch.testing.assert_close(a, b, atol=2e-6 * max(1.0, float(b.abs().max())), rtol=0)
 
 
 @pytest.mark.parametrize("form", ["plain", "aspp"])
