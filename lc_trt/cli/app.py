@@ -20,7 +20,7 @@ SUBCOMMANDS = {
     "export": "Export a network from PyTorch to a cascade ONNX.",
     "build": "Build an engine from an ONNX.",
     "inspect": "Show what is inside an ONNX or a built engine.",
-    "train": "Train a cascade as a configuration says: its data, its network, its phases.",
+    "train": "Train a cascade as a YAML file says: data, network, phases.",
     "eval": "Measure the accuracy of a model on labelled images.",
     "bench": "Measure the speed of a built engine beside the published figures.",
     "run": "Segment images, a video or a webcam with a built engine.",

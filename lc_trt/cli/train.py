@@ -53,7 +53,7 @@ def train(
         bool, typer.Option("--fields", help="List every field of a configuration and stop.")
     ] = False,
 ) -> None:
-    """Train a cascade as a configuration says: its data, its network, its phases.
+    """Train a cascade as a YAML file says: data, network, phases.
 
     A run that was stopped or killed goes on when the same command is given again. DIR then
     holds best.safetensors, for `lc-trt export --checkpoint`, last.pt, to resume from, and log/,
