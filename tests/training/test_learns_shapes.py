@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny_training import TINY
 
 from lc_trt.evaluation.boundary import near_boundary
-from lc_trt.metrics import Confusion
 from lc_trt.training.checkpoint import load_into
 from lc_trt.training.config import TrainConfig
 from lc_trt.training.trainer import Trainer
