@@ -27,7 +27,7 @@ void expect_same(const char* what, int64_t found, const char* other, int64_t exp
 
 void expect_one_value(const char* what, const TensorDesc& tensor) {
     for (int i = 0; i < tensor.dims.nbDims; ++i) {
-        if (tensor.dims.d[i] != 1) {
+        if (tensor.dims.d[i] != 1 && tensor.dims.d[i] != -1) {
             throw PluginError(std::string(what) + " has the shape " + to_text(tensor.dims) +
                               ", expected one value");
         }

@@ -38,6 +38,7 @@ namespace emulator {
 
 unsigned char* dynamic_shared();
 [[noreturn]] void trap();
+bool checks_bounds();
 
 // Runs or, while the stream captures, records.
 cudaError_t submit(const LaunchShape& shape, std::function<void()> thread);

@@ -24,6 +24,7 @@ constexpr int kMultiprocessors = 2;
 
 std::mutex g_mutex;
 bool g_descending = false;
+bool g_checks_bounds = true;
 cudaGraph_t g_capture = nullptr;
 std::map<void*, std::pair<void*, size_t>> g_allocations;  // pointer to pages
 
@@ -35,6 +36,8 @@ cudaError_t run_or_record(std::function<cudaError_t()> work) {
 }
 
 }  // namespace
+
+bool checks_bounds() { return g_checks_bounds; }
 
 cudaError_t submit(const LaunchShape& shape, std::function<void()> thread) {
     return run_or_record([=] {
@@ -53,9 +56,14 @@ using namespace lc_trt::emulator;
 
 extern "C" {
 
-// 0: threads and blocks in ascending order, 1: descending.
+// Threads and blocks in ascending or descending order.
 __attribute__((visibility("default"))) void lct_emulator_order(int descending) {
     g_descending = descending != 0;
+}
+
+// Whether LC_TRT_CHECK stops a kernel, as in a debug build, or not, as in a release.
+__attribute__((visibility("default"))) void lct_emulator_checks(int on) {
+    g_checks_bounds = on != 0;
 }
 
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {

@@ -24,19 +24,22 @@
 
 #endif
 
-// Bounds of every index and copy, checked in builds with -DLC_TRT_CHECK_BOUNDS. The release build
-// ignores what is out of range instead: see `checked_row` in region.cuh.
-#ifdef LC_TRT_CHECK_BOUNDS
+// Bounds of every index and copy, checked in builds with -DLC_TRT_CHECK_BOUNDS and in the emulator
+// where it is told to. The release build ignores what is out of range instead: see region.cuh.
+#if defined(LC_TRT_EMULATE)
+#define LC_TRT_CHECKED lc_trt::emulator::checks_bounds()
+#elif defined(LC_TRT_CHECK_BOUNDS)
+#define LC_TRT_CHECKED true
+#else
+#define LC_TRT_CHECKED false
+#endif
 #define LC_TRT_CHECK(condition)                                                  \
     do {                                                                         \
-        if (!(condition)) {                                                      \
+        if (LC_TRT_CHECKED && !(condition)) {                                    \
             printf("%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
             LC_TRT_TRAP();                                                       \
         }                                                                        \
     } while (false)
-#else
-#define LC_TRT_CHECK(condition) static_cast<void>(0)
-#endif
 
 #define LC_TRT_HD __host__ __device__ __forceinline__
 #define LC_TRT_DEVICE __device__ __forceinline__

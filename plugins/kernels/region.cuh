@@ -23,8 +23,11 @@ LC_TRT_HD int valid_rows(const int32_t* count, int max_rows) {
     return value < 0 ? 0 : min_of(value, max_rows);
 }
 
-// A row number if it is one of the first `limit`, otherwise -1.
-LC_TRT_HD int checked_row(int row, int limit) { return within(row, limit) ? row : -1; }
+// The row that an entry of `index` stands for, or -1 where it is none of the first `limit`.
+LC_TRT_HD int row_of(int number, int limit) {
+    LC_TRT_CHECK(within(number, limit + 1));
+    return number >= 1 && number <= limit ? number - 1 : -1;
+}
 
 // A pixel of a map.
 struct Pixel {
@@ -47,9 +50,7 @@ LC_TRT_HD int neighbour(const Region& region, int count, const Pixel& pixel, con
     const int x = pixel.x + (j - window.kernel_width / 2) * window.dilation_width;
     if (!within(y, region.map.height) || !within(x, region.map.width)) return -1;
     const int cell = (pixel.image * region.map.height + y) * region.map.width + x;
-    const int number = region.index[cell];
-    LC_TRT_CHECK(within(number, count + 1));
-    return checked_row(number - 1, count);
+    return row_of(region.index[cell], count);
 }
 
 // The position of a row below count, or -1 where `rows` holds none of the map's positions.

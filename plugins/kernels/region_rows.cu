@@ -119,9 +119,7 @@ __global__ void __launch_bounds__(kCopyThreads) copy_kernel(RowCopy<Unit> c) {
         const int unit = static_cast<int>(i - static_cast<int64_t>(row) * c.units);
         const int position = checked_position(c.rows, row, c.map);
         if (position < 0) continue;
-        const int number = c.index == nullptr ? position : c.index[position] - 1;
-        LC_TRT_CHECK(within(number, c.from_rows));
-        const int source = checked_row(number, c.from_rows);
+        const int source = c.index == nullptr ? position : row_of(c.index[position], c.from_rows);
         if (source < 0) continue;
         c.to[i] = c.from[static_cast<size_t>(source) * c.from_stride + unit];
     }
