@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from plugin_harness import Array, Harness, Region
+from plugin_harness import Array, Harness, Plugin, Region
 from torch.nn import functional
 
 MapSize = tuple[int, int, int]  # N, H, W
+# Where the references are computed.
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def mask_of(kind: str | float, size: MapSize, seed: int = 0) -> np.ndarray:
@@ -66,13 +68,13 @@ def dense(rows: np.ndarray, mask: np.ndarray) -> torch.Tensor:
     n, h, w = mask.shape
     full = np.zeros((mask.size, rows.shape[1]), np.float64)
     full[np.flatnonzero(mask)] = rows
-    return torch.from_numpy(full).view(n, h, w, -1).permute(0, 3, 1, 2)
+    return torch.from_numpy(full).to(DEVICE).view(n, h, w, -1).permute(0, 3, 1, 2)
 
 
 def rows_of(full: torch.Tensor, mask: np.ndarray) -> np.ndarray:
     """[R, C] of a dense map."""
     flat = full.permute(0, 2, 3, 1).reshape(mask.size, -1)
-    return flat.numpy()[np.flatnonzero(mask)]
+    return flat.cpu().numpy()[np.flatnonzero(mask)]
 
 
 # --- select --------------------------------------------------------------------------------------
@@ -214,9 +216,7 @@ class Conv:
         self.device_weight, self.device_bias = harness.put(laid), harness.put(self.bias)
         self.region = harness.region(np.zeros(case.size, bool))
         rows = self.region.max_rows
-        self.inputs = [
-            harness.poisoned((rows, width), case.dtype) for width, _, _ in case.segments
-        ]
+        self.inputs = [harness.poisoned((rows, width), case.dtype) for width, _, _ in case.segments]
         self.residual = harness.poisoned((rows, case.out_channels), case.dtype)
         self.y = harness.poisoned((rows, case.out_channels), case.dtype)
 
@@ -235,10 +235,10 @@ class Conv:
 
     def launch(self) -> None:
         case = self.case
+        pairs = zip(self.inputs, case.segments, strict=True)
         self.harness.conv(
-            [(x, begin, end) for x, (_, begin, end) in zip(self.inputs, case.segments, strict=True)],
-            self.region, self.device_weight, self.device_bias,
-            self.residual if case.residual else None, self.y,
+            [(x, begin, end) for x, (_, begin, end) in pairs], self.region,
+            self.device_weight, self.device_bias, self.residual if case.residual else None, self.y,
             window=(*case.kernel, *case.dilation), scale=case.scale, relu=case.relu,
             layout=case.layout, tactic=case.tactic,
         )  # fmt: skip
@@ -250,8 +250,10 @@ class Conv:
         read = [x[:, begin:end] for x, (_, begin, end) in zip(inputs, case.segments, strict=True)]
         padding = tuple(d * (k // 2) for k, d in zip(case.kernel, case.dilation, strict=True))
         y = functional.conv2d(
-            dense(np.concatenate(read, 1), mask), torch.from_numpy(self.weight).double(),
-            torch.from_numpy(self.bias).double(), padding=padding, dilation=case.dilation,
+            dense(np.concatenate(read, 1), mask),
+            torch.from_numpy(self.weight).to(DEVICE).double(),
+            torch.from_numpy(self.bias).to(DEVICE).double(),
+            padding=padding, dilation=case.dilation,
         )  # fmt: skip
         value = case.scale * rows_of(y[:, :, : mask.shape[1], : mask.shape[2]], mask)
         if case.residual:
@@ -276,6 +278,7 @@ def check_conv_replay(harness: Harness, case: ConvCase, shares: Sequence[str | f
     """One graph, captured on the first region, serves all."""
     conv = Conv(harness, case)
     conv.fill(shares[0])
+    conv.launch()  # loads the kernel, which a capture may not wait for
     with harness.captured() as graph:
         conv.launch()
     for share in shares:
@@ -284,7 +287,9 @@ def check_conv_replay(harness: Harness, case: ConvCase, shares: Sequence[str | f
         conv.check()
 
 
-def check_plugin_conv(harness: Harness, case: ConvCase, prepare: Callable[..., object]) -> None:
+def check_plugin_conv(
+    harness: Harness, case: ConvCase, prepare: Callable[[Plugin], Plugin]
+) -> None:
     """The plugin object in place of the kernel; `prepare` may replace it by a clone or such."""
     conv = Conv(harness, case)
     conv.fill(case.share)
@@ -295,11 +300,11 @@ def check_plugin_conv(harness: Harness, case: ConvCase, prepare: Callable[..., o
         "channel_end": [end for _, _, end in case.segments],
     }  # fmt: skip
     plugin = prepare(harness.plugin("RegionConv", attributes))
-    plugin.set_tactic(case.tactic)  # type: ignore[attr-defined]
+    plugin.set_tactic(case.tactic)
     none = harness.put(np.zeros((1, 1), case.dtype))
     inputs = [
         *conv.inputs, conv.region.rows, conv.region.index, conv.region.count, conv.device_weight,
         conv.device_bias, conv.residual if case.residual else none,
     ]  # fmt: skip
-    plugin.run(inputs, [conv.y])  # type: ignore[attr-defined]
+    plugin.run(inputs, [conv.y])
     conv.check()

@@ -47,7 +47,7 @@ int lct_stream_destroy(void* stream) { return report(cudaStreamDestroy(stream_of
 int lct_synchronise(void* stream) { return report(cudaStreamSynchronize(stream_of(stream))); }
 
 int lct_capture_begin(void* stream) {
-    return report(cudaStreamBeginCapture(stream_of(stream), cudaStreamCaptureModeGlobal));
+    return report(cudaStreamBeginCapture(stream_of(stream), cudaStreamCaptureModeThreadLocal));
 }
 
 int lct_capture_end(void* stream, void** graph) {

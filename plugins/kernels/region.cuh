@@ -1,4 +1,4 @@
-// Index arithmetic on regions, shared by the kernels and by tests on the host.
+// Index arithmetic on regions.
 //
 // No number read from memory becomes an address unchecked. TensorRT times tactics on made-up
 // inputs, so `count`, `rows` and `index` may hold anything while an engine is built; a value out
@@ -17,14 +17,14 @@ LC_TRT_HD bool within(int value, int limit) {
 LC_TRT_HD int positions(const MapShape& map) { return map.batch * map.height * map.width; }
 
 // `count` as the kernels use it.
-LC_TRT_HD int valid_rows(const int32_t* count, int max_rows) {
+LC_TRT_DEVICE int valid_rows(const int32_t* count, int max_rows) {
     const int value = *count;
     LC_TRT_CHECK(within(value, max_rows + 1));
     return value < 0 ? 0 : min_of(value, max_rows);
 }
 
 // The row that an entry of `index` stands for, or -1 where it is none of the first `limit`.
-LC_TRT_HD int row_of(int number, int limit) {
+LC_TRT_DEVICE int row_of(int number, int limit) {
     LC_TRT_CHECK(within(number, limit + 1));
     return number >= 1 && number <= limit ? number - 1 : -1;
 }
@@ -44,8 +44,8 @@ LC_TRT_HD Pixel locate(int position, const MapShape& map) {
 
 // The row of the pixel that tap (i, j) of a window reads, or -1 where it lies outside the image
 // or the region.
-LC_TRT_HD int neighbour(const Region& region, int count, const Pixel& pixel, const Window& window,
-                        int i, int j) {
+LC_TRT_DEVICE int neighbour(const Region& region, int count, const Pixel& pixel,
+                            const Window& window, int i, int j) {
     const int y = pixel.y + (i - window.kernel_height / 2) * window.dilation_height;
     const int x = pixel.x + (j - window.kernel_width / 2) * window.dilation_width;
     if (!within(y, region.map.height) || !within(x, region.map.width)) return -1;
@@ -54,7 +54,7 @@ LC_TRT_HD int neighbour(const Region& region, int count, const Pixel& pixel, con
 }
 
 // The position of a row below count, or -1 where `rows` holds none of the map's positions.
-LC_TRT_HD int checked_position(const int32_t* rows, int row, const MapShape& map) {
+LC_TRT_DEVICE int checked_position(const int32_t* rows, int row, const MapShape& map) {
     const int position = rows[row];
     LC_TRT_CHECK(within(position, positions(map)));
     return within(position, positions(map)) ? position : -1;

@@ -83,7 +83,9 @@ def test_conv_in_fp32(either_order, tactic, kernel):
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 7), (7, 1), (3, 3)])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_conv_windows_and_regions(emulator, share, kernel, dtype):
-    check_conv(emulator, ConvCase.of(8, 16, kernel=kernel, size=(2, 6, 8), share=share, dtype=dtype))
+    check_conv(
+        emulator, ConvCase.of(8, 16, kernel=kernel, size=(2, 6, 8), share=share, dtype=dtype)
+    )
 
 
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 2), (4, 4), (24, 24), (1, 3)])
@@ -96,7 +98,8 @@ def test_conv_dilations(emulator, dilation):
 @pytest.mark.parametrize("layout", [0, 1])
 def test_conv_odd_channels(either_order, dtype, channels, layout):
     case = ConvCase.of(
-        channels, channels + 2, kernel=(3, 3), dtype=dtype, layout=layout, residual=True, size=(1, 5, 6)
+        channels, channels + 2, kernel=(3, 3), dtype=dtype, layout=layout, residual=True,
+        size=(1, 5, 6),
     )  # fmt: skip
     check_conv(either_order, case)
 
