@@ -70,24 +70,37 @@ bool Block::run(const LaunchShape& shape, const uint3& index, const std::functio
         fibers_[i].start.uc_stack.ss_size = kStackBytes;
         makecontext(&fibers_[i].start, &Block::enter, 0);
     }
-    size_t finished = 0;
-    while (finished < count && !trapped_) {
-        progress_ = false;
-        for (size_t i = 0; i < count && !trapped_; ++i) {
-            Fiber& fiber = fibers_[descending ? count - 1 - i : i];
-            if (fiber.finished) continue;
-            resume(fiber);
-            if (fiber.finished) {
-                ++finished;
-                progress_ = true;
-            }
+    finished_ = 0;
+    while (finished_ < count && !trapped_) {
+        bool progress = false;
+        for (size_t i = 0; i < warps_.size(); ++i) {
+            progress |= run_warp(descending ? warps_.size() - 1 - i : i, descending);
         }
-        if (!progress_ && finished < count && !trapped_) {
+        if (!progress && !trapped_) {
             std::fprintf(stderr, "emulator: the threads of block %u wait for ever\n", index.x);
             return false;
         }
     }
     return !trapped_;
+}
+
+// A warp runs as far ahead of the others as barriers let it, which shows where one is missing.
+bool Block::run_warp(size_t number, bool descending) {
+    bool any = false;
+    do {
+        progress_ = false;
+        for (size_t lane = 0; lane < 32 && !trapped_; ++lane) {
+            Fiber& fiber = fibers_[number * 32 + (descending ? 31 - lane : lane)];
+            if (fiber.finished) continue;
+            resume(fiber);
+            if (fiber.finished) {
+                ++finished_;
+                progress_ = true;
+            }
+        }
+        any |= progress_;
+    } while (progress_ && !trapped_);
+    return any;
 }
 
 void Block::resume(Fiber& fiber) {

@@ -50,6 +50,8 @@ class Block {
   private:
     static void enter();
     void yield();
+    // Until all its lanes wait for other warps or have finished; whether anything happened.
+    bool run_warp(size_t number, bool descending);
     void resume(Fiber& fiber);
 
     std::vector<Fiber> fibers_;
@@ -58,6 +60,7 @@ class Block {
     Fiber* current_ = nullptr;
     const std::function<void()>* thread_ = nullptr;
     jmp_buf scheduler_;
+    size_t finished_ = 0;
     bool trapped_ = false;
     bool progress_ = false;
 };

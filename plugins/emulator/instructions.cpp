@@ -8,6 +8,8 @@ namespace {
 
 using emulator::block;
 
+int g_bank_conflicts = 0;
+
 struct Shuffle {
     int value;
     int distance;
@@ -48,6 +50,14 @@ void shuffle_up(const void* const* lanes) {
 // Matrix m's rows are at the addresses of lanes 8m to 8m + 7; lane l receives elements 2 (l % 4)
 // and the next of row l / 4 of each.
 void load_four_matrices(const void* const* lanes) {
+    for (int matrix = 0; matrix < 4; ++matrix) {
+        unsigned used = 0;  // of the eight groups of banks that a row of 16 bytes can lie in
+        for (int lane = 8 * matrix; lane < 8 * matrix + 8; ++lane) {
+            const auto address = reinterpret_cast<uintptr_t>(of<MatrixLoad>(lanes, lane).row);
+            used |= 1u << (address / 16 % 8);
+        }
+        if (used != 0xff) ++g_bank_conflicts;
+    }
     for (int lane = 0; lane < 32; ++lane) {
         for (int matrix = 0; matrix < 4; ++matrix) {
             const int source = 8 * matrix + lane / 4;
@@ -133,6 +143,11 @@ void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2
 }
 
 }  // namespace lc_trt
+
+// Matrices that ldmatrix could not read at once, since the last call.
+extern "C" __attribute__((visibility("default"))) int lct_emulator_bank_conflicts() {
+    return std::exchange(lc_trt::g_bank_conflicts, 0);
+}
 
 int __shfl_up_sync(unsigned, int value, int distance) {
     int result = 0;

@@ -23,7 +23,8 @@ __global__ void __launch_bounds__(Tile::kThreads)
     for (int tile = static_cast<int>(blockIdx.x); tile < tiles;
          tile += static_cast<int>(gridDim.x)) {
         const TileOrigin origin = tile_origin<Tile>(tile, p.out_channels);
-        __syncthreads();  // the tile before may still read its table and stages
+        // The table of the tile before is no longer read: its last fill() came before a barrier
+        // that all have passed. Its last stages may be, until all are here.
         fill_table<Tile>(p, count, origin.row, table);
         __syncthreads();
 
