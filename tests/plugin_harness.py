@@ -242,6 +242,11 @@ class Harness:
 
     # --- plugins -------------------------------------------------------------------------------
 
+    @property
+    def has_plugins(self) -> bool:
+        """Whether TensorRT's headers were there when the harness was built."""
+        return hasattr(self.library, "lct_plugins_open")
+
     def open_plugins(self, path: Path) -> list[str]:
         """Load a plugin library; the names of its plugins."""
         names = ctypes.create_string_buffer(1024)

@@ -66,20 +66,20 @@ def tensors_of(name: str, dtype: int = FLOAT):
     }[name]()
 
 
-def test_there_is_a_plugin_for_each_region_operator(emulator, emulator_path):
-    assert sorted(emulator.open_plugins(emulator_path)) == sorted(REGION_OPERATORS)
+def test_there_is_a_plugin_for_each_region_operator(emulated_plugins, emulator_path):
+    assert sorted(emulated_plugins.open_plugins(emulator_path)) == sorted(REGION_OPERATORS)
 
 
 @pytest.mark.parametrize("name", REGION_OPERATORS)
-def test_identity(emulator, name):
-    plugin = make(emulator, name)
+def test_identity(emulated_plugins, name):
+    plugin = make(emulated_plugins, name)
     assert plugin.identity()[:3] == (name, "1", "lc_trt")
 
 
 @pytest.mark.parametrize("dtype", [FLOAT, HALF])
 @pytest.mark.parametrize("name", REGION_OPERATORS)
-def test_types_and_shapes_are_those_of_the_function(emulator, name, dtype):
-    plugin = make(emulator, name)
+def test_types_and_shapes_are_those_of_the_function(emulated_plugins, name, dtype):
+    plugin = make(emulated_plugins, name)
     inputs, outputs = tensors_of(name, dtype)
     assert plugin.output_types([t.type for t in inputs]) == [t.type for t in outputs]
     shapes = [tuple(t.sizes[: t.rank]) for t in outputs]
@@ -90,9 +90,9 @@ def test_types_and_shapes_are_those_of_the_function(emulator, name, dtype):
 
 @pytest.mark.parametrize("dtype", [FLOAT, HALF])
 @pytest.mark.parametrize("name", REGION_OPERATORS)
-def test_each_tensor_takes_its_own_types_and_formats_only(emulator, name, dtype):
+def test_each_tensor_takes_its_own_types_and_formats_only(emulated_plugins, name, dtype):
     """At each position, with all others as they should be."""
-    plugin = make(emulator, name)
+    plugin = make(emulated_plugins, name)
     inputs, outputs = tensors_of(name, dtype)
     for at in range(len(inputs) + len(outputs)):
         accepted = set()
@@ -117,11 +117,11 @@ def test_each_tensor_takes_its_own_types_and_formats_only(emulator, name, dtype)
         assert accepted == expected, at
 
 
-def test_a_size_that_is_not_known_yet_is_no_mistake(emulator):
+def test_a_size_that_is_not_known_yet_is_no_mistake(emulated_plugins):
     inputs, outputs = conv_tensors()
     unknown = [tensor(t.type, *([-1] * t.rank)) for t in inputs]
     unknown[0], unknown[4] = tensor(HALF, -1, 16), inputs[4]
-    make(emulator, "RegionConv").configure(unknown, outputs)
+    make(emulated_plugins, "RegionConv").configure(unknown, outputs)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_a_size_that_is_not_known_yet_is_no_mistake(emulator):
         (6, tensor(HALF, 24), "residual has the shape"),
     ],
 )
-def test_conv_refuses_shapes_with_a_reason(emulator, at, wrong, message):
+def test_conv_refuses_shapes_with_a_reason(emulated_plugins, at, wrong, message):
     inputs, outputs = conv_tensors()
     inputs[at] = wrong
-    plugin = make(emulator, "RegionConv")
+    plugin = make(emulated_plugins, "RegionConv")
     for refuse in (plugin.configure, plugin.shape_change):
         with pytest.raises(HarnessError, match="lc_trt::RegionConv: .*" + message):
             refuse(inputs, outputs)
@@ -162,17 +162,17 @@ def test_conv_refuses_shapes_with_a_reason(emulator, at, wrong, message):
         ("RegionScatter", 0, tensor(FLOAT, 96, 15), "channels of x is 15, expected 16"),
     ],
 )
-def test_the_others_refuse_shapes_with_a_reason(emulator, name, at, wrong, message):
+def test_the_others_refuse_shapes_with_a_reason(emulated_plugins, name, at, wrong, message):
     inputs, outputs = tensors_of(name)
     inputs[at] = wrong
     with pytest.raises(HarnessError, match=f"lc_trt::{name}: .*{message}"):
-        make(emulator, name).configure(inputs, outputs)
+        make(emulated_plugins, name).configure(inputs, outputs)
 
 
 @pytest.mark.parametrize("inputs", [6, 15])
-def test_a_number_of_inputs_that_cannot_be_is_refused(emulator, inputs):
+def test_a_number_of_inputs_that_cannot_be_is_refused(emulated_plugins, inputs):
     with pytest.raises(HarnessError, match=f"cannot take {inputs} inputs"):
-        make(emulator, "RegionConv").output_types([FLOAT] * inputs)
+        make(emulated_plugins, "RegionConv").output_types([FLOAT] * inputs)
 
 
 @pytest.mark.parametrize(
@@ -189,15 +189,15 @@ def test_a_number_of_inputs_that_cannot_be_is_refused(emulator, inputs):
         ("RegionMaxPool", {"kernel_shape": [3, 3]}, "attribute dilations is missing"),
     ],
 )
-def test_attributes_are_refused_with_a_reason(emulator, name, attributes, message):
+def test_attributes_are_refused_with_a_reason(emulated_plugins, name, attributes, message):
     with pytest.raises(HarnessError, match=f"lc_trt::{name}: .*{message}"):
-        emulator.plugin(name, attributes)
+        emulated_plugins.plugin(name, attributes)
 
 
-def test_attributes_may_be_int64_and_others_are_ignored(emulator):
+def test_attributes_may_be_int64_and_others_are_ignored(emulated_plugins):
     sixty_four = {key: np.array(value, np.int64) for key, value in WINDOW.items()}
     fields = sixty_four | {"plugin_version": np.array([49, 0], np.int32)}
-    text = emulator.plugin("RegionConv", fields).identity()[3]
+    text = emulated_plugins.plugin("RegionConv", fields).identity()[3]
     assert text.startswith("kernel_shape=3,3 dilations=1,1 activation=0")
 
 
@@ -208,9 +208,9 @@ SLICED = WINDOW | {
 
 
 @pytest.mark.parametrize("name", REGION_OPERATORS)
-def test_a_reloaded_plugin_has_the_same_attributes(emulator, name):
+def test_a_reloaded_plugin_has_the_same_attributes(emulated_plugins, name):
     attributes = SLICED if name == "RegionConv" else ATTRIBUTES.get(name)
-    plugin = emulator.plugin(name, attributes)
+    plugin = emulated_plugins.plugin(name, attributes)
     assert plugin.reloaded().identity() == plugin.identity() == plugin.clone().identity()
 
 
@@ -218,19 +218,19 @@ def test_a_reloaded_plugin_has_the_same_attributes(emulator, name):
     ("dtype", "kernel", "tactics"),
     [(HALF, 3, [1, 2, 3, 4]), (FLOAT, 3, [1, 2]), (HALF, 7, [3, 4]), (HALF, 11, [4])],
 )
-def test_tactics_are_the_tiles_that_fit(emulator, dtype, kernel, tactics):
-    plugin = emulator.plugin("RegionConv", WINDOW | {"kernel_shape": [kernel, kernel]})
+def test_tactics_are_the_tiles_that_fit(emulated_plugins, dtype, kernel, tactics):
+    plugin = emulated_plugins.plugin("RegionConv", WINDOW | {"kernel_shape": [kernel, kernel]})
     inputs, outputs = conv_tensors(dtype)
     inputs[4] = tensor(dtype, 24, 16, kernel, kernel)
     plugin.configure(inputs, outputs)
     assert plugin.tactics() == tactics
 
 
-def test_enqueue_before_a_shape_is_refused(emulator):
-    plugin = make(emulator, "RegionGather")
-    region = emulator.region(mask_of(0.5, (2, 6, 8)))
-    x = emulator.put(np.zeros((2, 16, 6, 8), np.float32))
-    y = emulator.poisoned((96, 16), np.float32)
+def test_enqueue_before_a_shape_is_refused(emulated_plugins):
+    plugin = make(emulated_plugins, "RegionGather")
+    region = emulated_plugins.region(mask_of(0.5, (2, 6, 8)))
+    x = emulated_plugins.put(np.zeros((2, 16, 6, 8), np.float32))
+    y = emulated_plugins.poisoned((96, 16), np.float32)
     with pytest.raises(HarnessError, match="enqueue came before onShapeChange"):
         plugin.enqueue([x, region.rows, region.count], [y])
 
@@ -252,12 +252,12 @@ PREPARATIONS = {
     ],
     ids=["residual", "onnx-layout", "segments"],
 )
-def test_conv_runs(emulator, case, prepare):
-    check_plugin_conv(emulator, case, PREPARATIONS[prepare])
+def test_conv_runs(emulated_plugins, case, prepare):
+    check_plugin_conv(emulated_plugins, case, PREPARATIONS[prepare])
 
 
 @pytest.mark.parametrize("mask_dtype", ["bool", "int32"])
-def test_the_other_plugins_run_one_after_another(emulator, mask_dtype):
+def test_the_other_plugins_run_one_after_another(emulated_plugins, mask_dtype):
     """Select, gather, pool, a smaller region, scatter: the way through a cascade's stages."""
     rng = np.random.default_rng(0)
     size, channels = (2, 6, 8), 5
@@ -265,27 +265,27 @@ def test_the_other_plugins_run_one_after_another(emulator, mask_dtype):
     base = rng.standard_normal((2, channels, 6, 8)).astype(np.float32)
 
     def run(name, inputs, shapes):
-        outputs = [emulator.poisoned(shape, dtype) for shape, dtype in shapes]
-        make(emulator, name).run(inputs, outputs)
+        outputs = [emulated_plugins.poisoned(shape, dtype) for shape, dtype in shapes]
+        make(emulated_plugins, name).run(inputs, outputs)
         return outputs
 
     def select(active, rho):
         shapes = [((96,), np.int32), (size, np.int32), ((1,), np.int32), ((2, 1, 6, 8), mask_dtype)]
-        rho = emulator.put(np.asarray(rho, np.float32))
-        return run("RegionSelect", [emulator.put(confidence), active, rho], shapes)
+        rho = emulated_plugins.put(np.asarray(rho, np.float32))
+        return run("RegionSelect", [emulated_plugins.put(confidence), active, rho], shapes)
 
-    rows, index, count, hard = select(emulator.put(np.ones((2, 1, 6, 8), mask_dtype)), 0.6)
+    rows, index, count, hard = select(emulated_plugins.put(np.ones((2, 1, 6, 8), mask_dtype)), 0.6)
     outer = confidence[:, 0] <= 0.6
     assert np.array_equal(hard.numpy()[:, 0], outer)
     features_at = ((96, channels), np.float32)
-    (x,) = run("RegionGather", [emulator.put(base), rows, count], [features_at])
+    (x,) = run("RegionGather", [emulated_plugins.put(base), rows, count], [features_at])
     (pooled,) = run("RegionMaxPool", [x, rows, index, count], [features_at])
     inner_rows, _, inner_count, _ = select(hard, 0.3)
     inner = confidence[:, 0] <= 0.3
     (narrow,) = run("RegionRestrict", [pooled, index, inner_rows, inner_count], [features_at])
     (found,) = run(
         "RegionScatter",
-        [narrow, inner_rows, inner_count, emulator.put(base)],
+        [narrow, inner_rows, inner_count, emulated_plugins.put(base)],
         [(base.shape, np.float32)],
     )
     entered = np.moveaxis(base, 1, 3)[outer]
@@ -297,10 +297,10 @@ def test_the_other_plugins_run_one_after_another(emulator, mask_dtype):
     assert np.array_equal(np.moveaxis(found.numpy(), 1, 3), expected)
 
 
-def test_poison_is_not_a_value_by_chance(emulator):
+def test_poison_is_not_a_value_by_chance(emulated_plugins):
     """What the checks lean on: the padding is NaN, and unwritten outputs are found."""
-    region = emulator.region(mask_of(0.5, (1, 4, 4)))
-    rows, x = features(emulator, np.random.default_rng(0), region, 3, "float16")
+    region = emulated_plugins.region(mask_of(0.5, (1, 4, 4)))
+    rows, x = features(emulated_plugins, np.random.default_rng(0), region, 3, "float16")
     assert np.isnan(x.numpy()[len(rows) :]).all()
     with pytest.raises(AssertionError, match="beyond count"):
-        valid_part(padded(emulator, rows, region.max_rows), len(rows) - 1)
+        valid_part(padded(emulated_plugins, rows, region.max_rows), len(rows) - 1)
