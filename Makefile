@@ -36,6 +36,8 @@ $(VENV)/.core: $(VENV)/.created pyproject.toml setup.py tools/constraints.txt
 # The constraints name torch's version: PyPI's newest would bring gigabytes of CUDA.
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[train,bench,report,dev]'
+# TensorRT's headers; what else the package wants is not needed.
+	$(PIP) --no-deps kernel-lens
 	@touch $@
 
 setup: $(VENV)/.dev

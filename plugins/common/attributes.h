@@ -1,0 +1,47 @@
+// Attributes of an ONNX node as TensorRT hands them to a plugin, and back when it is serialised.
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lc_trt {
+
+// Reads fields by name. Names that no plugin asks for are ignored: the parser also passes
+// plugin_version and plugin_namespace. Wrong types and numbers of values throw PluginError.
+class AttributeReader {
+  public:
+    explicit AttributeReader(const nvinfer1::PluginFieldCollection* fields);
+
+    // `fallback` where there is no such attribute. `length` -1 takes any number of values.
+    std::vector<int32_t> ints(const char* name, int length,
+                              const std::vector<int32_t>& fallback) const;
+    int32_t integer(const char* name, int32_t fallback) const;
+    float real(const char* name, float fallback) const;
+    // As ints, of an attribute that must be there.
+    std::vector<int32_t> required_ints(const char* name, int length) const;
+
+  private:
+    const nvinfer1::PluginField* find(const char* name) const;
+
+    const nvinfer1::PluginFieldCollection* fields_;
+};
+
+// Fields that point at a plugin's members, which must outlive it and not move.
+class AttributeWriter {
+  public:
+    void add(const char* name, const std::vector<int32_t>& values);
+    void add(const char* name, const int32_t& value);
+    void add(const char* name, const float& value);
+    const nvinfer1::PluginFieldCollection* collection();
+    // "name=1,2 other=3", for timing caches and inspectors.
+    std::string text() const;
+
+  private:
+    std::vector<nvinfer1::PluginField> fields_;
+    nvinfer1::PluginFieldCollection collection_;
+};
+
+}  // namespace lc_trt

@@ -1,0 +1,32 @@
+// The two functions that TensorRT looks for in a plugin library. Nothing else is exported.
+#include <NvInferRuntime.h>
+
+#include "common/creator.h"
+#include "region_conv/plugin.h"
+#include "region_gather/plugin.h"
+#include "region_max_pool/plugin.h"
+#include "region_restrict/plugin.h"
+#include "region_scatter/plugin.h"
+#include "region_select/plugin.h"
+
+#define LC_TRT_EXPORT __attribute__((visibility("default")))
+
+extern "C" {
+
+LC_TRT_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) {
+    static lc_trt::Creator<lc_trt::RegionSelect> select;
+    static lc_trt::Creator<lc_trt::RegionGather> gather;
+    static lc_trt::Creator<lc_trt::RegionRestrict> restrict_to;
+    static lc_trt::Creator<lc_trt::RegionConv> conv;
+    static lc_trt::Creator<lc_trt::RegionMaxPool> max_pool;
+    static lc_trt::Creator<lc_trt::RegionScatter> scatter;
+    static nvinfer1::IPluginCreatorInterface* const all[] = {&select, &gather,   &restrict_to,
+                                                             &conv,   &max_pool, &scatter};
+    count = static_cast<int32_t>(sizeof all / sizeof all[0]);
+    return all;
+}
+
+LC_TRT_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder) {
+    lc_trt::set_logger_finder(finder);
+}
+}

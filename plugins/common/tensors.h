@@ -1,0 +1,47 @@
+// What plugins ask of the tensors they are given.
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <string>
+
+#include "kernels/region.h"
+
+namespace lc_trt {
+
+using TensorDesc = nvinfer1::PluginTensorDesc;
+
+inline bool is_linear(const TensorDesc& tensor) {
+    return tensor.format == nvinfer1::TensorFormat::kLINEAR;
+}
+
+inline bool is_linear(const TensorDesc& tensor, nvinfer1::DataType type) {
+    return is_linear(tensor) && tensor.type == type;
+}
+
+// The types that features can have.
+inline bool is_feature_type(nvinfer1::DataType type) {
+    return type == nvinfer1::DataType::kFLOAT || type == nvinfer1::DataType::kHALF;
+}
+
+inline ElementType element_type(const TensorDesc& tensor) {
+    return tensor.type == nvinfer1::DataType::kHALF ? ElementType::kFloat16 : ElementType::kFloat32;
+}
+
+inline int32_t dimension(const TensorDesc& tensor, int axis) {
+    return static_cast<int32_t>(tensor.dims.d[axis]);
+}
+
+// "[2, 3]"; a size that is known only at run time is -1.
+std::string to_text(const nvinfer1::Dims& dims);
+
+// The checks throw PluginError. A size of -1 agrees with any.
+void expect_rank(const char* what, const TensorDesc& tensor, int rank);
+void expect_same(const char* what, int64_t found, const char* other, int64_t expected);
+void expect_one_value(const char* what, const TensorDesc& tensor);
+
+// The map of an index [N, H, W] and of a dense [N, C, H, W].
+MapShape map_of_index(const TensorDesc& index);
+MapShape map_of_dense(const TensorDesc& dense);
+
+}  // namespace lc_trt

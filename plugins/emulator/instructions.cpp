@@ -1,0 +1,157 @@
+// Warp instructions and asynchronous copies, after the PTX manual.
+#include <cstring>
+
+#include "emulator/block.h"
+
+namespace lc_trt {
+namespace {
+
+using emulator::block;
+
+int g_bank_conflicts = 0;
+
+struct Shuffle {
+    int value;
+    int distance;
+    int* result;
+};
+
+struct MatrixLoad {
+    const void* row;
+    uint32_t* out;
+};
+
+struct Multiplication {
+    float* sum;
+    const uint32_t* a;
+    const uint32_t* b;
+};
+
+template <typename Arguments>
+const Arguments& of(const void* const* lanes, int lane) {
+    return *static_cast<const Arguments*>(lanes[lane]);
+}
+
+// Half `which` of a register.
+float half_of(uint32_t word, int which) {
+    __half_raw bits;
+    bits.x = static_cast<unsigned short>(word >> (16 * which));
+    return __half2float(bits);
+}
+
+void shuffle_up(const void* const* lanes) {
+    for (int lane = 0; lane < 32; ++lane) {
+        const Shuffle& mine = of<Shuffle>(lanes, lane);
+        const int source = lane - mine.distance;
+        *mine.result = source < 0 ? mine.value : of<Shuffle>(lanes, source).value;
+    }
+}
+
+// Matrix m's rows are at the addresses of lanes 8m to 8m + 7; lane l receives elements 2 (l % 4)
+// and the next of row l / 4 of each.
+void load_four_matrices(const void* const* lanes) {
+    for (int matrix = 0; matrix < 4; ++matrix) {
+        unsigned used = 0;  // of the eight groups of banks that a row of 16 bytes can lie in
+        for (int lane = 8 * matrix; lane < 8 * matrix + 8; ++lane) {
+            const auto address = reinterpret_cast<uintptr_t>(of<MatrixLoad>(lanes, lane).row);
+            used |= 1u << (address / 16 % 8);
+        }
+        if (used != 0xff) ++g_bank_conflicts;
+    }
+    for (int lane = 0; lane < 32; ++lane) {
+        for (int matrix = 0; matrix < 4; ++matrix) {
+            const int source = 8 * matrix + lane / 4;
+            const auto* row = static_cast<const unsigned char*>(of<MatrixLoad>(lanes, source).row);
+            std::memcpy(&of<MatrixLoad>(lanes, lane).out[matrix], row + lane % 4 * 4, 4);
+        }
+    }
+}
+
+// m16n8k16. With group g = l / 4 and t = l % 4, lane l holds of A (row, column): a0 (g, 2t),
+// a1 (g + 8, 2t), a2 (g, 2t + 8), a3 (g + 8, 2t + 8); of B: b0 (2t, g), b1 (2t + 8, g); of the
+// sums: c0 (g, 2t), c1 (g, 2t + 1), c2 (g + 8, 2t), c3 (g + 8, 2t + 1). Each register of A and B
+// has the next element of K in its upper half.
+void multiply_matrices(const void* const* lanes) {
+    float a[16][16];
+    float b[16][8];
+    for (int lane = 0; lane < 32; ++lane) {
+        const Multiplication& mine = of<Multiplication>(lanes, lane);
+        const int g = lane / 4;
+        const int t = lane % 4;
+        for (int which = 0; which < 2; ++which) {
+            for (int part = 0; part < 4; ++part) {
+                a[g + part % 2 * 8][2 * t + which + part / 2 * 8] = half_of(mine.a[part], which);
+            }
+            for (int part = 0; part < 2; ++part) {
+                b[2 * t + which + part * 8][g] = half_of(mine.b[part], which);
+            }
+        }
+    }
+    for (int lane = 0; lane < 32; ++lane) {
+        const Multiplication& mine = of<Multiplication>(lanes, lane);
+        for (int part = 0; part < 4; ++part) {
+            const int row = lane / 4 + part / 2 * 8;
+            const int column = lane % 4 * 2 + part % 2;
+            for (int k = 0; k < 16; ++k) mine.sum[part] += a[row][k] * b[k][column];
+        }
+    }
+}
+
+void finish(const emulator::PendingCopy& copy) {
+    if (copy.valid) {
+        std::memcpy(copy.to, copy.from, 16);
+    } else {
+        std::memset(copy.to, 0, 16);
+    }
+}
+
+}  // namespace
+
+void copy_async_16(void* to, const void* from, bool valid) {
+    const uintptr_t addresses = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from);
+    if (addresses % 16 != 0) {
+        std::fprintf(stderr, "emulator: cp.async of an address that is no multiple of 16\n");
+        emulator::trap();
+    }
+    auto& groups = block().current().groups;
+    if (groups.empty()) groups.emplace_back();
+    groups.back().push_back({to, from, valid});
+}
+
+void copy_commit() {
+    auto& groups = block().current().groups;
+    if (groups.empty()) groups.emplace_back();
+    groups.emplace_back();  // the open group
+}
+
+void copy_wait(int pending) {
+    auto& groups = block().current().groups;
+    while (static_cast<int>(groups.size()) - 1 > pending) {
+        for (const auto& copy : groups.front()) finish(copy);
+        groups.erase(groups.begin());
+    }
+}
+
+void load_matrices(uint32_t (&out)[4], const void* row) {
+    const MatrixLoad mine = {row, out};
+    block().meet_warp(&mine, load_four_matrices);
+}
+
+void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    const Multiplication mine = {sum, a, b};
+    block().meet_warp(&mine, multiply_matrices);
+}
+
+}  // namespace lc_trt
+
+// Matrices that ldmatrix could not read at once, since the last call.
+extern "C" __attribute__((visibility("default"))) int lct_emulator_bank_conflicts() {
+    return std::exchange(lc_trt::g_bank_conflicts, 0);
+}
+
+int __shfl_up_sync(unsigned, int value, int distance) {
+    int result = 0;
+    const lc_trt::Shuffle mine = {value, distance, &result};
+    lc_trt::emulator::block().meet_warp(&mine, lc_trt::shuffle_up);
+    return result;
+}

@@ -1,0 +1,15 @@
+// The reason of the last failure.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+namespace lc_trt::harness {
+
+std::string& message();
+
+// The error as a return value, its text in message().
+int report(cudaError_t error);
+
+}  // namespace lc_trt::harness

@@ -1,0 +1,63 @@
+// Index arithmetic on regions.
+//
+// No number read from memory becomes an address unchecked. TensorRT times tactics on made-up
+// inputs, so `count`, `rows` and `index` may hold anything while an engine is built; a value out
+// of range then means "no such row". A build with LC_TRT_CHECK_BOUNDS stops at it.
+#pragma once
+
+#include "kernels/device.cuh"
+#include "kernels/region.h"
+
+namespace lc_trt {
+
+LC_TRT_HD bool within(int value, int limit) {
+    return static_cast<uint32_t>(value) < static_cast<uint32_t>(limit);
+}
+
+LC_TRT_HD int positions(const MapShape& map) { return map.batch * map.height * map.width; }
+
+// `count` as the kernels use it.
+LC_TRT_DEVICE int valid_rows(const int32_t* count, int max_rows) {
+    const int value = *count;
+    LC_TRT_CHECK(within(value, max_rows + 1));
+    return value < 0 ? 0 : min_of(value, max_rows);
+}
+
+// The row that an entry of `index` stands for, or -1 where it is none of the first `limit`.
+LC_TRT_DEVICE int row_of(int number, int limit) {
+    LC_TRT_CHECK(within(number, limit + 1));
+    return number >= 1 && number <= limit ? number - 1 : -1;
+}
+
+// A pixel of a map.
+struct Pixel {
+    int image;
+    int y;
+    int x;
+};
+
+LC_TRT_HD Pixel locate(int position, const MapShape& map) {
+    const int line = position / map.width;
+    const int image = line / map.height;
+    return {image, line - image * map.height, position - line * map.width};
+}
+
+// The row of the pixel that tap (i, j) of a window reads, or -1 where it lies outside the image
+// or the region.
+LC_TRT_DEVICE int neighbour(const Region& region, int count, const Pixel& pixel,
+                            const Window& window, int i, int j) {
+    const int y = pixel.y + (i - window.kernel_height / 2) * window.dilation_height;
+    const int x = pixel.x + (j - window.kernel_width / 2) * window.dilation_width;
+    if (!within(y, region.map.height) || !within(x, region.map.width)) return -1;
+    const int cell = (pixel.image * region.map.height + y) * region.map.width + x;
+    return row_of(region.index[cell], count);
+}
+
+// The position of a row below count, or -1 where `rows` holds none of the map's positions.
+LC_TRT_DEVICE int checked_position(const int32_t* rows, int row, const MapShape& map) {
+    const int position = rows[row];
+    LC_TRT_CHECK(within(position, positions(map)));
+    return within(position, positions(map)) ? position : -1;
+}
+
+}  // namespace lc_trt

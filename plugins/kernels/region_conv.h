@@ -1,0 +1,54 @@
+// Region convolution: y = activation(residual + residual_scale * (conv(x) + bias)), on a region's
+// rows only. A neighbour outside the region or the image reads 0.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/region.h"
+
+namespace lc_trt {
+
+constexpr int kMaxConvSegments = 8;
+constexpr int kMaxConvTaps = 121;  // 11 x 11: what a tile's table of neighbours has room for
+
+// Channels [first, first + channels) of a matrix of features, `x` pointing at the first of them.
+// Several segments are convolved as if they were concatenated.
+struct ConvSegment {
+    const void* x;
+    int32_t stride;  // elements from a row to the next
+    int32_t channels;
+};
+
+// How the weights lie. kOHWI, [Cout, kh, kw, Cin], is what the kernel reads 16 bytes at a time;
+// kOIHW, [Cout, Cin, kh, kw], is ONNX's own, equal to it for a 1x1 and read one by one otherwise.
+enum class WeightLayout : int32_t { kOIHW = 0, kOHWI = 1 };
+
+struct RegionConvArguments {
+    ConvSegment segments[kMaxConvSegments];
+    int32_t segment_count;
+    Region region;
+    Window window;
+    const void* weight;    // Cin is the sum over the segments
+    const void* bias;      // [out_channels]
+    const void* residual;  // [max_rows, out_channels], or null for none
+    void* y;               // [max_rows, out_channels]; nothing is written beyond count
+    int32_t out_channels;
+    float residual_scale;
+    bool relu;
+    ElementType type;  // of all but bias
+    ElementType bias_type;
+    WeightLayout layout;
+};
+
+// Tactics are numbered from 1: variants of the tile. 0 lets region_conv choose.
+int region_conv_tactics(ElementType type);
+
+// Whether the tile's table of neighbours fits into the shared memory of every GPU we build for.
+bool region_conv_tactic_fits(ElementType type, int tactic, const Window& window);
+
+// FP16 runs on tensor cores and FP32 as fused multiply-adds, both summing in FP32. Channels in
+// multiples of 16 bytes with kOHWI weights take 16-byte asynchronous copies; all else is correct
+// and slower, and has one tile only.
+cudaError_t region_conv(const RegionConvArguments& arguments, int tactic, cudaStream_t stream);
+
+}  // namespace lc_trt

@@ -1,0 +1,101 @@
+// Fills a stage: gathered rows and weights, global to shared memory.
+#pragma once
+
+#include "kernels/ptx.cuh"
+#include "kernels/region_conv/problem.cuh"
+#include "kernels/region_conv/tile.cuh"
+
+namespace lc_trt {
+
+// The table of a tile: the row that row m of the tile reads at a tap, or -1, at tap * kM + m.
+// A 1x1 window reads the row itself and needs neither positions nor index.
+template <typename Tile>
+LC_TRT_DEVICE void fill_table(const ConvProblem& p, int count, int row0, int* table) {
+    constexpr int kColumns = Tile::kThreads < Tile::kM ? Tile::kThreads : Tile::kM;
+    const int thread = static_cast<int>(threadIdx.x);
+    for (int m = thread % kColumns; m < Tile::kM; m += kColumns) {
+        const int row = row0 + m;
+        const int position =
+            p.taps > 1 && row < count ? checked_position(p.region.rows, row, p.region.map) : -1;
+        const Pixel pixel = locate(position, p.region.map);
+        for (int tap = thread / kColumns; tap < p.taps; tap += Tile::kThreads / kColumns) {
+            int source = -1;
+            if (p.taps == 1) {
+                source = row < count ? row : -1;
+            } else if (position >= 0) {
+                const int i = tap / p.window.kernel_width;
+                const int j = tap - i * p.window.kernel_width;
+                source = neighbour(p.region, count, pixel, p.window, i, j);
+            }
+            table[tap * Tile::kM + m] = source;
+        }
+    }
+}
+
+// One thread's share of the copies. It always takes the same chunk of a line, so its cursor walks
+// K a stage at a time and nothing is divided in the main loop.
+template <typename Tile, bool kVector>
+class Loader {
+    using T = typename Tile::T;
+
+  public:
+    LC_TRT_DEVICE Loader(const ConvProblem& p, const int* table, int channel0)
+        : p_(p),
+          table_(table),
+          channel0_(channel0),
+          line_(static_cast<int>(threadIdx.x) / Tile::kChunks),
+          chunk_(static_cast<int>(threadIdx.x) % Tile::kChunks) {
+        cursor_.advance(p, chunk_);
+    }
+
+    // Starts the copies of the next stage along K; beyond its end zeros are written.
+    LC_TRT_DEVICE void fill(unsigned char* stage) {
+        const bool inside = cursor_.inside(p_);
+        const ConvProblem::Segment& segment = p_.segments[cursor_.segment];
+        const T* x = static_cast<const T*>(segment.x) + cursor_.channel;
+#pragma unroll
+        for (int m = line_; m < Tile::kM; m += Tile::kLines) {
+            const int row = inside ? table_[cursor_.tap * Tile::kM + m] : -1;
+            LC_TRT_CHECK(row >= -1 && row < p_.region.max_rows);
+            copy(stage + swizzle<Tile::kChunks>(m, chunk_),
+                 x + static_cast<int64_t>(row) * segment.stride, 1, row >= 0);
+        }
+        unsigned char* weights = stage + Tile::kM * Tile::kLineBytes;
+        const int64_t in_row =
+            static_cast<int64_t>(cursor_.tap) * p_.weight_tap +
+            static_cast<int64_t>(segment.first_channel + cursor_.channel) * p_.weight_channel;
+        const T* weight = static_cast<const T*>(p_.weight) + in_row;
+#pragma unroll
+        for (int n = line_; n < Tile::kN; n += Tile::kLines) {
+            const int channel = channel0_ + n;
+            copy(weights + swizzle<Tile::kChunks>(n, chunk_), weight + channel * p_.weight_row,
+                 p_.weight_channel, inside && channel < p_.out_channels);
+        }
+        cursor_.advance(p_, Tile::kChunks);
+    }
+
+  private:
+    // One granule: a single copy, or element by element up to the segment's end.
+    LC_TRT_DEVICE void copy(unsigned char* to, const T* from, int step, bool valid) const {
+        if (kVector) {
+            copy_async_16(to, valid ? static_cast<const void*>(from) : p_.weight, valid);
+            return;
+        }
+        constexpr int kElements = kGranule<T>;
+        const int left = p_.segments[cursor_.segment].channels - cursor_.channel;
+        T* line = reinterpret_cast<T*>(to);
+#pragma unroll
+        for (int e = 0; e < kElements; ++e) {
+            line[e] = valid && e < left ? from[e * step] : from_float<T>(0.0f);
+        }
+    }
+
+    const ConvProblem& p_;
+    const int* table_;
+    const int channel0_;
+    const int line_;
+    const int chunk_;
+    KCursor<T> cursor_;
+};
+
+}  // namespace lc_trt

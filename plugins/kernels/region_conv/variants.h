@@ -1,0 +1,25 @@
+// The compiled variants of the kernel, one file an element type.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+namespace lc_trt {
+
+struct ConvProblem;
+
+// Rows and output channels of a variant's tile.
+struct ConvTile {
+    int rows;
+    int channels;
+};
+
+// From the largest tile to the smallest; tactic t is element t - 1.
+constexpr ConvTile kHalfTiles[] = {{128, 128}, {128, 64}, {64, 64}, {32, 64}};
+constexpr ConvTile kFloatTiles[] = {{64, 64}, {32, 32}};
+
+cudaError_t region_conv_half(const ConvProblem& problem, int tactic, bool vector, int processors,
+                             cudaStream_t stream);
+cudaError_t region_conv_float(const ConvProblem& problem, int tactic, bool vector, int processors,
+                              cudaStream_t stream);
+
+}  // namespace lc_trt

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/region.h"
+
+namespace lc_trt {
+
+struct RegionMaxPoolArguments {
+    const void* x;  // [max_rows, channels]
+    Region region;
+    void* y;  // [max_rows, channels]; nothing is written beyond count
+    Window window;
+    int32_t channels;
+    ElementType type;
+};
+
+// The maximum over a window; a missing neighbour reads 0, a NaN stays.
+cudaError_t region_max_pool(const RegionMaxPoolArguments& arguments, cudaStream_t stream);
+
+}  // namespace lc_trt

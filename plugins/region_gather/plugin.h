@@ -1,0 +1,34 @@
+// See README.md.
+#pragma once
+
+#include <vector>
+
+#include "common/plugin.h"
+
+namespace lc_trt {
+
+class RegionGather final : public ClonedPlugin<RegionGather> {
+  public:
+    static constexpr char kName[] = "RegionGather";
+    static std::vector<nvinfer1::PluginField> fields();
+
+    explicit RegionGather(const AttributeReader& attributes);
+
+    const char* name() const noexcept override { return kName; }
+    bool takes(int inputs) const override { return inputs == kInputs; }
+    int outputs() const noexcept override { return 1; }
+    bool supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors,
+                  int inputs) const override;
+    void output_types(const nvinfer1::DataType* in, nvinfer1::DataType* out) const override;
+    void output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
+                       nvinfer1::IExprBuilder& build) const override;
+    void check(const TensorDesc* in, int inputs, const TensorDesc* out) const override;
+    cudaError_t run(const TensorDesc* in, int inputs, const TensorDesc* out,
+                    const void* const* in_data, void* const* out_data,
+                    cudaStream_t stream) const override;
+
+  private:
+    enum Input { kX, kRows, kCount, kInputs };
+};
+
+}  // namespace lc_trt

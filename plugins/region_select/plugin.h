@@ -1,0 +1,35 @@
+// See README.md.
+#pragma once
+
+#include <vector>
+
+#include "common/plugin.h"
+
+namespace lc_trt {
+
+class RegionSelect final : public ClonedPlugin<RegionSelect> {
+  public:
+    static constexpr char kName[] = "RegionSelect";
+    static std::vector<nvinfer1::PluginField> fields();
+
+    explicit RegionSelect(const AttributeReader& attributes);
+
+    const char* name() const noexcept override { return kName; }
+    bool takes(int inputs) const override { return inputs == kInputs; }
+    int outputs() const noexcept override { return 4; }
+    bool supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors,
+                  int inputs) const override;
+    void output_types(const nvinfer1::DataType* in, nvinfer1::DataType* out) const override;
+    void output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
+                       nvinfer1::IExprBuilder& build) const override;
+    void check(const TensorDesc* in, int inputs, const TensorDesc* out) const override;
+    cudaError_t run(const TensorDesc* in, int inputs, const TensorDesc* out,
+                    const void* const* in_data, void* const* out_data,
+                    cudaStream_t stream) const override;
+
+  private:
+    enum Input { kConfidence, kActive, kRho, kInputs };
+    enum Output { kRows, kIndex, kCount, kHard };
+};
+
+}  // namespace lc_trt

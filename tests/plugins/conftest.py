@@ -1,0 +1,83 @@
+"""Builds what the tests of the plugins run: the emulator, and the library itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from plugin_harness import Harness
+
+NO_HEADERS = "TensorRT's headers were not found"
+
+
+def build(repository: Path, folder: str, *options: str) -> Path:
+    """Configure and build plugins/ in build/FOLDER, which is kept for the next run."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    # The emulator, too, takes CUDA's headers.
+    tools = [
+        t for t in ("cmake", "c++", "nvcc") if shutil.which(t, path=environment["PATH"]) is None
+    ]
+    if tools:
+        pytest.skip(f"compiles plugins/, and there is no {', no '.join(tools)} here")
+    out = repository / "build" / folder
+    # The headers in the wheel are found by this Python.
+    python = f"-DPYTHON={sys.executable}"
+    for command in (
+        ["cmake", "-S", repository / "plugins", "-B", out, python, *options],
+        ["cmake", "--build", out, "--parallel", str(os.cpu_count() or 1)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if NO_HEADERS in done.stderr:
+            pytest.skip(f"{NO_HEADERS}: pip install --no-deps kernel-lens==2.0.1")
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        assert "warning" not in done.stderr.lower(), done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def emulator_path(repository: Path) -> Path:
+    """Kernels, harness and, where TensorRT's headers are, plugins for the CPU."""
+    out = build(repository, "emulator", "-DLC_TRT_PLUGINS=OFF", "-DLC_TRT_EMULATOR=ON")
+    return out / "liblc_trt_emulated.so"
+
+
+@pytest.fixture(scope="session")
+def emulator(emulator_path: Path) -> Harness:
+    """The kernels on the CPU."""
+    return Harness(emulator_path)
+
+
+@pytest.fixture(scope="session")
+def emulated_plugins(emulator: Harness, emulator_path: Path) -> Harness:
+    """The plugin objects on the CPU."""
+    if not emulator.has_plugins:
+        pytest.skip(f"{NO_HEADERS}: pip install --no-deps kernel-lens==2.0.1")
+    emulator.open_plugins(emulator_path)
+    return emulator
+
+
+@pytest.fixture(params=["ascending", "descending"])
+def either_order(emulator: Harness, request: pytest.FixtureRequest) -> Iterator[Harness]:
+    """The emulator, which takes threads in one order and in the other."""
+    emulator.library.lct_emulator_order(int(request.param == "descending"))
+    yield emulator
+    emulator.library.lct_emulator_order(0)
+
+
+@pytest.fixture
+def unchecked(emulator: Harness) -> Iterator[Harness]:
+    """The emulator without bounds checks, as a release build."""
+    emulator.library.lct_emulator_checks(0)
+    yield emulator
+    emulator.library.lct_emulator_checks(1)
+
+
+@pytest.fixture(scope="session")
+def plugin_library(repository: Path) -> Path:
+    """The plugin library, for all architectures."""
+    return build(repository, "plugins", "-DCMAKE_BUILD_TYPE=Release") / "liblc_trt_plugins.so"

@@ -1,0 +1,68 @@
+"""The compiled library: what it exports, what it needs, and that its plugins can be made."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from plugin_harness import HarnessError
+
+from lc_trt.ir.functions import REGION_OPERATORS
+
+pytestmark = pytest.mark.slow
+
+
+def lines_of(*command: str | Path) -> list[str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_it_exports_its_two_entry_points_and_nothing_else(plugin_library):
+    symbols = lines_of("nm", "--dynamic", "--defined-only", plugin_library)
+    assert sorted(line.split()[-1] for line in symbols) == ["getCreators", "setLoggerFinder"]
+
+
+def test_it_needs_no_tensorrt_no_cuda_runtime_and_no_driver(plugin_library):
+    lines = lines_of("readelf", "--dynamic", "--wide", plugin_library)
+    needed = {line.split("[")[1].rstrip("]") for line in lines if "(NEEDED)" in line}
+    assert needed <= {
+        "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1",
+        "libstdc++.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1",
+    }  # fmt: skip
+
+
+def architectures(library: Path) -> set[tuple[str, int]]:
+    """("elf" or "ptx", architecture) of the code in a library.
+
+    A fat binary is a header (magic, version, its size, bytes that follow) and entries (kind, 0,
+    size of the entry's header, bytes that follow; the architecture is at 28).
+    """
+    content, found, at = library.read_bytes(), set(), 0
+    magic = struct.pack("<I", 0xBA55ED50)
+    while (at := content.find(magic, at)) >= 0:
+        _, _, header, size = struct.unpack_from("<IHHQ", content, at)
+        entry, at = at + header, at + header + size
+        while entry < at:
+            kind, _, header, size = struct.unpack_from("<HHIQ", content, entry)
+            (architecture,) = struct.unpack_from("<I", content, entry + 28)
+            found.add(({1: "ptx", 2: "elf"}[kind], architecture))
+            entry += header + size
+    return found
+
+
+def test_it_has_code_for_every_gpu_we_name(plugin_library):
+    machine_code = {("elf", a) for a in (75, 80, 86, 89, 90, 120)}
+    assert architectures(plugin_library) == machine_code | {("ptx", 120)}
+
+
+def test_its_plugins_can_be_made_without_a_gpu(emulated_plugins, emulator_path, plugin_library):
+    harness = emulated_plugins
+    try:
+        assert sorted(harness.open_plugins(plugin_library)) == sorted(REGION_OPERATORS)
+        assert harness.plugin("RegionSelect").identity()[:3] == ("RegionSelect", "1", "lc_trt")
+        with pytest.raises(HarnessError, match="attribute kernel_shape is missing"):
+            harness.plugin("RegionConv")
+    finally:
+        harness.open_plugins(emulator_path)
