@@ -30,7 +30,7 @@ def missing_parts() -> list[str]:
     includes = [f"{root}/include"] if root else SYSTEM_INCLUDES
     missing = []
     if not (SOURCE / "CMakeLists.txt").is_file():
-        missing.append("plugins/CMakeLists.txt (an sdist and a checkout have it)")
+        missing.append("plugins/CMakeLists.txt")
     missing += [f"{tool} on PATH" for tool in ("nvcc", "cmake") if shutil.which(tool) is None]
     if not any(Path(folder, "NvInfer.h").is_file() for folder in includes):
         missing.append(f"NvInfer.h in {' or '.join(includes)} (set TENSORRT_ROOT)")
