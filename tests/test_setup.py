@@ -102,8 +102,8 @@ def test_asked_for_without_its_parts_it_fails_in_one_line(checkout: Checkout) ->
     done = checkout.with_tools("cmake").build("1")
     assert done.returncode == 1
     assert done.stderr.strip().splitlines() == [
-        "error: LC_TRT_BUILD_PLUGIN=1, but there is no plugins/CMakeLists.txt (this version has "
-        f"no plugin yet), no nvcc on PATH, no NvInfer.h in {checkout.tensorrt}/include "
+        "error: LC_TRT_BUILD_PLUGIN=1, but there is no plugins/CMakeLists.txt, no "
+        f"nvcc on PATH, no NvInfer.h in {checkout.tensorrt}/include "
         "(set TENSORRT_ROOT)"
     ]
 
