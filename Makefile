@@ -16,7 +16,7 @@ VIDEO := demo/cache/bikes.mp4
 FRAME := demo/cache/bikes.png
 # The shape of the video, and small: its close-ups then show things about as large as the network
 # saw them while it learned.
-SIZE := 204x480
+SIZE := 168x400
 
 .PHONY: demo test setup lint clean
 .DELETE_ON_ERROR:
