@@ -21,7 +21,8 @@ def interrupts(message: str) -> Iterator[Callable[[], bool]]:
     def press(*_: object) -> None:
         nonlocal pressed
         pressed = True
-        signal.signal(signal.SIGINT, before)
+        # Not what was there before, which in a background job is to ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         console.note(message)
 
     before = signal.signal(signal.SIGINT, press)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from lc_trt.cli.interrupts import interrupts
 
 
-def test_the_first_is_told_and_the_second_interrupts(capsys: pytest.CaptureFixture[str]) -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.fixture(params=["default", "ignored"])
+def before(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """What Ctrl-C did: it interrupts a job in the foreground, and nothing in the background."""
+    kinds = {"default": signal.default_int_handler, "ignored": signal.SIG_IGN}
+    outside = signal.signal(signal.SIGINT, kinds[request.param])
+    yield kinds[request.param]
+    signal.signal(signal.SIGINT, outside)
+
+
+def test_the_first_is_told_and_the_second_interrupts(
+    before: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     with interrupts("stopping soon") as stop:
         assert not stop()
         signal.raise_signal(signal.SIGINT)
@@ -21,8 +33,7 @@ def test_the_first_is_told_and_the_second_interrupts(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "stopping soon\n"
 
 
-def test_the_handler_before_comes_back_after_an_error() -> None:
-    before = signal.getsignal(signal.SIGINT)
+def test_the_handler_before_comes_back_after_an_error(before: Any) -> None:
     with pytest.raises(ValueError, match="x"), interrupts("stopping"):
         raise ValueError("x")
     assert signal.getsignal(signal.SIGINT) is before
