@@ -62,9 +62,9 @@ def _read(source: Path | None, count: int) -> list[Image]:
     with open_source(str(source)) as frames:
         if frames.fps is None:  # still images: what is not wanted need not be decoded
             files = frames.files()
-            return [_first(files[i]) for i in _spread(len(files), count)]
+            return [_first(files[i]) for i in spread(len(files), count)]
         # Nobody knows how long a webcam goes on: its first frames then.
-        wanted = _spread(frames.count or count, count)
+        wanted = spread(frames.count or count, count)
         found: list[Image] = []
         for frame in frames:
             if frame.index == wanted[len(found)]:
@@ -97,7 +97,7 @@ def _photographs() -> list[Path]:
     return files
 
 
-def _spread(total: int, count: int) -> list[int]:
+def spread(total: int, count: int) -> list[int]:
     """At most ``count`` of the numbers 0 to ``total`` - 1, evenly spread."""
     if total <= count:
         return list(range(total))

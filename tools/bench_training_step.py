@@ -31,7 +31,7 @@ from lc_trt.content import load_frames
 from lc_trt.exporting import export_file
 from lc_trt.ir.cascade_graph import StageMacs, stage_macs
 from lc_trt.model.cascade import Cascade
-from lc_trt.model.layers import BatchNorm
+from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.presets import build_cascade, find_preset
 from lc_trt.model.region import CompactRegion, MaskedRegion
 from lc_trt.runtime.find_rho import Shares
@@ -82,19 +82,16 @@ def main() -> int:
             "command": " ".join(["python", "tools/bench_training_step.py", *sys.argv[1:]]),
             "preset": given.preset, "size": [height, width], "batch": given.batch,
             "rounds": given.rounds, "rows": rows,
-            "environment": {**environment, "device": device(given.device)},
+            "torch": torch.__version__, "device": device(given.device), "environment": environment,
         }  # fmt: skip
         given.json.write_text(json.dumps(result, indent=2) + "\n")
     return 0
 
 
 def build(preset: str) -> Cascade:
-    """The network as fine-tuning has it: batch norm frozen, the rest in training mode."""
+    """The network with random weights."""
     torch.manual_seed(0)
-    model = build_cascade(preset, CLASSES).train()
-    for module in model.modules():
-        if isinstance(module, BatchNorm):
-            module.eval()
+    model = build_cascade(preset, CLASSES)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -148,15 +145,13 @@ def measure(
     model: Cascade, images: list[Tensor], shares: Shares, on_all: float
 ) -> dict[str, object]:
     """Milliseconds of both forms, their ratio and the shares that were reached."""
-    frozen = [m for m in model.modules() if isinstance(m, BatchNorm)]
     generator = torch.Generator().manual_seed(0)
     times: dict[str, list[float]] = {form: [] for form in FORMS}
     left = []
     for i, x in enumerate(images):
         rho = thresholds(model, x, shares)
         model.train()
-        for module in frozen:
-            module.eval()
+        freeze_batch_norm(model)  # as fine-tuning has it
         for head in model.heads:
             head.eval()  # without dropout both forms see the same confidences
         phase = Phase(loss="cascade", epochs=1, exit=Exit(rho=rho), final_on_all=on_all)

@@ -61,7 +61,7 @@ def train(
 
     Example:
       lc-trt train --config configs/irnet-small-camvid.yaml --data camvid --out runs/small
-      lc-trt train -c configs/voc.yaml -o runs/voc --data VOCdevkit --set phases.0.epochs=20
+      lc-trt train -c configs/irnet-camvid.yaml --data camvid -o runs/full --set batch=4
     """
     from lc_trt.training.config_file import fields, read_config
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lc_trt.classes import CLASS_SETS, ClassSet
+from lc_trt.content import spread
 from lc_trt.datasets import Sample, open_dataset
 
 
@@ -36,11 +37,6 @@ class Some:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self.samples[number] for number in self.numbers)
-
-
-def spread(total: int, count: int) -> list[int]:
-    """``count`` of the numbers 0 to ``total`` - 1, evenly spread; all where there are no more."""
-    return [i * total // count for i in range(count)] if count < total else list(range(total))
 
 
 def open_samples(

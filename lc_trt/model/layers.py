@@ -57,6 +57,13 @@ class BatchNorm(nn.Module):
         )
 
 
+def freeze_batch_norm(model: nn.Module) -> None:
+    """Let batch norm use its statistics and leave them as they are; ``model.train()`` undoes it."""
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            module.eval()
+
+
 class Conv(nn.Module):
     """Convolution, optional batch norm, optional ReLU; padded to keep the size.
 

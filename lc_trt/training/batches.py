@@ -117,14 +117,16 @@ class Batches:
     ) -> None:
         self.dataset, self.batch, self.how, self.seed = dataset, batch, how, seed
         self.steps_per_epoch = max(1, len(dataset) // batch)
-        self._ahead = 2 * workers
-        self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._workers, self._ahead = workers, 2 * workers
+        self._pool: ThreadPoolExecutor | None = None
         self._waiting: dict[int, Future[tuple[Image, Image]]] = {}
 
     def __getitem__(self, step: int) -> tuple[Image, Image]:
         """uint8 [B, h, w, 3] images and uint8 [B, h, w] labels."""
-        if self._pool is None:
+        if not self._workers:
             return self._make(step)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._workers)
         for i in range(step, step + 1 + self._ahead):
             if i not in self._waiting:
                 self._waiting[i] = self._pool.submit(self._make, i)
@@ -134,9 +136,10 @@ class Batches:
         return batch.result()
 
     def close(self) -> None:
-        """Stop the threads; what they were preparing is dropped."""
+        """Stop the threads until a batch is asked for again; what they prepared is dropped."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+            self._pool = None
             self._waiting.clear()
 
     def _make(self, step: int) -> tuple[Image, Image]:

@@ -16,7 +16,7 @@ from lc_trt.classes import find_classes
 from lc_trt.datasets import open_dataset
 from lc_trt.errors import LcTrtError
 from lc_trt.model.cascade import Cascade
-from lc_trt.model.layers import BatchNorm
+from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.presets import build_cascade, find_preset
 from lc_trt.training import checkpoint
 from lc_trt.training.average import averaged
@@ -91,16 +91,17 @@ class Trainer:
         self.mean = torch.tensor(preset.mean, device=self.device).view(1, 3, 1, 1)
         self.std = torch.tensor(preset.std, device=self.device).view(1, 3, 1, 1)
         self.class_weight = self._class_weight()
-        if self.fresh:
-            for path in (self.state_path, *self.out.glob("*.safetensors")):
-                path.unlink(missing_ok=True)
-        resumed = self.state_path.exists()
+        resumed = self.state_path.exists() and not self.fresh
         if not resumed:
             self._start()
         self.average = averaged(self.model, config.ema)
         self.optimizer = self._new_optimizer()
         if resumed:
             self._resume()
+        elif self.fresh:  # last: an error before leaves the old run, which may be the start of this
+            for path in (self.state_path, self.best_path, *map(self._kept_path, config.phases)):
+                if path.exists():
+                    path.unlink()
 
     @property
     def state_path(self) -> Path:
@@ -111,6 +112,10 @@ class Trainer:
     def best_path(self) -> Path:
         """The weights that validated best in the phase reached."""
         return self.out / "best.safetensors"
+
+    def _kept_path(self, phase: Phase) -> Path:
+        """The same of one phase."""
+        return self.out / f"{phase.title}.safetensors"
 
     @property
     def phase(self) -> Phase:
@@ -266,9 +271,7 @@ class Trainer:
             self.optimizer = self._new_optimizer()
         self.model.train()
         if phase.freeze_batch_norm:
-            for module in self.model.modules():
-                if isinstance(module, BatchNorm):
-                    module.eval()
+            freeze_batch_norm(self.model)
         return phase
 
     def _validate_now(self) -> bool:
@@ -287,7 +290,7 @@ class Trainer:
         if found.miou >= self.best.get(phase.title, -1.0):
             self.best[phase.title] = found.miou
             metadata = self._metadata(phase, found)
-            for path in (self.out / f"{phase.title}.safetensors", self.best_path):
+            for path in (self._kept_path(phase), self.best_path):
                 checkpoint.save_weights(path, model, metadata)
         values = {"miou": found.miou, "pixel_accuracy": found.pixel_accuracy}
         log.validation(self.step, values, found.shares)

@@ -5,22 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_training import make_tree
 
 from lc_trt.classes import CLASS_SETS, numbered
-from lc_trt.evaluation.data import class_set, open_samples, spread
-
-
-@given(st.integers(1, 300), st.integers(1, 320))
-def test_spread_is_even(total: int, count: int) -> None:
-    found = spread(total, count)
-    assert len(found) == min(total, count)
-    assert found == sorted(set(found))
-    assert found[0] == 0 and found[-1] < total
-    gaps = {b - a for a, b in zip(found, [*found[1:], total], strict=True)}
-    assert max(gaps) - min(gaps) <= 1
+from lc_trt.evaluation.data import class_set, open_samples
 
 
 def test_a_limit_takes_the_same_images_every_time(tmp_path: Path) -> None:

@@ -302,7 +302,9 @@ def test_a_phase_starts_from_the_average(tree, tmp_path):
 
 
 def test_threads_prepare_the_same_batches(tree, tmp_path, whole):
-    assert_same(weights_of(run(tiny_config(tree, workers=2), tmp_path)), weights_of(whole))
+    trainer = run(tiny_config(tree, workers=2), tmp_path, 2)
+    trainer.run()  # goes on in the same process
+    assert_same(weights_of(trainer), weights_of(whole))
 
 
 def test_heads_learn_at_their_own_rate(tree, tmp_path):
@@ -348,3 +350,17 @@ def test_imagenet_weights_are_a_start(tree, tmp_path, monkeypatch):
     assert asked == ["timm.pth"] and trainer.loaded == "54 M values"
     # The average, which is what is kept, starts from them too.
     assert (next(trainer.average.module.stages.parameters()) == 0.25).all()
+
+
+def test_fresh_removes_the_run_and_nothing_else(whole, tree, tmp_path):
+    """Not what somebody keeps beside it, and not the weights that the new run starts from."""
+    mine, config = tmp_path / "mine.safetensors", tiny_config(tree)
+    run(config, tmp_path)
+    mine.write_bytes(whole.best_path.read_bytes())
+    again = tiny_config(tree, init=str(tmp_path / "best.safetensors"))
+    start = load_weights(tmp_path / "best.safetensors")[0]
+    with pytest.raises(LcTrtError, match="no such file"):
+        Trainer(tiny_config(tree, init="none.safetensors"), tmp_path, fresh=True)
+    assert (tmp_path / "last.pt").exists()
+    assert_same(weights_of(Trainer(again, tmp_path, fresh=True)), start)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "mine.safetensors"]
