@@ -24,7 +24,8 @@ from lc_trt.training.batches import Batches, Image, class_weights
 from lc_trt.training.config import Phase, TrainConfig
 from lc_trt.training.log import Log
 from lc_trt.training.objective import Objective, objective
-from lc_trt.training.schedule import factor
+from lc_trt.training.optimizer import new_optimizer
+from lc_trt.training.schedule import Plan
 from lc_trt.training.validation import Validation, validate
 
 REFUSED_IN_A_ROW = 20  # non-finite steps after which a run has diverged
@@ -80,9 +81,7 @@ class Trainer:
         self.batches = Batches(
             self.train_set, config.batch, config.augment, config.seed, config.workers
         )
-        lengths = [phase.epochs * self.batches.steps_per_epoch for phase in config.phases]
-        self.ends = [int(end) for end in np.cumsum(lengths)]
-        self.steps = self.ends[-1]
+        self.plan = Plan(config.phases, self.batches.steps_per_epoch)
         torch.manual_seed(config.seed)
         self.model: Cascade = build_cascade(config.preset, len(self.classes), config.heads)
         self.model.to(self.device)
@@ -95,7 +94,7 @@ class Trainer:
         if not resumed:
             self._start()
         self.average = averaged(self.model, config.ema)
-        self.optimizer = self._new_optimizer()
+        self.optimizer = new_optimizer(self.model, self.phase.optimizer)
         if resumed:
             self._resume()
         elif self.fresh:  # last: an error before leaves the old run, which may be the start of this
@@ -118,15 +117,14 @@ class Trainer:
         return self.out / f"{phase.title}.safetensors"
 
     @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.plan.steps
+
+    @property
     def phase(self) -> Phase:
         """The phase of the next step; the last one once all are done."""
-        number = sum(end <= self.step for end in self.ends)
-        return self.config.phases[min(number, len(self.ends) - 1)]
-
-    def _span(self, phase: Phase) -> tuple[int, int]:
-        """The phase's first step, and the first one after it."""
-        number = self.config.phases.index(phase)
-        return ([0, *self.ends][number], self.ends[number])
+        return self.plan.at(self.step).phase
 
     def _class_weight(self) -> Tensor | None:
         if self.config.class_weights == "none":
@@ -142,24 +140,14 @@ class Trainer:
 
             self.loaded = str(load_imagenet(self.model, self.config.imagenet))
 
-    def _new_optimizer(self) -> torch.optim.Optimizer:
-        c = self.phase.optimizer
-        groups = [
-            {"params": list(self.model.stages.parameters()), "factor": 1.0},
-            {"params": list(self.model.heads.parameters()), "factor": c.head_rate},
-        ]
-        if c.name == "sgd":
-            return torch.optim.SGD(groups, c.rate, c.momentum, weight_decay=c.weight_decay)
-        return torch.optim.AdamW(groups, c.rate, weight_decay=c.weight_decay)
-
     def _resume(self) -> None:
         state = checkpoint.load_state(self.state_path, self.device)
         checkpoint.check_same_run(self.state_path, state["config"], self.config.as_dict())
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.step, self.refused, self.best = state["step"], state["refused"], state["best"]
-        self.optimizer = self._new_optimizer()
-        if self.step > self._span(self.phase)[0]:  # a phase that has not begun has no moments yet
+        self.optimizer = new_optimizer(self.model, self.phase.optimizer)
+        if self.step > self.plan.at(self.step).start:  # there are no moments before
             self.optimizer.load_state_dict(state["optimizer"])
 
     def save(self) -> None:
@@ -184,9 +172,7 @@ class Trainer:
 
     def rate(self) -> float:
         """This step's learning rate, of the trunk."""
-        start, end = self._span(self.phase)
-        c = self.phase
-        return c.optimizer.rate * factor(c.schedule, self.step - start, end - start)
+        return self.plan.at(self.step).rate(self.step)
 
     def objective(self, image: Image, label: Image) -> Objective:
         """This step's loss on a batch."""
@@ -212,18 +198,8 @@ class Trainer:
                 losses = [float(part.detach()) for part in found.parts]
                 left = (time.monotonic() - began) / (self.step - first) * (self.steps - self.step)
                 log.step(self.step, losses, found.shares, rate)
-                self.report(
-                    Progress(
-                        phase.title,
-                        self.step,
-                        self.steps,
-                        losses,
-                        found.shares,
-                        rate,
-                        self.refused,
-                        left,
-                    )
-                )
+                done = (phase.title, self.step, self.steps)
+                self.report(Progress(*done, losses, found.shares, rate, self.refused, left))
                 if self._validate_now():
                     self.validate(phase, log)
                 if time.monotonic() - saved > self.config.checkpoint_seconds:
@@ -265,10 +241,10 @@ class Trainer:
     def _enter_phase(self) -> Phase:
         """The step's phase; one starts from what the one before has kept, with new moments."""
         phase = self.phase
-        if 0 < self.step == self._span(phase)[0]:
+        if self.plan.begins(self.step):
             self.model.load_state_dict(self.average.module.state_dict())
             self.average = averaged(self.model, self.config.ema)
-            self.optimizer = self._new_optimizer()
+            self.optimizer = new_optimizer(self.model, self.phase.optimizer)
         self.model.train()
         if phase.freeze_batch_norm:
             freeze_batch_norm(self.model)
@@ -276,7 +252,7 @@ class Trainer:
 
     def _validate_now(self) -> bool:
         epoch, rest = divmod(self.step, self.batches.steps_per_epoch)
-        return self.step in self.ends or (rest == 0 and epoch % self.config.validate_epochs == 0)
+        return self.plan.ends(self.step) or (rest == 0 and epoch % self.config.validate_epochs == 0)
 
     def validate(self, phase: Phase, log: Log) -> None:
         """Measure the averaged weights and keep them where they are the phase's best.
