@@ -58,7 +58,7 @@ def calibrate(
 
     Args:
         source: an exchange model; ``info`` are its facts.
-        state: file to keep what was seen in, and to go on from; it goes when all is done.
+        state: file to keep what was seen in, and to go on from; the caller removes it.
         advance: called with the number of images done.
         warn: called with what is wrong but no error: few images, a broken file.
 
@@ -89,8 +89,6 @@ def calibrate(
     tensors = tuple(
         _range(name, seen.histograms[name], settings, made_by[name]) for name in plan.tensors
     )
-    if state is not None:
-        state.unlink(missing_ok=True)
     return Table(
         model=info.name,
         model_sha256=model_digest(made_by),
