@@ -20,12 +20,15 @@ class Agreement:
         labels: share of equal labels, the worst pass.
         stages: share of equal stages, the worst pass; 1 for dense networks.
         confidence: largest difference of confidence where the stage is the same.
+        mean_labels, mean_stages: the shares over all passes.
     """
 
     count: int
     labels: float
     stages: float
     confidence: float
+    mean_labels: float = 1.0
+    mean_stages: float = 1.0
 
     def as_dict(self) -> dict[str, float]:
         """Plain values."""
@@ -68,20 +71,24 @@ def _widest_gap(values: npt.NDArray[np.float32]) -> float:
 
 def summarise(pairs: Iterable[tuple[EngineOutput, EngineOutput]]) -> Agreement:
     """The agreement of outputs, pair by pair."""
-    count, labels, stages, confidence = 0, 1.0, 1.0, 0.0
+    count, confidence = 0, 0.0
+    labels, stages = [], []
     for ours, theirs in pairs:
         count += len(ours.labels)
-        labels = min(labels, float((ours.labels == theirs.labels).mean()))
+        labels.append(float((ours.labels == theirs.labels).mean()))
         same = np.ones(ours.confidence.shape, bool)
         if ours.stages is not None and theirs.stages is not None:
             same = ours.stages == theirs.stages
-            stages = min(stages, float(same.mean()))
+        stages.append(float(same.mean()))
         # A pixel at the threshold may leave one stage later: its confidence is another stage's.
         difference = np.abs(ours.confidence - theirs.confidence)[same]
         # NaN compares as not larger, and must not pass for agreement.
         largest = float(difference.max(initial=0.0))
         confidence = max(confidence, np.inf if np.isnan(largest) else largest)
-    return Agreement(count, labels, stages, confidence)
+    if not count:
+        return Agreement(0, 1.0, 1.0, 0.0)
+    means = float(np.mean(labels)), float(np.mean(stages))
+    return Agreement(count, min(labels), min(stages), confidence, *means)
 
 
 def _array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from lc_trt.agreement import Agreement, Case, compare_engines, separating_rho
-from lc_trt.bundle import MODEL, SOURCE, Bundle, check_out, write_bundle
+from lc_trt.bundle import CALIBRATION, MODEL, SOURCE, Bundle, check_out, write_bundle
 from lc_trt.classes import ClassSet
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.compiler.wrap import Normalisation, wrap_plain
 from lc_trt.environment import module_version
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.int8 import Bars, Int8, prepare_int8, silent
 from lc_trt.ir.cascade_graph import check_region_operators, exchange_kind, load_onnx
 from lc_trt.ir.metadata import ModelInfo, read_info, write_info
 from lc_trt.manifest import Manifest
+from lc_trt.reduced import MIN_AGREEMENT_REDUCED, Target, check_reduced, speed_over_dense
 from lc_trt.runtime.engines import create_engine, resolve_backend
 from lc_trt.samples import Samples, check_samples
 from lc_trt.thresholds import as_pair
@@ -42,7 +45,12 @@ def build(
     classes: ClassSet | None = None,
     normalisation: Normalisation | None = None,
     check_images: Path | None = None,
+    precision: str = "fp32",
+    int8: Int8 | None = None,
+    min_agreement: float = MIN_AGREEMENT_REDUCED,
     progress: Callable[[str], None] = lambda step: None,
+    bars: Bars = silent,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Bundle:
     """Build a bundle from an exchange ONNX, or from a plain segmentation ONNX as a dense engine.
 
@@ -53,19 +61,28 @@ def build(
         rho, fast_rho: thresholds that replace the model's own.
         classes: names and colours for a plain ONNX, which has none.
         normalisation: of a plain ONNX; ours normalise inside the graph.
-        check_images: folder of photographs for the check; default those of scikit-image.
+        check_images: folder of photographs for the check; default those of scikit-image, for
+            INT8 the ones held out of the calibration.
+        precision: ``fp32``, ``bf16`` or ``fp16``; ``int8`` goes with the argument of that name.
+        int8: how to calibrate and what to keep in FP32.
+        min_agreement: with FP32, of labels and of stages, that a reduced precision has to reach;
+            0 to 1. Labelled images (`Int8.eval_root`) decide instead where they are given.
         progress: called with what is being done, ``STEPS`` times.
+        bars: progress of the long steps of INT8.
+        warn: called with what is no error but should be known.
 
     Raises:
-        LcTrtError: the file is no usable ONNX, or the engine does not agree with ONNX Runtime.
+        LcTrtError: the file is no usable ONNX, the backend has no such precision, or the engine
+            does not agree with ONNX Runtime.
     """
     source, out = Path(source), Path(out)
     backend = resolve_backend(backend)
     check_numbers(size, batch)
+    check_precision(backend, precision, int8)
     check_out(out)
     progress("reading")
     given = load_onnx(source)
-    model, info = _exchange(given, source, size, classes, normalisation)
+    model, info = open_exchange(given, source, size, classes, normalisation)
     info = _with_thresholds(info, source, rho, fast_rho)
     size = size or info.size
     if (model is given) and info == read_info(given):
@@ -74,12 +91,31 @@ def build(
         write_info(model, info)
         kept = model.SerializeToString()
     progress("compiling")
-    compiled = compile_model(model, backend, size, batch).SerializeToString()
+    prepared, quantization = None, None
+    if int8 is not None:
+        prepared = prepare_int8(model, info, backend, size, int8, bars=bars, warn=warn)
+        quantization = prepared.quantization
+    compiled = compile_model(model, backend, size, batch, quantization).SerializeToString()
     progress("checking")
-    samples = check_samples(check_images, CHECK_IMAGES * batch, size)
-    agreement = _check(model, compiled, backend, size, batch, info, samples)
+    if precision == "fp32":
+        samples = check_samples(check_images, CHECK_IMAGES * batch, size)
+        agreement = _check(model, compiled, backend, size, batch, info, samples)
+        check = {"images": samples.origin, **agreement.as_dict()}
+    else:
+        check = check_reduced(
+            model, compiled, info, Target(backend, precision, size, batch), prepared,
+            check_images, min_agreement, bars,
+        )  # fmt: skip
+        if info.kind == "cascade":
+            check["speed_over_dense"] = speed_over_dense(
+                model, compiled, info, Target(backend, precision, size, batch), quantization,
+                check_images, warn,
+            )  # fmt: skip
     progress("writing")
     cascade = info.kind == "cascade"
+    files: dict[str, bytes | Path] = {MODEL: compiled, SOURCE: kept}
+    if prepared is not None:
+        files[CALIBRATION] = prepared.table.dumps().encode()
     manifest = Manifest(
         backend=backend,
         backend_version=module_version(backend) or "unknown",
@@ -92,10 +128,19 @@ def build(
         batch=batch,
         default_rho=info.default_rho if cascade else None,
         fast_rho=info.fast_rho if cascade else None,
-        check={"images": samples.origin, **agreement.as_dict()},
+        precision=precision,
+        calibration=None if prepared is None else prepared.summary,
+        check=check,
         trained=info.trained,
     )
-    return write_bundle(out, manifest, {MODEL: compiled, SOURCE: kept})
+    return write_bundle(out, manifest, files)
+
+
+def check_precision(backend: str, precision: str, int8: Int8 | None) -> None:
+    """Refuse a precision that the backend does not compute in, here or anywhere."""
+    if (precision == "int8") != (int8 is not None):
+        raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
+    import_module(f"lc_trt.runtime.engines.{backend}").check_precision(precision)
 
 
 def check_numbers(size: tuple[int, int] | None, batch: int) -> None:
@@ -108,14 +153,14 @@ def check_numbers(size: tuple[int, int] | None, batch: int) -> None:
         raise UsageError(f"batch {batch}: expected at least 1")
 
 
-def _exchange(
+def open_exchange(
     model: onnx.ModelProto,
     source: Path,
     size: tuple[int, int] | None,
     classes: ClassSet | None,
     normalisation: Normalisation | None,
 ) -> tuple[onnx.ModelProto, ModelInfo]:
-    """The model in exchange form, and its facts."""
+    """The model in exchange form, and its facts; the arguments are those of `build`."""
     info = read_info(model)
     if exchange_kind(model) is None:
         default = ModelInfo.size

@@ -19,6 +19,7 @@ from lc_trt.folder import check_place, whole_folder
 from lc_trt.manifest import FORMAT, Manifest, ManifestError
 
 __all__ = [
+    "CALIBRATION",
     "FORMAT",
     "MANIFEST",
     "MODEL",
@@ -33,6 +34,7 @@ __all__ = [
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"  # what runs
 SOURCE = "source.onnx"  # what it was built from
+CALIBRATION = "calibration.json"  # the table of an INT8 engine
 _ADVICE = "choose another -o"
 
 

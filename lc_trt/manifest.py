@@ -36,10 +36,10 @@ class Manifest:
         batch: images a pass.
         default_rho: thresholds of boundaries 1|2 and 2|3 (None for a dense network).
         fast_rho: the same for ``rho="fast"``.
-        precision: ``fp32`` and, later, others.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         gpu: what GPU the engine is for, where it needs one.
         plugin: name, version and hash of the plugin library, where it needs one.
-        calibration: how a quantised engine was calibrated.
+        calibration: how an INT8 engine was calibrated, which layers were kept in FP32 and why.
         check: results of the comparison after the build.
         trained: facts of the model card, None for untrained weights.
         files: SHA-256 by file name; `write_bundle` fills it in.

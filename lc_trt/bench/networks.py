@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 import onnx
 
 from lc_trt.bench.published import dense_fps
-from lc_trt.bundle import MODEL, Bundle
+from lc_trt.bundle import CALIBRATION, MODEL, Bundle
+from lc_trt.calibration.table import read_table
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.pipeline import compile_model
+from lc_trt.compiler.quantize import Quantization
+from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines import Engine, available, create_engine
 
@@ -26,12 +30,14 @@ class Dense:
         row: the row's name.
         own: whether it is the bundle's own network, not a baseline.
         published_fps: None where the paper has none.
+        precision: the bundle's for its own network, FP32 for a baseline.
         load: makes its engine; only then is anything of it in memory.
     """
 
     row: str
     own: bool
     published_fps: float | None
+    precision: str
     load: Callable[[], Engine]
 
 
@@ -51,27 +57,48 @@ def dense_networks(
         source: the bundle's exchange model.
         size: (height, width) in pixels.
         baselines: with VGG16 and ResNet-101.
-        all_runners: each on every installed backend, not only on the bundle's.
+        all_runners: each on every installed backend that computes in the bundle's precision,
+            not only on the bundle's.
     """
     manifest = bundle.manifest
+    precision, own_ranges = manifest.precision, quantization(bundle)
     found = []
     others = [name for name in BASELINES if baselines and name != manifest.name]
     for name in [*others, manifest.name]:
         own = name == manifest.name
-        for backend in available() if all_runners else [manifest.backend]:
+        for backend in _runners(precision) if all_runners else [manifest.backend]:
 
             def load(name: str = name, own: bool = own, backend: str = backend) -> Engine:
                 if own and manifest.kind == "dense" and backend == manifest.backend:
                     return load_own(bundle, source, size, batch, threads)
                 if not own:
-                    model = export_baseline(name, bundle)
-                else:
-                    model = densify(source) if manifest.kind == "cascade" else source
-                return _compile(model, backend, size, batch, threads)
+                    return _compile(export_baseline(name, bundle), backend, size, batch, threads)
+                model = densify(source) if manifest.kind == "cascade" else source
+                return _compile(model, backend, size, batch, threads, precision, own_ranges)
 
             row = DENSE_ROW if own else BASELINES[name]
             row = f"{row} ({backend})" if all_runners else row
-            found.append(Dense(row, own, dense_fps(name), load))
+            found.append(Dense(row, own, dense_fps(name), precision if own else "fp32", load))
+    return found
+
+
+def quantization(bundle: Bundle) -> Quantization | None:
+    """How an INT8 bundle was quantised, for another size or its dense form; else None."""
+    if bundle.manifest.calibration is None:
+        return None
+    table = read_table(bundle.file(CALIBRATION))
+    return Quantization(table.ranges, bundle.manifest.calibration["keep"])
+
+
+def _runners(precision: str) -> list[str]:
+    """The installed backends that compute in a precision."""
+    found = []
+    for backend in available():
+        try:
+            import_module(f"lc_trt.runtime.engines.{backend}").check_precision(precision)
+        except LcTrtError:
+            continue
+        found.append(backend)
     return found
 
 
@@ -81,15 +108,24 @@ def load_own(
     """The bundle's engine as built; compiled again where size or batch are others."""
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
-        return create_engine(manifest.backend, bundle.file(MODEL), threads=threads)
-    return _compile(source, manifest.backend, size, batch, threads)
+        return create_engine(
+            manifest.backend, bundle.file(MODEL), threads=threads, precision=manifest.precision
+        )
+    ranges = quantization(bundle)
+    return _compile(source, manifest.backend, size, batch, threads, manifest.precision, ranges)
 
 
 def _compile(
-    model: onnx.ModelProto, backend: str, size: tuple[int, int], batch: int, threads: int | None
+    model: onnx.ModelProto,
+    backend: str,
+    size: tuple[int, int],
+    batch: int,
+    threads: int | None,
+    precision: str = "fp32",
+    ranges: Quantization | None = None,
 ) -> Engine:
-    compiled = compile_model(model, backend, size, batch).SerializeToString()
-    return create_engine(backend, compiled, threads=threads)
+    compiled = compile_model(model, backend, size, batch, ranges).SerializeToString()
+    return create_engine(backend, compiled, threads=threads, precision=precision)
 
 
 def export_baseline(name: str, bundle: Bundle) -> onnx.ModelProto:

@@ -159,7 +159,7 @@ class Report:
         batch = f", batch {self.batch}" if self.batch > 1 else ""
         threads = self.environment["threads"]
         return (
-            f"{self.model} at {self.size[0]}x{self.size[1]}{batch}, {self.rows[0].precision}, "
+            f"{self.model} at {self.size[0]}x{self.size[1]}{batch}, {self.rows[-1].precision}, "
             f"{threads} thread{'s' * (threads > 1)} of {self.environment['cpu']}, "
             f"{self.rounds} rounds on {self.content}"
         )

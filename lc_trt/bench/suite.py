@@ -136,7 +136,7 @@ def run_bench(
         command=command,
         target=_target(made, options.target_fps),
         memory=memory,
-        notes=[*bundle.notes, *_disturbed(environment["busy_before"])],
+        notes=[*bundle.notes, *_slower(made), *_disturbed(environment["busy_before"])],
     )
 
 
@@ -208,7 +208,7 @@ def _rows(
         row = Row(
             name=lane.name,
             backend=lane.engine.backend,
-            precision=precision,
+            precision=dense[i].precision if lane.rho is None else precision,
             fps=1e3 * batch / latency["p50"],
             latency_ms=latency,
             speedup=ratio(lanes[reference].times, lane.times),
@@ -239,6 +239,15 @@ def _target(rows: Sequence[Row], required: float | None) -> Target | None:
             return None
         required = published.TARGET_FPS
     return Target(last.name, last.fps, required)
+
+
+def _slower(rows: Sequence[Row]) -> list[str]:
+    """Where the cascade does not pay."""
+    return [
+        f"{row.name} is slower than the dense network in {row.precision}: {row.speedup:.2f}x"
+        for row in rows
+        if row.shares is not None and row.speedup < 1
+    ]
 
 
 def _disturbed(busy: float | None) -> list[str]:

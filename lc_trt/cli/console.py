@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # rich is imported when something is printed: `lc-trt --version` stays quick
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
 
 _PIPED_WIDTH = 160  # characters; a pipe has no width, and a table must not lose columns to 80
@@ -25,6 +26,7 @@ class Settings:
 
 
 settings = Settings()
+_running: list[Progress] = []  # the bar on the screen
 
 
 @cache
@@ -98,6 +100,10 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    if _running:  # rich draws one at a time: a bar within a bar is a line of it
+        task = _running[0].add_task(description, total=total)
+        yield lambda steps: _running[0].advance(task, steps)
+        return
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -108,4 +114,8 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     )
     with bar:
         task = bar.add_task(description, total=total)
-        yield lambda steps: bar.advance(task, steps)
+        _running.append(bar)
+        try:
+            yield lambda steps: bar.advance(task, steps)
+        finally:
+            _running.clear()

@@ -51,8 +51,8 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 def _folded(
     node: onnx.NodeProto, graph: EditableGraph, shapes: dict[str, tuple[int, ...]]
 ) -> Array | None:
-    if node.domain == DOMAIN or len(node.output) != 1:
-        return None
+    if node.domain == DOMAIN or len(node.output) != 1 or node.op_type == "DequantizeLinear":
+        return None  # a decoded weight has to stay an integer
     if any(output.name == node.output[0] for output in graph.outputs):
         return None
     if any(a.HasField("g") for a in node.attribute):

@@ -16,10 +16,13 @@ import onnx
 from onnx import TensorProto
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes, static_shapes
+from lc_trt.compiler.quantize_lower import Dequantized, find_dequantized, region_product
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
 
-_KEEPS_CHANNELS = ("Add", "BatchNormalization", "Mul", "Relu", "Softmax")
+_KEEPS_CHANNELS = (
+    "Add", "BatchNormalization", "DequantizeLinear", "Mul", "QuantizeLinear", "Relu", "Softmax",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class _Lowerer:
         self.of_index: dict[str, _Region] = {}  # by the name of their index
         self.nodes: list[onnx.NodeProto] = []
         self.row_channels: dict[str, int] = {}
+        self.dequantized: dict[str, Dequantized] = {}
         self.map_size: tuple[int, int, int] | None = None
 
     def run(self) -> onnx.ModelProto:
@@ -77,6 +81,7 @@ class _Lowerer:
             if node.domain != DOMAIN:
                 self.nodes.append(node)
                 self.follow_channels(node)
+                self.dequantized |= find_dequantized(node)
             elif node.op_type in rules:
                 rules[node.op_type](node)
             else:
@@ -169,20 +174,27 @@ class _Lowerer:
     def conv(self, node: onnx.NodeProto) -> None:
         x, rows, _, _, weight_name, bias, residual = node.input
         found, p = attributes(node), node.name
-        weight = self.graph.constants.get(weight_name)
+        decoded = self.dequantized.get(weight_name)
+        weight = self.graph.constants.get(decoded.x if decoded else weight_name)
         if weight is None:
             raise LcTrtError(f"node {p!r}: its weight is not a constant")
         factor = float(found.get("residual_scale", 1.0))
         kernel = tuple(found["kernel_shape"])
         key = (*kernel, *found["dilations"])
         outputs, inputs = weight.shape[:2]
-        if kernel == (1, 1):
+        if decoded:
+            y = region_product(
+                self.add, self.const, self.graph.constants, self.dequantized[x], decoded, bias,
+                None if kernel == (1, 1) else self.table(self.regions[rows], key), p,
+            )  # fmt: skip
+        elif kernel == (1, 1):
             y = self.matmul(x, weight.reshape(outputs, inputs).T, p)
         elif outputs < inputs:
             y = self.project_then_gather(x, weight, self.regions[rows], key, p)
         else:
             y = self.gather_then_multiply(x, weight, self.regions[rows], key, p)
-        y = self.add("Add", y, bias, name=f"{p}/bias")
+        if not decoded:  # there the bias is part of the integer product
+            y = self.add("Add", y, bias, name=f"{p}/bias")
         if factor != 1.0:
             y = self.add("Mul", y, self.const(f"{p}/factor", factor, "float32"), name=f"{p}/scaled")
         if residual not in self.graph.constants:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 from onnx import inliner
@@ -13,6 +13,8 @@ from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.quantize import Quantization, quantize
+from lc_trt.compiler.quantize_lower import integer_bias
 from lc_trt.errors import LcTrtError
 
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
@@ -24,10 +26,13 @@ class Recipe:
 
     Attributes:
         after: passes on what the region operators were lowered to.
+        quantised_branches: whether INT8 wants the result of a convolution quantised too that
+            only goes into an addition (`quantize.Quantization.branches`).
     """
 
     lowering: Lowering
     after: tuple[Pass, ...] = ()
+    quantised_branches: bool = False
 
 
 RECIPES = {
@@ -35,17 +40,28 @@ RECIPES = {
         Lowering(row_multiple=64),
         after=(shift_dilated_pools, argmax_by_maxima),
     ),
-    "onnxruntime": Recipe(Lowering()),
+    # Its integer kernels take an addition only between quantised values.
+    "onnxruntime": Recipe(Lowering(), quantised_branches=True),
 }
 
 
+def prepare(source: onnx.ModelProto, size: tuple[int, int], batch: int) -> onnx.ModelProto:
+    """An exchange model at one size with its batch norms folded; calibration starts from it."""
+    return fold_affine(fold_constants(freeze(source, batch, size)))
+
+
 def compile_model(
-    source: onnx.ModelProto, backend: str, size: tuple[int, int], batch: int
+    source: onnx.ModelProto,
+    backend: str,
+    size: tuple[int, int],
+    batch: int,
+    quantization: Quantization | None = None,
 ) -> onnx.ModelProto:
     """An exchange model, cascade or dense, for one backend at one size.
 
     Args:
         size: (height, width) in pixels.
+        quantization: makes it INT8; None leaves it in FP32.
 
     Returns:
         A model of standard operators only, with the same inputs and outputs.
@@ -53,10 +69,14 @@ def compile_model(
     if backend not in RECIPES:
         raise LcTrtError(f"backend {backend!r}: expected one of {', '.join(RECIPES)}")
     recipe = RECIPES[backend]
-    model = fold_affine(fold_constants(freeze(source, batch, size)))
+    model = prepare(source, size, batch)
+    if quantization is not None:
+        model = quantize(model, replace(quantization, branches=recipe.quantised_branches))
     model = lower_standard(model, recipe.lowering)
     # Whatever functions a foreign exporter left: OpenVINO knows none.
     model = fold_constants(inliner.inline_local_functions(model))
+    if quantization is not None:
+        model = integer_bias(model)
     for change in recipe.after:
         model = change(model)
     onnx.checker.check_model(model)

@@ -142,7 +142,12 @@ def load(path: str | Path, *, device: str | None = None, threads: int | None = N
         raise UsageError(f"device {device!r}: expected cpu")
     bundle = read_bundle(path)
     return Segmenter(
-        create_engine(bundle.manifest.backend, bundle.file(MODEL), threads=threads),
+        create_engine(
+            bundle.manifest.backend,
+            bundle.file(MODEL),
+            threads=threads,
+            precision=bundle.manifest.precision,
+        ),
         bundle.manifest,
     )
 

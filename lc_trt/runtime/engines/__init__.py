@@ -18,8 +18,8 @@ __all__ = [
     "resolve_backend",
 ]
 
-# In order of preference. Each is a module here whose `create(model, threads)` makes its engine,
-# and the name of the Python package it needs.
+# In order of preference. Each is a module here whose `create(model, threads, precision)` makes its
+# engine, and the name of the Python package it needs.
 BACKENDS = ("openvino", "onnxruntime")
 
 
@@ -47,17 +47,22 @@ def resolve_backend(backend: str) -> str:
     return backend
 
 
-def create_engine(backend: str, model: Path | bytes, *, threads: int | None = None) -> Engine:
+def create_engine(
+    backend: str, model: Path | bytes, *, threads: int | None = None, precision: str = "fp32"
+) -> Engine:
     """Load a compiled ``model.onnx`` into a backend.
 
     Args:
         backend: a name of `BACKENDS`, or ``auto``.
         model: the ONNX file, or its content.
         threads: CPU threads, all by default.
+        precision: what the bundle was built for (`Manifest.precision`); ``int8`` is in the model
+            itself, ``bf16`` and ``fp16`` are asked of the backend.
 
     Raises:
         UsageError: there is no such backend, or ``threads`` is not at least 1.
-        LcTrtError: the backend is not installed, or cannot read the model.
+        LcTrtError: the backend is not installed, cannot read the model, or it or this processor
+            has no arithmetic of that precision.
     """
     backend = resolve_backend(backend)
     if threads is not None and threads < 1:
@@ -65,5 +70,5 @@ def create_engine(backend: str, model: Path | bytes, *, threads: int | None = No
     if isinstance(model, Path) and not model.is_file():
         raise LcTrtError(f"{model}: no such file; expected a compiled ONNX model")
     module = import_module(f"lc_trt.runtime.engines.{backend}")
-    engine: Engine = module.create(model, threads)
+    engine: Engine = module.create(model, threads, precision)
     return engine

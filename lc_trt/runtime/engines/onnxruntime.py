@@ -8,6 +8,7 @@ from typing import Any
 import numpy.typing as npt
 import onnxruntime as ort  # type: ignore[import-untyped]
 
+from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines.base import Engine, describe, unreadable
 
 QUIET = 3  # errors only
@@ -42,6 +43,16 @@ class OnnxRuntimeEngine(Engine):
         self._session = None
 
 
-def create(model: Path | bytes, threads: int | None) -> Engine:
+def check_precision(precision: str) -> None:
+    """Refuse what ONNX Runtime does not compute in on a CPU."""
+    if precision not in ("fp32", "int8"):
+        raise LcTrtError(
+            f"ONNX Runtime has no {precision} arithmetic on the CPU; build with "
+            f"--backend openvino --{precision}, or with --int8"
+        )
+
+
+def create(model: Path | bytes, threads: int | None, precision: str) -> Engine:
     """Load a model; see `lc_trt.runtime.engines.create_engine`."""
+    check_precision(precision)
     return OnnxRuntimeEngine(model, threads)

@@ -9,7 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines.base import Engine, describe, unreadable
+
+# What is computed in where the model itself leaves it open; INT8 is in the model.
+_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 class OpenVINOEngine(Engine):
@@ -17,14 +21,15 @@ class OpenVINOEngine(Engine):
 
     backend = "openvino"
 
-    def __init__(self, model: Path | bytes, threads: int | None) -> None:
+    def __init__(self, model: Path | bytes, threads: int | None, precision: str) -> None:
+        check_precision(precision)
         try:
             core = ov.Core()
             network = core.read_model(model)
-            # Float32 is asked for by name: where the CPU has bf16 the default would be that.
+            # Asked for by name: where the CPU has bf16 the default would be that.
             settings: dict[str, Any] = {
                 "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_PRECISION_HINT": _HINTS[precision],
             }
             if threads is not None:
                 settings["INFERENCE_NUM_THREADS"] = threads
@@ -53,6 +58,20 @@ def _shape(shape: Any) -> list[Any]:
     return [d.get_length() if d.is_static else str(d) for d in shape]
 
 
-def create(model: Path | bytes, threads: int | None) -> Engine:
+def check_precision(precision: str) -> None:
+    """Refuse a precision that this processor does not compute in."""
+    if precision not in _HINTS:
+        raise LcTrtError(f"precision {precision!r}: expected {', '.join(_HINTS)}")
+    # OpenVINO runs the model in FP32 then, and does not say so.
+    found = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision in ("bf16", "fp16") and precision.upper() not in found:
+        others = [p for p in ("bf16", "fp16") if p.upper() in found]
+        raise LcTrtError(
+            f"this processor has no {precision} arithmetic; build with "
+            + " or ".join(f"--{p}" for p in (*others, "int8"))
+        )
+
+
+def create(model: Path | bytes, threads: int | None, precision: str) -> Engine:
     """Load a model; see `lc_trt.runtime.engines.create_engine`."""
-    return OpenVINOEngine(model, threads)
+    return OpenVINOEngine(model, threads, precision)

@@ -1,0 +1,47 @@
+"""Runs a model in FP32 and shows its activations: those of region operators row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.quantize_plan import Plan
+
+
+class Observer:
+    """ONNX Runtime on the lowered model, whose outputs are the plan's tensors.
+
+    Regions are not padded and the row that stands for a missing neighbour is made behind the
+    tensors, so what is seen inside a region are the rows that exist, no more.
+    """
+
+    def __init__(self, model: onnx.ModelProto, plan: Plan, threads: int | None = None) -> None:
+        """``model`` is folded (`pipeline.prepare`)."""
+        import onnxruntime  # type: ignore[import-untyped]  # heavy, and not always needed
+
+        lowered = lower_standard(model, Lowering())
+        del lowered.graph.output[:]
+        lowered.graph.output.extend(
+            onnx.helper.make_empty_tensor_value_info(name) for name in plan.tensors
+        )
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self.names = list(plan.tensors)
+        self._session = onnxruntime.InferenceSession(
+            lowered.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(
+        self, image: npt.NDArray[np.uint8], rho: tuple[float, float] | None
+    ) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+        """Every tensor of one pass: image uint8 [1, H, W, 3], thresholds (None if dense)."""
+        feed: dict[str, npt.NDArray[np.generic]] = {"image": image}
+        if rho is not None:
+            feed["rho"] = np.array(rho, np.float32)
+        yield from zip(self.names, self._session.run(self.names, feed), strict=True)

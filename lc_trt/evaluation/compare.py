@@ -1,0 +1,199 @@
+"""How far two models agree on the same images, at the images' own size: ``lc-trt compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from lc_trt.calibration.images import ImageList, list_images, read_image
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.evaluation.models import open_model
+from lc_trt.runtime import draw
+from lc_trt.runtime.result import Result
+from lc_trt.runtime.segmenter import Segmenter
+from lc_trt.thresholds import Rho, resolve_rho
+
+DIFFERENT = (0, 0, 255)  # BGR of pixels that have another label
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compare.
+
+    Attributes:
+        rho: thresholds of both, as `lc_trt.Segmenter` takes them; None is the first's own.
+        limit: so many images, evenly spread; None for all.
+        picture: where the worst image is drawn.
+    """
+
+    picture: Path
+    rho: Rho | None = None
+    limit: int | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found.
+
+    Attributes:
+        images: how many were compared; ``skipped`` were broken.
+        labels: share of pixels with the same label, the mean over images.
+        stages: share with the same stage; 1 where one of the models is dense.
+        probability: largest difference of the winning probability where the stage is the same.
+        worst: name of the image with the fewest equal labels; ``worst_labels`` is their share.
+        shares: of pixels leaving at each stage, the mean over images, of both models.
+    """
+
+    images: int
+    skipped: int
+    labels: float
+    stages: float
+    probability: float
+    worst: str
+    worst_labels: float
+    shares: tuple[tuple[float, ...] | None, tuple[float, ...] | None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "images": self.images,
+            "skipped": self.skipped,
+            "labels": round(self.labels, 5),
+            "stages": round(self.stages, 5),
+            "largest_probability_difference": round(self.probability, 5),
+            "worst": {"image": self.worst, "labels": round(self.worst_labels, 5)},
+            "shares": [None if s is None else [round(v, 4) for v in s] for s in self.shares],
+        }
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """For a table: what, value."""
+        yield "images", str(self.images)
+        yield "equal labels", f"{self.labels:.2%}"
+        if all(self.shares):
+            yield "equal stages", f"{self.stages:.2%}"
+        yield "largest probability difference", f"{self.probability:.3f}"
+        yield "worst image", f"{self.worst} ({self.worst_labels:.2%} of its labels)"
+        for name, shares in zip(("A", "B"), self.shares, strict=True):
+            if shares:
+                yield f"{name} leaves at 1 / 2 / 3", " / ".join(f"{s:.1%}" for s in shares)
+
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+def compare_models(
+    a: Path,
+    b: Path,
+    images: Path,
+    options: Options,
+    *,
+    progress: Progress,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Comparison:
+    """Run two models on the same images and draw the one they agree on least.
+
+    Args:
+        a, b: what `open_model` opens.
+        images: a folder or a pattern (`list_images`).
+
+    Raises:
+        LcTrtError: a model or all images cannot be used, or the picture cannot be written.
+        UsageError: the models have other classes, or thresholds are given to a dense one.
+    """
+    files = list_images(images).some(options.limit)
+    if not cv2.haveImageWriter(str(options.picture)):
+        raise UsageError(f"--save {options.picture}: expected a picture's name, as worst.png")
+    first = open_model(a, None, options.threads)
+    with first, open_model(b, None, options.threads) as second:
+        if first.manifest.classes != second.manifest.classes:
+            raise UsageError(
+                f"{a} has {len(first.manifest.classes)} classes and {b} "
+                f"{len(second.manifest.classes)}, or others: their labels cannot be compared"
+            )
+        rhos = _thresholds(first, second, options.rho)
+        with progress("comparing", len(files)) as advance:
+            found, picture = _compare(first, second, files, rhos, advance, warn)
+    if not options.picture.parent.is_dir() or not cv2.imwrite(str(options.picture), picture):
+        raise LcTrtError(f"{options.picture}: cannot be written; choose another --save")
+    return found
+
+
+def _thresholds(first: Segmenter, second: Segmenter, rho: Rho | None) -> list[Rho | None]:
+    """The same for both; None for a dense one."""
+    own = [(s.manifest.default_rho, s.manifest.fast_rho) for s in (first, second)]
+    cascades = [pair for pair in own if pair[0] is not None]
+    if not cascades:
+        resolve_rho(rho, None, None)
+        return [None, None]
+    chosen = resolve_rho(rho, *cascades[0])
+    return [chosen if pair[0] is not None else None for pair in own]
+
+
+def _compare(
+    first: Segmenter,
+    second: Segmenter,
+    files: ImageList,
+    rhos: list[Rho | None],
+    advance: Callable[[int], None],
+    warn: Callable[[str], None],
+) -> tuple[Comparison, npt.NDArray[np.uint8]]:
+    labels, stages, probability, skipped = [], [], 0.0, 0
+    shares: tuple[list[Any], list[Any]] = ([], [])
+    worst: tuple[float, str, npt.NDArray[np.uint8]] | None = None
+    for file in files.files:
+        image = read_image(file)
+        advance(1)
+        if image is None:
+            skipped += 1
+            warn(f"{file}: a broken image, skipped")
+            continue
+        one, two = (s(image, rho) for s, rho in zip((first, second), rhos, strict=True))
+        labels.append(float((one.labels == two.labels).mean()))
+        same = _same_stage(one, two)
+        stages.append(float(same.mean()))
+        difference = np.abs(one.confidence - two.confidence)[same]
+        probability = max(probability, float(difference.max(initial=0.0)))
+        for seen, result in zip(shares, (one, two), strict=True):
+            seen.append(result.shares)
+        if worst is None or labels[-1] < worst[0]:
+            worst = (labels[-1], file.name, _picture(one, two))
+    if worst is None:
+        raise LcTrtError(f"{files.origin}: none of its {skipped} images can be read")
+    return Comparison(
+        images=len(labels),
+        skipped=skipped,
+        labels=float(np.mean(labels)),
+        stages=float(np.mean(stages)),
+        probability=probability,
+        worst=worst[1],
+        worst_labels=worst[0],
+        shares=(_mean(shares[0]), _mean(shares[1])),
+    ), worst[2]
+
+
+def _same_stage(one: Result, two: Result) -> npt.NDArray[np.bool_]:
+    """bool [H, W]; all of it where one of them has no stages."""
+    if one.stages is None or two.stages is None:
+        return np.ones(one.labels.shape, bool)
+    return np.asarray(one.stages == two.stages)
+
+
+def _mean(shares: list[Any]) -> tuple[float, ...] | None:
+    if shares[0] is None:
+        return None
+    return tuple(float(v) for v in np.mean(shares, axis=0))
+
+
+def _picture(one: Result, two: Result) -> npt.NDArray[np.uint8]:
+    """Both overlays, and in red over the grey frame where their labels differ."""
+    marked = draw.grey(one.frame)
+    marked[one.labels != two.labels] = DIFFERENT
+    return draw.side_by_side([one.overlay(), two.overlay(), marked])

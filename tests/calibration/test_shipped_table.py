@@ -1,0 +1,35 @@
+"""The tables in calib/: of the shipped models, and made again by their recipe."""
+
+from __future__ import annotations
+
+import pytest
+
+from lc_trt.calibration.calibrate import Settings, calibrate
+from lc_trt.calibration.images import list_images
+from lc_trt.calibration.table import check_table, read_table
+from lc_trt.compiler.pipeline import prepare
+from lc_trt.ir.cascade_graph import load_onnx
+from lc_trt.ir.metadata import read_info
+
+TABLE, MODEL = "calib/irnet-small-camvid.json", "models/irnet-small-camvid/model.onnx"
+
+
+def test_the_table_is_the_shipped_models(repository):
+    table, model = read_table(repository / TABLE), load_onnx(repository / MODEL)
+    check_table(table, prepare(model, (64, 96), 1), TABLE)
+    assert table.images == 100 and table.rho == read_info(model).default_rho
+    assert all(t.smallest <= t.low <= 0 <= t.high <= t.largest for t in table.tensors)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_its_recipe_makes_it_again(repository, camvid):
+    table, model = read_table(repository / TABLE), load_onnx(repository / MODEL)
+    images = list_images(camvid / "train" / "images").some(table.images)
+    assert images.digest == table.images_sha256
+    again = calibrate(model, read_info(model), images, Settings(table.method))
+    # Another processor rounds sums otherwise, so a value may fall into the next bin.
+    for found, expected in zip(again.tensors, table.tensors, strict=True):
+        assert found.name == expected.name and found.made_by == expected.made_by
+        assert found.high == pytest.approx(expected.high, rel=0.02)
+        assert found.low == pytest.approx(expected.low, rel=0.02)

@@ -1,0 +1,203 @@
+"""`lc_trt.build` in INT8 and in less than FP32: what is written, what is refused, what is kept."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import onnx
+import openvino
+import pytest
+from int8_cases import RHO, image_folder, tiny_table
+from tiny_networks import INFO, tiny_model
+
+import lc_trt
+import lc_trt.int8
+from lc_trt.bench.networks import dense_networks, load_own
+from lc_trt.build import build
+from lc_trt.bundle import CALIBRATION, SOURCE
+from lc_trt.calibration.table import read_table, write_table
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.int8 import Int8
+from lc_trt.ir.cascade_graph import load_onnx
+from lc_trt.ir.metadata import write_info
+from lc_trt.runtime.engines import BACKENDS, create_engine
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """The model, an image folder and a table, all of a tiny network without empty regions."""
+    folder = tmp_path_factory.mktemp("int8")
+    model = tiny_model()
+    write_info(model, lc_trt.int8.ModelInfo(**{**INFO.__dict__, "default_rho": RHO}))
+    onnx.save(model, folder / "model.onnx")
+    image_folder(folder / "images", 6)
+    write_table(folder / "table.json", tiny_table(model, folder / "images"))
+    return folder
+
+
+def build_int8(root, out, calib="table.json", **arguments):
+    asked = {k: arguments.pop(k) for k in ("keep", "eval_root", "max_drop") if k in arguments}
+    return build(
+        root / "model.onnx", out, precision="int8", int8=Int8(root / calib, "minmax", **asked),
+        **{"min_agreement": 0.5, **arguments},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_int8_bundle_says_how_it_was_made_and_runs(root, tmp_path, backend):
+    bundle = build_int8(root, tmp_path / "m.lct", backend=backend, keep=("head1",))
+    manifest = bundle.manifest
+    assert manifest.precision == "int8" and manifest.backend == backend
+    assert manifest.calibration["method"] == "minmax" and manifest.calibration["images"] == 6
+    assert manifest.calibration["kept"] == [{"layers": ["head1"], "why": "asked for with --keep"}]
+    assert manifest.calibration["keep"] == ["head1/0/conv", "head1/1/conv"]
+    assert 0.5 <= manifest.check["mean_labels"] <= 1 and manifest.check["required"] == 0.5
+    assert set(manifest.check["speed_over_dense"]) == {"default", "fast"}
+    assert read_table(bundle.file(CALIBRATION)) == read_table(root / "table.json")
+    with lc_trt.load(bundle.path) as segmenter:
+        result = segmenter(cv2.imread(str(root / "images" / "000.png")))
+    assert result.labels.shape == INFO.size
+
+
+def test_the_bench_runs_dense_networks_in_the_bundles_precision(root, tmp_path):
+    bundle = build_int8(root, tmp_path / "m.lct", keep=("stage3",))
+    source = load_onnx(bundle.file(SOURCE))
+    rows = dense_networks(bundle, source, INFO.size, 1, 1, all_runners=True)
+    assert [row.precision for row in rows] == ["int8", "int8"]
+    image = np.zeros((1, *INFO.size, 3), np.uint8)
+    for engine in (rows[0].load(), load_own(bundle, source, (40, 64), 1, 1)):
+        given = image[:, : engine.size[0], : engine.size[1]]
+        rho = None if engine.kind == "dense" else np.ones(2, np.float32)
+        assert engine.run(np.ascontiguousarray(given), rho).labels.shape == (1, *engine.size)
+
+
+def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
+    warnings, bars = [], []
+
+    def bar(what, total):
+        bars.append((what, total))
+        return lc_trt.int8.silent(what, total)
+
+    bundle = build_int8(root, tmp_path / "m.lct", "images", warn=warnings.append, bars=bar)
+    assert bundle.manifest.calibration["images"] == 5
+    assert bundle.manifest.check["images"] == "1 images held out of the calibration"
+    assert bars == [("calibrating", 5), ("comparing with FP32", 2)]
+    assert any("5 images to calibrate on" in w for w in warnings)
+
+
+def test_too_little_agreement_writes_nothing_and_says_what_to_try(root, tmp_path):
+    with pytest.raises(LcTrtError, match=r"int8 engine agrees with FP32 on .*nothing was written"):
+        build_int8(root, tmp_path / "m.lct", min_agreement=1.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_decide_which_blocks_stay_in_fp32(root, tmp_path, monkeypatch):
+    """mIoU as if two blocks cost two points each: exactly these are kept, and reported."""
+    needed = {"stage2/1", "head2/0"}
+    cost = 0.02
+
+    def fake(engine, samples, classes, rho, advance):
+        return 0.8 - cost * len(needed - measured[-1])
+
+    measured = []
+    real = lc_trt.int8.compile_model
+
+    def watched(model, backend, size, batch, quantization=None):
+        keep = set() if quantization is None else quantization.keep
+        blocks = {"/".join(name.split("/")[:2]) for name in keep}
+        measured.append(needed if quantization is None else blocks)
+        return real(model, backend, size, batch, quantization)
+
+    monkeypatch.setattr(lc_trt.int8, "mean_iou", fake)
+    monkeypatch.setattr(lc_trt.int8, "compile_model", watched)
+    labelled(tmp_path / "data")
+    bundle = build_int8(
+        root, tmp_path / "m.lct", backend="onnxruntime", eval_root=tmp_path / "data", max_drop=1.0,
+        min_agreement=1.0,
+    )  # fmt: skip
+    kept = bundle.manifest.calibration["kept"]
+    assert [entry["layers"] for entry in kept] == [["stage2/1"], ["head2/0"]]
+    assert all(e["why"].startswith("without it mIoU drops by 2.00 points") for e in kept)
+    assert bundle.manifest.check["miou"] == {"fp32": 0.8, "int8": 0.8, "drop": 0.0}
+    cost = 1.0
+    needed |= {f"{n}" for n in lc_trt.int8.layer_groups(lc_trt.int8.make_plan(folded(root)))}
+    with pytest.raises(LcTrtError, match="every layer would stay in FP32"):
+        build_int8(
+            root, tmp_path / "n.lct", backend="onnxruntime", eval_root=tmp_path / "data",
+            max_drop=1.0,
+        )  # fmt: skip
+
+
+def folded(root):
+    return lc_trt.int8.prepare(load_onnx(root / "model.onnx"), INFO.size, 1)
+
+
+def labelled(root):
+    """Two labelled images."""
+    image_folder(root / "val" / "images", 2)
+    (root / "val" / "labels").mkdir()
+    for i in range(2):
+        cv2.imwrite(str(root / "val" / "labels" / f"{i:03}.png"), np.full((48, 72), i, np.uint8))
+
+
+def test_real_labels_are_measured(root, tmp_path):
+    labelled(tmp_path / "data")
+    bundle = build_int8(
+        root, tmp_path / "m.lct", backend="onnxruntime", eval_root=tmp_path / "data", max_drop=100
+    )
+    miou = bundle.manifest.check["miou"]
+    assert 0 <= miou["fp32"] <= 1 and miou["drop"] == pytest.approx(
+        (miou["fp32"] - miou["int8"]) * 100, abs=0.01
+    )
+
+
+def test_another_models_table_is_refused(root, tmp_path):
+    onnx.save(tiny_model("inception"), tmp_path / "other.onnx")
+    with pytest.raises(LcTrtError, match="is the table of another model"):
+        build(
+            tmp_path / "other.onnx", tmp_path / "m.lct", precision="int8",
+            int8=Int8(root / "table.json"),
+        )  # fmt: skip
+
+
+def test_wrong_arguments_are_refused(root, tmp_path):
+    for arguments, error, message in (
+        ({"keep": ("stage9",)}, UsageError, "--keep stage9: no layer of that name"),
+        ({"keep": ("stage1", "stage2", "stage3", "head1", "head2")}, LcTrtError, "every layer"),
+        ({"max_drop": -1}, UsageError, "max drop -1"),
+    ):
+        with pytest.raises(error, match=message):
+            build_int8(root, tmp_path / "m.lct", **arguments)
+    with pytest.raises(UsageError, match="INT8 needs images or a table"):
+        build(root / "model.onnx", tmp_path / "m.lct", precision="int8")
+    assert not list(tmp_path.iterdir())
+
+
+def test_onnx_runtime_refuses_what_it_cannot_do(root, tmp_path):
+    for precision in ("bf16", "fp16"):
+        with pytest.raises(LcTrtError, match=f"no {precision} arithmetic on the CPU; build with"):
+            build(
+                root / "model.onnx", tmp_path / "m.lct", precision=precision, backend="onnxruntime"
+            )
+
+
+def test_openvino_refuses_what_the_processor_cannot_do(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "INT8", "BF16"])
+    with pytest.raises(LcTrtError, match=r"this processor has no fp16.*--bf16 or --int8"):
+        create_engine("openvino", root / "model.onnx", precision="fp16")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_runs_where_the_processor_has_it(root, tmp_path, precision):
+    if precision.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip(f"this processor has no {precision}")
+    bundle = build(
+        root / "model.onnx", tmp_path / "m.lct", backend="openvino", precision=precision,
+        min_agreement=0.8,
+    )  # fmt: skip
+    assert json.loads((bundle.path / "manifest.json").read_text())["precision"] == precision
+    assert bundle.manifest.calibration is None and CALIBRATION not in bundle.manifest.files
+    with lc_trt.load(bundle.path) as segmenter:
+        segmenter(cv2.imread(str(root / "images" / "000.png")))

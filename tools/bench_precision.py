@@ -1,0 +1,167 @@
+"""Measure a cascade in FP32, bf16 and INT8 beside dense networks, all in one run.
+
+    python tools/bench_precision.py [--preset irnet] [--rounds 25] [--out FILE.json]
+
+Exports the preset with seeded random weights (speed does not depend on them), calibrates it on
+scikit-image's photographs and runs it at the published fast shares, a different frame and region
+every time, in turns with its dense network in every precision and backend. Exits with 1 where a
+row falls short of what it must reach. About fifteen minutes on two cores, which nothing else
+should use; the JSON says how busy the machine was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lc_trt.bench.environment import describe_environment
+from lc_trt.bench.published import POINTS
+from lc_trt.bench.shares import jittered
+from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio
+from lc_trt.calibration.observer import Observer
+from lc_trt.cli import console
+from lc_trt.compiler.densify import densify
+from lc_trt.compiler.pipeline import compile_model, prepare
+from lc_trt.compiler.quantize import Quantization
+from lc_trt.compiler.quantize_plan import make_plan
+from lc_trt.content import load_frames
+from lc_trt.errors import LcTrtError
+from lc_trt.exporting import export_file
+from lc_trt.ir.cascade_graph import load_onnx
+from lc_trt.runtime.engines import create_engine
+from lc_trt.runtime.find_rho import NONE_LEAVE, find_rho
+
+SIZE = (300, 500)
+SEEN = 4  # photographs for ranges: speed does not depend on them either
+REFERENCE = "dense fp32 onnxruntime"
+# (row, over, at least): what has to be reached.
+REQUIRED = (
+    ("fast int8 openvino", (REFERENCE,), 6.5),
+    ("fast bf16 openvino", (REFERENCE,), 3.8),
+    ("fast int8 openvino", ("dense int8 openvino", "dense int8 onnxruntime"), 1.75),
+)
+COMBINATIONS = (
+    ("fp32", "onnxruntime"), ("fp32", "openvino"), ("bf16", "openvino"), ("int8", "openvino"),
+    ("int8", "onnxruntime"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A row beside what it must reach; ``over`` is the fastest of those it is compared with."""
+
+    row: str
+    over: str
+    found: float
+    required: float
+
+    @property
+    def met(self) -> bool:
+        """Whether it is reached."""
+        return self.found >= self.required
+
+
+def main() -> int:
+    """Run the steps; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/cpu-precision.json"))
+    parser.add_argument("--preset", default="irnet")
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--warmup", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--work", type=Path, default=Path("runs/precision"), help="for the ONNX")
+    known = parser.parse_args()
+    environment = describe_environment(known.threads)
+    known.work.mkdir(parents=True, exist_ok=True)
+    known.out.parent.mkdir(parents=True, exist_ok=True)
+    lanes = run(known)
+    result = {
+        "preset": known.preset,
+        "size": list(SIZE),
+        "rounds": known.rounds,
+        "rows": [row(lane, lanes) for lane in lanes],
+        "environment": environment,
+        "command": " ".join(["python", "tools/bench_precision.py", *sys.argv[1:]]),
+    }
+    verdicts = judge({lane.name: lane.times for lane in lanes})
+    result["verdicts"] = [{**v.__dict__, "met": v.met} for v in verdicts]
+    known.out.write_text(json.dumps(result, indent=2) + "\n")
+    for entry in result["rows"]:
+        print(f"{entry['name']}: {entry['p50_ms']} ms, {entry['speedup']}x")
+    for v in verdicts:
+        verdict = "met" if v.met else "missed"
+        print(f"{v.row} over {v.over}: {v.found:.2f}x, required {v.required}x: {verdict}")
+    return int(not all(v.met for v in verdicts))
+
+
+def run(known: argparse.Namespace) -> list[Lane]:
+    """All rows, measured."""
+    path = known.work / f"{known.preset}.onnx"
+    export_file(path, preset=known.preset, checkpoint=None, size=SIZE)
+    model = load_onnx(path)
+    frames = [f[None] for f in load_frames(None, known.rounds + known.warmup, SIZE)]
+    folded = prepare(model, SIZE, 1)
+    observer = Observer(folded, make_plan(folded), known.threads)
+    ranges: dict[str, tuple[float, float]] = {}
+    for frame in frames[:SEEN]:
+        for name, values in observer.run(frame, (NONE_LEAVE, NONE_LEAVE)):
+            low, high = ranges.get(name, (0.0, 0.0))
+            ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))
+    del observer
+    shares = jittered(POINTS["LC fast"].shares, len(frames), 0)
+    lanes = []
+    for form, source in (("dense", densify(model)), ("fast", model)):
+        for precision, backend in COMBINATIONS:
+            how = Quantization(ranges) if precision == "int8" else None
+            compiled = compile_model(source, backend, SIZE, 1, how).SerializeToString()
+            try:
+                engine = create_engine(
+                    backend, compiled, threads=known.threads, precision=precision
+                )
+            except LcTrtError as error:
+                console.warn(f"{form} {precision} {backend} left out: {error}")
+                continue
+            rho = None
+            if form == "fast":
+                pairs = zip(frames, shares, strict=True)
+                rho = [find_rho(engine, frame, [wanted])[0] for frame, wanted in pairs]
+            lanes.append(Lane(f"{form} {precision} {backend}", engine, rho))
+    steps = len(lanes) * (known.rounds + known.warmup)
+    with console.progress("measuring", steps) as advance:
+        measure([lanes], frames, known.rounds, known.warmup, advance=advance)
+    return lanes
+
+
+def row(lane: Lane, lanes: list[Lane]) -> dict[str, Any]:
+    """A lane's figures."""
+    reference = next(other for other in lanes if other.name == REFERENCE)
+    times = percentiles(lane.times)
+    return {
+        "name": lane.name,
+        **{f"{name}_ms": round(value, 2) for name, value in times.items()},
+        "fps": round(1e3 / times["p50"], 2),
+        "speedup": round(ratio(reference.times, lane.times), 3),
+        "shares": [round(s, 4) for s in mean_shares(lane.shares)] if lane.shares else None,
+    }
+
+
+def judge(times: dict[str, list[float]]) -> list[Verdict]:
+    """What was reached beside what is required, of the rows that ran."""
+    found = []
+    for name, over, required in REQUIRED:
+        others = [other for other in over if other in times]
+        if name in times and others:
+            fastest = min(others, key=lambda other: float(np.median(times[other])))
+            reached = ratio(times[fastest], times[name])
+            found.append(Verdict(name, fastest, round(reached, 3), required))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
