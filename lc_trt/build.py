@@ -92,7 +92,7 @@ def build(
         batch=batch,
         default_rho=info.default_rho if cascade else None,
         fast_rho=info.fast_rho if cascade else None,
-        check={"images": samples.origin, **agreement.as_dict()},
+        check={"checked": True, "images": samples.origin, **agreement.as_dict()},
         trained=info.trained,
     )
     return write_bundle(out, manifest, {MODEL: compiled, SOURCE: kept})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from lc_trt.bench.published import dense_fps
-from lc_trt.bundle import MODEL, Bundle
+from lc_trt.bundle import Bundle
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.ir.metadata import ModelInfo
@@ -81,7 +81,7 @@ def load_own(
     """The bundle's engine as built; compiled again where size or batch are others."""
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
-        return create_engine(manifest.backend, bundle.file(MODEL), threads=threads)
+        return create_engine(manifest.backend, bundle.engine, threads=threads)
     return _compile(source, manifest.backend, size, batch, threads)
 
 

@@ -100,13 +100,11 @@ def build(
     if as_json:
         typer.echo(json.dumps(json.loads(manifest.dumps()), indent=2))
         return
-    check = manifest.check
     height, width = manifest.size
     console.out().print(
         f"{bundle.path.name}: {manifest.kind} {manifest.name}, {width} wide x {height} high, "
         f"batch {manifest.batch}, {manifest.backend} {manifest.backend_version}\n"
-        f"agrees with ONNX Runtime on {check['labels']:.2%} of labels, {check['stages']:.2%} of "
-        f"stages ({check['count']} passes, {check['images']})",
+        f"{manifest.check_summary}",
         highlight=False,
         markup=False,
         soft_wrap=True,
