@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
@@ -18,6 +19,8 @@ import lc_trt
 
 # CPU flags that decide how fast an engine is, as /proc/cpuinfo spells them.
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+# CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of CUDA's driver interface.
+_COMPUTE_CAPABILITY = (75, 76)
 _CPU_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 _CPU_FLAGS = re.compile(r"^(?:flags|Features)\s*:\s*(.+)$", re.MULTILINE)
 
@@ -67,6 +70,18 @@ class Environment:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU that CUDA shows to this process.
+
+    Attributes:
+        compute_capability: as in ``8.9``.
+    """
+
+    name: str
+    compute_capability: str
 
 
 _PACKAGES = (
@@ -141,6 +156,28 @@ def cpu_features(cpuinfo: str) -> tuple[str, ...]:
     found = _CPU_FLAGS.search(cpuinfo)
     flags = set(found.group(1).split()) if found else set()
     return tuple(flag for flag in _FEATURES if flag in flags)
+
+
+def current_gpu() -> Gpu | None:
+    """The first GPU of this process (CUDA_VISIBLE_DEVICES counts); None without one or a driver.
+
+    Asks the driver itself, which takes no package and no tool.
+    """
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    device, numbers = ctypes.c_int(), (ctypes.c_int(), ctypes.c_int())
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGet(ctypes.byref(device), 0) != 0:
+        return None
+    name = ctypes.create_string_buffer(256)
+    answers = [cuda.cuDeviceGetName(name, len(name), device)]
+    for number, attribute in zip(numbers, _COMPUTE_CAPABILITY, strict=True):
+        answers.append(cuda.cuDeviceGetAttribute(ctypes.byref(number), attribute, device))
+    if any(answers):
+        return None
+    major, minor = numbers
+    return Gpu(name.value.decode(), f"{major.value}.{minor.value}")
 
 
 def _read(path: Path) -> str:

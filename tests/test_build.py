@@ -17,7 +17,7 @@ from lc_trt.bundle import SOURCE, read_bundle
 from lc_trt.compiler.densify import densify
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import read_info
-from lc_trt.runtime.engines import BACKENDS
+from lc_trt.runtime.engines import CPU_BACKENDS
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def source(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_built_bundle_equals_onnx_runtime(source, tmp_path, backend):
     steps = []
     bundle = build(source, tmp_path / "m.lct", backend=backend, progress=steps.append)

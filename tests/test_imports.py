@@ -18,7 +18,7 @@ ORDER = (
     ("ir", "datasets"),
     ("training", "compiler"),
     ("exporting",),
-    ("bundle",),
+    ("bundle", "plan"),
     ("runtime",),
     ("agreement",),
     ("video",),

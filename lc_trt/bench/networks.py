@@ -12,7 +12,7 @@ from lc_trt.bundle import Bundle
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.runtime.engines import Engine, available, create_engine
+from lc_trt.runtime.engines import Engine, available_on_cpu, create_engine
 
 BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # their rows
 DENSE_ROW = "dense"
@@ -58,7 +58,7 @@ def dense_networks(
     others = [name for name in BASELINES if baselines and name != manifest.name]
     for name in [*others, manifest.name]:
         own = name == manifest.name
-        for backend in available() if all_runners else [manifest.backend]:
+        for backend in available_on_cpu() if all_runners else [manifest.backend]:
 
             def load(name: str = name, own: bool = own, backend: str = backend) -> Engine:
                 if own and manifest.kind == "dense" and backend == manifest.backend:

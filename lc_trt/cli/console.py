@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # rich is imported when something is printed: `lc-trt --version` stays quick
     from rich.console import Console
+    from rich.progress import Progress, TaskID
     from rich.table import Table
 
 _PIPED_WIDTH = 160  # characters; a pipe has no width, and a table must not lose columns to 80
@@ -87,9 +88,36 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | No
     return made
 
 
+class Bars:
+    """A progress bar on stderr, and more under it for phases within a step."""
+
+    def __init__(self, progress: Progress, description: str, total: int | None) -> None:
+        self._progress = progress
+        self._whole = progress.add_task(description, total=total)
+        self._phases: dict[str, TaskID] = {}
+
+    def advance(self, steps: int) -> None:
+        """So many more steps of the whole are done."""
+        self._progress.advance(self._whole, steps)
+
+    def start(self, phase: str, steps: int) -> None:
+        """A phase with so many steps begins."""
+        self._phases[phase] = self._progress.add_task(f"  {phase}", total=steps)
+
+    def step(self, phase: str, done: int) -> None:
+        """So many steps of a phase are done."""
+        if phase in self._phases:
+            self._progress.update(self._phases[phase], completed=done)
+
+    def finish(self, phase: str) -> None:
+        """A phase has ended; its bar goes."""
+        if phase in self._phases:
+            self._progress.remove_task(self._phases.pop(phase))
+
+
 @contextmanager
-def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr; the block gets a function that advances it by so many steps.
+def bars(description: str, total: int | None = None) -> Iterator[Bars]:
+    """A progress bar on stderr while the block runs, with room for phases.
 
     Args:
         description: what is going on, for example ``"building"``.
@@ -98,7 +126,7 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    bar = Progress(
+    shown = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
@@ -106,6 +134,12 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
         console=err(),
         disable=settings.quiet or not err().is_terminal,
     )
-    with bar:
-        task = bar.add_task(description, total=total)
-        yield lambda steps: bar.advance(task, steps)
+    with shown:
+        yield Bars(shown, description, total)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """`bars` without phases: the block gets a function that advances it by so many steps."""
+    with bars(description, total) as shown:
+        yield shown.advance
