@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +10,16 @@ import numpy as np
 import onnx
 
 from lc_trt.agreement import Agreement, Case, compare_engines, separating_rho
-from lc_trt.bundle import MODEL, SOURCE, Bundle, check_out, write_bundle
+from lc_trt.bundle import PLUGINS, SOURCE, Bundle, check_out, write_bundle
 from lc_trt.classes import ClassSet
-from lc_trt.compiler.pipeline import compile_model
 from lc_trt.compiler.wrap import Normalisation, wrap_plain
-from lc_trt.environment import module_version
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.cascade_graph import check_region_operators, exchange_kind, load_onnx
 from lc_trt.ir.metadata import ModelInfo, read_info, write_info
+from lc_trt.makers import Made, make_maker
 from lc_trt.manifest import Manifest
+from lc_trt.plan.options import PlanOptions, Profile
+from lc_trt.plan.progress import Show
 from lc_trt.runtime.engines import create_engine, resolve_backend
 from lc_trt.samples import Samples, check_samples
 from lc_trt.thresholds import as_pair
@@ -27,7 +27,7 @@ from lc_trt.thresholds import as_pair
 MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
 CHECK_IMAGES = 4
 SMALLEST, LARGEST = 32, 8192  # pixels a side
-STEPS = 4  # how often `progress` is called
+STEPS = 4  # how often `Show.step` is called
 
 
 def build(
@@ -35,67 +35,85 @@ def build(
     out: str | Path,
     *,
     backend: str = "auto",
-    size: tuple[int, int] | None = None,
-    batch: int = 1,
+    size: tuple[int, int] | Profile[tuple[int, int]] | None = None,
+    batch: int | Profile[int] = 1,
+    precision: str | None = None,
     rho: tuple[float, float] | None = None,
     fast_rho: tuple[float, float] | None = None,
     classes: ClassSet | None = None,
     normalisation: Normalisation | None = None,
     check_images: Path | None = None,
-    progress: Callable[[str], None] = lambda step: None,
+    must_agree: bool = True,
+    plan: PlanOptions | None = None,
+    show: Show | None = None,
 ) -> Bundle:
     """Build a bundle from an exchange ONNX, or from a plain segmentation ONNX as a dense engine.
 
     Args:
         source: the ONNX file.
         out: the bundle's folder, NAME.lct; an existing bundle there is replaced.
-        size: (height, width) in pixels; default the model's own.
+        size: (height, width) in pixels, or for TensorRT a profile of them; default the model's own.
+        batch: images a pass, or for TensorRT a profile.
+        precision: ``fp16`` or ``fp32``; default ``fp16`` for TensorRT, ``fp32`` for others.
         rho, fast_rho: thresholds that replace the model's own.
         classes: names and colours for a plain ONNX, which has none.
         normalisation: of a plain ONNX; ours normalise inside the graph.
         check_images: folder of photographs for the check; default those of scikit-image.
-        progress: called with what is being done, ``STEPS`` times.
+        must_agree: False writes an engine that does not agree, too, with the figures.
+        plan: TensorRT's builder options.
+        show: told how far the build has come.
 
     Raises:
         LcTrtError: the file is no usable ONNX, or the engine does not agree with ONNX Runtime.
+        UsageError: options that make no sense, or that the backend does not have.
     """
-    source, out = Path(source), Path(out)
+    source, out, show = Path(source), Path(out), show or Show()
     backend = resolve_backend(backend)
-    check_numbers(size, batch)
+    batches = batch if isinstance(batch, Profile) else Profile.of(batch)
+    sizes = size if isinstance(size, Profile) or size is None else Profile.of(size)
+    for wanted in (sizes.min, sizes.max) if sizes else (None,):
+        check_numbers(wanted, batches.min)
+    maker = make_maker(backend, precision, batches, sizes, plan or PlanOptions(), show)
     check_out(out)
-    progress("reading")
+    show.step("reading")
     given = load_onnx(source)
-    model, info = _exchange(given, source, size, classes, normalisation)
+    model, info = _exchange(given, source, sizes.opt if sizes else None, classes, normalisation)
     info = _with_thresholds(info, source, rho, fast_rho)
-    size = size or info.size
+    sizes = sizes or Profile.of(info.size)
     if (model is given) and info == read_info(given):
         kept = source.read_bytes()
     else:
         write_info(model, info)
         kept = model.SerializeToString()
-    progress("compiling")
-    compiled = compile_model(model, backend, size, batch).SerializeToString()
-    progress("checking")
-    samples = check_samples(check_images, CHECK_IMAGES * batch, size)
-    agreement = _check(model, compiled, backend, size, batch, info, samples)
-    progress("writing")
+    show.step("compiling")
+    made = maker.make(model, str(source), sizes)
     cascade = info.kind == "cascade"
     manifest = Manifest(
         backend=backend,
-        backend_version=module_version(backend) or "unknown",
         kind=info.kind,
         name=info.name,
         model_sha256=hashlib.sha256(kept).hexdigest(),
         classes=info.classes,
         colours=info.colours,
-        size=size,
-        batch=batch,
+        size=sizes.opt,
+        batch=batches.opt,
+        batch_profile=batches.as_dict(),
+        size_profile=sizes.as_dict(),
         default_rho=info.default_rho if cascade else None,
         fast_rho=info.fast_rho if cascade else None,
-        check={"checked": True, "images": samples.origin, **agreement.as_dict()},
         trained=info.trained,
+        **made.facts,
     )
-    return write_bundle(out, manifest, {MODEL: compiled, SOURCE: kept})
+    show.step("checking")
+    if made.unchecked is None:
+        samples = check_samples(check_images, CHECK_IMAGES * batches.opt, sizes.opt)
+        agreement = _compare(model, made, manifest, info, samples)
+        _judge(backend, agreement, must_agree, show)
+        found = {"checked": True, "images": samples.origin, **agreement.as_dict()}
+    else:
+        found = {"checked": False, "reason": made.unchecked}
+    show.step("writing")
+    return write_bundle(out, replace(manifest, check=found), {**made.files, SOURCE: kept})
 
 
 def check_numbers(size: tuple[int, int] | None, batch: int) -> None:
@@ -156,20 +174,21 @@ def _with_thresholds(
     )
 
 
-def _check(
-    model: onnx.ModelProto,
-    compiled: bytes,
-    backend: str,
-    size: tuple[int, int],
-    batch: int,
-    info: ModelInfo,
-    samples: Samples,
+def _compare(
+    model: onnx.ModelProto, made: Made, manifest: Manifest, info: ModelInfo, samples: Samples
 ) -> Agreement:
     """Compare the engine with ONNX Runtime running the exchange model's own function bodies."""
     from lc_trt.compiler.fold import freeze
 
+    size, batch = manifest.size, manifest.batch
     reference = create_engine("onnxruntime", freeze(model, batch, size).SerializeToString())
-    engine = create_engine(backend, compiled)
+    library = made.files.get(PLUGINS)
+    engine = create_engine(
+        manifest.backend,
+        made.engine,
+        manifest=manifest,
+        plugin=library if isinstance(library, Path) else None,
+    )
     batches = np.stack(samples.frames).reshape(-1, batch, *size, 3)
     cases: list[Case] = [(images, None) for images in batches]
     try:
@@ -178,14 +197,25 @@ def _check(
             cases = [(images, rho) for rho in rhos for images in batches]
             # With random weights the model's own thresholds may leave every region empty or full.
             cases += [(images, separating_rho(reference, images)) for images in batches]
-        agreement = compare_engines(engine, reference, cases)
+        return compare_engines(engine, reference, cases)
     finally:
         engine.close()
         reference.close()
-    if agreement.labels < MIN_AGREEMENT:
-        raise LcTrtError(
-            f"the {backend} engine agrees with ONNX Runtime on {agreement.labels:.2%} of the "
-            f"labels, expected at least {MIN_AGREEMENT:.0%}; nothing was written. Build with "
-            "--backend onnxruntime and report this model"
-        )
-    return agreement
+
+
+def _judge(backend: str, agreement: Agreement, must_agree: bool, show: Show) -> None:
+    """Refuse an engine that does not agree, or warn of it."""
+    if agreement.labels >= MIN_AGREEMENT:
+        return
+    found = (
+        f"the {backend} engine agrees with ONNX Runtime on {agreement.labels:.2%} of the labels, "
+        f"expected at least {MIN_AGREEMENT:.0%}"
+    )
+    if not must_agree:
+        show.warn(found)
+        return
+    other = "--fp32" if backend == "tensorrt" else "--backend onnxruntime"
+    raise LcTrtError(
+        f"{found}; nothing was written. Build with {other} and report this model, or keep the "
+        "engine as it is with --no-check"
+    )

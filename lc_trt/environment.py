@@ -54,7 +54,8 @@ class Environment:
         cores: cores that this process may use.
         cpu_features: the flags it has among those that matter for inference.
         nvcc: release of the CUDA compiler; None where there is none.
-        gpus: one line a GPU (name, driver, memory), as nvidia-smi says it.
+        driver: version of NVIDIA's driver; None where nvidia-smi finds none.
+        gpus: one line a GPU (name, compute capability, memory), as nvidia-smi says it.
     """
 
     lc_trt: str
@@ -65,6 +66,7 @@ class Environment:
     cores: int
     cpu_features: tuple[str, ...]
     nvcc: str | None
+    driver: str | None
     gpus: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,15 +99,16 @@ _PACKAGES = (
     ("matplotlib", "eval --report", "pip install 'lc-trt[report]'", False),
     ("jinja2", "eval --report", "pip install 'lc-trt[report]'", False),
     ("skimage", "photographs for bench and build checks", "pip install 'lc-trt[bench]'", False),
-    ("tensorrt", "a later version's GPU backend", "pip install 'lc-trt[tensorrt]'", False),
-    ("tensorrt_rtx", "a later version's GPU backend", "pip install tensorrt-rtx", False),
-    ("cuda", "a later version's GPU backend", "pip install 'lc-trt[tensorrt]'", False),
+    ("tensorrt", "GPU backend", "pip install 'lc-trt[tensorrt]'", False),
+    ("tensorrt_rtx", "GPU backend, builds without a GPU", "pip install tensorrt-rtx", False),
+    ("cuda", "runs TensorRT engines (cuda-python)", "pip install 'lc-trt[tensorrt]'", False),
 )
 
 
 def describe() -> Environment:
     """This machine as it is now; takes a fraction of a second."""
     cpuinfo = _read(Path("/proc/cpuinfo"))
+    drivers = _lines("driver_version")
     return Environment(
         lc_trt=lc_trt.__version__,
         python=platform.python_version(),
@@ -118,7 +121,8 @@ def describe() -> Environment:
         cores=usable_cores(),
         cpu_features=cpu_features(cpuinfo),
         nvcc=_nvcc(),
-        gpus=_gpus(),
+        driver=drivers[0] if drivers else None,
+        gpus=_lines("name,compute_cap,memory.total"),
     )
 
 
@@ -192,10 +196,9 @@ def _nvcc() -> str | None:
     return found.group(1) if found else None
 
 
-def _gpus() -> tuple[str, ...]:
-    listed = _output(
-        "nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"
-    )
+def _lines(query: str) -> tuple[str, ...]:
+    """What nvidia-smi answers, a line a GPU."""
+    listed = _output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
     return tuple(line.strip() for line in listed.splitlines() if line.strip())
 
 

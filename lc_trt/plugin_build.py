@@ -73,7 +73,7 @@ def compile_library(
     architectures: str | None = None,
     jobs: int | None = None,
     progress: Callable[[str], None] = lambda step: None,
-    echo: bool = False,
+    log: Callable[[str], None] | None = None,
 ) -> Path:
     """Compile the plugin library.
 
@@ -84,7 +84,7 @@ def compile_library(
         architectures: CMake's CUDA_ARCHITECTURES, as in "86;89"; default all that are supported.
         jobs: how many compilers at a time; default one a core.
         progress: called with what is being done, ``STEPS`` times.
-        echo: let CMake and the compilers write to this process's output.
+        log: gets each line that CMake and the compilers print.
 
     Returns:
         The library's path.
@@ -117,7 +117,7 @@ def compile_library(
     )
     for step, command in steps:
         progress(step)
-        _run(command, step, echo)
+        _run(command, step, log)
     # A copy that is interrupted must not leave half a library where the next build looks for one.
     partial = out / f".{FILE}.{os.getpid()}.partial"
     try:
@@ -133,12 +133,20 @@ def compile_library(
     return out / FILE
 
 
-def _run(command: list[str | Path], step: str, echo: bool) -> None:
-    done = subprocess.run(command, capture_output=not echo, text=True, check=False)
-    if done.returncode != 0:
-        lines = [] if echo else [*done.stdout.splitlines(), *done.stderr.splitlines()]
-        told = [line.strip() for line in lines if "error" in line.lower()] or ["see above"]
+def _run(command: list[str | Path], step: str, log: Callable[[str], None] | None) -> None:
+    errors: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in map(str.strip, process.stdout):
+            if log is not None:
+                log(line)
+            if "error" in line.lower():
+                errors.append(line)
+    if process.returncode != 0:
+        reason = errors[0] if errors else "no line that says error"
         raise LcTrtError(
-            f"{step} the plugin library failed with exit code {done.returncode} ({told[0]}); "
+            f"{step} the plugin library failed with exit code {process.returncode} ({reason}); "
             "see all of it: lc-trt plugin build --verbose"
         )

@@ -44,7 +44,11 @@ class Messages:
     def errors(self) -> list[str]:
         """The errors, without the source lines in front of them that only NVIDIA can read."""
         texts = [text for severity, text in self.lines if "ERROR" in severity]
-        return list(dict.fromkeys(_readable(text) for text in texts))
+        found = list(dict.fromkeys(_readable(text) for text in texts))
+        # TensorRT gives plugins no logger while it builds, so they write to stderr themselves.
+        if any("maybeReportPluginError" in text for text in found):
+            found.append("the plugin's own reason is on stderr")
+        return found
 
 
 @dataclass(frozen=True)

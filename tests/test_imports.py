@@ -24,6 +24,7 @@ ORDER = (
     ("video",),
     ("content",),
     ("samples",),
+    ("makers",),
     ("build",),
     ("bench", "evaluation"),
     ("cli",),

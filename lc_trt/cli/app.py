@@ -19,6 +19,7 @@ from lc_trt.errors import LcTrtError
 SUBCOMMANDS = {
     "export": "Export a network from PyTorch to a cascade ONNX.",
     "build": "Build an engine from an ONNX.",
+    "plugin": "Compile the TensorRT plugins.",
     "inspect": "Show what is inside an ONNX or a built engine.",
     "train": "Train a cascade as a YAML file says: data, network, phases.",
     "eval": "Measure the accuracy of a model on labelled images.",

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lc_trt.cli import console, options
+from lc_trt.errors import UsageError
+
+if TYPE_CHECKING:
+    from lc_trt.plan.progress import Show
+
+_TRT = "TensorRT:"
 
 
 def build(
@@ -17,12 +23,21 @@ def build(
         Path | None, typer.Option("--out", "-o", help="The bundle.", show_default="MODEL.lct")
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="auto, openvino or onnxruntime; auto takes the first installed.")
+        str,
+        typer.Option(
+            help="auto, tensorrt, openvino or onnxruntime; auto takes the first that runs here."
+        ),
     ] = "auto",
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Pixels.", show_default="the model's own")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Images a pass.")] = 1,
+    batch: Annotated[int | None, typer.Option(help="Images a pass.", show_default="1")] = None,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Half precision; TensorRT's default.")
+    ] = False,
+    fp32: Annotated[
+        bool, typer.Option("--fp32", help="Single precision; the CPU's default.")
+    ] = False,
     rho: Annotated[
         str | None,
         typer.Option(metavar="R1[,R2]", help="Default thresholds.", show_default="the model's own"),
@@ -52,21 +67,93 @@ def build(
         Path | None,
         typer.Option(help="Photographs for the check.", show_default="scikit-image's"),
     ] = None,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Keep an engine that does not agree, too.")
+    ] = False,
+    min_batch: Annotated[int | None, typer.Option(help=f"{_TRT} fewest images a pass.")] = None,
+    opt_batch: Annotated[int | None, typer.Option(help=f"{_TRT} what it is tuned for.")] = None,
+    max_batch: Annotated[int | None, typer.Option(help=f"{_TRT} most images a pass.")] = None,
+    min_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help=f"{_TRT} smallest image.")
+    ] = None,
+    opt_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help=f"{_TRT} what it is tuned for.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help=f"{_TRT} largest image.")
+    ] = None,
+    workspace: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MIB", help=f"{_TRT} scratch memory.", show_default="all that the GPU has"
+        ),
+    ] = None,
+    opt_level: Annotated[
+        int | None,
+        typer.Option(
+            metavar="0-5", help=f"{_TRT} how long to look for fast kernels.", show_default="3"
+        ),
+    ] = None,
+    timing_cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"{_TRT} times of kernels, read and added to."),
+    ] = None,
+    version_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--version-compatible", help=f"{_TRT} load in later versions of the same major one."
+        ),
+    ] = False,
+    hardware_compatible: Annotated[
+        bool,
+        typer.Option("--hardware-compatible", help=f"{_TRT} run on all GPUs from Ampere on."),
+    ] = False,
+    compute_capability: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y[,X.Y]",
+            help="TensorRT for RTX: GPUs to build for, which need not be here.",
+            show_default="8.0,8.6,8.9,12.0",
+        ),
+    ] = None,
+    plugin: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"{_TRT} plugin library.", show_default="the compiled one"
+        ),
+    ] = None,
+    save_layers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"{_TRT} the engine's layers as JSON; needs a GPU."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help=f"{_TRT} show all that it logs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Build an engine from an ONNX.
 
     The engine is compared with ONNX Runtime before it is written; under 99 % equal labels
-    nothing is.
+    nothing is. TensorRT options mean what they mean to trtexec.
 
     Example:
       lc-trt build model.onnx -o model.lct --size 300x500
+      lc-trt build model.onnx --backend tensorrt --min-batch 1 --opt-batch 4 --max-batch 8
     """
     from lc_trt.build import STEPS
     from lc_trt.build import build as run_build
     from lc_trt.classes import find_classes
+    from lc_trt.plan.options import PlanOptions, make_profile
     from lc_trt.samples import photographs_missing
 
+    def size_of(name: str, text: str | None) -> tuple[int, int] | None:
+        return options.size(name, text) if text else None
+
+    sizes = (
+        size_of("--min-size", min_size),
+        size_of("--opt-size", opt_size),
+        size_of("--max-size", max_size),
+    )
     normalisation = None
     if mean or std or bgr:
         from lc_trt.compiler.wrap import Normalisation
@@ -82,30 +169,76 @@ def build(
             "no photographs to check the engine on, drawn scenes stand in: "
             "pip install 'lc-trt[bench]' or give --check-images DIR"
         )
-    with console.progress("building", STEPS) as advance:
+    if fp16 and fp32:
+        raise UsageError("--fp16 and --fp32: leave out one of them")
+    with console.bars("building", STEPS) as bars:
         bundle = run_build(
             model,
             out or model.with_suffix(".lct"),
             backend=backend,
-            size=options.size("--size", size) if size else None,
-            batch=batch,
+            size=make_profile("size", size_of("--size", size), *sizes),
+            batch=make_profile("batch", batch, min_batch, opt_batch, max_batch) or 1,
+            precision="fp16" if fp16 else "fp32" if fp32 else None,
             rho=options.thresholds("--rho", rho) if rho else None,
             fast_rho=options.thresholds("--fast-rho", fast_rho) if fast_rho else None,
             classes=find_classes(classes) if classes else None,
             normalisation=normalisation,
             check_images=check_images,
-            progress=lambda step: advance(1),
+            must_agree=not no_check,
+            plan=PlanOptions(
+                workspace=workspace,
+                opt_level=opt_level,
+                timing_cache=timing_cache,
+                version_compatible=version_compatible,
+                hardware_compatible=hardware_compatible,
+                compute_capabilities=options.capabilities(
+                    "--compute-capability", compute_capability
+                )
+                if compute_capability
+                else (),
+                verbose=verbose,
+                save_layers=save_layers,
+                plugin=plugin,
+            ),
+            show=_shown_by(bars),
         )
     manifest = bundle.manifest
     if as_json:
         typer.echo(json.dumps(json.loads(manifest.dumps()), indent=2))
         return
     height, width = manifest.size
+    package = manifest.tensorrt["package"] if manifest.tensorrt else manifest.backend
     console.out().print(
         f"{bundle.path.name}: {manifest.kind} {manifest.name}, {width} wide x {height} high, "
-        f"batch {manifest.batch}, {manifest.backend} {manifest.backend_version}\n"
+        f"batch {manifest.batch}, {package} {manifest.backend_version}, {manifest.precision}\n"
         f"{manifest.check_summary}",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
+
+
+def _shown_by(bars: console.Bars) -> Show:
+    """What a build says, on progress bars and stderr."""
+    from lc_trt.plan.progress import Show
+
+    class OnBars(Show):
+        def step(self, what: str) -> None:
+            bars.advance(1)
+
+        def start(self, phase: str, steps: int) -> None:
+            bars.start(phase, steps)
+
+        def done(self, phase: str, steps: int) -> None:
+            bars.step(phase, steps)
+
+        def finish(self, phase: str) -> None:
+            bars.finish(phase)
+
+        def log(self, line: str) -> None:
+            console.note(line)
+
+        def warn(self, text: str) -> None:
+            console.warn(text)
+
+    return OnBars()

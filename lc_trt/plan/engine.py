@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,12 @@ import onnx
 
 from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.functions import DOMAIN
 from lc_trt.plan.network import parse
 from lc_trt.plan.options import PlanOptions, Profile, check_options, targets
-from lc_trt.plan.progress import Phases, Quiet, Stop, make_monitor
+from lc_trt.plan.progress import Show, Stop, make_monitor
 from lc_trt.plan.timing_cache import merge_cache, use_cache
-from lc_trt.plugin_library import open_library
+from lc_trt.plugin_library import PluginLibrary, open_library
 from lc_trt.trt import TensorRT
 
 IMAGE = "image"
@@ -28,10 +28,12 @@ class Plan:
 
     Attributes:
         content: what TensorRT reads.
+        library: the plugins that it needs; None for a network without region operators.
         layers: the inspector's JSON; None where it was not asked for.
     """
 
     content: bytes
+    library: PluginLibrary | None
     layers: str | None
 
 
@@ -44,8 +46,7 @@ def build_plan(
     size: Profile[tuple[int, int]],
     gpu: Gpu | None,
     origin: str = "model",
-    phases: Phases | None = None,
-    log: Callable[[str], None] | None = None,
+    show: Show | None = None,
 ) -> Plan:
     """Build an engine.
 
@@ -55,18 +56,19 @@ def build_plan(
             fixed here.
         gpu: the GPU of this process; None where there is none.
         origin: how messages call the model.
-        phases: told how far the build has come.
-        log: gets what TensorRT logs, all of it with ``verbose``, otherwise warnings.
+        show: told how far the build has come, and with ``verbose`` what TensorRT logs.
 
     Raises:
         UsageError, LcTrtError: the options do not go with this machine, the plugin library is
             missing, the parser refuses nodes, or the build failed; with TensorRT's reasons.
     """
     check_options(options, api, gpu)
-    api.load_plugins(open_library(options.plugin))
-    trt = api.module
-    echo = log if options.verbose else None
-    with api.messages(echo) as messages:
+    trt, show = api.module, show or Show()
+    library = None
+    with api.messages(show.log if options.verbose else None) as messages:
+        if any(node.domain == DOMAIN for node in model.graph.node):
+            library = open_library(options.plugin)
+            api.load_plugins(library)
         builder = trt.Builder(api.logger)
         network = parse(api, builder, model, origin, messages)
         config = builder.create_builder_config()
@@ -74,7 +76,7 @@ def build_plan(
         _apply(trt, config, options)
         _add_profile(builder, config, network, batch, size)
         stop = Stop()
-        config.progress_monitor = make_monitor(api, phases or Quiet(), stop)
+        config.progress_monitor = make_monitor(api, show, stop)
         if options.timing_cache is not None:
             use_cache(config, options.timing_cache)
         content = builder.build_serialized_network(network, config)
@@ -85,7 +87,7 @@ def build_plan(
     if options.timing_cache is not None:
         merge_cache(config, options.timing_cache)
     plan = bytes(content)
-    return Plan(plan, _layers(api, plan) if options.save_layers is not None else None)
+    return Plan(plan, library, _layers(api, plan) if options.save_layers is not None else None)
 
 
 def _apply(trt: Any, config: Any, options: PlanOptions) -> None:

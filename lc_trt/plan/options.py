@@ -22,6 +22,11 @@ class Profile(Generic[T]):
     opt: T
     max: T
 
+    @classmethod
+    def of(cls, value: T) -> Profile[T]:
+        """This value and no other."""
+        return cls(value, value, value)
+
     @property
     def fixed(self) -> T | None:
         """The value where there is only one."""
@@ -45,7 +50,7 @@ class PlanOptions:
         version_compatible: the engine also loads in later TensorRT of the same major version.
         hardware_compatible: the engine also runs on other GPUs from Ampere on.
         compute_capabilities: GPUs that TensorRT for RTX builds for, as in "8.9".
-        verbose: all that TensorRT logs goes to ``log``.
+        verbose: all that TensorRT logs is shown.
         save_layers: file for the inspector's JSON.
         plugin: the plugin library; None for the installed one.
     """
@@ -95,12 +100,12 @@ def make_profile(
     if fixed is not None and any(given):
         raise UsageError(f"--{what} fixes what {names} would vary; leave out one or the other")
     if fixed is not None:
-        return Profile(fixed, fixed, fixed)
+        return Profile.of(fixed)
     if not any(given):
         return None
     if given == [False, True, False]:
         assert optimum is not None
-        return Profile(optimum, optimum, optimum)
+        return Profile.of(optimum)
     if least is None or optimum is None or most is None:
         raise UsageError(f"give all of {names}, or --opt-{what} alone")
     steps = list(zip(*map(_sides, (least, optimum, most)), strict=True))

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from lc_trt.trt import TensorRT
 
 
-class Phases(Protocol):
-    """Who shows phases: each has a name and a number of steps, and they nest."""
+class Show:
+    """Told how far a build has come. This one shows nothing; subclasses override what they show."""
+
+    def step(self, what: str) -> None:
+        """A step of the build begins, in words."""
 
     def start(self, phase: str, steps: int) -> None:
-        """A phase begins."""
+        """A phase within the step begins, of so many steps; phases nest."""
 
-    def step(self, phase: str, done: int) -> None:
-        """So many of its steps are done."""
+    def done(self, phase: str, steps: int) -> None:
+        """So many of a phase's steps are done."""
 
     def finish(self, phase: str) -> None:
         """A phase has ended."""
 
+    def log(self, line: str) -> None:
+        """What TensorRT says, with ``verbose``."""
 
-class Quiet:
-    """Shows nothing."""
-
-    def start(self, phase: str, steps: int) -> None:
-        """A phase begins."""
-
-    def step(self, phase: str, done: int) -> None:
-        """So many of its steps are done."""
-
-    def finish(self, phase: str) -> None:
-        """A phase has ended."""
+    def warn(self, text: str) -> None:
+        """Something the user should know."""
 
 
 class Stop:
@@ -49,33 +45,33 @@ class Stop:
             raise self.reason
 
 
-def make_monitor(api: TensorRT, phases: Phases, stop: Stop) -> Any:
-    """TensorRT's IProgressMonitor that hands on to ``phases``."""
+def make_monitor(api: TensorRT, show: Show, stop: Stop) -> Any:
+    """TensorRT's IProgressMonitor that hands on to ``show``."""
     trt: Any = api.module
     base: Any = trt.IProgressMonitor
 
     class Monitor(base):  # type: ignore[misc]
-        """Calls ``phases``; nothing leaves it."""
+        """Calls ``show``; nothing leaves it."""
 
         def __init__(self) -> None:
             super().__init__()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             try:
-                phases.start(phase_name, num_steps)
+                show.start(phase_name, num_steps)
             except BaseException as error:
                 stop.reason = error
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             try:
-                phases.step(phase_name, step + 1)
+                show.done(phase_name, step + 1)
             except BaseException as error:
                 stop.reason = error
             return stop.reason is None
 
         def phase_finish(self, phase_name: str) -> None:
             try:
-                phases.finish(phase_name)
+                show.finish(phase_name)
             except BaseException as error:
                 stop.reason = error
 
