@@ -102,6 +102,10 @@ def compile_library(
     if missing:
         what = "; ".join(f"no {part} ({how})" for part, how in missing.items())
         raise LcTrtError(f"the plugin library cannot be compiled here: {what}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
     cmake = find_tool("cmake")
     assert cmake is not None
     configure: list[str | Path] = [cmake, "-S", source, "-B", work, "-DCMAKE_BUILD_TYPE=Release"]
@@ -121,16 +125,20 @@ def compile_library(
     # A copy that is interrupted must not leave half a library where the next build looks for one.
     partial = out / f".{FILE}.{os.getpid()}.partial"
     try:
-        out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(work / "installed" / FILE, partial)
         partial.replace(out / FILE)
     except OSError as error:
+        raise _unwritable(out, error) from error
+    finally:
         partial.unlink(missing_ok=True)
-        raise LcTrtError(
-            f"{out}: cannot be written ({error.strerror}); choose another folder with -o and "
-            "name the library to lc-trt build with --plugin"
-        ) from error
     return out / FILE
+
+
+def _unwritable(out: Path, error: OSError) -> LcTrtError:
+    return LcTrtError(
+        f"{out}: cannot be written ({error.strerror}); choose another folder with -o and name the "
+        "library to lc-trt build with --plugin"
+    )
 
 
 def _run(command: list[str | Path], step: str, log: Callable[[str], None] | None) -> None:

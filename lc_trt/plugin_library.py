@@ -105,8 +105,8 @@ def _architectures(content: bytes) -> tuple[str, ...]:
     size of the entry's header, bytes that follow; the architecture is at 28).
     """
     found: set[tuple[int, str]] = set()
-    at = 0
-    while (at := content.find(_FAT_BINARY, at)) >= 0:
+    at = content.find(_FAT_BINARY)
+    while 0 <= at <= len(content) - 16:
         _, _, header, size = struct.unpack_from("<IHHQ", content, at)
         entry, end = at + header, min(at + header + size, len(content) - 32)
         while entry < end:
@@ -114,6 +114,6 @@ def _architectures(content: bytes) -> tuple[str, ...]:
             (architecture,) = struct.unpack_from("<I", content, entry + 28)
             if kind in _KINDS:
                 found.add((architecture, f"{_KINDS[kind]}_{architecture}"))
-            entry += header + size
-        at += len(_FAT_BINARY)
+            entry += max(header + size, 1)
+        at = content.find(_FAT_BINARY, at + 1)
     return tuple(name for _, name in sorted(found))
