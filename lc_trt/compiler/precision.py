@@ -26,7 +26,7 @@ _KEEPS_FULL = {
     "GroupNormalization", "InstanceNormalization", "LayerNormalization", "Log", "LogSoftmax",
     "LpNormalization", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum",
     "ReduceLogSumExp", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "RegionSelect",
-    "Resize", "Softmax", "Softplus", "Sqrt", "Sum", "TopK", "Upsample",
+    "Resize", "Softmax", "Softplus", "Sqrt", "TopK", "Upsample",
 }  # fmt: skip
 _SHAPE_ONLY = {"Shape", "Size"}
 # The kernel adds the bias in FP32, whatever the rest is in.
@@ -104,6 +104,11 @@ class _Typing:
             node.input[i] = self.typed(name, FULL if kept else wanted, node)
         self.nodes.append(node)
         for i, name in enumerate(node.output):
+            if name and not self.types.get(name):
+                raise LcTrtError(
+                    f"node {node.name!r}: the type of what {node.op_type} gives could not be "
+                    "inferred; build with --fp32"
+                )
             if node.op_type == "Cast" or not self.is_float(name):
                 continue
             if name in outputs and wanted != self.types[name]:

@@ -60,14 +60,28 @@ class _Segments:
             elif is_region(node, "RegionRestrict", "RegionMaxPool"):
                 self.each_tensor(node)
             elif not self.follow(node):
-                for i, name in enumerate(node.input):
-                    if name in self.parts:
-                        node.input[i] = self.whole(node, name)
-                self.nodes.append(node)
+                self.other(node)
             if is_region(node, "RegionGather"):
                 self.add(node.output[0], self.dense_channels(node))
         self.graph.nodes = self.nodes
         return self.graph.model()
+
+    def other(self, node: onnx.NodeProto) -> None:
+        """An operator that reads rows whole, or none."""
+        for i, name in enumerate(node.input):
+            if name in self.parts:
+                if not is_region(node):
+                    raise refusal(node, name)
+                node.input[i] = self.whole(node, name)
+        self.nodes.append(node)
+
+    def parts_of(self, node: onnx.NodeProto, name: str) -> list[Part]:
+        """What an operator on rows reads."""
+        if name not in self.parts:
+            raise LcTrtError(
+                f"node {node.name!r} ({node.op_type}) reads {name!r}, which no region operator made"
+            )
+        return self.parts[name]
 
     def add(self, tensor: str, channels: int) -> Part:
         """Note a tensor that exists."""
@@ -111,7 +125,7 @@ class _Segments:
 
     def each_tensor(self, node: onnx.NodeProto) -> None:
         """What takes channels one by one is done to each tensor behind the parts."""
-        parts = self.parts[node.input[0]]
+        parts = self.parts_of(node, node.input[0])
         tensors = list(dict.fromkeys(part.tensor for part in parts))
         made: dict[str, str] = {}
         for number, tensor in enumerate(tensors):
@@ -132,7 +146,7 @@ class _Segments:
         residual = node.input[RESIDUAL]
         added = [Part(residual, 0, weight.shape[0])]
         if has_residual(self.graph, node):
-            added = self.parts[residual]
+            added = self.parts_of(node, residual)
         outputs: list[Part] = []
         begin = 0
         for number, part in enumerate(added):
@@ -157,7 +171,7 @@ class _Segments:
         output: str,
     ) -> None:
         """One RegionConv for every eight parts of the input; each adds the one before."""
-        parts = self.parts[node.input[0]]
+        parts = self.parts_of(node, node.input[0])
         groups = [parts[i : i + MAX_SEGMENTS] for i in range(0, len(parts), MAX_SEGMENTS)]
         begin = 0
         for number, group in enumerate(groups):
