@@ -94,7 +94,10 @@ def object_names() -> set[tuple[str, str]]:
     """(class, attribute) of what is asked of TensorRT's objects."""
     found = set()
     for path in TALKERS:
-        for name, attribute, *_ in chains(path):
+        for chain in chains(path):
+            # self._context.execute_async_v3 is asked of a context, as context.… is
+            held = len(chain) > 2 and chain[0] == "self"
+            name, attribute, *_ = (chain[1].lstrip("_"), *chain[2:]) if held else chain
             ours = (path.relative_to(ROOT).as_posix(), name) in OURS
             if name in OBJECTS and not ours:
                 found.add((OBJECTS[name], attribute))

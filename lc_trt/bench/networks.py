@@ -12,7 +12,7 @@ from lc_trt.bundle import Bundle
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.runtime.engines import Engine, available_on_cpu, create_engine
+from lc_trt.runtime.engines import Engine, available_on_cpu, create_engine, open_engine
 
 BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # their rows
 DENSE_ROW = "dense"
@@ -81,7 +81,7 @@ def load_own(
     """The bundle's engine as built; compiled again where size or batch are others."""
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
-        return create_engine(manifest.backend, bundle.engine, threads=threads)
+        return open_engine(bundle, threads=threads)
     return _compile(source, manifest.backend, size, batch, threads)
 
 

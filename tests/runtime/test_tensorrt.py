@@ -240,6 +240,15 @@ def test_what_tensorrt_logged_is_in_the_error(load):
         load(data_dependent=True).run(noise(), RHO)
 
 
+def test_an_error_that_is_kept_keeps_nothing_of_tensorrt(load, trt):
+    engine = load(failing=True)
+    with pytest.raises(LcTrtError) as kept:
+        engine.run(noise(), RHO)
+    engine.close()
+    del kept
+    assert trt.cuda.faults == []
+
+
 def test_what_cuda_refused_is_in_the_error_and_the_next_pass_runs(load, driver):
     engine = load()
     driver.fail["cuMemAlloc"] = driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY

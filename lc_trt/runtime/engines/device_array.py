@@ -164,7 +164,8 @@ def borrow(name: str, array: Any, gpu: Gpu, stream: int) -> Borrowed:
             f"{name} starts at an address that is no multiple of {ALIGNMENT} bytes, as a slice "
             "may: give a copy of it"
         )
-    _check_place(name, found.address, gpu)
+    with gpu.current():
+        _check_place(name, found.address, gpu)
     return found
 
 
@@ -187,15 +188,18 @@ def _from_interface(name: str, array: Any, gpu: Gpu, stream: int) -> Borrowed:
         raise UsageError(f"{name} is a masked array, expected one without a mask")
     dtype, shape = np.dtype(facts["typestr"]), tuple(facts["shape"])
     _check_contiguous(name, shape, facts.get("strides"), dtype.itemsize)
-    producer = facts.get("stream")
+    # Before version 3 no stream is named; as DLPack does then, the default one is taken, which
+    # waits for all streams but those that were made not to.
+    producer = facts.get("stream") if facts.get("version", 0) >= 3 else LEGACY_STREAM
     if producer == 0:
         raise UsageError(f"{name} names stream 0, which may be either default stream: 1 or 2")
     if producer in (None, stream):
         producer = None
     else:
-        written = Event(gpu)
-        written.record(producer)
-        written.delay(stream)
+        with gpu.current():
+            written = Event(gpu)
+            written.record(producer)
+            written.delay(stream)
     return Borrowed(int(facts["data"][0]), shape, dtype, array, producer)
 
 

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,21 @@ from lc_trt.runtime.engines.base import (
 )
 from lc_trt.runtime.engines.cuda import Gpu, when_gone
 from lc_trt.runtime.engines.device_array import Borrowed, DeviceArray
-from lc_trt.runtime.engines.tensorrt_checks import check_gpu, check_plugin, check_version
-from lc_trt.runtime.engines.tensorrt_context import PassContext, Port, ask
+from lc_trt.runtime.engines.tensorrt_checks import (
+    REBUILD,
+    check_gpu,
+    check_plugin,
+    check_version,
+)
+from lc_trt.runtime.engines.tensorrt_context import PassContext, Port, ask, free_all
 from lc_trt.trt import TensorRT, load
 
 TYPES = {
-    IMAGE: np.uint8,
-    RHO: np.float32,
-    LABELS: np.uint8,
-    STAGES: np.uint8,
-    CONFIDENCE: np.float32,
+    IMAGE: np.dtype(np.uint8),
+    RHO: np.dtype(np.float32),
+    LABELS: np.dtype(np.uint8),
+    STAGES: np.dtype(np.uint8),
+    CONFIDENCE: np.dtype(np.float32),
 }
 
 
@@ -65,25 +71,20 @@ class TensorRTEngine(Engine):
     backend = "tensorrt"
 
     def __init__(self, origin: str, plan: bytes, gpu: Gpu, tensorrt: TensorRT) -> None:
-        trt = tensorrt.module
-        with gpu.current():
-            runtime = ask(
-                tensorrt, f"{origin}: TensorRT did not start", trt.Runtime, tensorrt.logger
-            )
-            # The code that a version-compatible plan carries; the bundle's hashes vouch for it.
-            runtime.engine_host_code_allowed = True
-            engine = ask(
-                tensorrt,
-                f"{origin}: {tensorrt.package} {tensorrt.version} cannot load it on {gpu.name}, "
-                "build it again here: lc-trt build MODEL.onnx --backend tensorrt",
-                runtime.deserialize_cuda_engine,
-                plan,
-            )
         self._gpu, self._tensorrt = gpu, tensorrt
-        self._owned = [engine, runtime]  # freed in this order, with the context current
-        when_gone(self, gpu, self._owned.clear)
-        self._ports = _ports(origin, trt, engine)
-        inputs = {port.name: _profile(engine, port.name) for port in self._ports if port.is_input}
+        # Runtime and engine. Nothing else refers to them, not even the frame that an error comes
+        # from: TensorRT wants the context current when they go.
+        self._owned: list[Any] = []
+        when_gone(self, gpu, partial(free_all, self._owned))
+        with gpu.current():
+            _deserialise(self._owned, origin, plan, gpu, tensorrt)
+            self._ports = _ports(tensorrt.module, self._owned)
+            inputs = {p.name: _profile(self._owned, p.name) for p in self._ports if p.is_input}
+        for port in self._ports:
+            if port.dtype != TYPES.get(port.name, port.dtype):
+                raise LcTrtError(
+                    f"{origin}: {port.name} is {port.dtype}, expected {TYPES[port.name]}; {REBUILD}"
+                )
         outputs = {port.name for port in self._ports if not port.is_input}
         super().__init__(origin, {name: shapes[1] for name, shapes in inputs.items()}, outputs)
         self.smallest, _, self.largest = inputs[IMAGE]
@@ -140,7 +141,7 @@ class TensorRTEngine(Engine):
         """This thread's."""
         context: PassContext | None = getattr(self._own, "context", None)
         if context is None:
-            context = PassContext(self._gpu, self._owned[0], self._ports, self._tensorrt)
+            context = PassContext(self._gpu, self._owned[-1], self._ports, self._tensorrt)
             self._own.context = context
             with self._lock:
                 self._contexts.add(context)
@@ -182,7 +183,7 @@ class TensorRTEngine(Engine):
         for context in tuple(self._contexts):
             context.close()
         with self._gpu.current():
-            self._owned.clear()
+            free_all(self._owned)
 
 
 def create(
@@ -210,22 +211,31 @@ def create(
     return TensorRTEngine(origin, plan, gpu, tensorrt)
 
 
-def _ports(origin: str, trt: Any, engine: Any) -> list[Port]:
-    ports = []
-    for index in range(engine.num_io_tensors):
-        name = engine.get_tensor_name(index)
-        dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
-        if name in TYPES and dtype != TYPES[name]:
-            raise LcTrtError(
-                f"{origin}: {name} is {dtype}, expected {TYPES[name]}; "
-                "build it again: lc-trt build MODEL.onnx --backend tensorrt"
-            )
-        ports.append(Port(name, dtype, engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT))
-    return ports
+def _deserialise(owned: list[Any], origin: str, plan: bytes, gpu: Gpu, tensorrt: TensorRT) -> None:
+    owned.append(tensorrt.module.Runtime(tensorrt.logger))
+    (runtime,) = owned
+    # The code that a version-compatible plan carries; the bundle's hashes vouch for it.
+    runtime.engine_host_code_allowed = True
+    failure = f"{origin}: {tensorrt.package} {tensorrt.version} cannot load it on {gpu.name}"
+    owned.append(ask(tensorrt, f"{failure}, {REBUILD}", runtime.deserialize_cuda_engine, plan))
 
 
-def _profile(engine: Any, name: str) -> list[tuple[int, ...]]:
+def _ports(trt: Any, owned: list[Any]) -> list[Port]:
+    engine = owned[-1]
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    return [
+        Port(
+            name,
+            np.dtype(trt.nptype(engine.get_tensor_dtype(name))),
+            engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
+        )
+        for name in names
+    ]
+
+
+def _profile(owned: list[Any], name: str) -> list[tuple[int, ...]]:
     """Smallest, best and largest shape of an input."""
+    engine = owned[-1]
     shape = tuple(engine.get_tensor_shape(name))
     if min(shape) >= 0:
         return [shape] * 3

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,16 @@ def ask(tensorrt: TensorRT, failure: str, call: Callable[..., Any], *arguments: 
     """
     with tensorrt.messages() as messages:
         answer = call(*arguments)
+    del call  # an error keeps this frame, which must not keep what the call belongs to
     if answer is None or answer is False:
         raise LcTrtError(f"{failure}: {'; '.join(messages.errors()) or 'it gave no reason'}")
     return answer
+
+
+def free_all(owned: list[Any]) -> None:
+    """Let go of objects, the last first."""
+    while owned:
+        owned.pop()
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,11 @@ class PassContext:
 
     def __init__(self, gpu: Gpu, engine: Any, ports: list[Port], tensorrt: TensorRT) -> None:
         self._gpu, self._ports, self._tensorrt = gpu, ports, tensorrt
+        what = "TensorRT could not make an execution context"
         with gpu.current():
-            what = "TensorRT could not make an execution context"
-            made = ask(tensorrt, what, engine.create_execution_context)
+            self._owned = [ask(tensorrt, what, engine.create_execution_context)]
         # TensorRT frees a context's memory when it goes, which wants the CUDA context current.
-        self._owned = [made]
-        when_gone(self, gpu, self._owned.clear)
+        when_gone(self, gpu, partial(free_all, self._owned))
         self._stream, self._done = Stream(gpu), Event(gpu)
         self._shape: tuple[int, ...] = ()
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -87,6 +94,11 @@ class PassContext:
         self._runs = 0  # with this shape and these addresses
         self._graph: Graph | None = None
         self._graphs_refused = False
+
+    @property
+    def _context(self) -> Any:
+        """TensorRT's IExecutionContext; not for keeping."""
+        return self._owned[0]
 
     @property
     def own_stream(self) -> int:
@@ -138,7 +150,7 @@ class PassContext:
         with self._gpu.current():
             self.finish()
             self._graph = None
-            self._owned.clear()
+            free_all(self._owned)
             self._device, self._pinned = {}, {}
             del self._stream, self._done
 
@@ -187,13 +199,12 @@ class PassContext:
             return
         self._forget_graph()
         self._shapes = {}
-        (context,) = self._owned
         for name, shape in shapes.items():
             what = f"TensorRT refused {name} of {list(shape)}"
-            ask(self._tensorrt, what, context.set_input_shape, name, shape)
+            ask(self._tensorrt, what, self._context.set_input_shape, name, shape)
         found = {}
         for port in self._ports:
-            found[port.name] = tuple(context.get_tensor_shape(port.name))
+            found[port.name] = tuple(self._context.get_tensor_shape(port.name))
             if min(found[port.name]) < 0:
                 raise LcTrtError(f"the shape of {port.name} depends on the data: {found}")
         self._shapes = found
@@ -203,10 +214,9 @@ class PassContext:
             return
         self._forget_graph()
         self._bound = {}
-        (context,) = self._owned
         for name, address in addresses.items():
             what = f"TensorRT refused the address of {name}"
-            ask(self._tensorrt, what, context.set_tensor_address, name, address)
+            ask(self._tensorrt, what, self._context.set_tensor_address, name, address)
         self._bound = addresses
 
     def _launch(self, stream: int) -> None:
@@ -227,8 +237,8 @@ class PassContext:
             _log.warning("no CUDA graph, each pass is enqueued anew: %s", str(error))
 
     def _execute(self, stream: int) -> None:
-        (context,) = self._owned
-        ask(self._tensorrt, "TensorRT could not run the engine", context.execute_async_v3, stream)
+        what = "TensorRT could not run the engine"
+        ask(self._tensorrt, what, self._context.execute_async_v3, stream)
 
     def _forget_graph(self) -> None:
         self._graph, self._runs = None, 0
