@@ -69,8 +69,8 @@ class WithInterface(Foreign):
         return {**facts, "stream": self.stream} if self.named else facts
 
 
-class OfPycuda(WithInterface):
-    """Of version 2, which names no stream."""
+class OfVersion2(WithInterface):
+    """It names no stream, and nobody says that there is nothing to wait for."""
 
     version, named = 2, False
 
@@ -102,7 +102,7 @@ class OldDLPack(WithDLPack):
         return super().__dlpack__(stream=stream)
 
 
-KINDS = [WithInterface, OfPycuda, WithDLPack, OldDLPack]
+KINDS = [WithInterface, OfVersion2, WithDLPack, OldDLPack]
 
 
 @pytest.fixture
