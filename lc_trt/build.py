@@ -134,7 +134,10 @@ def _exchange(
     normalisation: Normalisation | None,
 ) -> tuple[onnx.ModelProto, ModelInfo]:
     """The model in exchange form, and its facts."""
-    info = read_info(model)
+    try:
+        info = read_info(model)
+    except LcTrtError as error:
+        raise LcTrtError(f"{source}: {error}") from error
     if exchange_kind(model) is None:
         default = ModelInfo.size
         model = wrap_plain(

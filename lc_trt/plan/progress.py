@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lc_trt.trt import TensorRT
@@ -37,12 +38,21 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self.reason: BaseException | None = None
+        self._reason: BaseException | None = None
+
+    def call(self, function: Callable[..., None], *arguments: Any) -> bool:
+        """Call it, unless something was raised before; whether to go on."""
+        if self._reason is None:
+            try:
+                function(*arguments)
+            except BaseException as error:
+                self._reason = error
+        return self._reason is None
 
     def reraise(self) -> None:
-        """Raise what a callback raised."""
-        if self.reason is not None:
-            raise self.reason
+        """Raise the first exception of a callback."""
+        if self._reason is not None:
+            raise self._reason
 
 
 def make_monitor(api: TensorRT, show: Show, stop: Stop) -> Any:
@@ -57,22 +67,12 @@ def make_monitor(api: TensorRT, show: Show, stop: Stop) -> Any:
             super().__init__()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            try:
-                show.start(phase_name, num_steps)
-            except BaseException as error:
-                stop.reason = error
+            stop.call(show.start, phase_name, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            try:
-                show.done(phase_name, step + 1)
-            except BaseException as error:
-                stop.reason = error
-            return stop.reason is None
+            return stop.call(show.done, phase_name, step + 1)
 
         def phase_finish(self, phase_name: str) -> None:
-            try:
-                show.finish(phase_name)
-            except BaseException as error:
-                stop.reason = error
+            stop.call(show.finish, phase_name)
 
     return Monitor()
