@@ -55,12 +55,14 @@ class FakeCuda:
 
     Attributes:
         calls: names of the functions called, in order.
+        arguments: of the last call of each function.
         fail: codes that functions of these names are to give, by name.
         faults: what a real GPU would have crashed on or computed wrongly.
     """
 
     def __init__(self, gpus: tuple[tuple[str, tuple[int, int]], ...] = (("Fake 1", (8, 9)),)):
         self.gpus, self.calls, self.fail, self.faults = gpus, [], {}, []
+        self.arguments: dict[str, tuple[Any, ...]] = {}
         self.memory: dict[int, Memory] = {}
         self.streams: dict[int, Stream] = {LEGACY: Stream(0, True)}
         self.events: dict[int, tuple[Stream, int] | None] = {}
@@ -85,6 +87,7 @@ class FakeCuda:
             assert len(arguments) == takes(name), f"{name} takes {takes(name)}"
             with self._lock:
                 self.calls.append(name)
+                self.arguments[name] = arguments
                 if name in self.fail:
                     return (self.fail[name], None)
                 result = work(self, *arguments)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from cuda.bindings import driver as real
 from fake_tensorrt import fake_manifest
 from toy_models import SIZE
 
@@ -343,6 +343,8 @@ def test_another_shape_or_type_is_refused(load, driver, kind):
 
 
 def test_arrays_of_torch_on_the_cpu_go_in_as_numpys_do(load):
+    import torch
+
     engine, image = load(), noise()
     found = engine.run(torch.from_numpy(image), torch.from_numpy(RHO))
     assert np.array_equal(found.labels, engine.run(image, RHO).labels)
@@ -372,3 +374,26 @@ def test_a_segmenter_leaves_results_on_the_gpu(load, streams):
     expected = segmenter.engine.run(noise(), np.array(segmenter.manifest.fast_rho, np.float32))
     assert found.labels.stream == streams[0]
     assert np.array_equal(found.stages.numpy(), expected.stages)
+
+
+def test_cuda_python_takes_what_its_functions_are_given(load, driver, streams):
+    """It converts arguments before it looks for the driver, and there is none here."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        pass
+    else:
+        pytest.skip("there is a driver here, which would run these calls")
+    engine = load()
+    array = WithInterface(driver, noise(), streams[0])
+    for _ in range(3):
+        engine.run(noise(), RHO)
+        engine.run_device(array, RHO, stream=streams[1]).labels.numpy()
+    engine.run_device(array, RHO).confidence.__dlpack__(stream=-1)
+    engine.close()
+    array.free()
+    assert len(driver.arguments) > 30
+    for name, arguments in driver.arguments.items():
+        if name != "cuGetErrorString":
+            with pytest.raises(RuntimeError, match="driver"):
+                getattr(real, name)(*arguments)
