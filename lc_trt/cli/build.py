@@ -230,7 +230,7 @@ def _shown_by(bars: console.Bars) -> Show:
             bars.start(phase, steps)
 
         def done(self, phase: str, steps: int) -> None:
-            bars.step(phase, steps)
+            bars.done(phase, steps)
 
         def finish(self, phase: str) -> None:
             bars.finish(phase)

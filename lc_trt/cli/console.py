@@ -104,10 +104,14 @@ class Bars:
         """A phase with so many steps begins."""
         self._phases[phase] = self._progress.add_task(f"  {phase}", total=steps)
 
-    def step(self, phase: str, done: int) -> None:
+    def done(self, phase: str, steps: int) -> None:
         """So many steps of a phase are done."""
         if phase in self._phases:
-            self._progress.update(self._phases[phase], completed=done)
+            self._progress.update(self._phases[phase], completed=steps)
+
+    def refresh(self) -> None:
+        """Draw now; otherwise that happens a few times a second."""
+        self._progress.refresh()
 
     def finish(self, phase: str) -> None:
         """A phase has ended; its bar goes."""
