@@ -113,8 +113,9 @@ class _Typing:
                 continue
             if name in outputs and wanted != self.types[name]:
                 # A graph output keeps its type.
-                node.output[i] = self.graph.unique(f"{name}/half")
+                node.output[i] = self.graph.unique(f"{name}/uncast")
                 self.types[node.output[i]] = wanted
+                self.casts[name, wanted] = node.output[i]
                 cast = self.graph.make(
                     "Cast", [node.output[i]], f"{name}/cast", outputs=[name], to=self.types[name]
                 )

@@ -125,6 +125,10 @@ def test_an_output_keeps_its_type_and_one_that_is_read_too():
     half = to_half(graph_of(nodes, {"w": weight()}, outputs=("y", "z")))
     types = types_of(half)
     assert types["y"] == types["z"] == FULL
+    # Who reads it inside the network reads what was there before its cast.
+    order = ["Cast", "Conv", "Relu", "Cast", "Conv", "Cast"]
+    assert [n.op_type for n in half.graph.node] == order
+    assert next(n for n in half.graph.node if n.name == "z").input[0] == "y/uncast"
     x = np.random.default_rng(0).normal(size=(1, 2, 3, 4)).astype(np.float32)
     y, z = session(half).run(None, {"x": x})
     np.testing.assert_allclose(y, np.maximum(x, 0), atol=1e-2)
