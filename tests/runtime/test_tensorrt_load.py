@@ -66,6 +66,8 @@ def test_the_plugin_library_is_loaded_only_if_it_is_the_manifests(bundle, trt):
         lc_trt.load(bundle(sha256="0" * 64))
     with pytest.raises(LcTrtError, match="plugins of version 2, this lc-trt needs version 1"):
         lc_trt.load(bundle(b"\x7fELF lc_trt plugins, version 2\0"))
+    with pytest.raises(LcTrtError, match=r"lc-trt build MODEL\.onnx --backend tensorrt"):
+        lc_trt.load(bundle(b"\x7fELF lc_trt plugins, version 2\0"))
     with pytest.raises(LcTrtError, match="is no plugin library of lc-trt"):
         lc_trt.load(bundle(b"\x7fELF another"))
     path = bundle()
@@ -200,3 +202,14 @@ def test_auto_takes_a_gpu_only_where_all_of_it_is_there(monkeypatch):
     assert engines.resolve_backend("auto") == "tensorrt"
     monkeypatch.setattr(packages, "installed", lambda: None)
     assert engines.resolve_backend("auto") in engines.CPU_BACKENDS
+
+
+def test_without_a_gpu_the_real_packages_say_so(tmp_path):
+    """TensorRT for RTX and cuda-python themselves, as far as they come here."""
+    if packages.installed() is None or engines.current_gpu() is not None:
+        pytest.skip("needs TensorRT or TensorRT for RTX, and no GPU")
+    here = packages.load()
+    manifest = fake_manifest(tensorrt={"package": here.package, "version": here.version})
+    path = write_bundle(tmp_path / "m.lct", manifest, {PLAN: b"plan", SOURCE: b"source"}).path
+    with pytest.raises(LcTrtError, match=r"NVIDIA.*lc-trt build MODEL.onnx -o NAME.lct --backend"):
+        lc_trt.load(path)

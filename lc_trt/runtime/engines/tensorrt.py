@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from lc_trt.errors import LcTrtError
 from lc_trt.manifest import Manifest
-from lc_trt.plugin_library import open_library
+from lc_trt.plugin_library import read_library
 from lc_trt.runtime.engines import device_array
 from lc_trt.runtime.engines.base import (
     CONFIDENCE,
@@ -204,7 +204,7 @@ def create(
     if manifest.plugin is not None:
         if plugin is None:
             raise LcTrtError(f"{origin}: needs its plugin library {manifest.plugin['file']}")
-        library = open_library(plugin)
+        library = read_library(plugin)
         check_plugin(manifest.plugin, library)
         tensorrt.load_plugins(library)
     plan = model.read_bytes() if isinstance(model, Path) else model

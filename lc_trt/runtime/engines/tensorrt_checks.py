@@ -12,7 +12,7 @@ from typing import Any
 
 from lc_trt.errors import LcTrtError
 from lc_trt.manifest import Manifest
-from lc_trt.plugin_library import PluginLibrary
+from lc_trt.plugin_library import VERSION, PluginLibrary
 from lc_trt.runtime.engines.cuda import Gpu
 from lc_trt.trt import TensorRT
 
@@ -79,8 +79,13 @@ def check_plugin(expected: Mapping[str, Any], library: PluginLibrary) -> None:
         expected: the manifest's ``plugin``.
 
     Raises:
-        LcTrtError: names both hashes and what to do.
+        LcTrtError: names both versions or hashes, and what to do.
     """
+    if library.version != VERSION:
+        raise LcTrtError(
+            f"{library.path}: has plugins of version {library.version}, this lc-trt needs version "
+            f"{VERSION}, nothing was loaded; {REBUILD}"
+        )
     if library.sha256 != expected["sha256"]:
         raise LcTrtError(
             f"{library.path}: is not the plugin library of this bundle (SHA-256 "
