@@ -36,8 +36,9 @@ $(VENV)/.core: $(VENV)/.created pyproject.toml setup.py tools/constraints.txt
 # The constraints name torch's version: PyPI's newest would bring gigabytes of CUDA.
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[train,bench,report,dev]'
-# TensorRT's headers; what else the package wants is not needed.
-	$(PIP) --no-deps kernel-lens
+# TensorRT's headers, and its Python names to check ours against; what else the packages want is
+# not needed.
+	$(PIP) --no-deps kernel-lens tensorrt-cu13-bindings
 	@touch $@
 
 setup: $(VENV)/.dev

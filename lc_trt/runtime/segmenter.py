@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bundle import MODEL, read_bundle
+from lc_trt.bundle import read_bundle
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.runtime import image
-from lc_trt.runtime.engines import Engine, create_engine
+from lc_trt.runtime.engines import Engine, open_engine
 from lc_trt.runtime.result import Result
 from lc_trt.thresholds import Rho, resolve_rho
+
+if TYPE_CHECKING:  # needs cuda-python
+    from lc_trt.runtime.engines.tensorrt import DeviceOutput
 
 
 class Segmenter:
@@ -64,8 +67,8 @@ class Segmenter:
     ) -> list[Result]:
         """Segment several frames, as many a pass as the engine was built for.
 
-        Frames may differ in size. A last group that is too small is filled up with its
-        last frame, whose extra results are dropped.
+        Frames may differ in size. A last group that is smaller than the engine takes is
+        filled up with its last frame, whose extra results are dropped.
         """
         thresholds = resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
         checked = [image.check_frame(frame) for frame in frames]
@@ -73,6 +76,32 @@ class Segmenter:
         for start in range(0, len(checked), self.engine.batch):
             results += self._run(checked[start : start + self.engine.batch], thresholds)
         return results
+
+    def run_device(
+        self, images: Any, rho: Rho | None = None, *, stream: Any = None
+    ) -> DeviceOutput:
+        """Segment images on the GPU, and leave the results there.
+
+        Nothing is resized: the images have the engine's size.
+
+        Args:
+            images: uint8 [N, H, W, 3], BGR: an array of pycuda, cupy, torch or NumPy.
+            rho: as in a call.
+            stream: the CUDA stream to run on; see `TensorRTEngine.run_device`, which also says
+                how long the results hold.
+
+        Raises:
+            UsageError: the bundle was not built for a GPU.
+        """
+        run = getattr(self.engine, "run_device", None)
+        if run is None:
+            raise UsageError(
+                f"the bundle was built for {self.engine.backend}, which has no results on a GPU; "
+                "build it for one: lc-trt build MODEL.onnx --backend tensorrt"
+            )
+        thresholds = resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
+        output: DeviceOutput = run(images, _array(thresholds), stream=stream)
+        return output
 
     def close(self) -> None:
         """Free the engine."""
@@ -90,10 +119,10 @@ class Segmenter:
         start = perf_counter()
         size = self.engine.size
         images = [image.to_size(frame, size) for frame in frames]
-        images += [images[-1]] * (self.engine.batch - len(images))
+        images += [images[-1]] * (self.engine.smallest[0] - len(images))
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
         prepared = perf_counter()
-        out = self.engine.run(stacked, None if rho is None else np.array(rho, np.float32))
+        out = self.engine.run(stacked, _array(rho))
         done = perf_counter()
         results = []
         for i, frame in enumerate(frames):
@@ -130,26 +159,21 @@ def load(path: str | Path, *, device: str | None = None, threads: int | None = N
 
     Args:
         path: the folder that ``lc-trt build`` made.
-        device: where to run it; None or ``"cpu"`` for the engines of this version.
-        threads: CPU threads, all by default.
+        device: ``"cuda:N"`` for a bundle of TensorRT, by default the GPU of the current CUDA
+            context, GPU 0 where there is none; ``"cpu"`` for others.
+        threads: CPU threads of the CPU's engines, all by default.
 
     Raises:
-        LcTrtError: no bundle, not whole, or its backend is not installed; the message names
-            the command that mends it.
+        LcTrtError: no bundle, not whole, its backend is not installed, or it was built for
+            another GPU or version; the message names the command that mends it.
         UsageError: no such device.
     """
-    if device not in (None, "cpu"):
-        raise UsageError(f"device {device!r}: expected cpu")
     bundle = read_bundle(path)
-    return Segmenter(
-        create_engine(
-            bundle.manifest.backend,
-            bundle.file(MODEL),
-            threads=threads,
-            precision=bundle.manifest.precision,
-        ),
-        bundle.manifest,
-    )
+    return Segmenter(open_engine(bundle, threads=threads, device=device), bundle.manifest)
+
+
+def _array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:
+    return None if rho is None else np.array(rho, np.float32)
 
 
 def _shares(stages: npt.NDArray[Any]) -> tuple[float, float, float]:

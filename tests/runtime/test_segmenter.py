@@ -15,7 +15,7 @@ from toy_models import toy_model as model
 
 import lc_trt
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime.engines import BACKENDS, create_engine
+from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
 from lc_trt.runtime.segmenter import Segmenter
 
 
@@ -39,7 +39,7 @@ def thirds(size: tuple[int, int]) -> np.ndarray:
     return frame
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("size", [SIZE, (360, 600), (18, 30), (37, 61)])
 def test_a_frame_of_any_size(tmp_path: Path, backend: str, size: tuple[int, int]) -> None:
     path = toy_bundle(tmp_path / "toy.lct", backend=backend).path
