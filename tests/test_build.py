@@ -13,7 +13,8 @@ from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
 
 import lc_trt
 import lc_trt.makers
-from lc_trt.build import STEPS, build
+from lc_trt.agreement import Agreement
+from lc_trt.build import STEPS, _judge, build
 from lc_trt.bundle import SOURCE, read_bundle
 from lc_trt.compiler.densify import densify
 from lc_trt.errors import LcTrtError, UsageError
@@ -96,6 +97,13 @@ def test_an_engine_that_disagrees_is_not_written(source, tmp_path, monkeypatch):
     kept = build(source, tmp_path / "m.lct", must_agree=False, show=show)
     assert kept.manifest.check["checked"] and kept.manifest.check["labels"] < 0.99
     assert len(show.warnings) == 1 and re.search(disagrees, show.warnings[0])
+
+
+def test_half_precision_that_disagrees_names_the_other_way_out():
+    agreement = Agreement(count=8, labels=0.97, stages=1.0, confidence=0.1)
+    with pytest.raises(LcTrtError, match=r"tensorrt engine agrees .* 97\.00% .*Build with --fp32"):
+        _judge("tensorrt", agreement, True, Show())
+    _judge("tensorrt", replace(agreement, labels=0.99), True, Show())
 
 
 def _biased(model):
