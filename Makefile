@@ -72,6 +72,6 @@ demo: $(BUNDLE)/manifest.json $(FRAME)
 	@echo "Look at demo/overlay.mp4, demo/stages.mp4 and demo/side-by-side.png"
 
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist lc_trt/plugins *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find demo -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + 2>/dev/null || true
 	find lc_trt tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

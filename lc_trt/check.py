@@ -74,8 +74,7 @@ def check_engine(
     """
     if made.unchecked is not None:
         return {"checked": False, "reason": made.unchecked}
-    # TensorRT's FP16 keeps in FP32 what decides where a pixel leaves, and has to agree as FP32.
-    reduced = manifest.precision != "fp32" and manifest.backend != TENSORRT
+    reduced = _is_reduced(manifest)
     held_out = made.prepared.held_out if made.prepared else None
     count = HELD_OUT if reduced else CHECK_IMAGES * manifest.batch
     origin, batches = _batches(held_out, wanted.images, count, manifest)
@@ -93,14 +92,15 @@ def check_engine(
     if made.prepared is not None and made.prepared.miou is not None:
         found["miou"] = made.prepared.miou
     else:
-        least = wanted.min_agreement
-        if least is None:
-            least = MIN_AGREEMENT_REDUCED if reduced else MIN_AGREEMENT
-        found["required"] = least
-        _judge(agreement, manifest, reduced, origin, least, wanted, show)
+        found["required"] = judge(agreement, manifest, origin, wanted, show)
     if reduced and info.kind == "cascade":
         found["speed_over_dense"] = _speed_over_dense(model, made, manifest, batches, show)
     return found
+
+
+def _is_reduced(manifest: Manifest) -> bool:
+    # TensorRT's FP16 keeps in FP32 what decides where a pixel leaves, and has to agree as FP32.
+    return manifest.precision != "fp32" and manifest.backend != TENSORRT
 
 
 def _open(made: Made, manifest: Manifest) -> Engine:
@@ -151,21 +151,18 @@ def _counted(cases: Sequence[Case], advance: Callable[[int], None]) -> Iterator[
         advance(1)
 
 
-def _judge(
-    agreement: Agreement,
-    manifest: Manifest,
-    reduced: bool,
-    origin: str,
-    least: float,
-    wanted: Wanted,
-    show: Show,
-) -> None:
-    """Refuse an engine that agrees on less than ``least``, or warn of it."""
+def judge(
+    agreement: Agreement, manifest: Manifest, origin: str, wanted: Wanted, show: Show
+) -> float:
+    """Refuse an engine that agrees too little, or warn of it; what has to agree, 0 to 1."""
+    reduced, least = _is_reduced(manifest), wanted.min_agreement
+    if least is None:
+        least = MIN_AGREEMENT_REDUCED if reduced else MIN_AGREEMENT
     labels, stages = agreement.labels, 1.0
     if reduced:
         labels, stages = agreement.mean_labels, agreement.mean_stages
     if min(labels, stages) >= least:
-        return
+        return least
     backend, precision = manifest.backend, manifest.precision
     shares = f"{labels:.2%} of the labels"
     if reduced:
@@ -176,7 +173,7 @@ def _judge(
     )
     if not wanted.must_agree:
         show.warn(found)
-        return
+        return least
     if precision == "int8":
         advice = (
             "Calibrate on images like those it will see (100 or more), try --method entropy or "

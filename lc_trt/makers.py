@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -156,6 +157,8 @@ class _TensorRT(Maker):
             origin=origin,
             show=self._show,
         )
+        if self._options.save_layers is not None and plan.layers is not None:
+            _write(self._options.save_layers, plan.layers)
         files: dict[str, bytes | Path] = {PLAN: plan.content}
         if plan.library is not None:
             files[PLUGINS] = plan.library.path
@@ -180,3 +183,15 @@ class _TensorRT(Maker):
                 f"{gpu.name} with {gpu.compute_capability}"
             )
         return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError as error:
+        raise LcTrtError(
+            f"--save-layers {path}: cannot be written ({error.strerror}); choose another file"
+        ) from error

@@ -41,7 +41,8 @@ class Stream:
     done: int = 0  # how many of the queue have run
     recording: list[Callable[[], Work]] | None = None  # what a launch of it calls to get work
     spoilt: bool = False
-    thread: int = 0  # that records
+    thread: int = 0  # that records; no other may do what spoils it either, where all is set
+    all: bool = False
 
 
 def takes(name: str) -> int:
@@ -164,7 +165,8 @@ class FakeCuda:
         if not self.stack:
             return R.CUDA_ERROR_INVALID_CONTEXT
         for stream in self.streams.values():
-            if stream.recording is not None and stream.thread == threading.get_ident():
+            mine = stream.all or stream.thread == threading.get_ident()
+            if stream.recording is not None and mine:
                 stream.spoilt = True
                 return R.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
         return None
@@ -320,6 +322,7 @@ class FakeCuda:
             return R.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
         found = self.streams[int(stream)]
         found.recording, found.spoilt, found.thread = [], False, threading.get_ident()
+        found.all = mode == real.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL
         return OK
 
     def _cuStreamEndCapture(self, stream):

@@ -16,6 +16,7 @@ from toy_models import SIZE, bgr, toy_manifest, toy_model
 
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime.engines import create_engine, tensorrt
+from lc_trt.runtime.engines.cuda import DeviceMemory, Gpu, Graph, Stream
 from lc_trt.runtime.segmenter import Segmenter
 
 RHO = np.array([0.9, 0.8], np.float32)
@@ -156,6 +157,21 @@ def test_a_graph_that_cannot_be_instantiated_is_done_without(load, driver, caplo
     for seed in range(3):
         assert_same(engine.run(noise(seed=seed), RHO), noise(seed=seed))
     assert "CUDA could not instantiate a graph" in caplog.text
+
+
+def test_another_thread_may_allocate_while_a_graph_is_recorded(driver):
+    gpu = Gpu.open()
+    stream = Stream(gpu)
+    made = []
+
+    def allocate(index):
+        made.append(DeviceMemory(gpu, 256))
+
+    with gpu.current():
+        Graph(gpu, stream.handle, lambda: in_threads(1, allocate))
+        with pytest.raises(LcTrtError, match="STREAM_CAPTURE_UNSUPPORTED"):
+            Graph(gpu, stream.handle, lambda: allocate(0))
+    assert len(made) == 1
 
 
 # --- threads --------------------------------------------------------------------------------------
