@@ -6,6 +6,7 @@ captured in a CUDA graph, which then serves any region.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -169,6 +170,19 @@ def disagreement(cascade: KernelCascade, model: Cascade, x: Tensor) -> float:
     _check_regions(cascade, model, found)
     reference = reference_logits(model, x, found.hard)
     return float((found.logits.to(reference) - reference).norm() / reference.norm())
+
+
+@torch.inference_mode()
+def rounding(cascade: KernelCascade, model: Cascade, x: Tensor) -> float:
+    """The same distance for PyTorch's cascade in the executor's type, on its last regions.
+
+    What the type costs, and so what may be asked of the kernels.
+    """
+    hard = [stage.hard for stage in cascade.stages]
+    reference = reference_logits(model, x, hard)
+    lower = copy.deepcopy(model).to(cascade.dtype)
+    found = reference_logits(lower, x.to(cascade.dtype), hard).to(reference)
+    return float((found - reference).norm() / reference.norm())
 
 
 def _check_regions(cascade: KernelCascade, model: Cascade, found: Pass) -> None:

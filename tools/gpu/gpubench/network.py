@@ -16,7 +16,8 @@ from lc_trt.content import load_frames
 from lc_trt.ir.cascade_graph import StageMacs, stage_macs
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.model.cascade import Cascade
+from lc_trt.model.cascade import Cascade, Dense
+from lc_trt.model.layers import BatchNorm
 from lc_trt.model.presets import find_preset
 from lc_trt.runtime.find_rho import ALL_LEAVE, Shares, measured_shares, threshold_for
 
@@ -61,6 +62,27 @@ def thresholds(cascade: KernelCascade, x: Tensor, shares: Shares) -> Rho:
     inside = found.hard[0].cpu().numpy()
     second = found.confidence.cpu().numpy()[inside]
     return one, threshold_for(second, round(shares[1] * first.size)) if second.size else ALL_LEAVE
+
+
+@torch.no_grad()
+def calibrate(network: Cascade | Dense, x: Tensor) -> None:
+    """Give every batch norm the statistics of a batch.
+
+    Random weights without them let activations grow beyond FP16 (ResNet-101 does), and a GPU
+    runs infinities and zeros faster than numbers.
+    """
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    network.eval()
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    if isinstance(network, Cascade):
+        network.deep(x)
+    else:
+        network(x)
+    for norm in norms:
+        norm.momentum = BatchNorm.momentum
+        norm.eval()
 
 
 def shares_of(found: Pass) -> Shares:

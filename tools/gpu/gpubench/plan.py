@@ -142,16 +142,14 @@ class Plan:
             self.steps.append(ConvStep(self.path, x, weight, bias, window, relu, None, out))
             return self.whole(out)
         outputs, begin = list[Part](), 0
-        for part in residual:
+        for number, part in enumerate(residual):
             if part.channels != self.widths[part.buffer]:
                 raise ValueError(f"{self.path}: a residual that is a part of a buffer")
+            name = self.path if len(residual) == 1 else f"{self.path}/part{number}"
             end = begin + part.channels
             out = self.buffer(part.channels)
-            self.steps.append(
-                ConvStep(
-                    self.path, x, weight[begin:end], bias[begin:end], window, relu, part.buffer, out
-                )
-            )
+            w, b = weight[begin:end], bias[begin:end]
+            self.steps.append(ConvStep(name, x, w, b, window, relu, part.buffer, out))
             outputs += self.whole(out)
             begin = end
         return tuple(outputs)

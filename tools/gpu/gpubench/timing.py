@@ -46,7 +46,12 @@ class CudaBackend:
         return replay
 
     def milliseconds(self, run: Work) -> float:
-        """Between two events around one call."""
+        """Between two events around one call, which follows an untimed one.
+
+        So the device is busy while the timed one is launched, and the launch is not in the time;
+        nor is what another lane left in the caches.
+        """
+        run()
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         run()
@@ -70,9 +75,6 @@ def in_turns(
 ) -> dict[str, list[float]]:
     """Milliseconds of each lane, one a round; their order turns from round to round.
 
-    Each timed pass follows an untimed one of the same lane, so that none pays for what the lane
-    before it left in the caches.
-
     Args:
         before: called with the number of the round and a lane, untimed; puts its input in place.
     """
@@ -81,7 +83,6 @@ def in_turns(
         for k in range(len(names)):
             name = names[(i + k) % len(names)]
             before(i, name)
-            lanes[name]()
             taken = backend.milliseconds(lanes[name])
             if i >= warmup:
                 times[name].append(taken)
