@@ -9,6 +9,7 @@ import onnx
 from onnx import inliner
 
 from lc_trt.compiler.argmax import argmax_by_maxima
+from lc_trt.compiler.check_weights import check_weights
 from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
@@ -49,10 +50,14 @@ def compile_model(
 
     Returns:
         A model of standard operators only, with the same inputs and outputs.
+
+    Raises:
+        LcTrtError: no such backend, or a weight is NaN.
     """
     if backend not in RECIPES:
         raise LcTrtError(f"backend {backend!r}: expected one of {', '.join(RECIPES)}")
     recipe = RECIPES[backend]
+    check_weights(source)
     model = fold_affine(fold_constants(freeze(source, batch, size)))
     model = lower_standard(model, recipe.lowering)
     # Whatever functions a foreign exporter left: OpenVINO knows none.
