@@ -12,6 +12,8 @@ from lc_trt.errors import LcTrtError
 from lc_trt.video.decode import Decoder, open_container
 from lc_trt.video.frames import Frame, Source
 
+_PATIENCE = 1.0  # seconds that closing waits for a frame being decoded
+
 
 class Film(Source):
     """All frames of a video that can be decoded; the others are counted.
@@ -86,6 +88,10 @@ class Film(Source):
 
     def close(self) -> None:
         """Close the file; iterating ends."""
-        with self._lock:
-            self._closed = True
-            self._container.close()
+        self._closed = True
+        # A server that does not answer holds the lock until its time-out; it is not waited for.
+        if self._lock.acquire(timeout=_PATIENCE):
+            try:
+                self._container.close()
+            finally:
+                self._lock.release()

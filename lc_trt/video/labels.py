@@ -7,10 +7,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
+from lc_trt.errors import LcTrtError
 from lc_trt.video.frames import Frame, Image
 from lc_trt.video.sinks import FileSink, Names, Sink
 
@@ -80,14 +81,18 @@ class RawLabels(Sink):
 
     path = None
 
-    def __init__(self, file: BinaryIO) -> None:
-        """Write to a binary file, stdout's for one."""
+    def __init__(self, file: IO[bytes]) -> None:
+        """Write to a binary file without a buffer, as stdout's here."""
         self._file = file
 
     def write(self, picture: Image, frame: Frame) -> None:
         """Write one label map, H * W bytes."""
-        self._file.write(picture.tobytes())
-        self._file.flush()
+        rest = memoryview(picture.tobytes())
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except BrokenPipeError:
+            raise LcTrtError("stdout: closed by the program that read the labels") from None
 
     def finish(self) -> None:
         """All is written already."""

@@ -173,7 +173,8 @@ def _picture_sink(path: Path, source: Source, wish: Wish) -> Sink:
 
 def _label_sink(path: Path, source: Source, wish: Wish, encode: Encode) -> Sink:
     if path == STDOUT:
-        return RawLabels(sys.stdout.buffer)
+        # Without a buffer, which Python would try to write once more when the reader has left.
+        return RawLabels(open(sys.stdout.fileno(), "wb", buffering=0, closefd=False))
     suffix = path.suffix.lower()
     if path.is_dir() or not suffix:
         return FolderSink(path, encode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lc_trt.errors import LcTrtError
 from lc_trt.video.frames import Frame
 from lc_trt.video.labels import NpzSink, RawLabels, palette_png
 
@@ -55,6 +57,16 @@ def test_an_aborted_npz_leaves_nothing(tmp_path: Path, written: int) -> None:
     sink.abort()
     NpzSink(tmp_path / "none.npz").finish()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_left_is_an_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (
+        open(writing, "wb", buffering=0) as pipe,
+        pytest.raises(LcTrtError, match="stdout: closed by the program"),
+    ):
+        RawLabels(pipe).write(maps(1)[0], frame("a"))
 
 
 def test_raw_labels_are_bytes_in_order() -> None:
