@@ -20,6 +20,14 @@ def size(option: str, text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def width_height(option: str, text: str) -> tuple[int, int]:
+    """``640x480``, width first as FFmpeg and cameras say it, as (height, width)."""
+    found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
+    if not found:
+        raise UsageError(f"{option} {text!r}: expected WxH in pixels, as in 640x480")
+    return int(found[2]), int(found[1])
+
+
 def thresholds(option: str, text: str) -> tuple[float, float]:
     """``0.985`` or ``0.985,0.97`` as a pair."""
     from lc_trt.thresholds import as_pair

@@ -9,6 +9,7 @@ import onnx
 from onnx import inliner
 
 from lc_trt.compiler.argmax import argmax_by_maxima
+from lc_trt.compiler.check_weights import check_weights
 from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
@@ -65,10 +66,14 @@ def compile_model(
 
     Returns:
         A model of standard operators only, with the same inputs and outputs.
+
+    Raises:
+        LcTrtError: no such backend, or a weight is NaN.
     """
     if backend not in RECIPES:
         raise LcTrtError(f"backend {backend!r}: expected one of {', '.join(RECIPES)}")
     recipe = RECIPES[backend]
+    check_weights(source)
     model = prepare(source, size, batch)
     if quantization is not None:
         model = quantize(model, replace(quantization, branches=recipe.quantised_branches))
