@@ -16,7 +16,12 @@ import onnx
 from onnx import TensorProto
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes, static_shapes
-from lc_trt.compiler.quantize_lower import Dequantized, find_dequantized, region_product
+from lc_trt.compiler.quantize_lower import (
+    Dequantized,
+    find_dequantized,
+    gather_windows,
+    region_product,
+)
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
 
@@ -271,7 +276,16 @@ class _Lowerer:
         found = attributes(node)
         table = self.table(self.regions[rows], (*found["kernel_shape"], *found["dilations"]))
         channels = self.channels(x)
-        windows = self.windows(x, channels, table, node.name)
+        decoded = self.dequantized.get(x)
+        if decoded:
+            windows = gather_windows(
+                self.add, self.const, self.graph.constants, decoded, channels, table, node.name
+            )
+            windows = self.add(
+                "DequantizeLinear", windows, decoded.scale, decoded.zero, name=f"{node.name}/dq"
+            )
+        else:
+            windows = self.windows(x, channels, table, node.name)
         axis = self.const(f"{node.name}/axis", [1], "int64")
         self.add("ReduceMax", windows, axis, name=node.name, output=node.output[0], keepdims=0)
         self.row_channels[node.output[0]] = channels

@@ -58,6 +58,22 @@ def integer_bias(model: onnx.ModelProto) -> onnx.ModelProto:
     return graph.model()
 
 
+def gather_windows(
+    add: Callable[..., str],
+    const: Callable[..., str],
+    constants: dict[str, Array],
+    x: Dequantized,
+    channels: int,
+    table: str,
+    p: str,
+) -> str:
+    """8-bit [R, taps, C]: rows by table, where entry 0 decodes to exactly 0."""
+    zero = constants[x.zero]
+    missing = const(f"{p}/zero_row", np.full((1, channels), zero), str(zero.dtype))
+    with_zero = add("Concat", missing, x.x, name=f"{p}/with_zero", axis=0)
+    return add("Gather", with_zero, table, name=f"{p}/windows", axis=0)
+
+
 def region_product(
     add: Callable[..., str],
     const: Callable[..., str],
@@ -80,11 +96,7 @@ def region_product(
     outputs, inputs = values.shape[:2]
     rows = x.x
     if table is not None:
-        # The zero point decodes to exactly 0: what a missing neighbour reads.
-        zero = constants[x.zero]
-        missing = const(f"{p}/zero_row", np.full((1, inputs), zero), str(zero.dtype))
-        with_zero = add("Concat", missing, rows, name=f"{p}/with_zero", axis=0)
-        windows = add("Gather", with_zero, table, name=f"{p}/windows", axis=0)
+        windows = gather_windows(add, const, constants, x, inputs, table, p)
         shape = const(f"{p}/patch", [-1, values[0].size], "int64")
         rows = add("Reshape", windows, shape, name=f"{p}/patches")
     patches = add("DequantizeLinear", rows, x.scale, x.zero, name=f"{p}/patches_dq")
