@@ -36,8 +36,9 @@ $(VENV)/.core: $(VENV)/.created pyproject.toml setup.py tools/constraints.txt
 # The constraints name torch's version: PyPI's newest would bring gigabytes of CUDA.
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[train,bench,report,dev]'
-# TensorRT's headers; what else the package wants is not needed.
-	$(PIP) --no-deps kernel-lens
+# TensorRT's headers, and its Python names to check ours against; what else the packages want is
+# not needed.
+	$(PIP) --no-deps kernel-lens tensorrt-cu13-bindings
 	@touch $@
 
 setup: $(VENV)/.dev
@@ -71,6 +72,6 @@ demo: $(BUNDLE)/manifest.json $(FRAME)
 	@echo "Look at demo/overlay.mp4, demo/stages.mp4 and demo/side-by-side.png"
 
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist lc_trt/plugins *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find demo -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + 2>/dev/null || true
 	find lc_trt tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

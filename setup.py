@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+import sys
 from pathlib import Path
 
 from setuptools import Distribution, setup
@@ -17,24 +17,11 @@ from setuptools.errors import SetupError
 
 ROOT = Path(__file__).resolve().parent
 SOURCE = ROOT / "plugins"
-SYSTEM_INCLUDES = (
-    "/usr/include",
-    "/usr/include/x86_64-linux-gnu",
-    "/usr/include/aarch64-linux-gnu",
-)
+# Not on the path of an isolated build.
+sys.path.insert(0, str(ROOT))
 
-
-def missing_parts() -> list[str]:
-    """What the plugin cannot be compiled without and this machine or checkout has not."""
-    root = os.environ.get("TENSORRT_ROOT")
-    includes = [f"{root}/include"] if root else SYSTEM_INCLUDES
-    missing = []
-    if not (SOURCE / "CMakeLists.txt").is_file():
-        missing.append("plugins/CMakeLists.txt")
-    missing += [f"{tool} on PATH" for tool in ("nvcc", "cmake") if shutil.which(tool) is None]
-    if not any(Path(folder, "NvInfer.h").is_file() for folder in includes):
-        missing.append(f"NvInfer.h in {' or '.join(includes)} (set TENSORRT_ROOT)")
-    return missing
+from lc_trt.errors import LcTrtError  # noqa: E402
+from lc_trt.plugin_build import compile_library, missing_parts  # noqa: E402
 
 
 def plugin_wanted() -> bool:
@@ -44,28 +31,37 @@ def plugin_wanted() -> bool:
         raise SetupError(f"LC_TRT_BUILD_PLUGIN is {asked!r}: expected 0, 1 or unset")
     if asked == "0":
         return False
-    missing = missing_parts()
+    missing = list(missing_parts())
+    if not (SOURCE / "CMakeLists.txt").is_file():
+        missing.append("plugins/CMakeLists.txt")
     if missing and asked == "1":
         raise SetupError(f"LC_TRT_BUILD_PLUGIN=1, but there is no {', no '.join(missing)}")
     return not missing
 
 
 class BuildWithPlugin(build_py):
-    """Copies the Python modules, then compiles the plugin into the package beside them."""
+    """Copies the Python modules and the plugin's source, and compiles it where that can be done."""
 
     def run(self) -> None:
         """Build the package."""
         super().run()
+        home = Path("lc_trt", "plugins")
+        if not self.editable_mode:
+            self._copy_source(Path(self.build_lib, home, "source"))
         if not plugin_wanted():
             return
         work = Path(self.get_finalized_command("build").build_temp).resolve() / "plugins"
-        package = ROOT if self.editable_mode else Path(self.build_lib).resolve()
-        for command in (
-            ["cmake", "-S", SOURCE, "-B", work, "-DCMAKE_BUILD_TYPE=Release"],
-            ["cmake", "--build", work, "--parallel"],
-            ["cmake", "--install", work, "--prefix", package / "lc_trt" / "plugins"],
-        ):
-            subprocess.run(command, check=True)
+        out = (ROOT if self.editable_mode else Path(self.build_lib).resolve()) / home
+        try:
+            compile_library(out, work, source=SOURCE, log=print)
+        except LcTrtError as error:
+            raise SetupError(str(error)) from error
+
+    def _copy_source(self, out: Path) -> None:
+        """For ``lc-trt plugin build`` where there is no checkout."""
+        shutil.rmtree(out, ignore_errors=True)
+        if SOURCE.is_dir():
+            shutil.copytree(SOURCE, out, ignore=shutil.ignore_patterns("*.so", "build"))
 
 
 class MaybeBinary(Distribution):

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import onnx
 
-from lc_trt.agreement import Agreement, Case, compare_engines, separating_rho
-from lc_trt.bundle import CALIBRATION, MODEL, SOURCE, Bundle, check_out, write_bundle
+from lc_trt.bundle import SOURCE, Bundle, check_out, write_bundle
+from lc_trt.check import Wanted, check_engine
 from lc_trt.classes import ClassSet
-from lc_trt.compiler.pipeline import compile_model
 from lc_trt.compiler.wrap import Normalisation, wrap_plain
-from lc_trt.environment import module_version
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.int8 import Bars, Int8, prepare_int8, silent
+from lc_trt.int8 import Int8
 from lc_trt.ir.cascade_graph import check_region_operators, exchange_kind, load_onnx
 from lc_trt.ir.metadata import ModelInfo, read_info, write_info
+from lc_trt.makers import make_maker
 from lc_trt.manifest import Manifest
-from lc_trt.reduced import MIN_AGREEMENT_REDUCED, Target, check_reduced, speed_over_dense
-from lc_trt.runtime.engines import create_engine, resolve_backend
-from lc_trt.samples import Samples, check_samples
+from lc_trt.plan.options import PlanOptions, Profile
+from lc_trt.runtime.engines import resolve_backend
+from lc_trt.show import Show
 from lc_trt.thresholds import as_pair
 
-MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
-CHECK_IMAGES = 4
 SMALLEST, LARGEST = 32, 8192  # pixels a side
-STEPS = 4  # how often `progress` is called
+STEPS = 4  # how often `Show.step` is called
 
 
 def build(
@@ -38,109 +32,90 @@ def build(
     out: str | Path,
     *,
     backend: str = "auto",
-    size: tuple[int, int] | None = None,
-    batch: int = 1,
+    size: tuple[int, int] | Profile[tuple[int, int]] | None = None,
+    batch: int | Profile[int] = 1,
+    precision: str | None = None,
+    int8: Int8 | None = None,
     rho: tuple[float, float] | None = None,
     fast_rho: tuple[float, float] | None = None,
     classes: ClassSet | None = None,
     normalisation: Normalisation | None = None,
     check_images: Path | None = None,
-    precision: str = "fp32",
-    int8: Int8 | None = None,
-    min_agreement: float = MIN_AGREEMENT_REDUCED,
-    progress: Callable[[str], None] = lambda step: None,
-    bars: Bars = silent,
-    warn: Callable[[str], None] = lambda message: None,
+    min_agreement: float | None = None,
+    must_agree: bool = True,
+    plan: PlanOptions | None = None,
+    show: Show | None = None,
 ) -> Bundle:
     """Build a bundle from an exchange ONNX, or from a plain segmentation ONNX as a dense engine.
 
     Args:
         source: the ONNX file.
         out: the bundle's folder, NAME.lct; an existing bundle there is replaced.
-        size: (height, width) in pixels; default the model's own.
+        size: (height, width) in pixels, or for TensorRT a profile of them; default the model's own.
+        batch: images a pass, or for TensorRT a profile.
+        precision: ``fp32``, ``fp16``, ``bf16``, or ``int8``, which goes with the argument of that
+            name; default ``fp16`` for TensorRT, ``fp32`` for others.
+        int8: how to calibrate and what to keep in FP32.
         rho, fast_rho: thresholds that replace the model's own.
         classes: names and colours for a plain ONNX, which has none.
         normalisation: of a plain ONNX; ours normalise inside the graph.
         check_images: folder of photographs for the check; default those of scikit-image, for
             INT8 the ones held out of the calibration.
-        precision: ``fp32``, ``bf16`` or ``fp16``; ``int8`` goes with the argument of that name.
-        int8: how to calibrate and what to keep in FP32.
-        min_agreement: with FP32, of labels and of stages, that a reduced precision has to reach;
-            0 to 1. Labelled images (`Int8.eval_root`) decide instead where they are given.
-        progress: called with what is being done, ``STEPS`` times.
-        bars: progress of the long steps of INT8.
-        warn: called with what is no error but should be known.
+        min_agreement: share that has to agree with FP32, 0 to 1: of the labels, in reduced
+            precision on the CPU also of the stages (see `lc_trt.check`); default 0.99, and 0.97
+            in reduced precision on the CPU. Labelled images (`Int8.eval_root`) decide instead
+            where they are given.
+        must_agree: False writes an engine that does not agree, too, with the figures.
+        plan: TensorRT's builder options.
+        show: told how far the build has come, and what is no error but should be known.
 
     Raises:
-        LcTrtError: the file is no usable ONNX, the backend has no such precision, or the engine
+        LcTrtError: the file is no usable ONNX, the machine has no such precision, or the engine
             does not agree with ONNX Runtime.
+        UsageError: options that make no sense, or that the backend does not have.
     """
-    source, out = Path(source), Path(out)
+    source, out, show = Path(source), Path(out), show or Show()
     backend = resolve_backend(backend)
-    check_numbers(size, batch)
-    check_precision(backend, precision, int8)
+    batches = batch if isinstance(batch, Profile) else Profile.of(batch)
+    sizes = size if isinstance(size, Profile) or size is None else Profile.of(size)
+    for wanted in (sizes.min, sizes.max) if sizes else (None,):
+        check_numbers(wanted, batches.min)
+    maker = make_maker(backend, precision, int8, batches, sizes, plan or PlanOptions(), show)
     check_out(out)
-    progress("reading")
+    show.step("reading")
     given = load_onnx(source)
-    model, info = open_exchange(given, source, size, classes, normalisation)
+    model, info = open_exchange(given, source, sizes.opt if sizes else None, classes, normalisation)
     info = _with_thresholds(info, source, rho, fast_rho)
-    size = size or info.size
+    sizes = sizes or Profile.of(info.size)
     if (model is given) and info == read_info(given):
         kept = source.read_bytes()
     else:
         write_info(model, info)
         kept = model.SerializeToString()
-    progress("compiling")
-    prepared, quantization = None, None
-    if int8 is not None:
-        prepared = prepare_int8(model, info, backend, size, int8, bars=bars, warn=warn)
-        quantization = prepared.quantization
-    compiled = compile_model(model, backend, size, batch, quantization).SerializeToString()
-    progress("checking")
-    if precision == "fp32":
-        samples = check_samples(check_images, CHECK_IMAGES * batch, size)
-        agreement = _check(model, compiled, backend, size, batch, info, samples)
-        check = {"images": samples.origin, **agreement.as_dict()}
-    else:
-        check = check_reduced(
-            model, compiled, info, Target(backend, precision, size, batch), prepared,
-            check_images, min_agreement, bars,
-        )  # fmt: skip
-        if info.kind == "cascade":
-            check["speed_over_dense"] = speed_over_dense(
-                model, compiled, info, Target(backend, precision, size, batch), quantization,
-                check_images, warn,
-            )  # fmt: skip
-    progress("writing")
+    show.step("compiling")
+    made = maker.make(model, info, str(source), sizes)
     cascade = info.kind == "cascade"
-    files: dict[str, bytes | Path] = {MODEL: compiled, SOURCE: kept}
-    if prepared is not None:
-        files[CALIBRATION] = prepared.table.dumps().encode()
     manifest = Manifest(
         backend=backend,
-        backend_version=module_version(backend) or "unknown",
         kind=info.kind,
         name=info.name,
         model_sha256=hashlib.sha256(kept).hexdigest(),
         classes=info.classes,
         colours=info.colours,
-        size=size,
-        batch=batch,
+        size=sizes.opt,
+        batch=batches.opt,
+        batch_profile=batches.as_dict(),
+        size_profile=sizes.as_dict(),
         default_rho=info.default_rho if cascade else None,
         fast_rho=info.fast_rho if cascade else None,
-        precision=precision,
-        calibration=None if prepared is None else prepared.summary,
-        check=check,
         trained=info.trained,
+        **made.facts,
     )
-    return write_bundle(out, manifest, files)
-
-
-def check_precision(backend: str, precision: str, int8: Int8 | None) -> None:
-    """Refuse a precision that the backend does not compute in, here or anywhere."""
-    if (precision == "int8") != (int8 is not None):
-        raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
-    import_module(f"lc_trt.runtime.engines.{backend}").check_precision(precision)
+    show.step("checking")
+    asked = Wanted(check_images, min_agreement, must_agree)
+    found = check_engine(model, made, manifest, info, asked, show)
+    show.step("writing")
+    return write_bundle(out, replace(manifest, check=found), {**made.files, SOURCE: kept})
 
 
 def check_numbers(size: tuple[int, int] | None, batch: int) -> None:
@@ -161,7 +136,10 @@ def open_exchange(
     normalisation: Normalisation | None,
 ) -> tuple[onnx.ModelProto, ModelInfo]:
     """The model in exchange form, and its facts; the arguments are those of `build`."""
-    info = read_info(model)
+    try:
+        info = read_info(model)
+    except LcTrtError as error:
+        raise LcTrtError(f"{source}: {error}") from error
     if exchange_kind(model) is None:
         default = ModelInfo.size
         model = wrap_plain(
@@ -199,38 +177,3 @@ def _with_thresholds(
         default_rho=as_pair(rho) if rho else info.default_rho,
         fast_rho=as_pair(fast_rho) if fast_rho else info.fast_rho,
     )
-
-
-def _check(
-    model: onnx.ModelProto,
-    compiled: bytes,
-    backend: str,
-    size: tuple[int, int],
-    batch: int,
-    info: ModelInfo,
-    samples: Samples,
-) -> Agreement:
-    """Compare the engine with ONNX Runtime running the exchange model's own function bodies."""
-    from lc_trt.compiler.fold import freeze
-
-    reference = create_engine("onnxruntime", freeze(model, batch, size).SerializeToString())
-    engine = create_engine(backend, compiled)
-    batches = np.stack(samples.frames).reshape(-1, batch, *size, 3)
-    cases: list[Case] = [(images, None) for images in batches]
-    try:
-        if info.kind == "cascade":
-            rhos = (info.default_rho, info.fast_rho)
-            cases = [(images, rho) for rho in rhos for images in batches]
-            # With random weights the model's own thresholds may leave every region empty or full.
-            cases += [(images, separating_rho(reference, images)) for images in batches]
-        agreement = compare_engines(engine, reference, cases)
-    finally:
-        engine.close()
-        reference.close()
-    if agreement.labels < MIN_AGREEMENT:
-        raise LcTrtError(
-            f"the {backend} engine agrees with ONNX Runtime on {agreement.labels:.2%} of the "
-            f"labels, expected at least {MIN_AGREEMENT:.0%}; nothing was written. Build with "
-            "--backend onnxruntime and report this model"
-        )
-    return agreement

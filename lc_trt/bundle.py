@@ -1,7 +1,8 @@
 """What a built engine is on disk: a folder NAME.lct/ with a manifest beside plain files.
 
-``manifest.json`` says what the files are and what they hash to; ``model.onnx`` is the
-network compiled for its backend, ``source.onnx`` the exchange model it came from.
+``manifest.json`` says what the files are and what they hash to; ``model.onnx`` (for TensorRT
+``engine.plan``) is the network compiled for its backend, ``source.onnx`` the exchange model it
+came from. Beside a plan lies the plugin library it was built with.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ __all__ = [
     "FORMAT",
     "MANIFEST",
     "MODEL",
+    "PLAN",
+    "PLUGINS",
     "SOURCE",
     "Bundle",
     "Manifest",
@@ -33,6 +36,8 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"  # what runs
+PLAN = "engine.plan"  # what runs under TensorRT
+PLUGINS = "liblc_trt_plugins.so"
 SOURCE = "source.onnx"  # what it was built from
 CALIBRATION = "calibration.json"  # the table of an INT8 engine
 _ADVICE = "choose another -o"
@@ -52,6 +57,11 @@ class Bundle:
     manifest: Manifest
     notes: tuple[str, ...] = ()
 
+    @property
+    def engine(self) -> Path:
+        """The file that its backend runs."""
+        return self.file(engine_file(self.manifest.backend))
+
     def file(self, name: str) -> Path:
         """Path of one of the bundle's files, ``model.onnx`` or ``source.onnx`` for two."""
         if name not in self.manifest.files:
@@ -60,6 +70,11 @@ class Bundle:
                 f"{_rebuild(self.path)}"
             )
         return self.path / name
+
+
+def engine_file(backend: str) -> str:
+    """What the compiled network is called in a bundle of this backend."""
+    return PLAN if backend == "tensorrt" else MODEL
 
 
 def check_out(out: Path, *, overwrite: bool = True) -> None:
@@ -123,8 +138,9 @@ def read_bundle(path: str | Path) -> Bundle:
                 f"{path}: {name} was truncated or edited since the build "
                 f"(SHA-256 {found[:12]}, expected {expected[:12]}); {_rebuild(path)}"
             )
-    if MODEL not in manifest.files:
-        raise LcTrtError(f"{path}: {MANIFEST} lists no {MODEL}; {_rebuild(path)}")
+    needed = engine_file(manifest.backend)
+    if needed not in manifest.files:
+        raise LcTrtError(f"{path}: {MANIFEST} lists no {needed}; {_rebuild(path)}")
     return Bundle(path, manifest, _notes(manifest))
 
 
@@ -156,7 +172,9 @@ def _rebuild(path: Path) -> str:
 
 
 def _notes(manifest: Manifest) -> tuple[str, ...]:
-    # These backends compile model.onnx when it is loaded, so another version of them runs it;
+    if manifest.backend == "tensorrt":  # whether a plan runs here is decided where it is loaded
+        return ()
+    # Other backends compile model.onnx when it is loaded, so another version of them runs it;
     # only what the build measured may no longer be exact.
     here = module_version(manifest.backend)
     if here is None or here == manifest.backend_version:

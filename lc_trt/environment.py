@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
@@ -18,6 +19,8 @@ import lc_trt
 
 # CPU flags that decide how fast an engine is, as /proc/cpuinfo spells them.
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+# CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of CUDA's driver interface.
+_COMPUTE_CAPABILITY = (75, 76)
 _CPU_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 _CPU_FLAGS = re.compile(r"^(?:flags|Features)\s*:\s*(.+)$", re.MULTILINE)
 
@@ -51,7 +54,8 @@ class Environment:
         cores: cores that this process may use.
         cpu_features: the flags it has among those that matter for inference.
         nvcc: release of the CUDA compiler; None where there is none.
-        gpus: one line a GPU (name, driver, memory), as nvidia-smi says it.
+        driver: version of NVIDIA's driver; None where nvidia-smi finds none.
+        gpus: one line a GPU (name, compute capability, memory), as nvidia-smi says it.
     """
 
     lc_trt: str
@@ -62,11 +66,24 @@ class Environment:
     cores: int
     cpu_features: tuple[str, ...]
     nvcc: str | None
+    driver: str | None
     gpus: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU that CUDA shows to this process.
+
+    Attributes:
+        compute_capability: as in ``8.9``.
+    """
+
+    name: str
+    compute_capability: str
 
 
 _PACKAGES = (
@@ -83,15 +100,16 @@ _PACKAGES = (
     ("matplotlib", "eval --report", "pip install 'lc-trt[report]'", False),
     ("jinja2", "eval --report", "pip install 'lc-trt[report]'", False),
     ("skimage", "photographs for bench and build checks", "pip install 'lc-trt[bench]'", False),
-    ("tensorrt", "a later version's GPU backend", "pip install 'lc-trt[tensorrt]'", False),
-    ("tensorrt_rtx", "a later version's GPU backend", "pip install tensorrt-rtx", False),
-    ("cuda", "a later version's GPU backend", "pip install 'lc-trt[tensorrt]'", False),
+    ("tensorrt", "GPU backend", "pip install 'lc-trt[tensorrt]'", False),
+    ("tensorrt_rtx", "GPU backend, builds without a GPU", "pip install tensorrt-rtx", False),
+    ("cuda", "runs TensorRT engines (cuda-python)", "pip install 'lc-trt[tensorrt]'", False),
 )
 
 
 def describe() -> Environment:
     """This machine as it is now; takes a fraction of a second."""
     cpuinfo = _read(Path("/proc/cpuinfo"))
+    drivers = _lines("driver_version")
     return Environment(
         lc_trt=lc_trt.__version__,
         python=platform.python_version(),
@@ -104,7 +122,8 @@ def describe() -> Environment:
         cores=usable_cores(),
         cpu_features=cpu_features(cpuinfo),
         nvcc=_nvcc(),
-        gpus=_gpus(),
+        driver=drivers[0] if drivers else None,
+        gpus=_lines("name,compute_cap,memory.total"),
     )
 
 
@@ -144,6 +163,28 @@ def cpu_features(cpuinfo: str) -> tuple[str, ...]:
     return tuple(flag for flag in _FEATURES if flag in flags)
 
 
+def current_gpu() -> Gpu | None:
+    """The first GPU of this process (CUDA_VISIBLE_DEVICES counts); None without one or a driver.
+
+    Asks the driver itself, which takes no package and no tool.
+    """
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    device, numbers = ctypes.c_int(), (ctypes.c_int(), ctypes.c_int())
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGet(ctypes.byref(device), 0) != 0:
+        return None
+    name = ctypes.create_string_buffer(256)
+    answers = [cuda.cuDeviceGetName(name, len(name), device)]
+    for number, attribute in zip(numbers, _COMPUTE_CAPABILITY, strict=True):
+        answers.append(cuda.cuDeviceGetAttribute(ctypes.byref(number), attribute, device))
+    if any(answers):
+        return None
+    major, minor = numbers
+    return Gpu(name.value.decode(), f"{major.value}.{minor.value}")
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
@@ -156,10 +197,9 @@ def _nvcc() -> str | None:
     return found.group(1) if found else None
 
 
-def _gpus() -> tuple[str, ...]:
-    listed = _output(
-        "nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"
-    )
+def _lines(query: str) -> tuple[str, ...]:
+    """What nvidia-smi answers, a line a GPU."""
+    listed = _output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
     return tuple(line.strip() for line in listed.splitlines() if line.strip())
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +21,10 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines import create_engine
 from lc_trt.sensitivity import find_kept, layer_groups, mean_iou
-
-Bars = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Makes a context, from a description and a number of steps, whose value advances it."""
+from lc_trt.show import Show
 
 HELD_OUT = 16  # images of a calibration folder that the check of the build gets, and no range
 MAX_DROP = 1.0  # points of mIoU
-
-
-def silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """`Bars` that show nothing."""
-    return nullcontext(lambda steps: None)
 
 
 @dataclass(frozen=True)
@@ -84,9 +75,7 @@ def prepare_int8(
     backend: str,
     size: tuple[int, int],
     asked: Int8,
-    *,
-    bars: Bars = silent,
-    warn: Callable[[str], None] = lambda message: None,
+    show: Show,
 ) -> Prepared:
     """Calibrate or read the table, and choose what stays in FP32.
 
@@ -99,13 +88,13 @@ def prepare_int8(
     folded = prepare(model, size, 1)
     plan = make_plan(folded)
     by_hand = select_layers(plan, asked.keep)
-    table, held_out = _table(model, info, folded, size, asked, bars, warn)
+    table, held_out = _table(model, info, folded, size, asked, show)
     kept: list[dict[str, Any]] = []
     if by_hand:
         kept.append({"layers": sorted(asked.keep), "why": "asked for with --keep"})
     keep, miou = by_hand, None
     if asked.eval_root is not None:
-        search = _Search(model, info, backend, size, table, asked, asked.eval_root, plan, bars)
+        search = _Search(model, info, backend, size, table, asked, asked.eval_root, plan, show)
         keep, found, miou = search.run(by_hand)
         kept += found
     if keep >= set(plan.convolutions):
@@ -123,8 +112,7 @@ def _table(
     folded: onnx.ModelProto,
     size: tuple[int, int],
     asked: Int8,
-    bars: Bars,
-    warn: Callable[[str], None],
+    show: Show,
 ) -> tuple[Table, ImageList | None]:
     if asked.calib.suffix == ".json":
         table = read_table(asked.calib)
@@ -134,8 +122,8 @@ def _table(
     if len(images) > 1:
         images, held_out = images.split(min(HELD_OUT, max(1, len(images) // 5)))
     settings = Settings(asked.method, asked.percentile, size)
-    with bars("calibrating", len(images)) as advance:
-        table = calibrate(model, info, images, settings, advance=advance, warn=warn)
+    with show.phase("calibrating", len(images)) as advance:
+        table = calibrate(model, info, images, settings, advance=advance, warn=show.warn)
     return table, held_out
 
 
@@ -151,7 +139,7 @@ class _Search:
     asked: Int8
     root: Path
     plan: Plan
-    bars: Bars
+    show: Show
 
     def run(
         self, by_hand: frozenset[str]
@@ -189,7 +177,7 @@ class _Search:
         engine = create_engine(self.backend, compiled.SerializeToString())
         rho = self.info.default_rho if self.info.kind == "cascade" else None
         try:
-            with self.bars(what, len(self.samples)) as advance:
+            with self.show.phase(what, len(self.samples)) as advance:
                 return mean_iou(engine, self.samples, len(self.info.classes), rho, advance)
         finally:
             engine.close()

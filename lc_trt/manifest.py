@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from lc_trt import __version__
@@ -21,6 +23,10 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def _unchecked() -> dict[str, Any]:
+    return {"checked": False, "reason": "not compared with another engine"}
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a bundle says about itself.
@@ -32,15 +38,27 @@ class Manifest:
         model_sha256: hash of the exchange ONNX it was built from.
         classes: names by label value.
         colours: RGB, 0 to 255, by label value.
-        size: the engine's input, (height, width) in pixels.
-        batch: images a pass.
+        size: the engine's input, (height, width) in pixels; of a size profile, its optimum.
+        batch: images a pass; of a batch profile, its optimum.
         default_rho: thresholds of boundaries 1|2 and 2|3 (None for a dense network).
         fast_rho: the same for ``rho="fast"``.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
-        gpu: what GPU the engine is for, where it needs one.
-        plugin: name, version and hash of the plugin library, where it needs one.
-        calibration: how an INT8 engine was calibrated, which layers were kept in FP32 and why.
-        check: results of the comparison after the build.
+        gpu: ``name`` and ``compute_capability`` ("8.9") of the GPU that a TensorRT engine was
+            built on; None where it was built without one, and for other backends.
+        plugin: ``name``, ``version``, ``sha256`` and ``file`` (in the bundle) of the plugin
+            library; None where the engine needs none.
+        tensorrt: how TensorRT built the engine: ``package`` (``tensorrt`` or ``tensorrt_rtx``),
+            ``version``, ``compute_capabilities`` asked for (["8.9"]; empty where the engine is
+            for ``gpu`` only) and the builder options; None for other backends.
+        batch_profile: ``min``, ``opt`` and ``max`` images a pass; None where ``batch`` is fixed.
+        size_profile: ``min``, ``opt`` and ``max``, each [height, width]; None where ``size`` is
+            fixed.
+        calibration: how an INT8 engine was calibrated, which layers were kept in FP32 and why;
+            None for others.
+        check: the comparison after the build: ``checked``; then, if False, the ``reason``; if
+            True, ``images``, the figures of `lc_trt.agreement.Agreement`, and what decided:
+            ``required`` (the share that has to agree) or ``miou`` (``fp32``, ``int8`` and ``drop``
+            in points); of a cascade in reduced precision also ``speed_over_dense``.
         trained: facts of the model card, None for untrained weights.
         files: SHA-256 by file name; `write_bundle` fills it in.
         created: UTC, ISO 8601.
@@ -60,8 +78,11 @@ class Manifest:
     precision: str = "fp32"
     gpu: dict[str, Any] | None = None
     plugin: dict[str, Any] | None = None
+    tensorrt: dict[str, Any] | None = None
+    batch_profile: dict[str, int] | None = None
+    size_profile: dict[str, tuple[int, int]] | None = None
     calibration: dict[str, Any] | None = None
-    check: dict[str, Any] = field(default_factory=dict)
+    check: dict[str, Any] = field(default_factory=_unchecked)
     trained: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)
     created: str = field(default_factory=_now)
@@ -73,6 +94,17 @@ class Manifest:
         # The version first: it decides how the rest is read.
         body = {"format": self.format, "lc_trt_version": self.lc_trt_version, **asdict(self)}
         return json.dumps(body, indent=2) + "\n"
+
+    @property
+    def check_summary(self) -> str:
+        """What the comparison after the build found, in words."""
+        check = self.check
+        if not check["checked"]:
+            return f"not checked: {check['reason']}"
+        return (
+            f"agrees with ONNX Runtime on {check['labels']:.2%} of labels, "
+            f"{check['stages']:.2%} of stages ({check['count']} passes, {check['images']})"
+        )
 
     @classmethod
     def loads(cls, text: str) -> Manifest:
@@ -98,6 +130,7 @@ class Manifest:
                 classes=tuple(map(str, body["classes"])),
                 colours=tuple(_integers(c, 3) for c in body["colours"]),  # type: ignore[misc]
                 size=_integers(body["size"], 2),  # type: ignore[arg-type]
+                size_profile=_sizes(body["size_profile"]),
                 default_rho=_pair(body["default_rho"]),
                 fast_rho=_pair(body["fast_rho"]),
             )
@@ -117,6 +150,14 @@ class Manifest:
             and all(0 <= v <= 255 for c in self.colours for v in c),
             "default_rho": (self.kind == "cascade") == (self.default_rho is not None),
             "fast_rho": (self.kind == "cascade") == (self.fast_rho is not None),
+            "batch_profile": _is_profile(self.batch_profile, lambda b: (b,), (self.batch,)),
+            "size_profile": _is_profile(self.size_profile, tuple, self.size),
+            "tensorrt": (self.backend == "tensorrt") == (self.tensorrt is not None)
+            and _has_text(self.tensorrt, "package", "version"),
+            "gpu": _has_text(self.gpu, "name", "compute_capability"),
+            "plugin": _has_text(self.plugin, "name", "version", "sha256", "file")
+            and (self.plugin is None or self.plugin["file"] in self.files or not self.files),
+            "check": type(self.check.get("checked")) is bool,
             # A name with a path in it would reach outside the bundle.
             "files": all(
                 re.fullmatch(r"[\w-][\w.-]*", name) and re.fullmatch(r"[0-9a-f]{64}", value)
@@ -131,7 +172,8 @@ class Manifest:
                 raise ValueError(f"rho {rho}, expected 0 to 1")
 
 
-_TUPLES = {"classes", "colours", "size", "default_rho", "fast_rho"}
+_TUPLES = {"classes", "colours", "size", "size_profile", "default_rho", "fast_rho"}
+_PROFILE = ("min", "opt", "max")
 
 
 def _integers(values: Any, count: int) -> tuple[int, ...]:
@@ -145,3 +187,32 @@ def _pair(values: Any) -> tuple[float, float] | None:
         return None
     first, second = values
     return float(first), float(second)
+
+
+def _sizes(values: Any) -> dict[str, tuple[int, int]] | None:
+    if values is None:
+        return None
+    return {name: _integers(size, 2) for name, size in values.items()}  # type: ignore[misc]
+
+
+def _is_profile(
+    profile: Mapping[str, Any] | None,
+    sides: Callable[[Any], tuple[int, ...]],
+    optimum: tuple[int, ...],
+) -> bool:
+    """Whether a profile is None, or ascends from ``min`` over ``optimum`` to ``max``."""
+    if profile is None:
+        return True
+    if sorted(profile) != sorted(_PROFILE):
+        return False
+    steps = [sides(profile[name]) for name in _PROFILE]
+    whole = all(type(side) is int and side >= 1 for step in steps for side in step)
+    ascending = all(a <= b for x, y in pairwise(steps) for a, b in zip(x, y, strict=True))
+    return whole and ascending and steps[1] == optimum
+
+
+def _has_text(value: Any, *names: str) -> bool:
+    """Whether a value is None, or an object with text under each name."""
+    if value is None:
+        return True
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +12,15 @@ import pytest
 from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
 
 import lc_trt
-import lc_trt.build
+import lc_trt.makers
 from lc_trt.build import STEPS, build
 from lc_trt.bundle import SOURCE, read_bundle
 from lc_trt.compiler.densify import densify
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import read_info
-from lc_trt.runtime.engines import BACKENDS
+from lc_trt.plan.options import PlanOptions, Profile
+from lc_trt.runtime.engines import CPU_BACKENDS
+from lc_trt.show import Show
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +30,24 @@ def source(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+class Steps(Show):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.steps, self.warnings = [], []
+
+    def step(self, what):
+        self.steps.append(what)
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_built_bundle_equals_onnx_runtime(source, tmp_path, backend):
-    steps = []
-    bundle = build(source, tmp_path / "m.lct", backend=backend, progress=steps.append)
-    assert len(steps) == STEPS
+    show = Steps()
+    bundle = build(source, tmp_path / "m.lct", backend=backend, show=show)
+    assert len(show.steps) == STEPS
     manifest = bundle.manifest
     assert manifest.backend == backend and manifest.size == INFO.size
     assert manifest.default_rho == INFO.default_rho and manifest.fast_rho == INFO.fast_rho
@@ -70,11 +86,16 @@ def test_a_dense_model_builds_and_has_no_thresholds(source, tmp_path):
 
 
 def test_an_engine_that_disagrees_is_not_written(source, tmp_path, monkeypatch):
-    real = lc_trt.build.compile_model
-    monkeypatch.setattr(lc_trt.build, "compile_model", lambda m, *rest: real(_biased(m), *rest))
-    with pytest.raises(LcTrtError, match=r"agrees with ONNX Runtime on .*expected at least 99%"):
+    real = lc_trt.makers.compile_model
+    monkeypatch.setattr(lc_trt.makers, "compile_model", lambda m, *rest: real(_biased(m), *rest))
+    disagrees = r"agrees with ONNX Runtime in FP32 on .*expected at least 99%"
+    with pytest.raises(LcTrtError, match=f"{disagrees}.*--no-check"):
         build(source, tmp_path / "m.lct")
     assert not list(tmp_path.iterdir())
+    show = Steps()
+    kept = build(source, tmp_path / "m.lct", must_agree=False, show=show)
+    assert kept.manifest.check["checked"] and kept.manifest.check["labels"] < 0.99
+    assert len(show.warnings) == 1 and re.search(disagrees, show.warnings[0])
 
 
 def _biased(model):
@@ -94,6 +115,13 @@ def _biased(model):
         ({"backend": "tpu"}, UsageError, "unknown backend 'tpu'"),
         ({"size": (10, 500)}, UsageError, "size 10x500: expected HxW"),
         ({"batch": 0}, UsageError, "batch 0: expected at least 1"),
+        ({"precision": "fp64"}, UsageError, "unknown precision 'fp64': expected fp32, bf16"),
+        ({"batch": Profile(1, 2, 4)}, UsageError, "a range of batches or sizes: for --backend"),
+        (
+            {"plan": PlanOptions(workspace=64, compute_capabilities=("8.9",))},
+            UsageError,
+            "--workspace, --compute-capability: for --backend tensorrt only, this is openvino",
+        ),
         ({"rho": (0.5, 1.5)}, UsageError, r"rho \(0.5, 1.5\): expected one or two numbers"),
         ({"rho": (float("nan"), 0.5)}, UsageError, r"rho \(nan, 0.5\)"),
     ],

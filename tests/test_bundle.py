@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,17 @@ from hypothesis import strategies as st
 from toy_models import toy_bundle, toy_manifest, toy_model
 
 import lc_trt.folder
-from lc_trt.bundle import MANIFEST, MODEL, SOURCE, check_out, read_bundle, write_bundle
+from lc_trt.bundle import (
+    MANIFEST,
+    MODEL,
+    PLAN,
+    PLUGINS,
+    SOURCE,
+    Bundle,
+    check_out,
+    read_bundle,
+    write_bundle,
+)
 from lc_trt.errors import LcTrtError
 from lc_trt.manifest import Manifest, ManifestError
 
@@ -79,6 +90,43 @@ def test_a_manifest_survives_json(
     assert Manifest.loads(manifest.dumps()) == manifest
 
 
+def tensorrt_bundle(path: Path) -> Bundle:
+    """Of a plan that nothing reads."""
+    manifest = replace(
+        toy_manifest(batch=2, backend="tensorrt"),
+        precision="fp16",
+        gpu={"name": "some GPU", "compute_capability": "8.9"},
+        plugin={"name": "lc_trt", "version": "1", "sha256": "0" * 64, "file": PLUGINS},
+        tensorrt={"package": "tensorrt", "version": "11.4", "compute_capabilities": []},
+        batch_profile={"min": 1, "opt": 2, "max": 4},
+        size_profile={"min": (32, 32), "opt": (36, 60), "max": (64, 64)},
+    )
+    return write_bundle(path, manifest, {PLAN: b"plan", SOURCE: b"source", PLUGINS: b"library"})
+
+
+def test_a_bundle_of_tensorrt_is_read(tmp_path: Path) -> None:
+    written = tensorrt_bundle(tmp_path / "t.lct")
+    read = read_bundle(written.path)
+    assert read.manifest == written.manifest
+    assert read.engine == written.path / PLAN and read.notes == ()
+    edit(written.path, files={SOURCE: read.manifest.files[SOURCE], PLUGINS: "0" * 64})
+    assert "liblc_trt_plugins.so was truncated or edited" in message(written.path)
+    (written.path / PLUGINS).write_bytes(b"another")
+    edit(written.path, files=dict(read.manifest.files))
+    assert "liblc_trt_plugins.so was truncated or edited" in message(written.path)
+    edit(written.path, files={SOURCE: read.manifest.files[SOURCE]}, plugin=None)
+    assert "lists no engine.plan" in message(written.path)
+
+
+def test_the_check_in_words() -> None:
+    assert toy_manifest().check_summary == "not checked: not compared with another engine"
+    figures = {"images": "photographs", "count": 8, "labels": 0.999, "stages": 1.0}
+    checked = replace(toy_manifest(), check={"checked": True, **figures})
+    assert checked.check_summary == (
+        "agrees with ONNX Runtime on 99.90% of labels, 100.00% of stages (8 passes, photographs)"
+    )
+
+
 def test_a_truncated_file_is_named(path: Path) -> None:
     content = (path / MODEL).read_bytes()
     (path / MODEL).write_bytes(content[: len(content) // 2])
@@ -131,6 +179,16 @@ def test_a_manifest_that_is_not_text_is_named(path: Path) -> None:
         {"files": {"../outside": "0" * 64}},
         {"files": {"model.onnx": "short"}},
         {"files": None},
+        {"batch_profile": {"min": 1, "opt": 1}},
+        {"batch_profile": {"min": 2, "opt": 1, "max": 4}},
+        {"batch_profile": {"min": 1, "opt": 2, "max": 4}},  # batch is 1
+        {"size_profile": {"min": [36, 61], "opt": [36, 60], "max": [36, 60]}},
+        {"size_profile": {"min": [8], "opt": [36, 60], "max": [36, 60]}},
+        {"tensorrt": {"package": "tensorrt", "version": "11.4"}},  # the backend is another
+        {"backend": "tensorrt"},
+        {"gpu": {"name": "some GPU"}},
+        {"plugin": {"name": "lc_trt", "version": "1", "sha256": "0", "file": "absent.so"}},
+        {"check": {}},
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(path: Path, values: dict[str, object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_tools_that_are_missing_or_fail(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("PATH", str(tmp_path))
     found = environment.describe()
     assert found.nvcc is None
-    assert found.gpus == ()
+    assert found.gpus == () and found.driver is None
 
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho no driver\nexit 9\n")
@@ -47,12 +48,47 @@ def test_tools_that_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("PATH", str(tmp_path))
     for name, answer in (
         ("nvcc", "Cuda compilation tools, release 13.0, V13.0.48"),
-        ("nvidia-smi", "Some GPU, 580.1, 8192 MiB"),
+        ("nvidia-smi", "Some GPU, 8.9, 8192 MiB"),
     ):
         tool = tmp_path / name
         tool.write_text(f"#!/bin/sh\necho '{answer}'\n")
         tool.chmod(0o755)
     found = environment.describe()
     assert found.nvcc == "13.0"
-    assert found.gpus == ("Some GPU, 580.1, 8192 MiB",)
+    assert found.gpus == ("Some GPU, 8.9, 8192 MiB",)
+    assert found.driver == "Some GPU, 8.9, 8192 MiB"  # the tool of this test has one answer
     assert found.cores >= 1
+
+
+class FakeCuda:
+    """The driver's library, with one GPU or with none."""
+
+    def __init__(self, gpus: int) -> None:
+        self.gpus = gpus
+
+    def cuInit(self, flags: int) -> int:
+        return 0
+
+    def cuDeviceGet(self, device: Any, ordinal: int) -> int:
+        return 0 if ordinal < self.gpus else 101
+
+    def cuDeviceGetName(self, name: Any, size: int, device: Any) -> int:
+        name.value = b"Some GPU"
+        return 0
+
+    def cuDeviceGetAttribute(self, number: Any, attribute: int, device: Any) -> int:
+        number._obj.value = {75: 8, 76: 9}[attribute]
+        return 0
+
+
+def test_the_gpu_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment.ctypes, "CDLL", lambda name: FakeCuda(1))
+    assert environment.current_gpu() == environment.Gpu("Some GPU", "8.9")
+    monkeypatch.setattr(environment.ctypes, "CDLL", lambda name: FakeCuda(0))
+    assert environment.current_gpu() is None
+
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(environment.ctypes, "CDLL", missing)
+    assert environment.current_gpu() is None

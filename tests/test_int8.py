@@ -22,7 +22,8 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.int8 import Int8
 from lc_trt.ir.cascade_graph import load_onnx
 from lc_trt.ir.metadata import write_info
-from lc_trt.runtime.engines import BACKENDS, create_engine
+from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
+from lc_trt.show import Show
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def build_int8(root, out, calib="table.json", **arguments):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_an_int8_bundle_says_how_it_was_made_and_runs(root, tmp_path, backend):
     bundle = build_int8(root, tmp_path / "m.lct", backend=backend, keep=("head1",))
     manifest = bundle.manifest
@@ -74,21 +75,24 @@ def test_the_bench_runs_dense_networks_in_the_bundles_precision(root, tmp_path):
 
 
 def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
-    warnings, bars = [], []
+    warnings, phases = [], []
 
-    def bar(what, total):
-        bars.append((what, total))
-        return lc_trt.int8.silent(what, total)
+    class Recorder(Show):
+        def start(self, phase, steps):
+            phases.append((phase, steps))
 
-    bundle = build_int8(root, tmp_path / "m.lct", "images", warn=warnings.append, bars=bar)
+        def warn(self, text):
+            warnings.append(text)
+
+    bundle = build_int8(root, tmp_path / "m.lct", "images", show=Recorder())
     assert bundle.manifest.calibration["images"] == 5
     assert bundle.manifest.check["images"] == "1 images held out of the calibration"
-    assert bars == [("calibrating", 5), ("comparing with FP32", 2)]
+    assert phases == [("calibrating", 5), ("comparing with FP32", 2)]
     assert any("5 images to calibrate on" in w for w in warnings)
 
 
 def test_too_little_agreement_writes_nothing_and_says_what_to_try(root, tmp_path):
-    with pytest.raises(LcTrtError, match=r"int8 engine agrees with FP32 on .*nothing was written"):
+    with pytest.raises(LcTrtError, match=r"int8 engine agrees with ONNX.*nothing was written"):
         build_int8(root, tmp_path / "m.lct", min_agreement=1.0)
     assert not list(tmp_path.iterdir())
 

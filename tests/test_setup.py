@@ -13,8 +13,22 @@ import pytest
 TOOL = """#!/bin/sh
 PATH=/usr/bin:/bin
 echo "$(basename "$0") $*" >> "{log}"
-case "$1" in --install) mkdir -p "$4" && : > "$4/liblc_trt.so";; esac
+case "$1" in --install) mkdir -p "$4" && : > "$4/liblc_trt_plugins.so";; esac
 """
+
+
+ALL = ("nvcc", "cmake", "c++")
+
+
+SYSTEM = tuple(
+    Path(place)
+    for place in (
+        "/usr/local/include",
+        "/usr/include",
+        "/usr/include/x86_64-linux-gnu",
+        "/usr/include/aarch64-linux-gnu",
+    )
+)
 
 
 class Checkout:
@@ -29,7 +43,8 @@ class Checkout:
         )
         for folder in ("lc_trt", "plugins", "tools", "tensorrt/include"):
             (root / folder).mkdir(parents=True)
-        (root / "lc_trt" / "__init__.py").touch()
+        for name in ("__init__", "errors", "plugin_build", "plugin_library"):
+            shutil.copy(setup.parent / "lc_trt" / f"{name}.py", root / "lc_trt")
 
     def with_cmakelists(self) -> Checkout:
         (self.root / "plugins" / "CMakeLists.txt").touch()
@@ -45,10 +60,11 @@ class Checkout:
         (self.tensorrt / "include" / "NvInfer.h").touch()
         return self
 
-    def build(self, asked: str | None = None) -> subprocess.CompletedProcess[str]:
+    def build(self, asked: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": str(self.tools),
             "TENSORRT_ROOT": str(self.tensorrt),
+            **variables,
         }
         if asked is not None:
             environment["LC_TRT_BUILD_PLUGIN"] = asked
@@ -68,32 +84,32 @@ def checkout(tmp_path: Path, repository: Path) -> Checkout:
 
 
 def test_nothing_is_compiled_here_and_now(checkout: Checkout) -> None:
-    done = checkout.with_tools("nvcc", "cmake").with_headers().build()
+    done = checkout.with_tools(*ALL).with_headers().build()
     assert done.returncode == 0, done.stderr
     assert not checkout.log.exists()
     assert (checkout.root / "build" / "lib" / "lc_trt" / "__init__.py").is_file()
 
 
 def test_without_headers_it_is_left_out_quietly(checkout: Checkout) -> None:
-    done = checkout.with_cmakelists().with_tools("nvcc", "cmake").build()
+    done = checkout.with_cmakelists().with_tools(*ALL).build()
     assert done.returncode == 0, done.stderr
     assert not checkout.log.exists()
 
 
 @pytest.mark.parametrize("asked", [None, "1"])
 def test_with_all_its_parts_it_is_compiled(checkout: Checkout, asked: str | None) -> None:
-    done = checkout.with_cmakelists().with_tools("nvcc", "cmake").with_headers().build(asked)
+    done = checkout.with_cmakelists().with_tools(*ALL).with_headers().build(asked)
     assert done.returncode == 0, done.stderr
     calls = [line.split()[1] for line in checkout.log.read_text().splitlines()]
     assert calls == ["-S", "--build", "--install"]
     # A library for this platform: build/lib.PLATFORM, not build/lib.
-    (library,) = (checkout.root / "build").rglob("liblc_trt.so")
+    (library,) = (checkout.root / "build").rglob("lib.*/**/liblc_trt_plugins.so")
     assert library.relative_to(checkout.root / "build").parts[0].startswith("lib.")
     assert library.parent.parts[-2:] == ("lc_trt", "plugins")
 
 
 def test_zero_leaves_it_out(checkout: Checkout) -> None:
-    done = checkout.with_cmakelists().with_tools("nvcc", "cmake").with_headers().build("0")
+    done = checkout.with_cmakelists().with_tools(*ALL).with_headers().build("0")
     assert done.returncode == 0, done.stderr
     assert not checkout.log.exists()
 
@@ -101,11 +117,39 @@ def test_zero_leaves_it_out(checkout: Checkout) -> None:
 def test_asked_for_without_its_parts_it_fails_in_one_line(checkout: Checkout) -> None:
     done = checkout.with_tools("cmake").build("1")
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines() == [
-        "error: LC_TRT_BUILD_PLUGIN=1, but there is no plugins/CMakeLists.txt, no "
-        f"nvcc on PATH, no NvInfer.h in {checkout.tensorrt}/include "
-        "(set TENSORRT_ROOT)"
-    ]
+    # CMake and a compiler may lie beside this Python or not.
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: LC_TRT_BUILD_PLUGIN=1, but there is no nvcc, ")
+    assert line.endswith("no NvInfer.h, no plugins/CMakeLists.txt")
+
+
+def test_headers_of_the_wheel_do_where_no_root_is_named(checkout: Checkout) -> None:
+    wheel = checkout.root / "site" / "kernel_lens"
+    (wheel / "include" / "tensorrt").mkdir(parents=True)
+    (wheel / "__init__.py").touch()
+    (wheel / "include" / "tensorrt" / "NvInfer.h").touch()
+    code = (
+        "import os; os.environ.pop('TENSORRT_ROOT', None)\n"
+        "from lc_trt.plugin_build import find_headers; print(find_headers())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=checkout.root,
+        env={"PYTHONPATH": f"{checkout.root}:{wheel.parent}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # A system that has them comes first.
+    assert Path(done.stdout.strip()) in (wheel / "include" / "tensorrt", *SYSTEM)
+
+
+def test_the_source_goes_into_the_package(checkout: Checkout) -> None:
+    checkout.with_cmakelists()
+    (checkout.root / "plugins" / "entry.cpp").touch()
+    assert checkout.build("0").returncode == 0
+    source = checkout.root / "build" / "lib" / "lc_trt" / "plugins" / "source"
+    assert sorted(p.name for p in source.iterdir()) == ["CMakeLists.txt", "entry.cpp"]
 
 
 def test_another_value_is_refused(checkout: Checkout) -> None:

@@ -110,6 +110,7 @@ def toy_manifest(
         batch=batch,
         default_rho=DEFAULT_RHO if cascade else None,
         fast_rho=FAST_RHO if cascade else None,
+        tensorrt={"package": "tensorrt", "version": "1.0"} if backend == "tensorrt" else None,
     )
 
 

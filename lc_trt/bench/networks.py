@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 
 import onnx
 
 from lc_trt.bench.published import dense_fps
-from lc_trt.bundle import CALIBRATION, MODEL, Bundle
+from lc_trt.bundle import CALIBRATION, Bundle
 from lc_trt.calibration.table import read_table
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.compiler.quantize import Quantization
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.runtime.engines import Engine, available, create_engine
+from lc_trt.runtime.engines import (
+    Engine,
+    available_on_cpu,
+    check_precision,
+    create_engine,
+    open_engine,
+)
 
 BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # their rows
 DENSE_ROW = "dense"
@@ -91,11 +96,11 @@ def quantization(bundle: Bundle) -> Quantization | None:
 
 
 def _runners(precision: str) -> list[str]:
-    """The installed backends that compute in a precision."""
+    """The CPU's installed backends that compute in a precision."""
     found = []
-    for backend in available():
+    for backend in available_on_cpu():
         try:
-            import_module(f"lc_trt.runtime.engines.{backend}").check_precision(precision)
+            check_precision(backend, precision)
         except LcTrtError:
             continue
         found.append(backend)
@@ -108,9 +113,7 @@ def load_own(
     """The bundle's engine as built; compiled again where size or batch are others."""
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
-        return create_engine(
-            manifest.backend, bundle.file(MODEL), threads=threads, precision=manifest.precision
-        )
+        return open_engine(bundle, threads=threads)
     ranges = quantization(bundle)
     return _compile(source, manifest.backend, size, batch, threads, manifest.precision, ranges)
 

@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "build": "Build an engine from an ONNX.",
     "calibrate": "Find the ranges of a network's activations, for INT8.",
     "compare": "Compare what two models see: labels, stages and probabilities, image by image.",
+    "plugin": "Compile the TensorRT plugins.",
     "inspect": "Show what is inside an ONNX or a built engine.",
     "train": "Train a cascade as a YAML file says: data, network, phases.",
     "eval": "Measure the accuracy of a model on labelled images.",

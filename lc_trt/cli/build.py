@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lc_trt.cli import console, options
+from lc_trt.errors import UsageError
+
+if TYPE_CHECKING:
+    from lc_trt.show import Show
+
+_TRT = "TensorRT:"
 
 
 def build(
@@ -17,12 +23,31 @@ def build(
         Path | None, typer.Option("--out", "-o", help="The bundle.", show_default="MODEL.lct")
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="auto, openvino or onnxruntime; auto takes the first installed.")
+        str,
+        typer.Option(
+            help="auto, tensorrt, openvino or onnxruntime; auto takes the first that runs here."
+        ),
     ] = "auto",
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Pixels.", show_default="the model's own")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Images a pass.")] = 1,
+    batch: Annotated[int | None, typer.Option(help="Images a pass.", show_default="1")] = None,
+    fp32: Annotated[
+        bool, typer.Option("--fp32", help="Single precision; the CPU's default.")
+    ] = False,
+    fp16: Annotated[
+        bool,
+        typer.Option(
+            "--fp16",
+            help="Half precision; TensorRT's default. OpenVINO: where the processor has it.",
+        ),
+    ] = False,
+    bf16: Annotated[
+        bool, typer.Option("--bf16", help="bfloat16; OpenVINO, where the processor has it.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="INT8; needs --calib. On the CPU so far.")
+    ] = False,
     rho: Annotated[
         str | None,
         typer.Option(metavar="R1[,R2]", help="Default thresholds.", show_default="the model's own"),
@@ -52,11 +77,6 @@ def build(
         Path | None,
         typer.Option(help="Photographs for the check.", show_default="scikit-image's"),
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="INT8; needs --calib.")] = False,
-    bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16 (OpenVINO).")] = False,
-    fp16: Annotated[
-        bool, typer.Option("--fp16", help="FP16, where the processor has it (OpenVINO).")
-    ] = False,
     calib: Annotated[
         Path | None,
         typer.Option(metavar="DIR|TABLE", help="Images, or a table of lc-trt calibrate."),
@@ -85,38 +105,112 @@ def build(
     ] = "folder",
     split: Annotated[str, typer.Option(help="Of --eval-root.")] = "val",
     min_agreement: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="PERCENT", help="Less than FP32: equal labels and stages it has to reach."
+            metavar="PERCENT",
+            help="Labels equal to FP32's that it has to reach; reduced on the CPU: stages, too.",
+            show_default="99; reduced on the CPU: 97",
         ),
-    ] = 97.0,
+    ] = None,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Keep an engine that does not agree, too.")
+    ] = False,
+    min_batch: Annotated[int | None, typer.Option(help=f"{_TRT} fewest images a pass.")] = None,
+    opt_batch: Annotated[int | None, typer.Option(help=f"{_TRT} what it is tuned for.")] = None,
+    max_batch: Annotated[int | None, typer.Option(help=f"{_TRT} most images a pass.")] = None,
+    min_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help=f"{_TRT} smallest image.")
+    ] = None,
+    opt_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help=f"{_TRT} what it is tuned for.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help=f"{_TRT} largest image.")
+    ] = None,
+    workspace: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MIB", help=f"{_TRT} scratch memory.", show_default="all that the GPU has"
+        ),
+    ] = None,
+    opt_level: Annotated[
+        int | None,
+        typer.Option(
+            metavar="0-5", help=f"{_TRT} how long to look for fast kernels.", show_default="3"
+        ),
+    ] = None,
+    timing_cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"{_TRT} times of kernels, read and added to."),
+    ] = None,
+    version_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--version-compatible", help=f"{_TRT} load in later versions of the same major one."
+        ),
+    ] = False,
+    hardware_compatible: Annotated[
+        bool,
+        typer.Option("--hardware-compatible", help=f"{_TRT} run on all GPUs from Ampere on."),
+    ] = False,
+    compute_capability: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y[,X.Y]",
+            help="TensorRT for RTX: GPUs to build for, which need not be here.",
+            show_default="8.0,8.6,8.9,12.0",
+        ),
+    ] = None,
+    plugin: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"{_TRT} plugin library.", show_default="the compiled one"
+        ),
+    ] = None,
+    save_layers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"{_TRT} the engine's layers as JSON; needs a GPU."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help=f"{_TRT} show all that it logs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Build an engine from an ONNX.
 
     The engine is compared with ONNX Runtime before it is written; under 99 % equal labels
-    nothing is. INT8, bf16 and FP16 are compared with FP32, on images held out of the
-    calibration, and have to reach --min-agreement.
+    nothing is. INT8, bf16 and FP16 on the CPU are compared on images held out of the
+    calibration, and 97 % of labels and stages have to be equal. TensorRT options mean what they
+    mean to trtexec.
 
     Example:
       lc-trt build model.onnx -o model.lct --size 300x500
       lc-trt build model.onnx -o int8.lct --int8 --calib photos/
       lc-trt build model.onnx -o int8.lct --int8 --calib table.json --max-drop 1 --eval-root camvid
+      lc-trt build model.onnx --backend tensorrt --min-batch 1 --opt-batch 4 --max-batch 8
     """
     from lc_trt.build import STEPS
     from lc_trt.build import build as run_build
     from lc_trt.classes import find_classes
-    from lc_trt.errors import UsageError
     from lc_trt.int8 import Int8
+    from lc_trt.plan.options import PlanOptions, make_profile
     from lc_trt.samples import photographs_missing
 
-    precision = _precision(int8, bf16, fp16)
+    def size_of(name: str, text: str | None) -> tuple[int, int] | None:
+        return options.size(name, text) if text else None
+
+    sizes = (
+        size_of("--min-size", min_size),
+        size_of("--opt-size", opt_size),
+        size_of("--max-size", max_size),
+    )
+    precision = options.one_of("precision", fp32=fp32, fp16=fp16, bf16=bf16, int8=int8)
+    if precision != "int8" and (calib or keep or eval_root or max_drop is not None):
+        raise UsageError("--calib, --keep, --max-drop and --eval-root belong to --int8")
+    if max_drop is not None and eval_root is None:
+        raise UsageError("--max-drop needs --eval-root: labelled images to measure it on")
     asked = None
-    if precision == "int8":
-        if calib is None:
-            raise UsageError("--int8 needs --calib: a folder of images, or a table")
-        if max_drop is not None and eval_root is None:
-            raise UsageError("--max-drop needs --eval-root: labelled images to measure it on")
+    if calib is not None:
         asked = Int8(
             calib,
             method=method,
@@ -126,57 +220,58 @@ def build(
             layout=layout,
             split=split,
         )
-    elif calib or keep or eval_root or max_drop is not None:
-        raise UsageError("--calib, --keep, --max-drop and --eval-root belong to --int8")
     if check_images is None and photographs_missing():
         console.warn(
             "no photographs to check the engine on, drawn scenes stand in: "
             "pip install 'lc-trt[bench]' or give --check-images DIR"
         )
-    with console.progress("building", STEPS) as advance:
+    with console.bars("building", STEPS) as bars:
         bundle = run_build(
             model,
             out or model.with_suffix(".lct"),
             backend=backend,
-            size=options.size("--size", size) if size else None,
-            batch=batch,
+            size=make_profile("size", size_of("--size", size), *sizes),
+            batch=make_profile("batch", batch, min_batch, opt_batch, max_batch) or 1,
+            precision=precision,
+            int8=asked,
             rho=options.thresholds("--rho", rho) if rho else None,
             fast_rho=options.thresholds("--fast-rho", fast_rho) if fast_rho else None,
             classes=find_classes(classes) if classes else None,
             normalisation=options.normalisation(mean, std, bgr),
             check_images=check_images,
-            precision=precision,
-            int8=asked,
-            min_agreement=min_agreement / 100,
-            bars=console.progress,
-            warn=console.warn,
-            progress=lambda step: advance(1),
+            min_agreement=None if min_agreement is None else min_agreement / 100,
+            must_agree=not no_check,
+            plan=PlanOptions(
+                workspace=workspace,
+                opt_level=opt_level,
+                timing_cache=timing_cache,
+                version_compatible=version_compatible,
+                hardware_compatible=hardware_compatible,
+                compute_capabilities=options.capabilities(
+                    "--compute-capability", compute_capability
+                )
+                if compute_capability
+                else (),
+                verbose=verbose,
+                save_layers=save_layers,
+                plugin=plugin,
+            ),
+            show=_shown_by(bars),
         )
     manifest = bundle.manifest
     if as_json:
         typer.echo(json.dumps(json.loads(manifest.dumps()), indent=2))
         return
-    check = manifest.check
     height, width = manifest.size
+    package = manifest.tensorrt["package"] if manifest.tensorrt else manifest.backend
     console.out().print(
         f"{bundle.path.name}: {manifest.kind} {manifest.name}, {width} wide x {height} high, "
-        f"batch {manifest.batch}, {manifest.backend} {manifest.backend_version}, "
-        f"{manifest.precision}\n{_cost(check)}"
-        f"agrees with ONNX Runtime on {check['labels']:.2%} of labels, {check['stages']:.2%} of "
-        f"stages ({check['count']} passes, {check['images']})",
+        f"batch {manifest.batch}, {package} {manifest.backend_version}, {manifest.precision}\n"
+        f"{_cost(manifest.check)}{manifest.check_summary}",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
-
-
-def _precision(int8: bool, bf16: bool, fp16: bool) -> str:
-    from lc_trt.errors import UsageError
-
-    asked = [name for name, wanted in (("int8", int8), ("bf16", bf16), ("fp16", fp16)) if wanted]
-    if len(asked) > 1:
-        raise UsageError(f"{' and '.join(f'--{name}' for name in asked)}: expected one precision")
-    return asked[0] if asked else "fp32"
 
 
 def _cost(check: dict[str, Any]) -> str:
@@ -191,3 +286,29 @@ def _cost(check: dict[str, Any]) -> str:
             f"{check['mean_stages']:.2%} of stages on average\n"
         )
     return lines
+
+
+def _shown_by(bars: console.Bars) -> Show:
+    """What a build says, on progress bars and stderr."""
+    from lc_trt.show import Show
+
+    class OnBars(Show):
+        def step(self, what: str) -> None:
+            bars.advance(1)
+
+        def start(self, phase: str, steps: int) -> None:
+            bars.start(phase, steps)
+
+        def done(self, phase: str, steps: int) -> None:
+            bars.done(phase, steps)
+
+        def finish(self, phase: str) -> None:
+            bars.finish(phase)
+
+        def log(self, line: str) -> None:
+            console.note(line)
+
+        def warn(self, text: str) -> None:
+            console.warn(text)
+
+    return OnBars()

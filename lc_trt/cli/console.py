@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # rich is imported when something is printed: `lc-trt --version` stays quick
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
     from rich.table import Table
 
 _PIPED_WIDTH = 160  # characters; a pipe has no width, and a table must not lose columns to 80
@@ -26,7 +26,6 @@ class Settings:
 
 
 settings = Settings()
-_running: list[Progress] = []  # the bar on the screen
 
 
 @cache
@@ -89,9 +88,40 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | No
     return made
 
 
+class Bars:
+    """A progress bar on stderr, and more under it for phases within a step."""
+
+    def __init__(self, progress: Progress, description: str, total: int | None) -> None:
+        self._progress = progress
+        self._whole = progress.add_task(description, total=total)
+        self._phases: dict[str, TaskID] = {}
+
+    def advance(self, steps: int) -> None:
+        """So many more steps of the whole are done."""
+        self._progress.advance(self._whole, steps)
+
+    def start(self, phase: str, steps: int) -> None:
+        """A phase with so many steps begins."""
+        self._phases[phase] = self._progress.add_task(f"  {phase}", total=steps)
+
+    def done(self, phase: str, steps: int) -> None:
+        """So many steps of a phase are done."""
+        if phase in self._phases:
+            self._progress.update(self._phases[phase], completed=steps)
+
+    def refresh(self) -> None:
+        """Draw now; otherwise that happens a few times a second."""
+        self._progress.refresh()
+
+    def finish(self, phase: str) -> None:
+        """A phase has ended; its bar goes."""
+        if phase in self._phases:
+            self._progress.remove_task(self._phases.pop(phase))
+
+
 @contextmanager
-def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr; the block gets a function that advances it by so many steps.
+def bars(description: str, total: int | None = None) -> Iterator[Bars]:
+    """A progress bar on stderr while the block runs, with room for phases.
 
     Args:
         description: what is going on, for example ``"building"``.
@@ -100,11 +130,7 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    if _running:  # rich draws one at a time: a bar within a bar is a line of it
-        task = _running[0].add_task(description, total=total)
-        yield lambda steps: _running[0].advance(task, steps)
-        return
-    bar = Progress(
+    shown = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
@@ -112,10 +138,12 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
         console=err(),
         disable=settings.quiet or not err().is_terminal,
     )
-    with bar:
-        task = bar.add_task(description, total=total)
-        _running.append(bar)
-        try:
-            yield lambda steps: bar.advance(task, steps)
-        finally:
-            _running.clear()
+    with shown:
+        yield Bars(shown, description, total)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """`bars` without phases: the block gets a function that advances it by so many steps."""
+    with bars(description, total) as shown:
+        yield shown.advance

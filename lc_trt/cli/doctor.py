@@ -9,8 +9,11 @@ import typer
 
 from lc_trt.cli import console
 from lc_trt.environment import Environment, describe
+from lc_trt.errors import LcTrtError
+from lc_trt.plugin_build import INSTALL, find_headers, find_tool, missing_parts
+from lc_trt.plugin_library import BUILD_COMMAND, VERSION, PluginLibrary, find_library, read_library
 
-_PLUGIN = "none: this version has no TensorRT backend, a later one brings it"
+_DRIVER = "apt-get install nvidia-open (NVIDIA's repository)"
 
 
 def doctor(
@@ -18,21 +21,41 @@ def doctor(
 ) -> None:
     """Show what this machine has of what lc-trt can use.
 
+    What is missing is shown with the command that installs it.
+
     Exits with 1 where a package is missing that lc-trt always needs.
 
     Example:
         lc-trt doctor
     """
     machine = describe()
+    plugin, remark = _plugin()
     if as_json:
-        typer.echo(json.dumps(machine.as_dict(), indent=2))
+        body = machine.as_dict()
+        body["plugin"] = plugin.as_dict() if plugin else None
+        body["plugin_needs"] = missing_parts()
+        typer.echo(json.dumps(body, indent=2))
     else:
-        _print(machine)
+        _print(machine, plugin, remark)
     if any(package.required and package.version is None for package in machine.packages):
         raise typer.Exit(1)
 
 
-def _print(machine: Environment) -> None:
+def _plugin() -> tuple[PluginLibrary | None, str]:
+    """The compiled plugin library, and what to say about it."""
+    if find_library() is None:
+        return None, f"TensorRT plugins of a cascade: {BUILD_COMMAND}"
+    try:
+        library = read_library()
+    except LcTrtError as error:
+        return None, str(error)
+    code = f"{', '.join(library.architectures)}; SHA-256 {library.sha256[:12]}"
+    if library.version != VERSION:
+        code += f"; this lc-trt needs version {VERSION}: {BUILD_COMMAND}"
+    return library, code
+
+
+def _print(machine: Environment, plugin: PluginLibrary | None, remark: str) -> None:
     features = " ".join(machine.cpu_features) or "no AVX2 or newer"
     rows = [
         ("lc-trt", machine.lc_trt, ""),
@@ -46,9 +69,25 @@ def _print(machine: Environment) -> None:
             for package in machine.packages
         ),
         ("CPU", f"{machine.cores} cores", f"{machine.cpu}, {features}"),
-        ("nvcc", machine.nvcc or "missing", "compiles the CUDA plugin"),
+        (
+            "driver",
+            machine.driver or "missing",
+            "NVIDIA's" if machine.driver else f"runs TensorRT engines: {_DRIVER}",
+        ),
         *(("GPU", f"{index}", gpu) for index, gpu in enumerate(machine.gpus)),
         *([] if machine.gpus else [("GPU", "none", "nvidia-smi lists none")]),
-        ("plugin", "not built", _PLUGIN),
+        _compiler("nvcc", machine.nvcc),
+        _compiler("cmake", find_tool("cmake")),
+        _compiler("c++", find_tool("c++")),
+        _compiler("NvInfer.h", find_headers()),
+        ("plugin", f"version {plugin.version}" if plugin else "not built", remark),
     ]
     console.out().print(console.table(("what", "found", "remark"), rows))
+
+
+def _compiler(part: str, found: object) -> tuple[str, str, str]:
+    """A row for what compiles the plugin library."""
+    purpose = "compiles the TensorRT plugins"
+    if found is None:
+        return part, "missing", f"{purpose}: {INSTALL[part]}"
+    return part, str(found) if part == "nvcc" else "found", purpose

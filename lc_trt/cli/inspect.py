@@ -62,12 +62,11 @@ def _print(file: Path, summary: Summary, manifest: Manifest | None) -> None:
         if info.kind == "cascade":
             rows.append(("thresholds", f"{info.default_rho}, fast {info.fast_rho}"))
     if manifest:
-        check = manifest.check
         rows += [
             ("backend", f"{manifest.backend} {manifest.backend_version}, {manifest.precision}"),
             ("engine size", f"{manifest.size[0]}x{manifest.size[1]}, batch {manifest.batch}"),
             ("built", f"{manifest.created} by lc-trt {manifest.lc_trt_version}"),
-            ("check", f"{check['labels']:.2%} of labels, {check['stages']:.2%} of stages"),
+            ("check", manifest.check_summary),
         ]
     rows += [("opset", str(summary.opset)), ("parameters", f"{summary.parameters / 1e6:.2f} M")]
     for kind, tensors in (("input", summary.inputs), ("output", summary.outputs)):

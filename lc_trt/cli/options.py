@@ -28,6 +28,25 @@ def width_height(option: str, text: str) -> tuple[int, int]:
     return int(found[2]), int(found[1])
 
 
+def capabilities(option: str, text: str) -> tuple[str, ...]:
+    """``8.6,8.9`` as compute capabilities; sm_89 and SM89 are 8.9, too."""
+    found = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(?:(?i:sm)_?(\d{1,2})|(\d{1,2})\.)(\d)", part.strip())
+        if match is None:
+            raise UsageError(f"{option} {text!r}: expected numbers, as in 8.6,8.9")
+        found.append(f"{match[1] or match[2]}.{match[3]}")
+    return tuple(dict.fromkeys(found))
+
+
+def one_of(what: str, **given: bool) -> str | None:
+    """The name of the flag that is given; None where none is."""
+    names = [name for name, wanted in given.items() if wanted]
+    if len(names) > 1:
+        raise UsageError(f"{' and '.join(f'--{name}' for name in names)}: expected one {what}")
+    return names[0] if names else None
+
+
 def thresholds(option: str, text: str) -> tuple[float, float]:
     """``0.985`` or ``0.985,0.97`` as a pair."""
     from lc_trt.thresholds import as_pair

@@ -13,23 +13,32 @@ from lc_trt.ir.functions import DOMAIN
 LARGEST = 1 << 26
 
 
-def freeze(model: onnx.ModelProto, batch: int, size: tuple[int, int]) -> onnx.ModelProto:
-    """Give ``image`` the fixed shape [batch, height, width, 3], and ``labels`` theirs."""
+def freeze(
+    model: onnx.ModelProto, batch: int | None, size: tuple[int, int] | None
+) -> onnx.ModelProto:
+    """Give ``image`` the fixed shape [batch, height, width, 3], and ``labels`` theirs.
+
+    Args:
+        batch, size: None leaves these dimensions as they are.
+    """
+    given = (batch, *(size or (None, None)))
     frozen = onnx.ModelProto()
     frozen.CopyFrom(model)
     for value in frozen.graph.input:
         if value.name == "image":
-            for dim, fixed in zip(value.type.tensor_type.shape.dim, (batch, *size, 3), strict=True):
-                dim.Clear()
-                dim.dim_value = fixed
+            _fix(value, (*given, 3))
     del frozen.graph.value_info[:]
     for value in frozen.graph.output:
-        shape = value.type.tensor_type.shape
-        dims = (batch, *size) if value.name == "labels" else (batch,)
-        for dim, fixed in zip(shape.dim, dims, strict=False):
-            dim.Clear()
-            dim.dim_value = fixed
+        _fix(value, given if value.name == "labels" else given[:1])
     return frozen
+
+
+def _fix(value: onnx.ValueInfoProto, sizes: tuple[int | None, ...]) -> None:
+    """Set the leading dimensions that have a size."""
+    for dim, size in zip(value.type.tensor_type.shape.dim, sizes, strict=False):
+        if size is not None:
+            dim.Clear()
+            dim.dim_value = size
 
 
 def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:

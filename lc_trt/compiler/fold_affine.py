@@ -12,11 +12,15 @@ from lc_trt.ir.functions import DOMAIN
 _PLACES = {("", "Conv"): (1, 2), (DOMAIN, "RegionConv"): (4, 5)}
 
 
-def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
+def fold_affine(model: onnx.ModelProto, *, region_factors: bool = True) -> onnx.ModelProto:
     """``bn(conv(x))`` and ``factor * conv(x)`` become one convolution.
 
     Only where the convolution has no other reader, and a region convolution no
     activation or residual of its own yet.
+
+    Args:
+        region_factors: False leaves factors on region convolutions, for which TensorRT's have
+            an attribute.
     """
     graph = EditableGraph(model)
     uses = graph.use_counts()
@@ -31,7 +35,8 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
             kept.append(node)
             continue
         source, affine = _affine(node, graph, behind)
-        if affine is None or uses[source] != 1:
+        stays = node.op_type == "Mul" and not region_factors and source in behind
+        if affine is None or uses[source] != 1 or (stays and behind[source].domain == DOMAIN):
             kept.append(node)
             continue
         conv = behind[source]

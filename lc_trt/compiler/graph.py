@@ -61,13 +61,22 @@ class EditableGraph:
         *,
         outputs: Sequence[str] | None = None,
         domain: str = "",
+        overload: str = "",
         **attributes: Any,
     ) -> onnx.NodeProto:
         """A new node (not yet in ``nodes``); its output is called as the node unless named."""
         full = self.unique(name)
         return helper.make_node(
-            op_type, inputs, outputs or [full], name=full, domain=domain, **attributes
-        )
+            op_type, inputs, outputs or [full], name=full, domain=domain, overload=overload,
+            **attributes,
+        )  # fmt: skip
+
+    def add_function(self, function: onnx.FunctionProto) -> None:
+        """Let nodes call a function; it replaces one of the same domain, name and overload."""
+        functions = self._model.functions
+        kept = [f for f in functions if _identity(f) != _identity(function)]
+        del functions[:]
+        functions.extend([*kept, function])
 
     def use_counts(self) -> dict[str, int]:
         """How often each tensor is read, graph outputs included."""
@@ -118,13 +127,17 @@ class EditableGraph:
         )
         graph.input.extend(self.inputs)
         graph.output.extend(self.outputs)
-        used = {(node.domain, node.op_type) for node in self.nodes}
-        functions = [f for f in self._model.functions if (f.domain, f.name) in used]
+        used = {(node.domain, node.op_type, node.overload) for node in self.nodes}
+        functions = [f for f in self._model.functions if _identity(f) in used]
         del self._model.functions[:]
         self._model.functions.extend(functions)
         result = onnx.ModelProto()
         result.CopyFrom(self._model)
         return result
+
+
+def _identity(function: onnx.FunctionProto) -> tuple[str, str, str]:
+    return function.domain, function.name, function.overload
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -134,13 +147,24 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """The tensors whose whole shape is known after ONNX shape inference."""
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    graph = inferred.graph
-    shapes: dict[str, tuple[int, ...]] = {t.name: tuple(t.dims) for t in graph.initializer}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, dims in known_dims(model).items():
+        sizes = [size for size in dims if size is not None]
+        if len(sizes) == len(dims):
+            shapes[name] = tuple(sizes)
+    return shapes
+
+
+def known_dims(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """What ONNX shape inference finds of each tensor's shape; None stands for a symbolic size."""
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes: dict[str, tuple[int | None, ...]] = {t.name: tuple(t.dims) for t in graph.initializer}
     for value in _values(graph):
-        dims = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(d.HasField("dim_value") for d in dims):
-            shapes[value.name] = tuple(d.dim_value for d in dims)
+        if value.type.tensor_type.HasField("shape"):
+            shapes[value.name] = tuple(
+                d.dim_value if d.HasField("dim_value") else None
+                for d in value.type.tensor_type.shape.dim
+            )
     return shapes
 
 

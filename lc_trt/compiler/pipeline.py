@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import onnx
 from onnx import inliner
@@ -14,10 +15,13 @@ from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.lower_tensorrt import lower_tensorrt
+from lc_trt.compiler.precision import to_half
 from lc_trt.compiler.quantize import Quantization, quantize
 from lc_trt.compiler.quantize_lower import integer_bias
 from lc_trt.errors import LcTrtError
 
+Precision = Literal["fp16", "fp32"]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 
@@ -84,5 +88,37 @@ def compile_model(
         model = integer_bias(model)
     for change in recipe.after:
         model = change(model)
+    onnx.checker.check_model(model)
+    return model
+
+
+def compile_for_tensorrt(
+    source: onnx.ModelProto,
+    size: tuple[int, int] | None,
+    batch: int | None,
+    precision: Precision,
+) -> onnx.ModelProto:
+    """An exchange model, cascade or dense, as TensorRT's parser takes it, plugins and all.
+
+    Args:
+        size: (height, width) in pixels; None keeps both symbolic, for an optimisation profile.
+        batch: None keeps it symbolic.
+        precision: ``fp16`` or ``fp32``. TensorRT's networks are strongly typed: the types are
+            those of the graph.
+
+    Returns:
+        A model with the same inputs and outputs, which ONNX Runtime runs too.
+
+    Raises:
+        LcTrtError: the network does what our plugins or FP16 cannot; the message names the node.
+    """
+    if precision not in get_args(Precision):
+        raise LcTrtError(
+            f"precision {precision!r}: expected one of {', '.join(get_args(Precision))}"
+        )
+    model = fold_constants(freeze(source, batch, size))
+    model = lower_tensorrt(fold_affine(model, region_factors=False))
+    if precision == "fp16":
+        model = to_half(model)
     onnx.checker.check_model(model)
     return model

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from lc_trt.compiler.graph import EditableGraph
+from lc_trt.compiler.graph import Array, EditableGraph
 from lc_trt.errors import LcTrtError
 
 SMALLEST = 1024  # values; batch norm's and biases stay FP32: they weigh nothing and round worst
@@ -23,12 +23,7 @@ def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
     for name, value in list(graph.constants.items()):
         if value.dtype != np.float32 or value.size < SMALLEST:
             continue
-        with np.errstate(over="ignore"):  # told apart just below
-            half = value.astype(np.float16)
-        if not np.isfinite(half).all():
-            raise LcTrtError(
-                f"weight {name!r} reaches {np.abs(value).max():.3g}, over FP16's 65504"
-            )
+        half = as_half(name, value)
         del graph.constants[name]
         stored = graph.constant(f"{name}/half", half, np.float16)
         casts.append(
@@ -36,3 +31,16 @@ def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
         )
     graph.nodes = casts + graph.nodes
     return graph.model()
+
+
+def as_half(name: str, value: Array) -> Array:
+    """A weight in FP16.
+
+    Raises:
+        LcTrtError: it does not fit FP16's range.
+    """
+    with np.errstate(over="ignore"):  # told apart just below
+        half = value.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise LcTrtError(f"weight {name!r} reaches {np.abs(value).max():.3g}, over FP16's 65504")
+    return half

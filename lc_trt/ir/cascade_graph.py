@@ -59,13 +59,18 @@ def exchange_kind(model: onnx.ModelProto) -> str | None:
 
 
 def check_region_operators(model: onnx.ModelProto, origin: str) -> None:
-    """Refuse unknown operators of our domain, and a cascade without three stages."""
+    """Refuse unknown and lowered operators of our domain, and a cascade without three stages."""
     region_nodes = [n for n in model.graph.node if n.domain == DOMAIN]
     for node in region_nodes:
         if node.op_type not in REGION_OPERATORS:
             raise LcTrtError(
                 f"{origin}: node {node.name!r} is {DOMAIN}.{node.op_type}, expected one of "
                 f"{', '.join(REGION_OPERATORS)}; export it with this version of lc-trt"
+            )
+        if node.overload:
+            raise LcTrtError(
+                f"{origin}: node {node.name!r} is in the form that TensorRT's plugin takes; build "
+                "from the file that 'lc-trt export' wrote"
             )
     selects = sum(n.op_type == "RegionSelect" for n in region_nodes)
     if exchange_kind(model) == "cascade" and selects != 2:

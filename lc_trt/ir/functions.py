@@ -82,15 +82,37 @@ _WINDOW = """
   windows = Gather<axis = 0>(with_zero, table)
 """
 
+_PRODUCT = """
+  outputs = Shape<start = 0, end = 1>(weight)
+  matrix_shape = Concat<axis = 0>(minus_one, outputs)
+  matrix = Reshape(channels_last, matrix_shape)
+  inputs = Shape<start = 0, end = 1>(matrix)
+  patch_shape = Concat<axis = 0>(minus_one, inputs)
+  patches = Reshape(windows, patch_shape)
+  product = MatMul(patches, matrix)
+  bias_like = CastLike(bias, product)
+  biased = Add(product, bias_like)
+  scale = Constant<value_float: float = @residual_scale>()
+  scale_like = CastLike(scale, biased)
+  scaled = Mul(biased, scale_like)
+  total = Add(scaled, residual)
+  rectified = Relu(total)
+  activation_number = Constant<value_int: int = @activation>()
+  rectify = Cast<to = 9>(activation_number)
+  y = Where(rectify, rectified, total)
+"""
+
 _BODIES = {
     "RegionSelect": """
 RegionSelect (confidence, active, rho) => (rows, index, count, hard)
 {
   sure = Greater(confidence, rho)
   unsure = Not(sure)
-  hard = And(active, unsure)
+  active_bool = Cast<to = 9>(active)
+  hard_bool = And(active_bool, unsure)
+  hard = CastLike(hard_bool, active)
   minus_one = Constant<value_ints: ints = [-1]>()
-  flat = Reshape(hard, minus_one)
+  flat = Reshape(hard_bool, minus_one)
   nonzero = NonZero(flat)
   axis0 = Constant<value_ints: ints = [0]>()
   rows64 = Squeeze(nonzero, axis0)
@@ -101,7 +123,7 @@ RegionSelect (confidence, active, rho) => (rows, index, count, hard)
   scalar0 = Constant<value_int: int = 0>()
   running = CumSum(ones, scalar0)
   flat_index = Mul(running, ones)
-  size = Shape(hard)
+  size = Shape(hard_bool)
   keep = Constant<value_ints: ints = [0, 2, 3]>()
   index_size = Gather(size, keep)
   index = Reshape(flat_index, index_size)
@@ -131,24 +153,8 @@ RegionConv <kernel_shape, dilations, activation: int = 0, residual_scale: float 
   (x, rows, index, count, weight, bias, residual) => (y)
 {{
 {_WINDOW}
-  row_shape = Constant<value_ints: ints = [0, -1]>()
-  outputs = Shape<start = 0, end = 1>(weight)
   channels_last = Transpose<perm = [2, 3, 1, 0]>(weight)
-  matrix_shape = Concat<axis = 0>(minus_one, outputs)
-  matrix = Reshape(channels_last, matrix_shape)
-  inputs = Shape<start = 0, end = 1>(matrix)
-  patch_shape = Concat<axis = 0>(minus_one, inputs)
-  patches = Reshape(windows, patch_shape)
-  product = MatMul(patches, matrix)
-  biased = Add(product, bias)
-  scale = Constant<value_float: float = @residual_scale>()
-  scale_like = CastLike(scale, biased)
-  scaled = Mul(biased, scale_like)
-  total = Add(scaled, residual)
-  rectified = Relu(total)
-  activation_number = Constant<value_int: int = @activation>()
-  rectify = Cast<to = 9>(activation_number)
-  y = Where(rectify, rectified, total)
+{_PRODUCT}
 }}""",
     "RegionMaxPool": f"""
 RegionMaxPool <kernel_shape, dilations> (x, rows, index, count) => (y)
@@ -177,14 +183,63 @@ RegionScatter (x, rows, count, base) => (y)
 REGION_OPERATORS = tuple(_BODIES)
 
 
+MAX_SEGMENTS = 8  # as many as the kernel walks
+
+
 @functools.cache
-def _parsed(name: str) -> onnx.FunctionProto:
+def _parsed(body: str) -> onnx.FunctionProto:
     header = f'<opset_import: ["" : {OPSET}], domain: "{DOMAIN}">'
-    return parser.parse_function(header + _BODIES[name])
+    return parser.parse_function(header + body)
 
 
 def region_function(name: str) -> onnx.FunctionProto:
     """The ONNX function of a region operator; see `REGION_OPERATORS` for the names."""
     copy = onnx.FunctionProto()
-    copy.CopyFrom(_parsed(name))
+    copy.CopyFrom(_parsed(_BODIES[name]))
+    return copy
+
+
+def segments_overload(segments: int) -> str:
+    """What tells `segments_function` of this many inputs from its sisters."""
+    return f"segments{segments}"
+
+
+def segments_function(segments: int) -> onnx.FunctionProto:
+    """RegionConv in the form that its TensorRT plugin has, as an overload of the function.
+
+    1 to 8 inputs ``x`` [R, C] instead of one, convolved as if they were concatenated; of each
+    the channels from ``channel_begin`` to ``channel_end`` are read. ``weight`` is
+    [Cout, kh, kw, Cin], which is what ``weight_layout`` 1 says; ``bias`` may be FP32 where the
+    rest is not.
+    """
+    numbers = range(segments)
+    slices = "\n".join(
+        f"""
+  from{i} = Constant<value_ints: ints = [{i}]>()
+  to{i} = Constant<value_ints: ints = [{i + 1}]>()
+  begin{i} = Slice(begins, from{i}, to{i})
+  end{i} = Slice(ends, from{i}, to{i})
+  part{i} = Slice(x_{i}, begin{i}, end{i}, channel_axis)"""
+        for i in numbers
+    )
+    inputs = ", ".join(f"x_{i}" for i in numbers)
+    parts = ", ".join(f"part{i}" for i in numbers)
+    copy = onnx.FunctionProto()
+    copy.CopyFrom(
+        _parsed(f"""
+RegionConv <kernel_shape, dilations, channel_begin, channel_end, weight_layout: int = 1,
+            activation: int = 0, residual_scale: float = 1.0>
+  ({inputs}, rows, index, count, weight, bias, residual) => (y)
+{{
+  begins = Constant<value_ints: ints = @channel_begin>()
+  ends = Constant<value_ints: ints = @channel_end>()
+  channel_axis = Constant<value_ints: ints = [1]>()
+{slices}
+  x = Concat<axis = 1>({parts})
+{_WINDOW}
+  channels_last = Transpose<perm = [1, 2, 3, 0]>(weight)
+{_PRODUCT}
+}}""")
+    )
+    copy.overload = segments_overload(segments)
     return copy

@@ -6,20 +6,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bundle import MODEL, read_bundle
+from lc_trt.bundle import read_bundle
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.runtime import image
-from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
+from lc_trt.runtime.engines import Engine, EngineOutput, open_engine
 from lc_trt.runtime.image import Fit
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.stream import Stream
 from lc_trt.thresholds import Rho, resolve_rho
+
+if TYPE_CHECKING:  # needs cuda-python
+    from lc_trt.runtime.engines.tensorrt import DeviceOutput
 
 IN_FLIGHT = 3  # groups of a stream: one being read, one inferred, one drawn
 
@@ -73,8 +76,8 @@ class Segmenter:
     ) -> list[Result]:
         """Segment several frames, as many a pass as the engine was built for.
 
-        Frames may differ in size. A last group that is too small is filled up with its
-        last frame, whose extra results are dropped.
+        Frames may differ in size. A last group that is smaller than the engine takes is
+        filled up with its last frame, whose extra results are dropped.
         """
         thresholds = self._thresholds(rho)
         checked = [image.check_frame(frame) for frame in frames]
@@ -130,6 +133,31 @@ class Segmenter:
             in_flight=in_flight,
         )
 
+    def run_device(
+        self, images: Any, rho: Rho | None = None, *, stream: Any = None
+    ) -> DeviceOutput:
+        """Segment images on the GPU, and leave the results there.
+
+        Nothing is resized: the images have the engine's size.
+
+        Args:
+            images: uint8 [N, H, W, 3], BGR: an array of pycuda, cupy, torch or NumPy.
+            rho: as in a call.
+            stream: the CUDA stream to run on; see `TensorRTEngine.run_device`, which also says
+                how long the results hold.
+
+        Raises:
+            UsageError: the bundle was not built for a GPU.
+        """
+        run = getattr(self.engine, "run_device", None)
+        if run is None:
+            raise UsageError(
+                f"the bundle was built for {self.engine.backend}, which has no results on a GPU; "
+                "build it for one: lc-trt build MODEL.onnx --backend tensorrt"
+            )
+        output: DeviceOutput = run(images, _array(self._thresholds(rho)), stream=stream)
+        return output
+
     def close(self) -> None:
         """Free the engine."""
         self.engine.close()
@@ -150,13 +178,13 @@ class Segmenter:
         images = [
             image.place(frame, size, image.window(_size(frame), size, self.fit)) for frame in frames
         ]
-        images += [images[-1]] * (self.engine.batch - len(images))
+        images += [images[-1]] * (self.engine.smallest[0] - len(images))
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
         return _Prepared(frames, stacked, (perf_counter() - start) * 1e3)
 
     def _infer(self, group: _Prepared, rho: tuple[float, float] | None) -> _Inferred:
         start = perf_counter()
-        out = self.engine.run(group.images, None if rho is None else np.array(rho, np.float32))
+        out = self.engine.run(group.images, _array(rho))
         took = (perf_counter() - start) * 1e3
         self._check(out.confidence)
         return _Inferred(group, out, rho, took)
@@ -235,29 +263,23 @@ def load(
 
     Args:
         path: the folder that ``lc-trt build`` made.
-        device: where to run it; None or ``"cpu"`` for the engines of this version.
-        threads: CPU threads, all by default.
+        device: ``"cuda:N"`` for a bundle of TensorRT, by default the GPU of the current CUDA
+            context, GPU 0 where there is none; ``"cpu"`` for others.
+        threads: CPU threads of the CPU's engines, all by default.
         fit: ``"stretch"`` brings a frame to the engine's size in both directions,
             ``"letterbox"`` keeps its shape and puts grey around it.
 
     Raises:
-        LcTrtError: no bundle, not whole, or its backend is not installed; the message names
-            the command that mends it.
+        LcTrtError: no bundle, not whole, its backend is not installed, or it was built for
+            another GPU or version; the message names the command that mends it.
         UsageError: no such device or fit.
     """
-    if device not in (None, "cpu"):
-        raise UsageError(f"device {device!r}: expected cpu")
     bundle = read_bundle(path)
-    return Segmenter(
-        create_engine(
-            bundle.manifest.backend,
-            bundle.file(MODEL),
-            threads=threads,
-            precision=bundle.manifest.precision,
-        ),
-        bundle.manifest,
-        fit=fit,
-    )
+    return Segmenter(open_engine(bundle, threads=threads, device=device), bundle.manifest, fit=fit)
+
+
+def _array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:
+    return None if rho is None else np.array(rho, np.float32)
 
 
 def _size(frame: npt.NDArray[np.uint8]) -> tuple[int, int]:

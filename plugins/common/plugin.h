@@ -10,7 +10,9 @@
 namespace lc_trt {
 
 constexpr char kNamespace[] = "lc_trt";
-constexpr char kVersion[] = "1";
+// lc_trt/plugin_library.py has it too.
+#define LC_TRT_PLUGIN_VERSION "1"
+constexpr char kVersion[] = LC_TRT_PLUGIN_VERSION;
 
 class Plugin : public nvinfer1::IPluginV3,
                public nvinfer1::IPluginV3OneCore,

@@ -70,9 +70,9 @@ def test_calibrate_build_compare(root, tmp_path, capsys):
 def test_what_is_asked_for_wrongly_is_one_line(root, tmp_path, capsys):
     model, images, out = root / "model.onnx", root / "images", tmp_path / "m.lct"
     cases = [
-        (["build", model, "-o", out, "--int8"], 2, "--int8 needs --calib"),
+        (["build", model, "-o", out, "--int8"], 2, "INT8 needs images or a table"),
         (["build", model, "-o", out, "--calib", images], 2, "belong to --int8"),
-        (["build", model, "-o", out, "--bf16", "--fp16"], 2, "--bf16 and --fp16: expected one"),
+        (["build", model, "-o", out, "--bf16", "--fp16"], 2, "--fp16 and --bf16: expected one"),
         (
             ["build", model, "-o", out, "--int8", "--calib", images, "--max-drop", 1],
             2, "--max-drop needs --eval-root",

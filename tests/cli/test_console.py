@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from lc_trt.cli import console
 
@@ -33,3 +36,23 @@ def test_progress_draws_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
         for _ in range(3):
             advance(1)
     assert capsys.readouterr() == ("", "")
+
+
+def test_phases_have_bars_of_their_own_until_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=100)
+    monkeypatch.setattr(console, "err", lambda: terminal)
+    monkeypatch.setattr(console.settings, "quiet", False)
+    with console.bars("building", 4) as bars:
+        bars.advance(2)
+        bars.start("Building engine", 6)
+        bars.start("Timing graph nodes", 20)
+        bars.done("Timing graph nodes", 5)
+        bars.refresh()
+        within = screen.getvalue()
+        bars.finish("Timing graph nodes")
+        bars.finish("Building engine")
+        bars.finish("never begun")
+    last = screen.getvalue()[len(within) :]
+    assert "Timing graph nodes" in within and "5/20" in within and "2/4" in within
+    assert "Timing graph nodes" not in last.rpartition("building")[2]

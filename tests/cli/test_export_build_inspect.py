@@ -12,7 +12,8 @@ from onnx import helper
 from tiny_networks import tiny_model
 from tiny_training import TINY
 
-from lc_trt.cli import app
+from lc_trt.cli import app, options
+from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import read_info
 from lc_trt.model import presets
 from lc_trt.training.checkpoint import save_weights
@@ -163,3 +164,12 @@ def test_inspect_shows_any_onnx_and_refuses_the_rest(tmp_path, capsys):
     path.write_bytes(b"zzz")
     code, line = failure(capsys, "inspect", path)
     assert code == 1 and "ONNX" in line
+
+
+def test_compute_capabilities_are_read_in_every_spelling():
+    read = options.capabilities
+    assert read("--c", "8.9") == read("--c", "sm_89") == read("--c", "SM89") == ("8.9",)
+    assert read("--c", "8.0, 12.0,8.0") == ("8.0", "12.0")
+    for text in ("", "89", "8", "8.9,", "8.9.1", "x"):
+        with pytest.raises(UsageError, match=r"--c .*: expected numbers, as in 8\.6,8\.9"):
+            read("--c", text)

@@ -81,6 +81,33 @@ def test_batch_norm_and_factors_go_into_convolutions(source):
     assert not factors
 
 
+def test_factors_on_region_convolutions_may_stay():
+    source = tiny_model()
+    model = fold_affine(source, region_factors=False)
+    assert_same(source, model)
+    factors = {n.name for n in model.graph.node if n.op_type == "Mul" and n.name.endswith("/scale")}
+    # One a residual block: stage 1's are dense and folded, stages 2 and 3 have one and two.
+    assert factors - {"input/scale"} == {"stage2/0/scale", "stage3/0/scale", "stage3/1/scale"}
+    assert "BatchNormalization" not in operators(model)
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+@pytest.mark.parametrize("size", [None, SIZE])
+def test_freezing_leaves_what_it_is_given_no_value_for(batch, size):
+    source = tiny_model()
+    model = freeze(source, batch, size)
+    height, width = size or ("height", "width")
+    expected = {
+        "image": [batch or "batch", height, width, 3],
+        "labels": [batch or "batch", height, width],
+        "stages": [batch or "batch", "feature_height", "feature_width"],
+    }
+    for value in (*model.graph.input, *model.graph.output):
+        if value.name in expected:
+            dims = value.type.tensor_type.shape.dim
+            assert [d.dim_param or d.dim_value for d in dims] == expected[value.name]
+
+
 def test_a_convolution_with_two_readers_keeps_its_batch_norm():
     rng = np.random.default_rng(0)
     values = {

@@ -9,7 +9,7 @@ from tiny_networks import frames, middle_rho, run, session, tiny_model
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines import BACKENDS, create_engine
+from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
 
 SIZE = (52, 75)
 
@@ -22,7 +22,7 @@ def threshold(hard, confidence):
     return float((ordered[hard - 1] + ordered[hard]) / 2)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("form", [("irnet", "plain"), ("inception", "aspp")], ids="-".join)
 def test_an_engine_equals_onnx_runtime_for_any_region(backend, batch, form):
@@ -43,7 +43,7 @@ def test_an_engine_equals_onnx_runtime_for_any_region(backend, batch, form):
         np.testing.assert_allclose(found.confidence, expected["confidence"], atol=1e-4)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_dense_engine_equals_onnx_runtime(backend):
     source = densify(tiny_model("inception", "aspp"))
     engine = create_engine(

@@ -9,6 +9,7 @@ from tiny_networks import tiny_model
 
 from lc_trt.classes import find_classes
 from lc_trt.compiler.densify import densify
+from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.cascade_graph import (
     check_region_operators,
@@ -62,6 +63,12 @@ def test_an_unknown_region_operator_is_named():
     node = next(n for n in model.graph.node if n.op_type == "RegionConv")
     node.op_type = "RegionDance"
     with pytest.raises(LcTrtError, match=r"m\.onnx: node .* is lc_trt.RegionDance, expected one"):
+        check_region_operators(model, "m.onnx")
+
+
+def test_a_lowered_cascade_is_no_source():
+    model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
+    with pytest.raises(LcTrtError, match=r"m\.onnx: node .* in the form that TensorRT's plugin"):
         check_region_operators(model, "m.onnx")
 
 

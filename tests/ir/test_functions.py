@@ -13,16 +13,26 @@ from tiny_networks import session
 from torch import nn
 
 from lc_trt.ir.builder import IR_VERSION
-from lc_trt.ir.functions import DOMAIN, OPSET, REGION_OPERATORS, VERSION, region_function
+from lc_trt.ir.functions import (
+    DOMAIN,
+    OPSET,
+    REGION_OPERATORS,
+    VERSION,
+    region_function,
+    segments_function,
+)
 from lc_trt.model.region import CompactRegion
 
 INT, FLOAT, BOOL = TensorProto.INT32, TensorProto.FLOAT, TensorProto.BOOL
 
 
-def call(name, feed, outputs, **attributes):
+def call(name, feed, outputs, function=None, **attributes):
     """One node of the operator in a graph of its own."""
+    function = function or region_function(name)
     types = {np.dtype(np.float32): FLOAT, np.dtype(np.int32): INT, np.dtype(bool): BOOL}
-    node = helper.make_node(name, list(feed), list(outputs), domain=DOMAIN, **attributes)
+    node = helper.make_node(
+        name, list(feed), list(outputs), domain=DOMAIN, overload=function.overload, **attributes
+    )
     graph = helper.make_graph(
         [node],
         "one",
@@ -37,7 +47,7 @@ def call(name, feed, outputs, **attributes):
     )
     model = helper.make_model(
         graph,
-        functions=[region_function(name)],
+        functions=[function],
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, VERSION)],
         ir_version=IR_VERSION,
     )
@@ -68,8 +78,9 @@ def described(mask):
     return region, rows, index, np.array([len(rows)], np.int32)
 
 
+@pytest.mark.parametrize("mask_type", [bool, np.int32])
 @given(mask=masks, seed=st.integers(0, 999))
-def test_select_marks_active_pixels_that_are_not_surer_than_rho(mask, seed):
+def test_select_marks_active_pixels_that_are_not_surer_than_rho(mask_type, mask, seed):
     rng = np.random.default_rng(seed)
     confidence = rng.random(mask.shape, np.float32)
     confidence[rng.random(mask.shape) < 0.1] = np.nan
@@ -77,9 +88,13 @@ def test_select_marks_active_pixels_that_are_not_surer_than_rho(mask, seed):
     confidence[rng.random(mask.shape) < 0.1] = rho
     rows, index, count, hard = call(
         "RegionSelect",
-        {"confidence": confidence, "active": mask, "rho": np.asarray(rho)},
-        {"rows": (INT, 1), "index": (INT, 3), "count": (INT, 1), "hard": (BOOL, 4)},
-    )
+        {"confidence": confidence, "active": mask.astype(mask_type), "rho": np.asarray(rho)},
+        {
+            "rows": (INT, 1), "index": (INT, 3), "count": (INT, 1),
+            "hard": (BOOL if mask_type is bool else INT, 4),
+        },
+    )  # fmt: skip
+    assert hard.dtype == mask_type
     with np.errstate(invalid="ignore"):
         expected = mask & ~(confidence > rho)
     assert np.array_equal(hard, expected)
@@ -114,6 +129,43 @@ def test_conv(mask, window, channels, residual, seed):
         {"y": (FLOAT, 2)},
         kernel_shape=[kh, kw], dilations=list(dilation),
         **({"activation": 1, "residual_scale": 0.3} if residual else {}),
+    )  # fmt: skip
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+@given(
+    mask=masks,
+    window=windows,
+    parts=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(0, 2)), min_size=1, max_size=8
+    ),
+    seed=st.integers(0, 999),
+)
+def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts, seed):
+    """Each part is (channels before it, its own, those after it) of an input."""
+    (kh, kw), dilation = window
+    torch.manual_seed(seed)
+    region, rows, index, count = described(mask)
+    xs = [torch.randn(len(rows), sum(part)) for part in parts]
+    begins = [before for before, _, _ in parts]
+    ends = [before + own for before, own, _ in parts]
+    joined = torch.cat([x[:, b:e] for x, b, e in zip(xs, begins, ends, strict=True)], 1)
+    conv = nn.Conv2d(joined.shape[1], 4, (kh, kw), dilation=dilation)
+    skip = torch.randn(len(rows), 4)
+    with torch.no_grad():
+        expected = torch.relu(0.3 * region.conv(joined, conv) + skip)
+    (found,) = call(
+        "RegionConv",
+        {
+            **{f"x{i}": x.numpy() for i, x in enumerate(xs)},
+            "rows": rows, "index": index, "count": count,
+            "weight": np.ascontiguousarray(conv.weight.detach().permute(0, 2, 3, 1).numpy()),
+            "bias": conv.bias.detach().numpy(), "residual": skip.numpy(),
+        },
+        {"y": (FLOAT, 2)},
+        function=segments_function(len(parts)),
+        kernel_shape=[kh, kw], dilations=list(dilation), activation=1, residual_scale=0.3,
+        weight_layout=1, channel_begin=begins, channel_end=ends,
     )  # fmt: skip
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 

@@ -1,96 +1,124 @@
-"""TensorRT-RTX parses cascades with our plugins in it and builds engines, without a GPU."""
+"""TensorRT for RTX parses lowered cascades with our plugins in them and builds plans, on a CPU."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
+import ctypes
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from fake_library import library_bytes
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import tiny_model
 
-from lc_trt.compiler.fold import fold_constants, freeze
-from lc_trt.compiler.fold_affine import fold_affine
+from lc_trt import trt
+from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
+from lc_trt.plan.engine import Plan, build_plan
+from lc_trt.plan.network import parse
+from lc_trt.plan.options import PlanOptions, Profile
+from lc_trt.plugin_library import open_library
+from lc_trt.show import Show
+from lc_trt.trt import TensorRT
 
 # Compiles the library, unless a test before did.
 pytestmark = pytest.mark.slow
 
 # The parser takes a plugin rather than the function of its name only where it is told both.
 PLUGIN = {"plugin_version": "1", "plugin_namespace": "lc_trt"}
-CAPABILITIES = ["SM75", "SM80", "SM86", "SM89", "SM120"]
+CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0")
+SIZE = (48, 72)
+
+
+@dataclass
+class Recorder(Show):
+    """Keeps what it is told."""
+
+    phases: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def start(self, phase: str, steps: int) -> None:
+        assert steps >= 0
+        self.phases.append(phase)
+        self.open.append(phase)
+
+    def finish(self, phase: str) -> None:
+        self.open.remove(phase)
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """TensorRT-RTX under the name by which its parser loads it."""
-    spec = importlib.util.find_spec("tensorrt_rtx_libs")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("needs TensorRT-RTX: pip install tensorrt-rtx==1.7.1.116")
-    folder = tmp_path_factory.mktemp("tensorrt")
-    (library,) = Path(spec.submodule_search_locations[0]).glob("libtensorrt_rtx.so.*")
-    (folder / "libtensorrt_rtx.so").symlink_to(library)
-    paths = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
-    return {**os.environ, "LD_LIBRARY_PATH": ":".join(filter(None, paths))}
+def api() -> TensorRT:
+    if "tensorrt_rtx" not in trt.PACKAGES or trt.installed() is None:
+        pytest.skip("needs TensorRT for RTX: pip install tensorrt-rtx==1.7.1.116")
+    return trt.load("tensorrt_rtx")
 
 
-def build(
-    environment: dict[str, str], model: onnx.ModelProto, library: Path | str, folder: Path,
-    capabilities: list[str],
-) -> dict[str, Any]:  # fmt: skip
-    path = folder / "model.onnx"
-    onnx.save(model, path)
-    script = Path(__file__).with_name("build_with_rtx.py")
-    done = subprocess.run(
-        [sys.executable, script, path, str(library), ",".join(capabilities)],
-        capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**answer, "stderr": done.stderr}
+Builds = Callable[..., Plan]
 
 
-def cascade(trunk: str) -> onnx.ModelProto:
-    """A cascade up to its probabilities and confidences, with plugin attributes.
+@pytest.fixture(scope="module")
+def build(api: TensorRT, plugin_library: Path) -> Builds:
+    def run(model: onnx.ModelProto, *capabilities: str, **more: Any) -> Plan:
+        options = {"plugin": plugin_library, "compute_capabilities": capabilities}
+        show = more.pop("show", None)
+        batch, size = more.pop("batch", Profile.of(1)), more.pop("size", Profile.of(SIZE))
+        options = PlanOptions(**{**options, **more})
+        return build_plan(api, model, options, batch=batch, size=size, gpu=None, show=show)
 
-    What follows them is cut off: TensorRT takes UINT8 only as input and output of the network,
-    and the exchange format crops labels after it has cast them.
-    """
-    model = fold_affine(fold_constants(freeze(tiny_model(trunk), 1, (48, 72))))
-    graph = model.graph
-    for node in graph.node:
-        if node.domain == DOMAIN:
-            node.attribute.extend(helper.make_attribute(*item) for item in PLUGIN.items())
-    outputs = [n.output[0] for n in graph.node if n.op_type == "RegionScatter"][-2:]
-    needed, kept = set(outputs), []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input)
-    del graph.node[:], graph.output[:], graph.value_info[:]
-    graph.node.extend(reversed(kept))
-    graph.output.extend(helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs)
-    return model
+    return run
 
 
+def regions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.domain == DOMAIN]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])
-def test_a_cascade_builds_with_each_region_operator_as_our_plugin(
-    environment, plugin_library, tmp_path, trunk
-):
-    model = cascade(trunk)
-    answer = build(environment, model, plugin_library, tmp_path, CAPABILITIES)
-    assert answer["loaded"] and answer["parsed"], answer
-    regions = [node.name for node in model.graph.node if node.domain == DOMAIN]
-    assert regions and answer["plugins"] == regions
-    assert set(answer["engines"]) == set(CAPABILITIES)
-    assert min(answer["engines"].values()) > plugin_library.stat().st_size, answer
+def test_a_cascade_builds_with_each_region_operator_as_our_plugin(build, trunk, precision):
+    model = compile_for_tensorrt(tiny_model(trunk), SIZE, 1, precision)
+    show = Recorder()
+    plan = build(model, "8.9", verbose=True, show=show)
+    assert len(plan.content) > 10_000
+    made = [line.rpartition(" ")[2] for line in show.lines if "created plugin: Region" in line]
+    # The trace of the parser's calls: each region operator once, in the graph's order.
+    assert made == [node.op_type for node in regions(model)]
+    assert "Building engine" in show.phases and show.open == []
+
+
+def test_the_network_has_our_plugins_and_nothing_that_counts_rows(api, plugin_library):
+    model = compile_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
+    api.load_plugins(open_library(plugin_library))
+    with api.messages() as messages:
+        builder = api.module.Builder(api.logger)
+        network = parse(api, builder, model, "model", messages)
+    layers = [network.get_layer(i) for i in range(network.num_layers)]
+    kinds = Counter(layer.type.name for layer in layers)
+    assert kinds["PLUGIN_V3"] == len(regions(model)) > 10
+    names = {layer.name for layer in layers if layer.type.name == "PLUGIN_V3"}
+    assert names == {node.name for node in regions(model)}
+    # What the functions' bodies are made of: rows found on the host, or gathered one by one.
+    assert not {"NON_ZERO", "SCATTER", "CUMULATIVE", "LOOP", "ASSERTION"} & set(kinds)
+    gathers = [layer.name for layer in layers if layer.type.name == "GATHER"]
+    assert gathers == ["stage2/rho", "stage3/rho"]  # one threshold of the two
+
+
+def test_a_range_of_batches_and_sizes_builds(build):
+    model = compile_for_tensorrt(tiny_model("irnet"), None, None, "fp16")
+    sizes = Profile((32, 48), SIZE, (64, 96))
+    plan = build(model, "8.6", batch=Profile(1, 2, 4), size=sizes)
+    assert len(plan.content) > 10_000
 
 
 def half_precision() -> onnx.ModelProto:
@@ -142,29 +170,125 @@ def half_precision() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def test_half_precision_builds_with_segments_and_slices(environment, plugin_library, tmp_path):
-    model = half_precision()
-    answer = build(environment, model, plugin_library, tmp_path, CAPABILITIES)
-    assert answer["parsed"], answer
-    assert answer["plugins"] == [node.name for node in model.graph.node]
-    assert min(answer["engines"].values()) > 0, answer
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_half_precision_builds_with_segments_and_slices(build, capability):
+    assert len(build(half_precision(), capability).content) > 10_000
 
 
-def test_a_shape_that_a_plugin_refuses_fails_the_build_with_its_reason(
-    environment, plugin_library, tmp_path
-):
+def test_a_shape_that_a_plugin_refuses_fails_the_build_with_its_reason(build, capfd):
     model = half_precision()
     (weight,) = [w for w in model.graph.initializer if w.name == "w2"]
     weight.CopyFrom(numpy_helper.from_array(np.zeros((16, 1, 1, 31), np.float16), "w2"))
-    answer = build(environment, model, plugin_library, tmp_path, ["SM80"])
-    assert not any(answer["engines"].values())
+    with pytest.raises(LcTrtError, match=r"built no engine.*Plugin node b.*reason is on stderr"):
+        build(model, "8.0")
     reason = "lc_trt::RegionConv: the number of input channels of weight is 31, expected 32"
-    # The builder gives a library that was loaded through the registry no logger.
-    assert reason in answer["stderr"], answer
+    assert reason in capfd.readouterr().err
 
 
-def test_without_the_library_the_parser_makes_no_plugin(environment, tmp_path):
-    """What a build has to watch: a function's body is taken without a word, where it can be."""
-    answer = build(environment, cascade("irnet"), "", tmp_path, [])
-    assert answer["plugins"] == []
-    assert not any("RegionConv" in line for line in answer["log"])
+# --- what it does without a word, and we refuse ---------------------------------------------------
+
+
+def test_a_node_that_names_no_plugin_is_refused(build):
+    model = compile_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
+    node = regions(model)[3]
+    for attribute in [a for a in node.attribute if a.name in PLUGIN]:
+        node.attribute.remove(attribute)
+    with pytest.raises(LcTrtError, match=f"node '{node.name}' .* names no plugin"):
+        build(model, "8.9")
+
+
+def test_a_body_that_was_taken_for_a_plugin_is_refused(build, monkeypatch):
+    """The last line of defence, where the parser does something else than it was asked."""
+    model = compile_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
+    node = next(node for node in regions(model) if node.op_type == "RegionConv")
+    node.op_type = "Identity"
+    del node.attribute[:], node.input[1:]
+    monkeypatch.setattr("lc_trt.plan.network._check_plugins", lambda *_: None)
+    with pytest.raises(LcTrtError, match=f"node '{node.name}' .* became its function's body"):
+        build(model, "8.9")
+
+
+def test_a_library_without_entry_points_is_refused(api, tmp_path):
+    path = tmp_path / "liblc_trt_plugins.so"
+    path.write_bytes(library_bytes())
+    with pytest.raises(LcTrtError, match=r"does not load it.*lc-trt plugin build"):
+        fresh(api).load_plugins(open_library(path))
+
+
+def fresh(api: TensorRT) -> TensorRT:
+    """The same package, with no plugins loaded as far as it knows."""
+    return TensorRT(api.package, api.version, api.module, api.logger, api._sinks)
+
+
+def test_another_library_in_the_same_process_is_refused(api, build, tmp_path, plugin_library):
+    api.load_plugins(open_library(plugin_library))
+    copy = tmp_path / plugin_library.name
+    copy.write_bytes(plugin_library.read_bytes())
+    api.load_plugins(open_library(copy))
+    copy.write_bytes(plugin_library.read_bytes() + b"more")
+    with pytest.raises(LcTrtError, match="has loaded another plugin library"):
+        api.load_plugins(open_library(copy))
+
+
+def test_all_nodes_that_the_parser_refuses_are_named(build):
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["a"], "first"),
+        helper.make_node("Relu", ["x"], ["r"], "fine"),
+        helper.make_node("Frobnicate", ["r"], ["b"], "second", domain="other"),
+        helper.make_node("NonZero", ["x"], ["c"], "third"),
+    ]
+    outputs = [value("a", 7, None), value("b", 1, None), value("c", 7, None)]
+    graph = helper.make_graph(nodes, "g", [value("x", 1, [4])], outputs)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("other", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    with pytest.raises(LcTrtError) as caught:
+        build(model, "8.9")
+    message = str(caught.value)
+    assert "refuses 3 nodes" in message and "fine" not in message and "\n" not in message
+    for node in ("'first' (NonZero): ", "'second' (Frobnicate): ", "'third' (NonZero): "):
+        assert node in message
+
+
+@pytest.mark.parametrize("stopped", ["start", "done", "finish"])
+def test_an_interrupt_stops_the_build_and_leaves_the_process(build, stopped):
+    show = Recorder()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    setattr(show, stopped, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        build(half_precision(), "8.9", show=show)
+
+
+# --- the short name -------------------------------------------------------------------------------
+
+
+def test_the_parser_finds_its_library_without_any_setting(plugin_library, tmp_path):
+    """In a process of its own, as a user's: it dies at the first plugin where this is not mended.
+
+    The package is imported by somebody else first, which must not matter.
+    """
+    onnx.save(half_precision(), tmp_path / "model.onnx")
+    code = """
+import sys, tensorrt_rtx, onnx
+from pathlib import Path
+from lc_trt import trt
+from lc_trt.plan.engine import build_plan
+from lc_trt.plan.options import PlanOptions, Profile
+options = PlanOptions(plugin=Path(sys.argv[2]), compute_capabilities=("8.9",))
+plan = build_plan(trt.load("tensorrt_rtx"), onnx.load(sys.argv[1]), options,
+                  batch=Profile.of(1), size=Profile.of((48, 64)), gpu=None)
+print(len(plan.content))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "model.onnx", plugin_library],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10_000
+
+
+def test_the_short_name_leads_to_the_library_that_is_loaded(api):
+    assert ctypes.CDLL("libtensorrt_rtx.so").getInferLibVersion() == 10701

@@ -11,12 +11,12 @@ from toy_models import SIZE, bgr, toy_model
 
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime import engines
-from lc_trt.runtime.engines import BACKENDS, create_engine
+from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
 
 RHO = np.array([0.9, 0.8], np.float32)
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=CPU_BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     pytest.importorskip(name)

@@ -22,7 +22,7 @@ import lc_trt
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.export import export_cascade
-from lc_trt.runtime.engines import BACKENDS, create_engine
+from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
 from lc_trt.runtime.segmenter import Segmenter
 
 TOY = Segmenter(create_engine("onnxruntime", model(), threads=1), toy_manifest())
@@ -48,7 +48,7 @@ def thirds(size: tuple[int, int]) -> np.ndarray:
     return frame
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("size", [SIZE, (360, 600), (18, 30), (37, 61)])
 def test_a_frame_of_any_size(tmp_path: Path, backend: str, size: tuple[int, int]) -> None:
     path = toy_bundle(tmp_path / "toy.lct", backend=backend).path
@@ -187,7 +187,7 @@ def damaged(backend: str, head: int) -> Segmenter:
     return Segmenter(engine, manifest)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_network_that_gives_nan_is_an_error(backend: str) -> None:
     segmenter = damaged(backend, head=2)
     with pytest.raises(LcTrtError, match="toy: the network computed confidences that are no"):

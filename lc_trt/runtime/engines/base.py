@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,14 @@ class EngineOutput:
 
 
 class Engine(ABC):
-    """A compiled network. Threads may share one: passes take turns.
+    """A compiled network. Threads may share one: passes take turns, unless a backend says else.
 
     Attributes:
         backend: its name.
         kind: ``cascade`` or ``dense``.
-        size: (H, W) of the images it takes.
-        batch: images a pass.
+        size: (H, W) of the images it takes; of several, those it is fastest with.
+        batch: images a pass; of several numbers, that it is fastest with.
+        smallest, largest: shapes [N, H, W, 3] that bound those it takes.
     """
 
     backend: str
@@ -64,6 +66,8 @@ class Engine(ABC):
             )
         self.batch: int = shape[0]
         self.size: tuple[int, int] = shape[1:3]
+        self.smallest: tuple[int, ...] = shape
+        self.largest: tuple[int, ...] = shape
         self.kind = "cascade" if STAGES in outputs else "dense"
         self._lock = threading.Lock()
         self._closed = False
@@ -82,19 +86,12 @@ class Engine(ABC):
             ValueError: an array of another shape or type.
             LcTrtError: the engine was closed.
         """
-        expected = (self.batch, *self.size, 3)
-        if image.shape != expected or image.dtype != np.uint8:
-            raise ValueError(f"image {image.dtype} {image.shape}, expected uint8 {expected}")
+        self._check_image(image.shape, image.dtype)
+        self._check_rho(None if rho is None else (rho.shape, rho.dtype))
         feed: dict[str, npt.NDArray[Any]] = {IMAGE: np.ascontiguousarray(image)}
-        if (rho is not None) != (self.kind == "cascade"):
-            raise ValueError(f"rho {rho}: a cascade needs it, a dense network takes none")
         if rho is not None:
-            if rho.shape != (2,) or rho.dtype != np.float32:
-                raise ValueError(f"rho {rho.dtype} {rho.shape}, expected float32 (2,)")
             feed[RHO] = rho
-        with self._lock:
-            if self._closed:
-                raise LcTrtError("the engine was closed; load the bundle again")
+        with self._turn():
             found = self._infer(feed)
         return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
 
@@ -104,6 +101,35 @@ class Engine(ABC):
             if not self._closed:
                 self._closed = True
                 self._release()
+
+    def _check_image(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        fits = len(shape) == 4 and all(
+            a <= b <= c for a, b, c in zip(self.smallest, shape, self.largest, strict=True)
+        )
+        if not fits or dtype != np.uint8:
+            expected = f"{self.smallest}"
+            if self.smallest != self.largest:
+                expected += f" to {self.largest}"
+            raise ValueError(f"image {dtype} {shape}, expected uint8 {expected}")
+
+    def _check_rho(self, rho: tuple[tuple[int, ...], np.dtype[Any]] | None) -> None:
+        """``rho`` is shape and type, None where there is none."""
+        if (rho is not None) != (self.kind == "cascade"):
+            found = "none" if rho is None else "given"
+            raise ValueError(f"rho {found}: a cascade needs it, a dense network takes none")
+        if rho is not None and (rho[0] != (2,) or rho[1] != np.float32):
+            raise ValueError(f"rho {rho[1]} {rho[0]}, expected float32 (2,)")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A pass's turn; refuses one after `close`."""
+        with self._lock:
+            self._check_open()
+            yield
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LcTrtError("the engine was closed; load the bundle again")
 
     @abstractmethod
     def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from plugin_harness import HarnessError
 
 from lc_trt.ir.functions import REGION_OPERATORS
+from lc_trt.plugin_library import VERSION, open_library
 
 pytestmark = pytest.mark.slow
 
@@ -33,28 +33,15 @@ def test_it_needs_no_tensorrt_no_cuda_runtime_and_no_driver(plugin_library):
     }  # fmt: skip
 
 
-def architectures(library: Path) -> set[tuple[str, int]]:
-    """("elf" or "ptx", architecture) of the code in a library.
-
-    A fat binary is a header (magic, version, its size, bytes that follow) and entries (kind, 0,
-    size of the entry's header, bytes that follow; the architecture is at 28).
-    """
-    content, found, at = library.read_bytes(), set(), 0
-    magic = struct.pack("<I", 0xBA55ED50)
-    while (at := content.find(magic, at)) >= 0:
-        _, _, header, size = struct.unpack_from("<IHHQ", content, at)
-        entry, at = at + header, at + header + size
-        while entry < at:
-            kind, _, header, size = struct.unpack_from("<HHIQ", content, entry)
-            (architecture,) = struct.unpack_from("<I", content, entry + 28)
-            found.add(({1: "ptx", 2: "elf"}[kind], architecture))
-            entry += header + size
-    return found
-
-
 def test_it_has_code_for_every_gpu_we_name(plugin_library):
-    machine_code = {("elf", a) for a in (75, 80, 86, 89, 90, 120)}
-    assert architectures(plugin_library) == machine_code | {("ptx", 120)}
+    library = open_library(plugin_library)
+    machine_code = {f"sm_{number}" for number in (75, 80, 86, 89, 90, 120)}
+    assert set(library.architectures) == machine_code | {"compute_120"}
+
+
+def test_its_version_is_the_one_that_its_plugins_have(emulated_plugins, plugin_library):
+    assert open_library(plugin_library).version == VERSION
+    assert emulated_plugins.plugin("RegionSelect").identity()[1] == VERSION
 
 
 def test_its_plugins_can_be_made_without_a_gpu(emulated_plugins, emulator_path, plugin_library):

@@ -1,0 +1,235 @@
+"""The check of a build: how far its engine agrees with FP32, and whether the cascade pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from lc_trt.agreement import Agreement, Case, compare_engines, separating_rho
+from lc_trt.bundle import PLUGINS
+from lc_trt.calibration.images import ImageList, read_image
+from lc_trt.compiler.densify import densify
+from lc_trt.compiler.fold import freeze
+from lc_trt.compiler.pipeline import compile_model
+from lc_trt.errors import LcTrtError
+from lc_trt.int8 import HELD_OUT
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.makers import Made
+from lc_trt.manifest import Manifest
+from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
+from lc_trt.runtime.image import to_size
+from lc_trt.samples import check_samples
+from lc_trt.show import Show
+
+MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
+MIN_AGREEMENT_REDUCED = 0.97  # share of labels, and of stages, equal to FP32's
+CHECK_IMAGES = 4  # batches
+ROUNDS = 7  # timed passes of each engine, after one to warm up
+_Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of the check.
+
+    Attributes:
+        images: folder of photographs; None: those held out of an INT8 calibration, else
+            scikit-image's.
+        min_agreement: what has to agree, 0 to 1; None: ``MIN_AGREEMENT``, or
+            ``MIN_AGREEMENT_REDUCED`` in reduced precision.
+        must_agree: False warns of an engine that does not agree.
+    """
+
+    images: Path | None = None
+    min_agreement: float | None = None
+    must_agree: bool = True
+
+
+def check_engine(
+    model: onnx.ModelProto,
+    made: Made,
+    manifest: Manifest,
+    info: ModelInfo,
+    wanted: Wanted,
+    show: Show,
+) -> dict[str, Any]:
+    """Compare with ONNX Runtime running the exchange model's own function bodies in FP32.
+
+    The worst pass counts, at the model's thresholds and at some that split its pixels. In reduced
+    precision the mean over passes at the model's thresholds counts, of labels and of stages; the
+    mIoU that an INT8 build measured on labelled images counts in its place.
+
+    Returns:
+        The manifest's ``check``.
+
+    Raises:
+        LcTrtError: the engine does not agree.
+    """
+    if made.unchecked is not None:
+        return {"checked": False, "reason": made.unchecked}
+    reduced = _is_reduced(manifest)
+    held_out = made.prepared.held_out if made.prepared else None
+    count = HELD_OUT if reduced else CHECK_IMAGES * manifest.batch
+    origin, batches = _batches(held_out, wanted.images, count, manifest)
+    content = freeze(model, manifest.batch, manifest.size).SerializeToString()
+    reference = create_engine("onnxruntime", content)
+    engine = _open(made, manifest)
+    try:
+        cases = _cases(reference, batches, info, separate=not reduced)
+        with show.phase("comparing with FP32", len(cases)) as advance:
+            agreement = compare_engines(engine, reference, _counted(cases, advance))
+    finally:
+        engine.close()
+        reference.close()
+    found = {"checked": True, "images": origin, **agreement.as_dict()}
+    if made.prepared is not None and made.prepared.miou is not None:
+        found["miou"] = made.prepared.miou
+    else:
+        found["required"] = judge(agreement, manifest, origin, wanted, show)
+    if reduced and info.kind == "cascade":
+        found["speed_over_dense"] = _speed_over_dense(model, made, manifest, batches, show)
+    return found
+
+
+def _is_reduced(manifest: Manifest) -> bool:
+    # TensorRT's FP16 keeps in FP32 what decides where a pixel leaves, and has to agree as FP32.
+    return manifest.precision != "fp32" and manifest.backend != TENSORRT
+
+
+def _open(made: Made, manifest: Manifest) -> Engine:
+    library = made.files.get(PLUGINS)
+    return create_engine(
+        manifest.backend,
+        made.engine,
+        precision=manifest.precision,
+        manifest=manifest,
+        plugin=library if isinstance(library, Path) else None,
+    )
+
+
+def _batches(
+    held_out: ImageList | None, images: Path | None, count: int, manifest: Manifest
+) -> tuple[str, list[_Images]]:
+    """Where they come from in words, and uint8 [batch, H, W, 3] each."""
+    size, batch = manifest.size, manifest.batch
+    frames: list[_Images] = []
+    origin = ""
+    if held_out is not None and images is None:
+        read = (read_image(file) for file in held_out.files)
+        frames = [to_size(image, size) for image in read if image is not None]
+        origin = f"{len(frames)} images held out of the calibration"
+    if not frames:
+        samples = check_samples(images, count, size)
+        origin, frames = samples.origin, samples.frames
+    frames += [frames[-1]] * (-len(frames) % batch)
+    return origin, list(np.stack(frames).reshape(-1, batch, *size, 3))
+
+
+def _cases(
+    reference: Engine, batches: Sequence[_Images], info: ModelInfo, *, separate: bool
+) -> list[Case]:
+    if info.kind == "dense":
+        return [(images, None) for images in batches]
+    rhos = (info.default_rho, info.fast_rho)
+    cases: list[Case] = [(images, rho) for rho in rhos for images in batches]
+    if separate:
+        # With random weights the model's own thresholds may leave every region empty or full.
+        cases += [(images, separating_rho(reference, images)) for images in batches]
+    return cases
+
+
+def _counted(cases: Sequence[Case], advance: Callable[[int], None]) -> Iterator[Case]:
+    for case in cases:
+        yield case
+        advance(1)
+
+
+def judge(
+    agreement: Agreement, manifest: Manifest, origin: str, wanted: Wanted, show: Show
+) -> float:
+    """Refuse an engine that agrees too little, or warn of it; what has to agree, 0 to 1."""
+    reduced, least = _is_reduced(manifest), wanted.min_agreement
+    if least is None:
+        least = MIN_AGREEMENT_REDUCED if reduced else MIN_AGREEMENT
+    labels, stages = agreement.labels, 1.0
+    if reduced:
+        labels, stages = agreement.mean_labels, agreement.mean_stages
+    if min(labels, stages) >= least:
+        return least
+    backend, precision = manifest.backend, manifest.precision
+    shares = f"{labels:.2%} of the labels"
+    if reduced:
+        shares += f" and {stages:.2%} of the stages"
+    found = (
+        f"the {backend} {precision} engine agrees with ONNX Runtime in FP32 on {shares} "
+        f"({origin}), expected at least {least * 100:g}%"
+    )
+    if not wanted.must_agree:
+        show.warn(found)
+        return least
+    if precision == "int8":
+        advice = (
+            "Calibrate on images like those it will see (100 or more), try --method entropy or "
+            "percentile, keep layers in FP32 with --keep, or let labelled images choose them: "
+            "--max-drop 1.0 --eval-root DIR"
+        )
+    else:
+        other = "--backend onnxruntime" if precision == "fp32" else "--fp32"
+        advice = f"Build with {other} and report this model"
+    raise LcTrtError(
+        f"{found}; nothing was written. {advice}, or keep the engine as it is with --no-check"
+    )
+
+
+def _speed_over_dense(
+    model: onnx.ModelProto,
+    made: Made,
+    manifest: Manifest,
+    batches: Sequence[_Images],
+    show: Show,
+) -> dict[str, float]:
+    """Dense time over the cascade's, both in this precision, at its two operating points.
+
+    Measured in turns on a few images: enough to warn where the cascade does not pay, not a
+    benchmark. Narrow networks are so quick in INT8 that gathering rows costs more than it saves.
+    """
+    backend, precision = manifest.backend, manifest.precision
+    quantization = made.prepared.quantization if made.prepared else None
+    dense = compile_model(densify(model), backend, manifest.size, manifest.batch, quantization)
+    engines = [
+        create_engine(backend, content, precision=precision)
+        for content in (dense.SerializeToString(), made.engine)
+    ]
+    found = {}
+    try:
+        for name, rho in {"default": manifest.default_rho, "fast": manifest.fast_rho}.items():
+            thresholds = np.array(rho, np.float32)
+            ratios = []
+            for i in range(ROUNDS + 1):
+                images = batches[i % len(batches)]
+                times = []
+                for engine, given in zip(engines, (None, thresholds), strict=True):
+                    began = perf_counter()
+                    engine.run(images, given)
+                    times.append(perf_counter() - began)
+                ratios.append(times[0] / times[1])
+            found[name] = round(float(np.median(ratios[1:])), 3)
+    finally:
+        for engine in engines:
+            engine.close()
+    slower = [name for name, ratio in found.items() if ratio < 1]
+    if slower:
+        show.warn(
+            f"at the {' and '.join(slower)} thresholds the cascade is slower here than its dense "
+            f"network in {precision} ("
+            + ", ".join(f"{name} {found[name]:.2f}x" for name in slower)
+            + "): for speed export it with --dense"
+        )
+    return found

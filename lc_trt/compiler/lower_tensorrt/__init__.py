@@ -1,0 +1,50 @@
+"""Region operators -> our TensorRT plugins, and nothing beside them on a region's rows.
+
+Under TensorRT a tensor of rows has room for every pixel of the map, and how many rows are valid
+is known on the device only. A plugin stops after these; a layer of TensorRT's own would not. So
+all that happens to rows goes into plugins, mostly into RegionConv, and the rest moves behind
+them, onto the map.
+
+The result is ONNX as its source was: ONNX Runtime runs it through the functions' bodies.
+"""
+
+from __future__ import annotations
+
+import onnx
+
+from lc_trt.compiler.lower_tensorrt.borders import cast_at_borders
+from lc_trt.compiler.lower_tensorrt.branches import merge_branches
+from lc_trt.compiler.lower_tensorrt.check import check_lowered
+from lc_trt.compiler.lower_tensorrt.epilogues import fuse_epilogues
+from lc_trt.compiler.lower_tensorrt.heads import scatter_logits
+from lc_trt.compiler.lower_tensorrt.masks import int32_masks
+from lc_trt.compiler.lower_tensorrt.plugin_nodes import name_plugins
+from lc_trt.compiler.lower_tensorrt.segments import read_segments
+
+__all__ = ["STEPS", "lower_tensorrt"]
+
+# In this order: an epilogue keeps a branch from being merged, and merging leaves what segments
+# read in parts.
+STEPS = (
+    cast_at_borders,
+    int32_masks,
+    scatter_logits,
+    fuse_epilogues,
+    merge_branches,
+    read_segments,
+    name_plugins,
+)
+
+
+def lower_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model, cascade or dense, in the form that TensorRT runs with our plugins.
+
+    Sizes may be symbolic. Batch norm and constants are folded before (`fold`, `fold_affine`).
+
+    Raises:
+        LcTrtError: the network does to rows what no plugin does; the message names the node.
+    """
+    for step in STEPS:
+        model = step(model)
+    check_lowered(model)
+    return model

@@ -1,0 +1,32 @@
+"""Region operators as TensorRT's parser takes them for plugins."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import helper
+
+from lc_trt.compiler.graph import EditableGraph
+from lc_trt.compiler.lower_tensorrt.operators import is_conv, is_region
+from lc_trt.ir.functions import DOMAIN, VERSION, region_function
+
+# Without both the parser takes the function's body, and says nothing.
+PLUGIN = {"plugin_version": str(VERSION), "plugin_namespace": DOMAIN}
+
+
+def name_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Every region operator says which plugin it is.
+
+    The functions are replaced by this version's: those of an older file may not take what was
+    changed around them.
+    """
+    graph = EditableGraph(model)
+    for node in graph.nodes:
+        if not is_region(node):
+            continue
+        kept = [a for a in node.attribute if a.name not in PLUGIN]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        node.attribute.extend(helper.make_attribute(*item) for item in PLUGIN.items())
+        if not is_conv(node):
+            graph.add_function(region_function(node.op_type))
+    return graph.model()

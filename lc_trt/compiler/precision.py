@@ -1,0 +1,164 @@
+"""FP16 as types in the graph: what a strongly typed TensorRT network computes in.
+
+Products run in FP16, and what follows them does too, until an operator asks for FP32. Casts stand
+only where the type changes: one for each tensor that is read in the other type.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from lc_trt.compiler.graph import EditableGraph, attributes
+from lc_trt.compiler.store_half import as_half
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.functions import DOMAIN
+
+HALF, FULL = TensorProto.FLOAT16, TensorProto.FLOAT
+
+# Tensor cores are for these.
+_PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "RegionConv"}
+# Probabilities and what compares them, interpolation, and sums and powers that leave FP16's range
+# or need its digits. Names of operators that do neither are not listed: they follow their input.
+_KEEPS_FULL = {
+    "ArgMax", "ArgMin", "BatchNormalization", "CumSum", "Exp", "GlobalAveragePool",
+    "GroupNormalization", "InstanceNormalization", "LayerNormalization", "Log", "LogSoftmax",
+    "LpNormalization", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum",
+    "ReduceLogSumExp", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "RegionSelect",
+    "Resize", "Softmax", "Softplus", "Sqrt", "TopK", "Upsample",
+}  # fmt: skip
+_SHAPE_ONLY = {"Shape", "Size"}
+# The kernel adds the bias in FP32, whatever the rest is in.
+_FULL_INPUTS = {"RegionConv": -2}
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in mixed FP16 and FP32, with the inputs and outputs that it had.
+
+    Images are normalised in FP32: their operators come before the first product. A constant
+    beside a product that exceeds FP16 is an error; one elsewhere keeps its operator in FP32.
+
+    Raises:
+        LcTrtError: a weight exceeds FP16, or an operator has a graph inside (If, Loop).
+    """
+    return _Typing(model).run()
+
+
+class _Typing:
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.graph = EditableGraph(model)
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        values = (*inferred.input, *inferred.output, *inferred.value_info)
+        self.types = {v.name: v.type.tensor_type.elem_type for v in values}
+        self.nodes: list[onnx.NodeProto] = []
+        self.casts: dict[tuple[str, int], str] = {}
+        self.renamed: dict[str, str] = {}
+
+    def run(self) -> onnx.ModelProto:
+        outputs = {output.name for output in self.graph.outputs}
+        for node in self.graph.nodes:
+            if any(a.HasField("g") or a.graphs for a in node.attribute):
+                raise LcTrtError(
+                    f"node {node.name!r}: FP16 does not reach into the graphs of {node.op_type}; "
+                    "build with --fp32"
+                )
+            for i, name in enumerate(node.input):
+                node.input[i] = self.renamed.get(name, name)
+            if self.is_cast_between(node) and node.output[0] not in outputs:
+                # Which type a tensor is in is decided by who reads it.
+                self.renamed[node.output[0]] = node.input[0]
+                continue
+            self.assign(node, self.wanted(node), outputs)
+        self.graph.nodes = self.nodes
+        return self.graph.model()
+
+    def is_float(self, name: str) -> bool:
+        if name in self.graph.constants:
+            return self.graph.constants[name].dtype in (np.float16, np.float32)
+        return self.types.get(name) in (HALF, FULL)
+
+    def is_cast_between(self, node: onnx.NodeProto) -> bool:
+        is_cast = node.op_type == "Cast" and attributes(node)["to"] in (HALF, FULL)
+        return is_cast and self.is_float(node.input[0])
+
+    def wanted(self, node: onnx.NodeProto) -> int:
+        """The type that a node computes in."""
+        if node.op_type in _PRODUCTS and node.domain in ("", DOMAIN):
+            return HALF
+        if node.op_type in _KEEPS_FULL:
+            return FULL
+        constants = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
+        if any(_exceeds_half(value) for value in constants):
+            return FULL
+        data = [n for n in node.input if n and n not in self.graph.constants]
+        return HALF if any(self.types.get(name) == HALF for name in data) else FULL
+
+    def assign(self, node: onnx.NodeProto, wanted: int, outputs: set[str]) -> None:
+        """Give a node its inputs in one type, and note that of its outputs."""
+        full = _FULL_INPUTS.get(node.op_type)
+        for i, name in enumerate(node.input):
+            if not self.is_float(name) or node.op_type in (*_SHAPE_ONLY, "Cast"):
+                continue
+            kept = full is not None and i == len(node.input) + full
+            node.input[i] = self.typed(name, FULL if kept else wanted, node)
+        self.nodes.append(node)
+        for i, name in enumerate(node.output):
+            if name and not self.types.get(name):
+                raise LcTrtError(
+                    f"node {node.name!r}: the type of what {node.op_type} gives could not be "
+                    "inferred; build with --fp32"
+                )
+            if node.op_type == "Cast" or not self.is_float(name):
+                continue
+            if name in outputs and wanted != self.types[name]:
+                # A graph output keeps its type.
+                node.output[i] = self.graph.unique(f"{name}/uncast")
+                self.types[node.output[i]] = wanted
+                self.casts[name, wanted] = node.output[i]
+                cast = self.graph.make(
+                    "Cast", [node.output[i]], f"{name}/cast", outputs=[name], to=self.types[name]
+                )
+                self.nodes.append(cast)
+            else:
+                self.types[name] = wanted
+
+    def typed(self, name: str, wanted: int, node: onnx.NodeProto) -> str:
+        """A tensor or constant in the wanted type: itself, or its one cast."""
+        if name in self.graph.constants:
+            return self.constant(name, wanted, node)
+        if self.types[name] == wanted:
+            return name
+        key = (name, wanted)
+        if key not in self.casts:
+            suffix = "half" if wanted == HALF else "full"
+            cast = self.graph.make("Cast", [name], f"{name}/{suffix}", to=wanted)
+            self.nodes.append(cast)
+            self.casts[key] = cast.output[0]
+            self.types[cast.output[0]] = wanted
+        return self.casts[key]
+
+    def constant(self, name: str, wanted: int, node: onnx.NodeProto) -> str:
+        value = self.graph.constants[name]
+        key = (name, wanted)
+        if key not in self.casts:
+            if value.dtype == (np.float16 if wanted == HALF else np.float32):
+                self.casts[key] = name
+            elif wanted == HALF:
+                self.casts[key] = self.graph.constant(
+                    f"{name}/half", self.half(name, node), np.float16
+                )
+            else:
+                self.casts[key] = self.graph.constant(f"{name}/full", value, np.float32)
+        return self.casts[key]
+
+    def half(self, name: str, node: onnx.NodeProto) -> np.ndarray:
+        try:
+            return as_half(name, self.graph.constants[name])
+        except LcTrtError as error:
+            raise LcTrtError(f"node {node.name!r}: {error}; build with --fp32") from error
+
+
+def _exceeds_half(value: np.ndarray) -> bool:
+    largest = np.finfo(np.float16).max
+    return bool(value.dtype == np.float32 and value.size and np.abs(value).max() > largest)

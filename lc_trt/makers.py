@@ -1,0 +1,197 @@
+"""What each backend makes of a model: files of the bundle, and what its manifest says of them."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import onnx
+
+from lc_trt import trt
+from lc_trt.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
+from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model
+from lc_trt.environment import current_gpu, module_version
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.int8 import Int8, Prepared, prepare_int8
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.plan.engine import build_plan
+from lc_trt.plan.options import PlanOptions, Profile, check_options, targets
+from lc_trt.runtime.engines import TENSORRT, available, check_precision
+from lc_trt.show import Show
+
+Size = tuple[int, int]
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A compiled network.
+
+    Attributes:
+        engine: content of the file that the backend runs.
+        files: the bundle's files, without ``source.onnx``.
+        facts: fields of the manifest.
+        prepared: what an INT8 engine was quantised with; None for others.
+        unchecked: why it cannot be compared with ONNX Runtime here; None where it can.
+    """
+
+    engine: bytes
+    files: dict[str, bytes | Path]
+    facts: dict[str, Any] = field(default_factory=dict)
+    prepared: Prepared | None = None
+    unchecked: str | None = None
+
+
+class Maker(ABC):
+    """A backend with its options, which were checked."""
+
+    @abstractmethod
+    def make(
+        self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
+    ) -> Made:
+        """Compile an exchange model that messages call ``origin``."""
+
+
+def make_maker(
+    backend: str,
+    precision: str | None,
+    int8: Int8 | None,
+    batch: Profile[int],
+    size: Profile[Size] | None,
+    options: PlanOptions,
+    show: Show,
+) -> Maker:
+    """The maker of a backend; the arguments are those of `lc_trt.build.build`.
+
+    Raises:
+        UsageError: an option that this backend has not, or ``int8`` without INT8 or the reverse.
+        LcTrtError: something that it needs to build is not here, or this processor does not
+            compute in that precision.
+    """
+    precision = precision or ("fp16" if backend == TENSORRT else "fp32")
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}: expected {', '.join(PRECISIONS)}")
+    if backend == TENSORRT:
+        known = get_args(Precision)
+        if precision not in known:
+            raise UsageError(
+                f"--{precision}: TensorRT engines are {' or '.join(known)}; leave it out, or build "
+                f"for the CPU: --backend openvino --{precision}"
+            )
+    else:
+        check_precision(backend, precision)
+    if (precision == "int8") != (int8 is not None):
+        raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
+    if backend == TENSORRT:
+        return _TensorRT(cast(Precision, precision), batch, options, show)
+    if options.given():
+        raise UsageError(
+            f"{', '.join(options.given())}: for --backend tensorrt only, this is {backend}"
+        )
+    if batch.fixed is None or (size is not None and size.fixed is None):
+        raise UsageError(
+            f"a range of batches or sizes: for --backend tensorrt only, this is {backend}; "
+            "give --batch and --size"
+        )
+    return _OnCpu(backend, precision, int8, batch.opt, show)
+
+
+class _OnCpu(Maker):
+    """OpenVINO and ONNX Runtime: they run ONNX."""
+
+    def __init__(
+        self, backend: str, precision: str, int8: Int8 | None, batch: int, show: Show
+    ) -> None:
+        self._backend, self._precision, self._batch = backend, precision, batch
+        self._int8, self._show = int8, show
+
+    def make(
+        self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
+    ) -> Made:
+        facts: dict[str, Any] = {
+            "backend_version": module_version(self._backend) or "unknown",
+            "precision": self._precision,
+        }
+        prepared, quantization, files = None, None, dict[str, bytes | Path]()
+        if self._int8 is not None:
+            prepared = prepare_int8(model, info, self._backend, size.opt, self._int8, self._show)
+            quantization = prepared.quantization
+            facts["calibration"] = prepared.summary
+            files[CALIBRATION] = prepared.table.dumps().encode()
+        compiled = compile_model(model, self._backend, size.opt, self._batch, quantization)
+        content = compiled.SerializeToString()
+        return Made(content, {MODEL: content, **files}, facts, prepared)
+
+
+class _TensorRT(Maker):
+    """A plan."""
+
+    def __init__(
+        self, precision: Precision, batch: Profile[int], options: PlanOptions, show: Show
+    ) -> None:
+        self._precision, self._batch = precision, batch
+        self._options, self._show = options, show
+        self._api, self._gpu = trt.load(), current_gpu()
+        check_options(options, self._api, self._gpu)
+        # What the check runs the plan with; better to know before the build than after.
+        if self._gpu is not None and TENSORRT not in available():
+            raise LcTrtError(
+                "the check of the engine needs cuda-python; install it: "
+                "pip install 'lc-trt[tensorrt]'"
+            )
+
+    def make(
+        self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
+    ) -> Made:
+        lowered = compile_for_tensorrt(model, size.fixed, self._batch.fixed, self._precision)
+        plan = build_plan(
+            self._api,
+            lowered,
+            self._options,
+            batch=self._batch,
+            size=size,
+            gpu=self._gpu,
+            origin=origin,
+            show=self._show,
+        )
+        if self._options.save_layers is not None and plan.layers is not None:
+            _write(self._options.save_layers, plan.layers)
+        files: dict[str, bytes | Path] = {PLAN: plan.content}
+        if plan.library is not None:
+            files[PLUGINS] = plan.library.path
+        gpu, api = self._gpu, self._api
+        facts = {
+            "backend_version": api.version,
+            "precision": self._precision,
+            "tensorrt": self._options.manifest_entry(api, gpu),
+            "plugin": plan.library.manifest_entry() if plan.library else None,
+            "gpu": asdict(gpu) if gpu is not None else None,
+        }
+        return Made(plan.content, files, facts, unchecked=self._unchecked())
+
+    def _unchecked(self) -> str | None:
+        gpu, api = self._gpu, self._api
+        if gpu is None:
+            return "the build found no NVIDIA GPU to run it on"
+        built_for = targets(self._options, api, gpu)
+        if built_for and gpu.compute_capability not in built_for:
+            return (
+                f"built for compute capability {', '.join(built_for)}, the GPU here is "
+                f"{gpu.name} with {gpu.compute_capability}"
+            )
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError as error:
+        raise LcTrtError(
+            f"--save-layers {path}: cannot be written ({error.strerror}); choose another file"
+        ) from error

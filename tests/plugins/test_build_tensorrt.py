@@ -1,0 +1,240 @@
+"""`lc-trt build --backend tensorrt` with TensorRT for RTX, as a person types it, on a CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from fake_library import library_bytes
+from tiny_networks import tiny_model
+
+from lc_trt import trt
+from lc_trt.bundle import PLAN, PLUGINS, SOURCE, read_bundle
+from lc_trt.cli.app import main
+from lc_trt.compiler.densify import densify
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.export import export_cascade
+from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.model.presets import build_cascade
+from lc_trt.plugin_library import FILE
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        trt.installed() != "tensorrt_rtx",
+        reason="needs TensorRT for RTX and no other: pip install tensorrt-rtx==1.7.1.116",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "tiny.onnx"
+    onnx.save(tiny_model(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def irnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published network, with random weights."""
+    path = tmp_path_factory.mktemp("irnet") / "irnet.onnx"
+    colours = tuple((i, i, i) for i in range(21))
+    info = ModelInfo("cascade", "irnet", tuple(map(str, range(21))), colours)
+    onnx.save(export_cascade(build_cascade("irnet", 21), info, (0, 0, 0), (1, 1, 1)), path)
+    return path
+
+
+def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
+    return [
+        "build", str(model), "-o", str(out), "--backend", "tensorrt", "--plugin", str(library),
+        *more,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+@pytest.mark.parametrize("capability", ["8.0", "8.6", "8.9", "12.0"])
+def test_irnet_small_builds(repository, tmp_path, plugin_library, capsys, precision, capability):
+    model = repository / "models" / "irnet-small-camvid" / "model.onnx"
+    out = tmp_path / "m.lct"
+    command = arguments(
+        model, out, plugin_library, f"--{precision}", "--compute-capability", capability
+    )
+    assert main(command) == 0
+    assert "not checked: the build found no NVIDIA GPU" in capsys.readouterr().out
+    check_bundle(out, plugin_library, precision, [capability])
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, capsys, precision):
+    out = tmp_path / "m.lct"
+    assert main(arguments(irnet, out, plugin_library, f"--{precision}")) == 0
+    bundle = check_bundle(out, plugin_library, precision, ["8.0", "8.6", "8.9", "12.0"])
+    weights = irnet.stat().st_size / (2 if precision == "fp16" else 1)
+    assert bundle.engine.stat().st_size > 0.9 * weights
+
+
+def check_bundle(out: Path, library: Path, precision: str, capabilities: list[str]) -> Any:
+    bundle = read_bundle(out)
+    manifest = bundle.manifest
+    assert sorted(manifest.files) == sorted([PLAN, PLUGINS, SOURCE])
+    assert bundle.file(PLUGINS).read_bytes() == library.read_bytes()
+    assert (manifest.backend, manifest.precision, manifest.gpu) == ("tensorrt", precision, None)
+    assert manifest.tensorrt["package"] == "tensorrt_rtx"
+    assert manifest.tensorrt["compute_capabilities"] == capabilities
+    assert manifest.check == {
+        "checked": False,
+        "reason": "the build found no NVIDIA GPU to run it on",
+    }
+    return bundle
+
+
+def test_profiles_and_options_reach_the_manifest(source, tmp_path, plugin_library, capsys):
+    out = tmp_path / "m.lct"
+    profile = ["--min-batch", "1", "--opt-batch", "2", "--max-batch", "4"]
+    sizes = ["--min-size", "32x48", "--opt-size", "48x72", "--max-size", "64x96"]
+    more = ["--workspace", "64", "--opt-level", "1", "--verbose", "--json"]
+    assert main(arguments(source, out, plugin_library, *profile, *sizes, *more)) == 0
+    shown = capsys.readouterr()
+    body = json.loads(shown.out)
+    assert body["batch_profile"] == {"min": 1, "opt": 2, "max": 4} and body["batch"] == 2
+    assert body["size_profile"]["max"] == [64, 96] and body["size"] == [48, 72]
+    assert body["tensorrt"]["workspace_mib"] == 64
+    assert body["tensorrt"]["optimization_level"] == 1
+    assert "Successfully created plugin: RegionConv" in shown.err
+
+
+def test_a_dense_network_needs_no_plugins(source, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lc_trt.plugin_library.HOME", tmp_path)
+    dense, out = tmp_path / "dense.onnx", tmp_path / "m.lct"
+    onnx.save(densify(onnx.load(source)), dense)
+    assert main(["build", str(dense), "-o", str(out), "--backend", "tensorrt"]) == 0
+    manifest = read_bundle(out).manifest
+    assert manifest.plugin is None and sorted(manifest.files) == sorted([PLAN, SOURCE])
+
+
+# --- bad input: one line, exit code 1 or 2, nothing half-written ----------------------------------
+
+
+def failure(capsys: pytest.CaptureFixture[str], command: list[str], out: Path) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main(command)
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.count("\n") == 1, shown.err
+    assert shown.err.startswith("error: ") and "unexpected" not in shown.err
+    assert not out.exists() and not list(out.parent.glob(".*.partial"))
+    return code, shown.err
+
+
+def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
+    """Files and what is said of them."""
+    content = source.read_bytes()
+    model = onnx.load(source)
+    model.opset_import[0].version = 99
+    files = {
+        "truncated": (content[: len(content) // 2], "ONNX"),
+        "random": (os.urandom(4096), "ONNX"),
+        "empty": (b"", "ONNX"),
+        "opset": (model.SerializeToString(), ""),
+    }
+    model = onnx.load(source)
+    (entry,) = [p for p in model.metadata_props if p.key == "lc_trt"]
+    entry.value = entry.value.replace('"format": 1', '"format": 9')
+    files["format"] = (model.SerializeToString(), "model metadata has format 9")
+    model = onnx.load(source)
+    next(n for n in model.graph.node if n.domain == DOMAIN).op_type = "RegionFrobnicate"
+    files["operator"] = (model.SerializeToString(), "")
+    for name, (body, _) in files.items():
+        (folder / f"{name}.onnx").write_bytes(body)
+    return {name: (folder / f"{name}.onnx", said) for name, (_, said) in files.items()}
+
+
+@pytest.mark.parametrize("name", ["truncated", "random", "empty", "opset", "format", "operator"])
+def test_a_bad_model_is_one_line(source, tmp_path, plugin_library, capsys, name):
+    path, said = bad_inputs(source, tmp_path)[name]
+    out = tmp_path / "m.lct"
+    code, line = failure(capsys, arguments(path, out, plugin_library), out)
+    assert code == 1 and said in line and path.name in line
+
+
+def test_a_bad_plugin_library_is_one_line(source, tmp_path, plugin_library, capsys, monkeypatch):
+    out = tmp_path / "m.lct"
+    monkeypatch.setattr("lc_trt.plugin_library.HOME", tmp_path / "none")
+    command = arguments(source, out, tmp_path / "no.so")
+    code, line = failure(capsys, command, out)
+    assert code == 1 and "cannot be read" in line and "lc-trt plugin build" in line
+    without = [word for word in command if word not in ("--plugin", str(tmp_path / "no.so"))]
+    code, line = failure(capsys, without, out)
+    assert code == 1 and "was not compiled" in line and "lc-trt plugin build" in line
+    other = tmp_path / FILE
+    # The real library, as a later version would mark it.
+    marked = plugin_library.read_bytes().replace(b"plugins, version 1\0", b"plugins, version 2\0")
+    for content, said in (
+        (marked, "has plugins of version 2, this lc-trt needs version 1"),
+        (library_bytes(2), "has plugins of version 2"),
+        (b"no library", "is no plugin library of lc-trt"),
+    ):
+        other.write_bytes(content)
+        code, line = failure(capsys, arguments(source, out, other), out)
+        assert code == 1 and said in line and "lc-trt plugin build" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--timing-cache", "t"], "--timing-cache: TensorRT for RTX has nothing of the kind"),
+        (["--hardware-compatible"], "--hardware-compatible: TensorRT for RTX"),
+        (["--version-compatible"], "--version-compatible: TensorRT for RTX"),
+        (["--compute-capability", "9.0"], "--compute-capability 9.0: tensorrt_rtx"),
+        (["--compute-capability", "fast"], "--compute-capability 'fast': expected numbers"),
+        (["--save-layers", "l.json"], "--save-layers: TensorRT's inspector needs a GPU"),
+        (["--workspace", "0"], "--workspace 0: expected at least 1 MiB"),
+        (["--opt-level", "9"], "--opt-level 9: expected 0 to 5"),
+        (["--max-batch", "4"], "give all of --min-batch, --opt-batch and --max-batch"),
+        (["--batch", "2", "--opt-batch", "4"], "--batch fixes what --min-batch"),
+        (["--fp16", "--fp32"], "--fp32 and --fp16: expected one"),
+        (["--opt-size", "10x10"], "size 10x10: expected HxW"),
+    ],
+)
+def test_an_option_that_would_be_ignored_or_makes_no_sense_is_refused(
+    source, tmp_path, capsys, option, said
+):
+    out = tmp_path / "m.lct"
+    code, line = failure(capsys, arguments(source, out, tmp_path / "no.so", *option), out)
+    assert code == 2 and said in line
+
+
+def test_an_option_of_tensorrt_is_refused_elsewhere(source, tmp_path, capsys):
+    out = tmp_path / "m.lct"
+    command = ["build", str(source), "-o", str(out), "--backend", "openvino", "--opt-level", "3"]
+    code, line = failure(capsys, command, out)
+    assert code == 2 and "--opt-level: for --backend tensorrt only, this is openvino" in line
+
+
+def test_a_bundle_that_was_edited_is_one_line(source, tmp_path, plugin_library, capsys):
+    out = tmp_path / "m.lct"
+    assert main(arguments(source, out, plugin_library)) == 0
+    (out / PLUGINS).write_bytes(library_bytes())
+    with pytest.raises(LcTrtError, match=rf"{FILE} was truncated or edited .*lc-trt build"):
+        read_bundle(out)
+    capsys.readouterr()
+    assert main(["run", str(out), "--source", "none.png"]) in (1, 2)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_command_needs_no_setting_of_the_loader(source, tmp_path, plugin_library):
+    """In a process of its own: it dies at the first plugin where the short name is not mended."""
+    environment = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
+    command = arguments(source, tmp_path / "m.lct", plugin_library)
+    done = subprocess.run(
+        [sys.executable, "-m", "lc_trt", *command],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "m.lct" / PLAN).is_file()

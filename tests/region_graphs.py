@@ -1,0 +1,96 @@
+"""Graphs of a few region operators, for tests of passes: quick to run, and of any shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from tiny_networks import session
+
+from lc_trt.ir.builder import GraphBuilder
+from lc_trt.ir.functions import DOMAIN
+
+CHANNELS = 6
+SIZE = (2, 5, 7)  # images, height, width
+
+
+class RegionGraph(GraphBuilder):
+    """A region of `x`, what `body` makes of its rows, and the rows in a map of zeros."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.rng = np.random.default_rng(seed)
+        select = ["confidence", "active", "rho"]
+        self.rows, self.index, self.count, self.hard = self.node(
+            "RegionSelect", select, outputs=4, domain=DOMAIN
+        )
+        self.entered = self.region("RegionGather", "x", self.rows, self.count)
+
+    def conv(
+        self, x: str, cin: int, cout: int, kernel: int = 1, residual: str | None = None
+    ) -> str:
+        """A region convolution with random weights."""
+        weight = self.rng.standard_normal((cout, cin, kernel, kernel)) / (cin * kernel**2) ** 0.5
+        return self.region(
+            "RegionConv", x, self.rows, self.index, self.count,
+            self.weight("weight", weight.astype(np.float32)),
+            self.weight("bias", self.rng.standard_normal(cout).astype(np.float32)),
+            residual or self.constant([[0.0]], np.float32),
+            name="conv", kernel_shape=[kernel] * 2, dilations=[1, 1],
+        )  # fmt: skip
+
+    def pool(self, x: str) -> str:
+        """A 3x3 maximum."""
+        return self.region(
+            "RegionMaxPool", x, self.rows, self.index, self.count,
+            name="pool", kernel_shape=[3, 3], dilations=[1, 1],
+        )  # fmt: skip
+
+
+def region_graph(
+    body: Callable[[RegionGraph], tuple[str, int]], seed: int = 0, static: bool = True
+) -> onnx.ModelProto:
+    """A model of what `body` returns, rows and their number of channels."""
+    b = RegionGraph(seed)
+    y, channels = body(b)
+    zero = b.constant([0.0], np.float32)
+    shape = b.op("Concat", b.op("Shape", "x", start=0, end=1), b.constant([channels], np.int64),
+                 b.op("Shape", "x", name="size", start=2, end=4), axis=0)  # fmt: skip
+    base = b.op("Expand", zero, shape)
+    b.node("RegionScatter", [y, b.rows, b.count, base], outputs=["y"], domain=DOMAIN)
+    n, h, w = SIZE if static else ("n", "h", "w")
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [n, CHANNELS, h, w]),
+        helper.make_tensor_value_info("confidence", TensorProto.FLOAT, [n, 1, h, w]),
+        helper.make_tensor_value_info("active", TensorProto.BOOL, [n, 1, h, w]),
+        helper.make_tensor_value_info("rho", TensorProto.FLOAT, []),
+    ]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [n, channels, h, w])]
+    model = b.model(inputs, outputs, "region")
+    onnx.checker.check_model(model)
+    return model
+
+
+def feed(share: float, seed: int = 0) -> dict[str, np.ndarray]:
+    """Inputs whose region is this share of the pixels."""
+    rng = np.random.default_rng(seed)
+    n, h, w = SIZE
+    return {
+        "x": rng.standard_normal((n, CHANNELS, h, w)).astype(np.float32),
+        "confidence": rng.random((n, 1, h, w), np.float32),
+        "active": rng.random((n, 1, h, w)) < 0.9 if 0 < share < 1 else np.ones((n, 1, h, w), bool),
+        "rho": np.asarray(share, np.float32),
+    }
+
+
+def assert_equal_results(before: onnx.ModelProto, after: onnx.ModelProto) -> None:
+    """Both give the same for an empty, a partial and a full region."""
+    a, b = session(before), session(after)
+    for share in (-1.0, 0.5, 1.0):
+        given = feed(share)
+        (expected,) = a.run(None, given)
+        (found,) = b.run(None, given)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert share < 0 or expected.any()

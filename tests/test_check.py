@@ -1,0 +1,72 @@
+"""What an engine has to reach beside FP32 before it is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from toy_models import toy_manifest
+
+from lc_trt.agreement import Agreement
+from lc_trt.check import Wanted, judge
+from lc_trt.errors import LcTrtError
+from lc_trt.manifest import Manifest
+from lc_trt.show import Show
+
+ALL = Agreement(8, labels=1.0, stages=1.0, confidence=0.0, mean_labels=1.0, mean_stages=1.0)
+
+
+def manifest(backend: str, precision: str) -> Manifest:
+    return replace(toy_manifest(backend=backend), precision=precision)
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "figure", "least", "advice"),
+    [
+        ("openvino", "fp32", "labels", 0.99, "Build with --backend onnxruntime"),
+        ("tensorrt", "fp32", "labels", 0.99, "Build with --backend onnxruntime"),
+        ("tensorrt", "fp16", "labels", 0.99, "Build with --fp32"),
+        ("openvino", "bf16", "mean_labels", 0.97, "Build with --fp32"),
+        ("openvino", "fp16", "mean_stages", 0.97, "Build with --fp32"),
+        ("onnxruntime", "int8", "mean_stages", 0.97, "Calibrate on images like those"),
+    ],
+)
+def test_what_has_to_agree_and_what_helps(
+    backend: str, precision: str, figure: str, least: float, advice: str
+) -> None:
+    made = manifest(backend, precision)
+
+    def found(share: float, **wanted: Any) -> float:
+        return judge(replace(ALL, **{figure: share}), made, "4 images", Wanted(**wanted), Show())
+
+    assert found(least) == least
+    message = (
+        f"the {backend} {precision} engine agrees with ONNX Runtime in FP32 on .*"
+        rf"\(4 images\), expected at least {least:.0%}; nothing was written. {advice}.*--no-check"
+    )
+    with pytest.raises(LcTrtError, match=message):
+        found(least - 0.005)
+    assert found(0.5, min_agreement=0.5) == 0.5
+    with pytest.raises(LcTrtError, match=r"expected at least 99\.5%"):
+        found(0.99, min_agreement=0.995)
+
+
+def test_the_worst_pass_counts_only_where_the_engine_is_as_exact_as_fp32() -> None:
+    worst = replace(ALL, labels=0.5, stages=0.5)
+    assert judge(worst, manifest("openvino", "int8"), "", Wanted(), Show()) == 0.97
+    with pytest.raises(LcTrtError, match=r"50\.00% of the labels"):
+        judge(worst, manifest("tensorrt", "fp16"), "", Wanted(), Show())
+
+
+def test_an_engine_that_need_not_agree_is_a_warning() -> None:
+    said = []
+
+    class Recorder(Show):
+        def warn(self, text: str) -> None:
+            said.append(text)
+
+    worst = replace(ALL, mean_labels=0.5)
+    asked = Wanted(must_agree=False)
+    assert judge(worst, manifest("onnxruntime", "int8"), "", asked, Recorder()) == 0.97
+    assert len(said) == 1 and "50.00% of the labels" in said[0] and "written" not in said[0]

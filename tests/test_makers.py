@@ -1,0 +1,101 @@
+"""What TensorRT makes of a model where there is a GPU: TensorRT and the GPU are stand-ins here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fake_library import library_bytes
+from tiny_networks import INFO, tiny_model
+
+from lc_trt import makers
+from lc_trt.bundle import PLAN, PLUGINS
+from lc_trt.environment import Gpu
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.makers import Made, make_maker
+from lc_trt.plan.engine import Plan
+from lc_trt.plan.options import PlanOptions, Profile
+from lc_trt.plugin_library import FILE, open_library
+from lc_trt.show import Show
+from lc_trt.trt import TensorRT
+
+ADA, HOPPER = Gpu("Some Ada", "8.9"), Gpu("Some Hopper", "9.0")
+SIZE = Profile.of((48, 72))
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes the tiny cascade with a package on a GPU."""
+    names = ("SM75", "SM80", "SM86", "SM89", "SM120")
+    module = SimpleNamespace(ComputeCapability=SimpleNamespace(__members__={n: n for n in names}))
+    (tmp_path / FILE).write_bytes(library_bytes())
+    asked: list[dict[str, Any]] = []
+
+    def build_plan(api: TensorRT, model: Any, options: PlanOptions, **more: Any) -> Plan:
+        asked.append({"model": model, **more})
+        return Plan(b"plan", open_library(tmp_path / FILE), "[]\n")
+
+    def run(package: str, gpu: Gpu | None, options: PlanOptions, precision: str = "fp16") -> Made:
+        api = TensorRT(package, "11.4.0", module, None, [])
+        monkeypatch.setattr(makers.trt, "load", lambda: api)
+        monkeypatch.setattr(makers, "current_gpu", lambda: gpu)
+        maker = make_maker("tensorrt", precision, None, Profile(1, 2, 4), SIZE, options, Show())
+        return maker.make(tiny_model(), INFO, "model.onnx", SIZE)
+
+    monkeypatch.setattr(makers, "build_plan", build_plan)
+    monkeypatch.setattr(makers, "available", lambda: ["tensorrt", "openvino"])
+    run.asked = asked  # type: ignore[attr-defined]
+    return run
+
+
+def test_an_engine_for_the_gpu_at_hand_is_checked(make: Any, tmp_path: Path) -> None:
+    layers = tmp_path / "layers.json"
+    made = make("tensorrt", ADA, PlanOptions(save_layers=layers, hardware_compatible=True))
+    assert made.unchecked is None and made.engine == b"plan"
+    assert made.files == {PLAN: b"plan", PLUGINS: tmp_path / FILE}
+    assert made.facts["gpu"] == {"name": "Some Ada", "compute_capability": "8.9"}
+    assert made.facts["plugin"]["version"] == "1" and made.facts["precision"] == "fp16"
+    facts = made.facts["tensorrt"]
+    assert (facts["package"], facts["version"]) == ("tensorrt", "11.4.0")
+    assert facts["hardware_compatible"] and facts["compute_capabilities"] == []
+    assert layers.read_text() == "[]\n"
+    (call,) = make.asked
+    # The profile leaves the batch open, the size is fixed.
+    shape = call["model"].graph.input[0].type.tensor_type.shape.dim
+    assert not shape[0].HasField("dim_value")
+    assert [d.dim_value for d in shape[1:]] == [48, 72, 3]
+    assert call["gpu"] == ADA and call["batch"] == Profile(1, 2, 4)
+
+
+def test_an_engine_for_other_gpus_is_not_checked_and_says_why(make: Any) -> None:
+    made = make("tensorrt_rtx", HOPPER, PlanOptions())
+    assert made.unchecked == (
+        "built for compute capability 8.0, 8.6, 8.9, 12.0, the GPU here is Some Hopper with 9.0"
+    )
+    assert make("tensorrt_rtx", ADA, PlanOptions(compute_capabilities=("8.6",))).unchecked
+    assert make("tensorrt_rtx", ADA, PlanOptions()).unchecked is None
+    assert make("tensorrt_rtx", None, PlanOptions()).unchecked == (
+        "the build found no NVIDIA GPU to run it on"
+    )
+
+
+def test_layers_that_cannot_be_written_are_an_error(make: Any, tmp_path: Path) -> None:
+    with pytest.raises(LcTrtError, match=r"--save-layers .*: cannot be written \(No such file"):
+        make("tensorrt", ADA, PlanOptions(save_layers=tmp_path / "none" / "layers.json"))
+
+
+def test_a_check_without_cuda_python_is_refused_before_the_build(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(makers, "available", lambda: ["openvino"])
+    with pytest.raises(LcTrtError, match="needs cuda-python; install it: pip install"):
+        make("tensorrt", ADA, PlanOptions())
+    assert make.asked == []
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_another_precision_is_refused(make: Any, precision: str) -> None:
+    with pytest.raises(UsageError, match=f"--{precision}: TensorRT engines are fp16 or fp32"):
+        make("tensorrt", ADA, PlanOptions(), precision=precision)
