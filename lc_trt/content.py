@@ -67,7 +67,7 @@ def _read(source: Path | None, count: int) -> list[Image]:
         wanted = spread(frames.count or count, count)
         found: list[Image] = []
         for frame in frames:
-            if frame.index == wanted[len(found)]:
+            if frame.index >= wanted[len(found)]:  # a camera may have dropped the very one
                 found.append(frame.image)
             if len(found) == len(wanted):
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from lc_trt import content
 from lc_trt.content import describe, load_frames, spread
 from lc_trt.errors import LcTrtError
+from lc_trt.video.frames import Frame, Source
 
 SIZE = (36, 60)
 
@@ -101,6 +103,19 @@ def test_a_video_is_sampled_all_over(tmp_path: Path) -> None:
     writer.release()
     frames = load_frames(path, 5, SIZE)
     assert [f.mean() for f in frames] == pytest.approx([0, 40, 80, 120, 160], abs=4)
+
+
+def test_a_camera_that_drops_frames_gives_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Camera(Source):
+        name, count, fps = "camera", None, 25.0
+
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(0, 100, 3):
+                yield Frame.of_film(np.full((48, 64, 3), index, np.uint8), index, index / 25)
+
+    monkeypatch.setattr(content, "open_source", lambda text: Camera())
+    frames = load_frames(Path("0"), 4, SIZE)
+    assert [f.mean() for f in frames] == [0, 3, 6, 9]
 
 
 @pytest.mark.parametrize(("size"), [(300, 500), (8, 200), (200, 8)])

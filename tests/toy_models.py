@@ -1,7 +1,8 @@
 """Networks small enough to predict by hand, with the interface of a compiled model.
 
 A pixel (B, G, R) has class ``R // 64``, and at each of the three stages the confidence
-B / 255, G / 255 and R / 255. The map of cells is every eighth pixel.
+B / 255, G / 255 and R / 255. The map of cells is every eighth pixel, and what it tells as
+confidence is never under 1 / 4, as the largest of four probabilities.
 """
 
 from __future__ import annotations
@@ -80,10 +81,11 @@ def toy_model(kind: str = "cascade", size: tuple[int, int] = SIZE, batch: int = 
         add(
             "Where",
             [left[0], channels[0], add("Where", [left[1], *channels[1:]], "lateconfidence")],
-            "confidence",
+            "level_left_at",
         )
     else:
-        add("Identity", [channels[2]], "confidence")
+        add("Identity", [channels[2]], "level_left_at")
+    add("Max", ["level_left_at", constant("least", 1 / len(CLASSES), np.float32)], "confidence")
     graph = helper.make_graph(nodes, "toy", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -28,3 +29,30 @@ def read_video(path: Path) -> list[np.ndarray]:
         frames.append(read[1])
     capture.release()
     return frames
+
+
+def times(path: Path) -> list[float]:
+    """When each frame of a video is shown, in seconds, by OpenCV."""
+    capture = cv2.VideoCapture(str(path))
+    found = []
+    while capture.read()[0]:
+        found.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
+    capture.release()
+    return found
+
+
+def add_sound(video: Path, out: Path) -> Path:
+    """The same video with a second of silence."""
+    with av.open(str(video)) as source, av.open(str(out), "w") as target:
+        pictures = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream("aac", rate=8000)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                target.mux(packet)
+        for start in range(0, 8000, 1000):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1000), np.float32), "fltp", "mono")
+            silence.rate, silence.pts = 8000, start
+            target.mux(sound.encode(silence))
+        target.mux(sound.encode(None))
+    return out

@@ -26,7 +26,7 @@ SUBCOMMANDS = {
     "train": "Train a cascade as a YAML file says: data, network, phases.",
     "eval": "Measure the accuracy of a model on labelled images.",
     "bench": "Measure the speed of a built engine beside published figures.",
-    "run": "Segment images, a video or a webcam with a built engine.",
+    "run": "Segment images, videos, cameras and streams with an engine.",
     "doctor": "Show what this machine has of what lc-trt can use.",
 }
 
@@ -44,6 +44,7 @@ _EXTRAS = {
     "matplotlib": "report",
     "tensorrt": "tensorrt",
     "cuda": "tensorrt",
+    "av": None,
     "cv2": None,
     "numpy": None,
     "onnx": None,

@@ -20,6 +20,14 @@ def size(option: str, text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def width_height(option: str, text: str) -> tuple[int, int]:
+    """``640x480``, width first as FFmpeg and cameras say it, as (height, width)."""
+    found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
+    if not found:
+        raise UsageError(f"{option} {text!r}: expected WxH in pixels, as in 640x480")
+    return int(found[2]), int(found[1])
+
+
 def capabilities(option: str, text: str) -> tuple[str, ...]:
     """``8.6,8.9`` as compute capabilities; sm_89 and SM89 are 8.9, too."""
     found = []

@@ -1,34 +1,30 @@
-"""`lc-trt run`: segment images, a video or a webcam."""
+"""`lc-trt run`: segment images, videos, cameras and streams."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lc_trt.cli import console
+from lc_trt.cli import console, options
 from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import UsageError
+from lc_trt.runtime.image import Fit
 from lc_trt.runtime.views import View
 from lc_trt.thresholds import parse_rho
-
-if TYPE_CHECKING:
-    from lc_trt.video.pipeline import Stats
 
 
 def run(
     model: Annotated[Path, typer.Argument(help="Bundle that lc-trt build made.")],
     source: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--source",
             "-s",
             metavar="SOURCE",
-            help="Image, video, folder of images, quoted pattern, or webcam number.",
+            help="Image, video, folder of images, quoted pattern, webcam number, URL (rtsp, http), "
+            "or - for raw frames on stdin. Repeated: all at once, in shared passes.",
         ),
     ],
     save: Annotated[
@@ -37,8 +33,8 @@ def run(
             "--save",
             "-o",
             metavar="OUT",
-            help="Video (.mp4 .mkv .avi), image (of a video: its middle frame) or folder. "
-            "Default: SOURCE_VIEW in the current folder.",
+            help="Video (.mp4 .mkv .avi), image (of a video: its middle frame) or folder. Default: "
+            "SOURCE_VIEW in the current folder, if nothing else is asked for.",
         ),
     ] = None,
     view: Annotated[
@@ -50,6 +46,17 @@ def run(
             help=f"{', '.join(View)}; one for each --save. Default: overlay.",
         ),
     ] = None,
+    save_labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Label maps: folder or .png (palette PNG), .npz, or - for bytes on stdout.",
+        ),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="A window; q closes it and stops.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A line of JSON a frame on stdout, then a summary.")
+    ] = False,
     rho: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +64,9 @@ def run(
             help="Thresholds from 0 to 1; fast for the bundle's fast ones. Default: the bundle's.",
         ),
     ] = None,
+    fit: Annotated[
+        Fit, typer.Option(help="How frames of another shape come to the engine's size.")
+    ] = Fit.STRETCH,
     alpha: Annotated[
         float, typer.Option(metavar="A", min=0, max=1, help="Strength of the colours.")
     ] = 0.55,
@@ -64,13 +74,33 @@ def run(
         int | None, typer.Option(metavar="N", min=1, help="CPU threads. Default: all.")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")
+        int | None, typer.Option(metavar="N", min=1, help="Stop after N frames of each source.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON on stdout.")
-    ] = False,
+    raw: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Size of raw frames on stdin (BGR, 3 bytes).")
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F", min=0.01, max=1000, help="Rate of raw frames and of images made a video."
+        ),
+    ] = None,
+    drop: Annotated[
+        str,
+        typer.Option(
+            metavar="oldest|none",
+            help="Of a live source that is too fast: drop frames, or let it wait.",
+        ),
+    ] = "oldest",
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="S", min=0.1, help="Seconds after which a live source is lost."),
+    ] = 10.0,
+    retries: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Tries in a row to get it back.")
+    ] = 8,
 ) -> None:
-    """Segment images, a video or a webcam with a built engine.
+    """Segment images, videos, cameras and streams with an engine.
 
     Pictures have the frame's own size. --save and --view may be repeated, first with first,
     to get several views from one pass. Ctrl-C ends a run with its outputs complete.
@@ -78,100 +108,58 @@ def run(
     Example:
       lc-trt run model.lct --source traffic.mp4 --save out.mp4
       lc-trt run model.lct -s traffic.mp4 -v overlay -o a.mp4 -v stages -o b.mp4 --rho fast
+      lc-trt run model.lct -s rtsp://camera/1 -s rtsp://camera/2 --save out/ --json
+      ffmpeg -i in.mov -f rawvideo -pix_fmt bgr24 - | lc-trt run model.lct -s - --raw 640x480
     """
+    from lc_trt.cli import run_report
+
     views = view or [View.OVERLAY]
     if save and len(save) != len(views):
         raise UsageError(
             f"{len(save)} --save and {len(views)} --view: expected as many, first with first"
         )
+    to_stdout = save_labels == Path("-")
+    if to_stdout and as_json:
+        raise UsageError("--save-labels - and --json: both write to stdout; choose one")
     thresholds = None if rho is None else parse_rho(rho)
+    size = None if raw is None else options.width_height("--raw", raw)
+    live = run_report.live_options(drop, timeout, retries)
+    asked = bool(save_labels or show or as_json) and not (view and not show)
 
     import lc_trt
-    from lc_trt.video import pipeline, sinks, sources
+    from lc_trt.video import outputs, pipeline
+    from lc_trt.video.sources import open_sources
 
-    with sources.open_source(source) as opened, lc_trt.load(model, threads=threads) as segmenter:
-        paths = save or [sinks.default_output(opened, v) for v in views]
-        outputs = list(zip(views, sinks.open_sinks(paths, opened, frames), strict=True))
+    wish = outputs.Wish(
+        views=views,
+        save=save or (() if asked else None),
+        alpha=alpha,
+        labels=save_labels,
+        show=show,
+        fps=fps,
+        limit=frames,
+    )
+    with (
+        lc_trt.load(model, threads=threads, fit=fit) as segmenter,
+        open_sources(source, raw=size, fps=fps, live=live) as opened,
+    ):
+        made = outputs.open_outputs(opened, wish, segmenter.manifest.colours)
+        for line in outputs.sound_lost(opened, made):
+            console.note(line)
         warning = "stopping after this frame (Ctrl-C again: at once, keeping nothing)"
-        with interrupts(warning) as stop, _progress() as show:
+        with interrupts(warning) as pressed, run_report.reporter(as_json) as report:
             stats = pipeline.run(
                 opened,
                 segmenter,
-                outputs,
+                made,
                 rho=thresholds,
-                alpha=alpha,
                 limit=frames,
-                on_frame=show,
-                stop=stop,
+                on_frame=report.frame,
+                stop=lambda: pressed() or report.refused or outputs.window_closed(made),
             )
-    if stats.interrupted:
-        console.note(f"stopped by Ctrl-C after {stats.frames} frames")
-    if stats.cut_short:
-        console.warn(
-            f"{opened.name}: {stats.frames} frames could be read of {stats.expected} announced"
-        )
-    written = paths if stats.frames else []
-    if as_json:
-        print(json.dumps(_summary(stats, written), indent=2))
-    else:
-        print(_sentence(stats, written))
-
-
-def _summary(stats: Stats, paths: list[Path]) -> dict[str, object]:
-    return {
-        "frames": stats.frames,
-        "seconds": round(stats.seconds, 3),
-        "fps": round(stats.fps, 2),
-        "latency_ms": {f"p{q}": round(stats.percentile(q), 3) for q in (50, 95)},
-        "shares": stats.shares and [round(share, 4) for share in stats.shares],
-        "interrupted": stats.interrupted,
-        "outputs": [str(path) for path in paths],
-    }
-
-
-def _sentence(stats: Stats, paths: list[Path]) -> str:
-    if not stats.frames:
-        return "0 frames, nothing written"
-    p50, p95 = stats.percentile(50), stats.percentile(95)
-    lines = [
-        f"{stats.frames} frame{'s' * (stats.frames > 1)} in {stats.seconds:.1f} s "
-        f"({stats.fps:.1f} fps with reading, drawing and writing); "
-        f"segmenting p50 {p50:.1f} ms, p95 {p95:.1f} ms"
-    ]
-    if stats.shares is not None:
-        lines.append(f"left at stage 1, 2, 3: {_percent(stats.shares)}")
-    return "\n".join([*lines, *(f"wrote {path}" for path in paths)])
-
-
-def _percent(shares: tuple[float, float, float]) -> str:
-    return " / ".join(f"{share:.0%}" for share in shares)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Stats], None]]:
-    """A bar on stderr with the frames a second and the shares so far."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    bar = Progress(
-        TextColumn("segmenting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        Remaining(elapsed_when_finished=True),
-        console=console.err(),
-        disable=console.settings.quiet or not console.err().is_terminal,
-    )
-    with bar:
-        task = bar.add_task("", total=None)
-
-        def show(stats: Stats) -> None:
-            shares = "" if stats.shares is None else f"  stages {_percent(stats.shares)}"
-            bar.update(
-                task,
-                total=stats.expected,
-                completed=stats.frames,
-                description=f"{stats.fps:.1f} fps{shares}",
-            )
-
-        yield show
+        if stats.interrupted:
+            console.note(f"stopped after {stats.frames} frames")
+        for one in opened:
+            for line in one.report():
+                console.warn(f"{one.name}: {line}")
+    report.end(stats, opened, outputs.paths(made) if stats.frames else [], quiet=to_stdout)

@@ -10,6 +10,7 @@ import onnx
 from onnx import inliner
 
 from lc_trt.compiler.argmax import argmax_by_maxima
+from lc_trt.compiler.check_weights import check_weights
 from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
@@ -69,10 +70,14 @@ def compile_model(
 
     Returns:
         A model of standard operators only, with the same inputs and outputs.
+
+    Raises:
+        LcTrtError: no such backend, or a weight is NaN.
     """
     if backend not in RECIPES:
         raise LcTrtError(f"backend {backend!r}: expected one of {', '.join(RECIPES)}")
     recipe = RECIPES[backend]
+    check_weights(source)
     model = prepare(source, size, batch)
     if quantization is not None:
         model = quantize(model, replace(quantization, branches=recipe.quantised_branches))
@@ -105,12 +110,14 @@ def compile_for_tensorrt(
         A model with the same inputs and outputs, which ONNX Runtime runs too.
 
     Raises:
-        LcTrtError: the network does what our plugins or FP16 cannot; the message names the node.
+        LcTrtError: a weight is NaN, or the network does what our plugins or FP16 cannot; the
+            message names the node.
     """
     if precision not in get_args(Precision):
         raise LcTrtError(
             f"precision {precision!r}: expected one of {', '.join(get_args(Precision))}"
         )
+    check_weights(source)
     model = fold_constants(freeze(source, batch, size))
     model = lower_tensorrt(fold_affine(model, region_factors=False))
     if precision == "fp16":

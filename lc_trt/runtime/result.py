@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.errors import UsageError
+from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime import draw, image
 from lc_trt.runtime.views import View
+
+if TYPE_CHECKING:
+    from supervision import Detections
 
 ALPHA = 0.55  # how much of an overlay is class colour
 
@@ -22,7 +26,8 @@ class Result:
     Attributes:
         labels: uint8 [H, W], a class a pixel, at the frame's size.
         shares: parts of the feature map (0 to 1, adding up to 1) that left at stage 1, 2
-            and 3; None for a dense network.
+            and 3, the grey around a letterboxed frame included, as it is computed too; None
+            for a dense network.
         rho: the thresholds that were used, None for a dense network.
         timing: milliseconds a frame: ``prepare`` (to the engine's size), ``engine``,
             ``finish`` (back to the frame's) and their sum ``total``. In a batch ``engine``
@@ -34,6 +39,7 @@ class Result:
         cell_stages: uint8 [h, w], the stage map as the engine gives it, a cell for 8 x 8
             pixels of its image; None for a dense network.
         cell_confidence: float32 [h, w], the same of the winning probability.
+        fit: how the frame came to the engine's size.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -46,18 +52,25 @@ class Result:
     engine_size: tuple[int, int]
     cell_stages: npt.NDArray[np.uint8] | None = field(repr=False)
     cell_confidence: npt.NDArray[np.float32] = field(repr=False)
+    fit: image.Fit = image.Fit.STRETCH
 
     @cached_property
     def stages(self) -> npt.NDArray[np.uint8] | None:
         """uint8 [H, W] at the frame's size: the stage (1 to 3) a pixel left at; None if dense."""
         if self.cell_stages is None:
             return None
-        return image.stages_to_size(self.cell_stages, self.engine_size, self._size)
+        return image.stages_to_size(self.cell_stages, self._window, self._size)
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
         """float32 [H, W] at the frame's size: the winning class's probability, 0 to 1."""
-        return image.confidence_to_size(self.cell_confidence, self.engine_size, self._size)
+        return image.confidence_to_size(self.cell_confidence, self._window, self._size)
+
+    @cached_property
+    def areas(self) -> tuple[float, ...]:
+        """The part of the frame that each class covers, by label; they add up to 1."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+        return tuple((counts / self.labels.size).tolist())
 
     def overlay(self, alpha: float = ALPHA, *, legend: bool = True) -> npt.NDArray[np.uint8]:
         """The frame under the class colours; BGR uint8 [H, W, 3].
@@ -113,6 +126,38 @@ class Result:
         if view is View.OVERLAY:
             return self.overlay(alpha)
         return self.stage_map(alpha) if view is View.STAGES else self.side_by_side(alpha)
+
+    def to_supervision(self) -> Detections:
+        """One detection a class in the frame, for the ``supervision`` package.
+
+        Returns:
+            ``supervision.Detections`` with ``mask`` bool [n, H, W], ``xyxy`` the boxes around
+            them, ``class_id``, ``confidence`` (the mean over the mask) and
+            ``data["class_name"]``.
+
+        Raises:
+            LcTrtError: supervision is not installed.
+        """
+        try:
+            import supervision
+        except ModuleNotFoundError as error:
+            raise LcTrtError(
+                f"the package {error.name} is not installed: pip install supervision"
+            ) from None
+        present = np.unique(self.labels)
+        masks = self.labels == present[:, None, None]
+        means = [self.confidence[mask].mean() for mask in masks]
+        return supervision.Detections(
+            xyxy=supervision.mask_to_xyxy(masks),
+            mask=masks,
+            class_id=present.astype(np.int64),
+            confidence=np.array(means, np.float32),
+            data={"class_name": np.array([self.classes[label] for label in present])},
+        )
+
+    @property
+    def _window(self) -> image.Window:
+        return image.window(self._size, self.engine_size, self.fit)
 
     @property
     def _size(self) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,16 @@ from lc_trt.bundle import read_bundle
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.runtime import image
-from lc_trt.runtime.engines import Engine, open_engine
+from lc_trt.runtime.engines import Engine, EngineOutput, open_engine
+from lc_trt.runtime.image import Fit
 from lc_trt.runtime.result import Result
+from lc_trt.runtime.stream import Stream
 from lc_trt.thresholds import Rho, resolve_rho
 
 if TYPE_CHECKING:  # needs cuda-python
     from lc_trt.runtime.engines.tensorrt import DeviceOutput
+
+IN_FLIGHT = 3  # groups of a stream: one being read, one inferred, one drawn
 
 
 class Segmenter:
@@ -35,9 +40,10 @@ class Segmenter:
     Attributes:
         manifest: what the bundle says about itself: classes, size, thresholds.
         engine: the engine that runs it.
+        fit: how frames of another shape than the engine's come to its size.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+    def __init__(self, engine: Engine, manifest: Manifest, *, fit: Fit | str = Fit.STRETCH) -> None:
         for name in ("kind", "size", "batch"):
             found, expected = getattr(engine, name), getattr(manifest, name)
             if found != expected:
@@ -45,8 +51,10 @@ class Segmenter:
                     f"the manifest says {name} {expected}, the model has {found}; "
                     "build the bundle again: lc-trt build MODEL.onnx"
                 )
+        image.window(engine.size, engine.size, fit)  # refuses what is none
         self.engine = engine
         self.manifest = manifest
+        self.fit = Fit(fit)
 
     def __call__(self, frame: npt.NDArray[np.uint8], rho: Rho | None = None) -> Result:
         """Segment one frame.
@@ -59,6 +67,7 @@ class Segmenter:
 
         Raises:
             UsageError: another kind of array, or a rho that is no threshold.
+            LcTrtError: the network computed something that is no probability.
         """
         return self.batch([frame], rho)[0]
 
@@ -70,12 +79,59 @@ class Segmenter:
         Frames may differ in size. A last group that is smaller than the engine takes is
         filled up with its last frame, whose extra results are dropped.
         """
-        thresholds = resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
+        thresholds = self._thresholds(rho)
         checked = [image.check_frame(frame) for frame in frames]
         results: list[Result] = []
         for start in range(0, len(checked), self.engine.batch):
-            results += self._run(checked[start : start + self.engine.batch], thresholds)
+            group = self._prepare(checked[start : start + self.engine.batch])
+            results += self._finish(self._infer(group, thresholds))
         return results
+
+    def stream(
+        self,
+        frames: Iterable[npt.NDArray[np.uint8]],
+        rho: Rho | None = None,
+        *,
+        batch: int | None = None,
+        in_flight: int = IN_FLIGHT,
+    ) -> Stream[Result]:
+        """Segment frames as they come: reading, inference and drawing overlap.
+
+        Example:
+            ```python
+            with segmenter.stream(frames) as results:
+                for result in results:
+                    cv2.imshow("street", result.overlay())
+            ```
+
+        Args:
+            frames: as for `batch`; iterated in a thread of the stream, never more than
+                ``batch * in_flight`` frames ahead of the result that is being used. A frame
+                may not change until its result was used.
+            rho: thresholds, as for one frame.
+            batch: frames a pass, 1 to what the engine was built for, which is the default.
+                A pass waits until so many have come or the frames end.
+            in_flight: passes under way at most, from reading to drawing.
+
+        Returns:
+            Results in the order of the frames. An error of the frames or the engine is raised
+            by the next result that is asked for.
+        """
+        batch = self.engine.batch if batch is None else batch
+        if batch > self.engine.batch:
+            raise UsageError(
+                f"batch {batch}: the engine was built for {self.engine.batch}; "
+                f"build one: lc-trt build MODEL.onnx --batch {batch}"
+            )
+        thresholds = self._thresholds(rho)
+        return Stream(
+            frames,
+            lambda group: self._prepare([image.check_frame(frame) for frame in group]),
+            lambda group: self._infer(group, thresholds),
+            self._finish,
+            batch=batch,
+            in_flight=in_flight,
+        )
 
     def run_device(
         self, images: Any, rho: Rho | None = None, *, stream: Any = None
@@ -99,8 +155,7 @@ class Segmenter:
                 f"the bundle was built for {self.engine.backend}, which has no results on a GPU; "
                 "build it for one: lc-trt build MODEL.onnx --backend tensorrt"
             )
-        thresholds = resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
-        output: DeviceOutput = run(images, _array(thresholds), stream=stream)
+        output: DeviceOutput = run(images, _array(self._thresholds(rho)), stream=stream)
         return output
 
     def close(self) -> None:
@@ -113,48 +168,97 @@ class Segmenter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(
-        self, frames: Sequence[npt.NDArray[np.uint8]], rho: tuple[float, float] | None
-    ) -> list[Result]:
+    def _thresholds(self, rho: Rho | None) -> tuple[float, float] | None:
+        return resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
+
+    def _prepare(self, frames: Sequence[npt.NDArray[np.uint8]]) -> _Prepared:
+        """Frames, at least one and at most as many as a pass takes, as one array."""
         start = perf_counter()
         size = self.engine.size
-        images = [image.to_size(frame, size) for frame in frames]
+        images = [
+            image.place(frame, size, image.window(_size(frame), size, self.fit)) for frame in frames
+        ]
         images += [images[-1]] * (self.engine.smallest[0] - len(images))
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
-        prepared = perf_counter()
-        out = self.engine.run(stacked, _array(rho))
-        done = perf_counter()
+        return _Prepared(frames, stacked, (perf_counter() - start) * 1e3)
+
+    def _infer(self, group: _Prepared, rho: tuple[float, float] | None) -> _Inferred:
+        start = perf_counter()
+        out = self.engine.run(group.images, _array(rho))
+        took = (perf_counter() - start) * 1e3
+        self._check(out.confidence)
+        return _Inferred(group, out, rho, took)
+
+    def _check(self, confidence: npt.NDArray[np.float32]) -> None:
+        # The largest of K probabilities is 1 / K at least. A backend may hide NaN in it and give
+        # 0 instead, so this looks for what cannot be, and is written so that NaN fails. The
+        # slack is for rounding in reduced precision.
+        least, most = 0.9 / len(self.manifest.classes), 1.01
+        if not (confidence.min() >= least and confidence.max() <= most):
+            raise LcTrtError(
+                f"{self.manifest.name}: the network computed confidences that are no "
+                "probabilities (NaN, for one), so its weights or its size of numbers are at "
+                "fault: export weights without NaN, or build with a higher precision"
+            )
+
+    def _finish(self, passed: _Inferred) -> list[Result]:
+        group, out = passed.group, passed.out
         results = []
-        for i, frame in enumerate(frames):
+        for i, frame in enumerate(group.frames):
             begin = perf_counter()
-            height, width = frame.shape[:2]
-            labels = image.labels_to_size(out.labels[i], (height, width))
+            part = image.window(_size(frame), self.engine.size, self.fit)
+            labels = image.labels_to_size(part.cut(out.labels[i]), _size(frame))
             cells = None if out.stages is None else out.stages[i]
-            shares = None if cells is None else _shares(cells)
             timing = {
-                "prepare": (prepared - start) * 1e3 / len(frames),
-                "engine": (done - prepared) * 1e3 / len(frames),
+                "prepare": group.milliseconds / len(group.frames),
+                "engine": passed.milliseconds / len(group.frames),
                 "finish": (perf_counter() - begin) * 1e3,
             }
             timing["total"] = sum(timing.values())
             results.append(
                 Result(
                     labels=labels,
-                    shares=shares,
-                    rho=rho,
+                    shares=None if cells is None else _shares(cells),
+                    rho=passed.rho,
                     timing=timing,
                     classes=self.manifest.classes,
                     colours=self.manifest.colours,
                     frame=frame,
-                    engine_size=size,
+                    engine_size=self.engine.size,
                     cell_stages=cells,
                     cell_confidence=out.confidence[i],
+                    fit=self.fit,
                 )
             )
         return results
 
 
-def load(path: str | Path, *, device: str | None = None, threads: int | None = None) -> Segmenter:
+@dataclass(frozen=True)
+class _Prepared:
+    """A group of frames and what the engine takes for them, uint8 [batch, H, W, 3]."""
+
+    frames: Sequence[npt.NDArray[np.uint8]]
+    images: npt.NDArray[np.uint8]
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class _Inferred:
+    """A group after its pass."""
+
+    group: _Prepared
+    out: EngineOutput
+    rho: tuple[float, float] | None
+    milliseconds: float
+
+
+def load(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    threads: int | None = None,
+    fit: Fit | str = Fit.STRETCH,
+) -> Segmenter:
     """Load a bundle.
 
     Args:
@@ -162,18 +266,25 @@ def load(path: str | Path, *, device: str | None = None, threads: int | None = N
         device: ``"cuda:N"`` for a bundle of TensorRT, by default the GPU of the current CUDA
             context, GPU 0 where there is none; ``"cpu"`` for others.
         threads: CPU threads of the CPU's engines, all by default.
+        fit: ``"stretch"`` brings a frame to the engine's size in both directions,
+            ``"letterbox"`` keeps its shape and puts grey around it.
 
     Raises:
         LcTrtError: no bundle, not whole, its backend is not installed, or it was built for
             another GPU or version; the message names the command that mends it.
-        UsageError: no such device.
+        UsageError: no such device or fit.
     """
     bundle = read_bundle(path)
-    return Segmenter(open_engine(bundle, threads=threads, device=device), bundle.manifest)
+    return Segmenter(open_engine(bundle, threads=threads, device=device), bundle.manifest, fit=fit)
 
 
 def _array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:
     return None if rho is None else np.array(rho, np.float32)
+
+
+def _size(frame: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    height, width = frame.shape[:2]
+    return height, width
 
 
 def _shares(stages: npt.NDArray[Any]) -> tuple[float, float, float]:

@@ -1,21 +1,24 @@
-"""Frames from a source through a segmenter into sinks."""
+"""Frames from sources through a segmenter into sinks."""
 
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from time import perf_counter
 
 import numpy as np
+import numpy.typing as npt
 
-from lc_trt.runtime.result import ALPHA, Result
+from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
-from lc_trt.runtime.views import View
 from lc_trt.thresholds import Rho
-from lc_trt.video.sinks import Sink
-from lc_trt.video.sources import Frame, Source
+from lc_trt.video.frames import Frame, Source
+from lc_trt.video.outputs import Output, abort, finish
+from lc_trt.video.several import in_turns
+
+_GLANCE = 0.1  # seconds between questions whether to stop, where no frame comes
 
 
 @dataclass
@@ -26,7 +29,9 @@ class Stats:
         frames: frames segmented.
         seconds: wall time, with reading, drawing and writing.
         latency: milliseconds of the segmenter a frame.
-        expected: frames the source announced, no more than the limit; None if unknown.
+        expected: frames the sources announced, no more than the limit; None if unknown.
+        dropped: frames that live sources dropped.
+        reconnects: times that live sources came back after they were lost.
         interrupted: whether ``stop()`` ended it.
     """
 
@@ -35,6 +40,8 @@ class Stats:
     frames: int = 0
     seconds: float = 0.0
     latency: array[float] = field(default_factory=lambda: array("d"))
+    dropped: int = 0
+    reconnects: int = 0
     interrupted: bool = False
     _shares: tuple[float, float, float] | None = None
 
@@ -46,16 +53,6 @@ class Stats:
             a, b, c = self._shares or (0.0, 0.0, 0.0)
             x, y, z = result.shares
             self._shares = (a + x, b + y, c + z)
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether the source ended well before it said: a damaged video, for one."""
-        # Headers of sound videos are off by a frame or two.
-        return (
-            self.expected is not None
-            and not self.interrupted
-            and self.frames < min(self.expected - 2, 0.98 * self.expected)
-        )
 
     @property
     def fps(self) -> float:
@@ -76,66 +73,73 @@ class Stats:
 
 
 def run(
-    source: Source,
+    sources: Sequence[Source],
     segmenter: Segmenter,
-    outputs: Sequence[tuple[View, Sink]],
+    outputs: Sequence[Sequence[Output]],
     *,
     rho: Rho | None = None,
-    alpha: float = ALPHA,
     limit: int | None = None,
-    on_frame: Callable[[Stats], None] | None = None,
+    on_frame: Callable[[Stats, Source, Frame, Result], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Stats:
-    """Segment a source to its end, to ``limit`` frames or until ``stop()``.
+    """Segment sources to their end, to ``limit`` frames of each or until ``stop()``.
 
-    However it ends, every output is complete; an error leaves none behind.
+    Frames of several sources come in turns and share passes. Reading, inference and drawing
+    overlap. However it ends, every output is complete; an error leaves none behind.
 
     Args:
-        source: where frames come from.
+        sources: where frames come from.
         segmenter: what runs; as many frames a pass as it was built for.
-        outputs: which picture of each result goes where.
+        outputs: for each source, which picture of each result goes where.
         rho: thresholds, as `Segmenter` takes them.
-        alpha: share of the colours in overlays.
-        limit: frames to stop after.
-        on_frame: called after each frame, to show progress.
-        stop: asked before each frame is written; nothing is read or written after a True.
+        limit: frames of each source to stop after.
+        on_frame: called after each frame is written, to show progress.
+        stop: asked before each frame, and several times a second where none comes; nothing is
+            written after a True.
 
     Returns:
         Figures of the whole run.
     """
-    stats = Stats(_expected(source, limit))
+    stats = Stats(_expected(sources, limit))
+    waiting: deque[tuple[int, Frame]] = deque()  # frames in the segmenter
+
+    def images() -> Iterator[npt.NDArray[np.uint8]]:
+        for number, frame in in_turns(sources, limit):
+            waiting.append((number, frame))
+            yield frame.image
+
     start = perf_counter()
     try:
-        for frame, result in _results(source, segmenter, rho, limit):
-            if stop():
+        with segmenter.stream(images(), rho) as results:
+            while not stop():
+                try:
+                    result = results.get(_GLANCE)
+                except TimeoutError:
+                    continue
+                except StopIteration:
+                    break
+                number, frame = waiting.popleft()
+                for output in outputs[number]:
+                    output.sink.write(output.draw(result), frame)
+                stats.add(result)
+                stats.dropped = sum(source.dropped for source in sources)
+                stats.reconnects = sum(source.reconnects for source in sources)
+                stats.seconds = perf_counter() - start
+                if on_frame is not None:
+                    on_frame(stats, sources[number], frame, result)
+            else:
                 stats.interrupted = True
-                break
-            for view, sink in outputs:
-                sink.write(result.view(view, alpha), frame.name)
-            stats.add(result)
-            stats.seconds = perf_counter() - start
-            if on_frame is not None:
-                on_frame(stats)
-        for _, sink in outputs:
-            sink.finish()
+        finish(outputs)
     except BaseException:
-        for _, sink in outputs:
-            sink.abort()
+        abort(outputs)
         raise
     return stats
 
 
-def _expected(source: Source, limit: int | None) -> int | None:
-    if source.count is None:
-        return None
-    return source.count if limit is None else min(source.count, limit)
-
-
-def _results(
-    source: Source, segmenter: Segmenter, rho: Rho | None, limit: int | None
-) -> Iterator[tuple[Frame, Result]]:
-    """Frames and their results, as many a pass as the engine takes."""
-    frames = iter(islice(source, limit))
-    while group := list(islice(frames, segmenter.engine.batch)):
-        results = segmenter.batch([frame.image for frame in group], rho)
-        yield from zip(group, results, strict=True)
+def _expected(sources: Sequence[Source], limit: int | None) -> int | None:
+    total = 0
+    for source in sources:
+        if source.count is None:
+            return None
+        total += source.count if limit is None else min(source.count, limit)
+    return total

@@ -7,34 +7,31 @@ under their name only when they are complete.
 from __future__ import annotations
 
 import os
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.video.sources import DEFAULT_FPS, IMAGE_SUFFIXES, Source
+from lc_trt.errors import LcTrtError
+from lc_trt.video.frames import Frame, Image
 
-Image = npt.NDArray[np.uint8]
-VIDEO_CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+Encode = Callable[[Image], bytes]
 
 
 class Sink(ABC):
-    """Takes pictures, BGR uint8 [H, W, 3].
+    """Takes pictures, BGR uint8 [H, W, 3], or label maps, uint8 [H, W].
 
     Attributes:
-        path: the file or folder it makes.
+        path: the file or folder it makes; None where it makes none.
     """
 
-    path: Path
+    path: Path | None
 
     @abstractmethod
-    def write(self, picture: Image, name: str) -> None:
-        """Take one picture; ``name`` is its frame's."""
+    def write(self, picture: Image, frame: Frame) -> None:
+        """Take one picture of a frame."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -45,193 +42,130 @@ class Sink(ABC):
         """Leave nothing half-written behind."""
 
 
-class _File(Sink):
+class FileSink(Sink):
     """One file, written under another name and renamed when it is complete."""
+
+    path: Path
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # The suffix stays last: OpenCV chooses the format by it.
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        # The suffix stays last, which FFmpeg chooses the format by.
+        self.partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
         if path.is_dir():
-            raise LcTrtError(f"{path}: a folder is in the way; choose another --save")
-        _make_folder(path.parent, path)
+            raise LcTrtError(f"{path}: a folder is in the way; choose another name")
+        make_folder(path.parent, path)
         try:
-            self._partial.touch()
+            self.partial.touch()
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Give the file its name."""
         try:
-            os.replace(self._partial, self.path)
+            os.replace(self.partial, self.path)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
     def abort(self) -> None:
-        self._partial.unlink(missing_ok=True)
+        """Remove what there is of it."""
+        self.partial.unlink(missing_ok=True)
 
 
-class _Video(_File):
-    """A video. All pictures must have the first one's size."""
-
-    def __init__(self, path: Path, fps: float) -> None:
-        super().__init__(path)
-        self._fps = fps
-        self._size: tuple[int, ...] = ()
-        self._writer: cv2.VideoWriter | None = None
-
-    def write(self, picture: Image, name: str) -> None:
-        height, width = size = picture.shape[:2]
-        if self._writer is None:
-            self._size = size
-            self._writer = cv2.VideoWriter(
-                str(self._partial),
-                cv2.VideoWriter.fourcc(*VIDEO_CODECS[self.path.suffix.lower()]),
-                self._fps,
-                (width + width % 2, height + height % 2),
-            )
-            if not self._writer.isOpened():
-                raise LcTrtError(f"{self.path}: OpenCV has no encoder for a {width}x{height} video")
-        if size != self._size:
-            raise LcTrtError(
-                f"{self.path}: {name} is {width}x{height}, the video "
-                f"{self._size[1]}x{self._size[0]}; save pictures of several sizes to a folder"
-            )
-        if height % 2 or width % 2:
-            # The codec halves the colour planes and would cut an odd row or column off.
-            picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        self._writer.write(picture)
-
-    def finish(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
-            self._keep()
-        self.abort()
-
-    def abort(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
-        super().abort()
-
-
-class _Picture(_File):
+class PictureSink(FileSink):
     """One image: the picture number ``at`` (from 0), or the last one if there are fewer."""
 
-    def __init__(self, path: Path, at: int = 0) -> None:
+    def __init__(self, path: Path, encode: Encode, at: int = 0) -> None:
+        """``encode`` gives a picture as the content of a file."""
         super().__init__(path)
+        self._encode = encode
         self._remaining = at + 1
         self._picture: Image | None = None
 
-    def write(self, picture: Image, name: str) -> None:
+    def write(self, picture: Image, frame: Frame) -> None:
+        """Keep it until a later one takes its place."""
         if self._remaining:
             self._picture = picture
             self._remaining -= 1
 
     def finish(self) -> None:
+        """Write the picture."""
         if self._picture is not None:
-            if not cv2.imwrite(str(self._partial), self._picture):
-                raise LcTrtError(f"{self.path}: OpenCV could not write it")
-            self._keep()
+            put(self.partial, self._encode(self._picture), self.path)
+            self.keep()
         self.abort()
 
 
-class _Folder(Sink):
-    """A folder of PNGs named as their frames; images of other names in it stay."""
+class FolderSink(Sink):
+    """A folder of images named as their frames; images of other names in it stay."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        _make_folder(path, path)
-        self._probe = path / f".{os.getpid()}.partial.png"
-        try:
-            self._probe.touch()
-            self._probe.unlink()
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        self._names: set[str] = set()
+    path: Path
 
-    def write(self, picture: Image, name: str) -> None:
-        unique, number = name, 2
-        while unique in self._names:  # a.jpg and a.png, or files of several folders
-            unique, number = f"{name}_{number}", number + 1
-        self._names.add(unique)
-        if not cv2.imwrite(str(self._probe), picture):
-            raise LcTrtError(f"{self.path}: OpenCV could not write {unique}.png")
-        os.replace(self._probe, self.path / f"{unique}.png")
+    def __init__(self, path: Path, encode: Encode, suffix: str = ".png") -> None:
+        """``encode`` gives a picture as the content of a file with that suffix."""
+        self.path, self._encode, self._suffix = path, encode, suffix
+        make_folder(path, path)
+        self._probe = path / f".{os.getpid()}.partial{suffix}"
+        put(self._probe, b"", path)
+        self._probe.unlink()
+        self._names = Names()
+
+    def write(self, picture: Image, frame: Frame) -> None:
+        """Write one image, whole."""
+        put(self._probe, self._encode(picture), self.path)
+        os.replace(self._probe, self.path / f"{self._names.take(frame.name)}{self._suffix}")
 
     def finish(self) -> None:
         """Nothing is left to do: each image is complete when it appears."""
 
     def abort(self) -> None:
+        """Images that are there stay."""
         self._probe.unlink(missing_ok=True)
 
 
-def open_sinks(paths: Sequence[Path], source: Source, limit: int | None = None) -> list[Sink]:
-    """Sinks for several paths, or none at all if one of them cannot be written."""
-    sinks: list[Sink] = []
+class Names:
+    """Tells names apart: a.jpg and a.png, or files of several folders."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, name: str) -> str:
+        """The name, with a number behind it where it was taken before."""
+        unique, number = name, 2
+        while unique in self._taken:
+            unique, number = f"{name}_{number}", number + 1
+        self._taken.add(unique)
+        return unique
+
+
+def encode_as(suffix: str) -> Encode:
+    """The encoder of OpenCV for a kind of image."""
+
+    def encode(picture: Image) -> bytes:
+        written, content = cv2.imencode(suffix, picture)
+        if not written:
+            height, width = picture.shape[:2]
+            raise LcTrtError(f"{suffix}: OpenCV cannot write a {width}x{height} picture as that")
+        return np.asarray(content).tobytes()
+
+    return encode
+
+
+def put(partial: Path, content: bytes, wanted: Path) -> None:
+    """Write a file; an error names what was wanted."""
     try:
-        for path in paths:
-            if path in paths[: len(sinks)]:
-                raise UsageError(f"{path}: given twice; choose another --save for each --view")
-            sinks.append(open_sink(path, source, limit))
-    except BaseException:
-        for sink in sinks:
-            sink.abort()
-        raise
-    return sinks
+        partial.write_bytes(content)
+    except OSError as error:
+        raise unwritable(wanted, error) from error
 
 
-def open_sink(path: Path, source: Source, limit: int | None = None) -> Sink:
-    """The sink for a path: a video or an image by its suffix, a folder without one.
-
-    Args:
-        path: what to make. An image of a film is its middle frame.
-        source: where the frames come from.
-        limit: frames the run stops after.
-
-    Raises:
-        LcTrtError: it cannot be written, or is a file the source reads.
-        UsageError: the suffix is none of a video or an image, or the source has no known
-            middle.
-    """
-    if path.exists() and any(path.samefile(file) for file in _read(source)):
-        raise LcTrtError(f"{path}: the source itself; choose another --save")
-    suffix = path.suffix.lower()
-    if path.is_dir() or not suffix:
-        return _Folder(path)
-    if suffix in VIDEO_CODECS:
-        return _Video(path, source.fps or DEFAULT_FPS)
-    if suffix not in IMAGE_SUFFIXES:
-        raise UsageError(
-            f"{path}: unknown kind of output {suffix!r}; expected a video "
-            f"({' '.join(VIDEO_CODECS)}), an image ({' '.join(IMAGE_SUFFIXES)}) or a folder"
-        )
-    count = source.count if limit is None else min(limit, source.count or limit)
-    if count is None:
-        raise UsageError(f"{path}: one image of {source.name} needs --frames N to stop after")
-    if source.fps is None and count > 1:
-        raise UsageError(f"{path}: one image, but {source.name} has {count}; save to a folder")
-    return _Picture(path, count // 2)
-
-
-def default_output(source: Source, view: str) -> Path:
-    """Where pictures of a view go if nobody says: in the current folder, NAME_VIEW."""
-    name = re.sub(r"[^\w.-]+", "", Path(source.name).stem) or "images"
-    if source.fps is not None:
-        return Path(f"{name}_{view}.mp4")
-    return Path(f"{name}_{view}.png" if source.count == 1 else f"{name}_{view}")
-
-
-def _read(source: Source) -> list[Path]:
-    """What the source reads: its files and, where they are images, their folders."""
-    files = list(source.files())
-    return files if source.fps is not None else [*files, *{file.parent for file in files}]
-
-
-def _make_folder(folder: Path, wanted: Path) -> None:
+def make_folder(folder: Path, wanted: Path) -> None:
+    """Make a folder and those above it; an error names what was wanted."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(wanted, error) from error
+        raise unwritable(wanted, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> LcTrtError:
+def unwritable(path: Path, error: OSError) -> LcTrtError:
+    """The error for a place that cannot be written."""
     return LcTrtError(f"{path}: cannot be written ({error.strerror}); choose another --save")

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from toy_models import bgr, toy_bundle
-from toy_videos import read_video, write_video
+from toy_videos import add_sound, read_video, write_video
 
 from lc_trt.cli.app import main
 
@@ -43,15 +44,24 @@ def test_a_video_becomes_a_video(here: Path, capfd: pytest.CaptureFixture[str]) 
 def test_several_views_in_one_pass(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert (
         call(
-            *("-s", "v.mp4", "--json", "--frames", "4"),
+            *("-s", "v.mp4", "--json", "--frames", "4", "--save-labels", "labels.npz"),
             *("-v", "stages", "-o", "stages.mp4"),
             *("-v", "side-by-side", "-o", "side.png"),
             *("-v", "mask", "-o", "masks"),
         )
         == 0
     )
-    summary = json.loads(capfd.readouterr().out)
-    assert summary["frames"] == 4 and summary["outputs"] == ["stages.mp4", "side.png", "masks"]
+    *lines, last = map(json.loads, capfd.readouterr().out.splitlines())
+    summary = last["summary"]
+    assert summary["frames"] == len(lines) == 4
+    assert summary["outputs"] == ["stages.mp4", "side.png", "masks", "labels.npz"]
+    assert [line["frame"] for line in lines] == [0, 1, 2, 3]
+    assert [line["time"] for line in lines] == pytest.approx([0, 0.04, 0.08, 0.12])
+    for line in lines:
+        assert line["source"] == "v.mp4" and set(line["areas"]) <= {"sky", "road", "car", "tree"}
+        assert sum(line["areas"].values()) == pytest.approx(1, abs=1e-3)
+        assert sum(line["shares"]) == pytest.approx(1, abs=1e-3)
+        assert set(line["timing_ms"]) == {"prepare", "engine", "finish", "total"}
     assert set(summary["latency_ms"]) == {"p50", "p95"} and summary["fps"] > 0
     assert sum(summary["shares"]) == pytest.approx(1, abs=1e-3) and not summary["interrupted"]
     assert len(read_video(Path("stages.mp4"))) == 4
@@ -90,6 +100,14 @@ def test_alpha_and_the_mask(here: Path) -> None:
         (["-s", "v.mp4", "--frames", "0"], 2, "--frames"),
         (["-s", "v.mp4", "-v", "mask", "-v", "stages", "-o", "o.mp4"], 2, "1 --save and 2 --view"),
         ([], 2, "--source"),
+        (["-s", "-"], 2, "source -: needs the frames' size, as in --raw 640x480"),
+        (["-s", "v.mp4", "--raw", "64x48"], 2, "--raw: sizes frames on stdin"),
+        (["-s", "-", "--raw", "64"], 2, "--raw '64': expected WxH"),
+        (["-s", "v.mp4", "--drop", "newest"], 2, "--drop newest: expected oldest or none"),
+        (["-s", "v.mp4", "--json", "--save-labels", "-"], 2, "both write to stdout"),
+        (["-s", "v.mp4", "--fit", "crop"], 2, "'crop' is not one of"),
+        (["-s", "v.mp4", "-s", "a.png", "-o", "o.mp4"], 2, "several sources need a folder"),
+        (["-s", "http://127.0.0.1:1/x"], 1, "127.0.0.1:1/x: cannot be opened"),
     ],
 )
 def test_errors_are_one_line(
@@ -117,6 +135,59 @@ def test_a_cut_video_is_warned_about(here: Path, capfd: pytest.CaptureFixture[st
     assert "frames could be read of 40 announced" in capfd.readouterr().err
 
 
+def test_raw_frames_in_and_raw_labels_out(here: Path, repository: Path) -> None:
+    frames = np.stack([bgr(255, 0, red, (48, 64)) for red in (10, 70, 140, 200)])
+    half = frames[:2].tobytes()[: 48 * 64 * 3]
+    arguments = ["run", "toy.lct", "-s", "-", "--raw", "64x48", "--save-labels", "-"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lc_trt", *arguments],
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        input=frames.tobytes() + half[:1000],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    labels = np.frombuffer(done.stdout, np.uint8).reshape(4, 48, 64)
+    assert np.array_equal(labels, frames[..., 2] // 64)
+    lines = done.stderr.decode().splitlines()
+    assert lines[0].startswith("warning: stdin: the last frame is not whole: 1000 of 9216 bytes")
+    assert lines[1].startswith("4 frames in ")
+    assert sorted(p.name for p in here.iterdir()) == ["a.png", "toy.lct", "v.mp4"]
+
+
+def test_a_reader_that_has_enough_ends_the_run(here: Path, repository: Path) -> None:
+    write_video(Path("long.avi"), 3000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lc_trt", "run", "toy.lct", "-s", "long.avi", "--json"],
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    assert json.loads(process.stdout.readline())["frame"] == 0
+    process.stdout.close()
+    with process.stderr:
+        error = process.stderr.read()
+    assert process.wait(timeout=60) == 0, error
+    assert error.startswith("stopped after ") and error.count("\n") == 1
+
+
+def test_sound_is_dropped_and_said_so(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    add_sound(Path("v.mp4"), Path("loud.mp4"))
+    assert call("-s", "loud.mp4", "-o", "o.mp4") == 0
+    assert capfd.readouterr().err == "loud.mp4: its sound is dropped, o.mp4 has none\n"
+    assert call("-s", "loud.mp4", "-o", "o.png") == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_letterboxed(here: Path) -> None:
+    for fit in ("stretch", "letterbox"):
+        assert call("-s", "a.png", "-v", "mask", "-o", f"{fit}.png", "--fit", fit) == 0
+    one, other = cv2.imread("stretch.png"), cv2.imread("letterbox.png")
+    assert one is not None and np.array_equal(one, other)  # one colour all over
+
+
 def test_ctrl_c_keeps_what_was_done(here: Path, repository: Path) -> None:
     write_video(Path("long.avi"), 3000)
     arguments = ["run", "toy.lct", "-s", "long.avi", "-o", "o.mp4", "--threads", "1", "--json"]
@@ -135,10 +206,10 @@ def test_ctrl_c_keeps_what_was_done(here: Path, repository: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    summary = json.loads(out)
+    summary = json.loads(out.splitlines()[-1])["summary"]
     assert summary["interrupted"] and 0 < summary["frames"] < 3000
     stopping, stopped = err.splitlines()
     assert stopping.startswith("stopping after this frame")
-    assert stopped == f"stopped by Ctrl-C after {summary['frames']} frames"
+    assert stopped == f"stopped after {summary['frames']} frames"
     assert len(read_video(Path("o.mp4"))) == summary["frames"]
     assert not list(here.glob(".o.*"))

@@ -54,6 +54,30 @@ def test_shrinking_averages_and_growing_interpolates() -> None:
     assert image.to_size(ramp, (2, 2)) is ramp
 
 
+@given(frame=SIZES, engine=SIZES)
+def test_a_letterboxed_frame_keeps_its_shape(
+    frame: tuple[int, int], engine: tuple[int, int]
+) -> None:
+    part = image.window(frame, engine, "letterbox")
+    assert 0 <= part.top <= part.top + part.height <= engine[0]
+    assert 0 <= part.left <= part.left + part.width <= engine[1]
+    assert part.height == engine[0] or part.width == engine[1]
+    scale = min(engine[0] / frame[0], engine[1] / frame[1])
+    for found, side in ((part.height, frame[0]), (part.width, frame[1])):
+        assert found == 1 or abs(found - side * scale) <= 1
+    # In the middle, and grey around.
+    assert abs(engine[0] - part.height - 2 * part.top) <= 1
+    placed = image.place(np.zeros((*frame, 3), np.uint8), engine, part)
+    assert placed.shape == (*engine, 3)
+    assert not part.cut(placed).any()
+    assert (placed != 0).sum() == 3 * (engine[0] * engine[1] - part.height * part.width)
+
+
+def test_an_unknown_fit_is_refused() -> None:
+    with pytest.raises(UsageError, match="fit 'crop': expected stretch or letterbox"):
+        image.window((4, 5), (4, 5), "crop")
+
+
 @given(engine=SIZES, size=SIZES, seed=st.integers(0, 99))
 def test_maps_come_back_at_the_size_of_the_frame(
     engine: tuple[int, int], size: tuple[int, int], seed: int
@@ -72,9 +96,10 @@ def test_maps_come_back_at_the_size_of_the_frame(
     tiesx = (2 * np.arange(size[1]) + 1) * engine[1] % (2 * size[1]) == 0
     exact = ~ties[:, None] & ~tiesx
     assert np.array_equal(back[exact], labels[y][:, x][exact])
-    stretched = image.stages_to_size(stages, engine, size)
+    whole = image.window(size, engine, "stretch")
+    stretched = image.stages_to_size(stages, whole, size)
     assert stretched.shape == size and set(np.unique(stretched)) <= set(np.unique(stages))
-    smooth = image.confidence_to_size(confidence, engine, size)
+    smooth = image.confidence_to_size(confidence, whole, size)
     assert smooth.shape == size and smooth.dtype == np.float32
     assert confidence.min() - 1e-6 <= smooth.min() and smooth.max() <= confidence.max() + 1e-6
 
@@ -82,7 +107,7 @@ def test_maps_come_back_at_the_size_of_the_frame(
 def test_a_cell_lies_over_its_own_eight_pixels() -> None:
     # 12 x 20 pixels are 2 x 3 cells, of which the last row and column are cut.
     cells = np.array([[1, 2, 3], [2, 3, 1]], np.uint8)
-    pixels = image.stages_to_size(cells, (12, 20), (12, 20))
+    pixels = image.stages_to_size(cells, image.Window(0, 0, 12, 20), (12, 20))
     for y in range(12):
         for x in range(20):
             assert pixels[y, x] == cells[y // 8, x // 8]

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from fake_engine import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_networks import INFO, MEAN, STD, frames, tiny_cascade
 from toy_models import CLASSES, COLOURS, DEFAULT_RHO, FAST_RHO, SIZE, bgr, toy_bundle, toy_manifest
 from toy_models import toy_model as model
 
 import lc_trt
+from lc_trt.compiler.pipeline import compile_model
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.export import export_cascade
 from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
 from lc_trt.runtime.segmenter import Segmenter
+
+TOY = Segmenter(create_engine("onnxruntime", model(), threads=1), toy_manifest())
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +126,84 @@ def test_a_bad_frame_in_a_batch_is_refused_before_any_runs(segmenter: Segmenter)
         segmenter.batch([bgr(0, 0, 0), np.zeros((5, 5), np.uint8)])
 
 
+@given(
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    fit=st.sampled_from(["stretch", "letterbox"]),
+)
+def test_maps_have_the_size_of_any_frame(size: tuple[int, int], fit: str) -> None:
+    segmenter = Segmenter(TOY.engine, toy_manifest(), fit=fit)
+    result = segmenter(bgr(0, 0, 200, size))
+    assert result.stages is not None
+    for pixels in (result.labels, result.stages, result.confidence):
+        assert pixels.shape == size
+    # One colour all over: nothing of the grey around a letterboxed frame gets into it.
+    assert (result.labels == 3).all() and result.areas == (0, 0, 0, 1)
+    assert result.overlay().shape == (*size, 3)
+
+
+def test_four_thousand_pixels_wide() -> None:
+    result = Segmenter(TOY.engine, toy_manifest(), fit="letterbox")(bgr(255, 0, 70, (2160, 3840)))
+    assert result.labels.shape == result.confidence.shape == (2160, 3840)
+    assert (result.labels == 1).all() and result.overlay().shape == (2160, 3840, 3)
+
+
+def test_a_letterboxed_frame_keeps_its_places(segmenter: Segmenter) -> None:
+    boxed = Segmenter(segmenter.engine, segmenter.manifest, fit="letterbox")
+    frame = thirds((60, 30))  # upright, and the engine's image lies
+    result = boxed(frame)
+    assert [result.labels[30, x] for x in (3, 15, 27)] == [0, 3, 1]
+    assert result.stages is not None and result.shares is not None
+    with pytest.raises(UsageError, match="fit 'crop'"):
+        Segmenter(segmenter.engine, segmenter.manifest, fit="crop")
+
+
+@given(
+    shape=st.lists(st.integers(0, 5), min_size=0, max_size=4).map(tuple),
+    dtype=st.sampled_from(["uint8", "int8", "uint16", "float32", "float64", "bool"]),
+)
+def test_any_array_is_segmented_or_refused_in_words(shape: tuple[int, ...], dtype: str) -> None:
+    frame = np.zeros(shape, dtype)
+    good = dtype == "uint8" and len(shape) == 3 and shape[2] == 3 and frame.size
+    if good:
+        assert TOY(frame).labels.shape == shape[:2]
+    else:
+        with pytest.raises(UsageError, match=r"^frame is .*expected uint8 \[H, W, 3\]"):
+            TOY(frame)
+
+
+def damaged(backend: str, head: int) -> Segmenter:
+    """A real cascade whose logits at one stage overflow, though all its weights are numbers."""
+    cascade = tiny_cascade()
+    weights = [w for w in cascade.heads[head].parameters() if w.dim() == 4]
+    with torch.no_grad():
+        for weight in weights:
+            weight[0] = 3e38
+            weight[1] = -3e38
+    exported = export_cascade(cascade, INFO, MEAN, STD)
+    engine = create_engine(
+        backend, compile_model(exported, backend, INFO.size, 1).SerializeToString(), threads=1
+    )
+    manifest = replace(toy_manifest(size=INFO.size), classes=INFO.classes, colours=INFO.colours)
+    return Segmenter(engine, manifest)
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_a_network_that_gives_nan_is_an_error(backend: str) -> None:
+    segmenter = damaged(backend, head=2)
+    with pytest.raises(LcTrtError, match="toy: the network computed confidences that are no"):
+        segmenter(frames(1, INFO.size)[0], 1)
+    with pytest.raises(LcTrtError, match="export weights without NaN"):
+        list(segmenter.stream(frames(3, INFO.size), 1))
+
+
+@pytest.mark.parametrize("confidence", [float("nan"), 0.1, 1.2, -1, float("inf")])
+def test_what_is_no_probability_is_an_error(confidence: float) -> None:
+    engine = FakeEngine([np.full((3, 1, 2, 3), confidence, np.float32)])
+    segmenter = Segmenter(engine, replace(toy_manifest(), size=engine.size))
+    with pytest.raises(LcTrtError, match="no probabilities"):
+        segmenter(bgr(0, 0, 0))
+
+
 def test_timing_adds_up(segmenter: Segmenter) -> None:
     timing = segmenter(thirds((300, 300))).timing
     assert set(timing) == {"prepare", "engine", "finish", "total"}
@@ -186,6 +273,31 @@ def test_views(segmenter: Segmenter) -> None:
         result.view("depth")
     with pytest.raises(UsageError, match=r"alpha 1\.5"):
         result.overlay(1.5)
+
+
+def test_areas_are_parts_of_the_frame(segmenter: Segmenter) -> None:
+    result = segmenter(thirds(SIZE))
+    assert result.areas == pytest.approx([(result.labels == k).mean() for k in range(4)])
+    assert sum(result.areas) == pytest.approx(1)
+
+
+def test_detections_for_supervision(segmenter: Segmenter) -> None:
+    pytest.importorskip("supervision", reason="needs supervision: pip install supervision")
+    found = segmenter(thirds(SIZE)).to_supervision()
+    assert found.class_id is not None and found.class_id.tolist() == [0, 1, 3]
+    assert found.data["class_name"].tolist() == ["sky", "road", "tree"]
+    assert found.mask is not None and found.confidence is not None
+    assert (found.mask.sum(axis=0) == 1).all()  # each pixel in one class
+    assert found.xyxy.tolist() == [[0, 0, 19, 35], [40, 0, 59, 35], [20, 0, 39, 35]]
+    assert found.confidence[0] > 0.9 > 0.5 > found.confidence[1]
+
+
+def test_without_supervision_the_command_is_named(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(LcTrtError, match="supervision is not installed: pip install supervision"):
+        segmenter(thirds(SIZE)).to_supervision()
 
 
 def test_a_picture_can_be_saved(segmenter: Segmenter, tmp_path: Path) -> None:

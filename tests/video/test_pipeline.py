@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from toy_models import toy_manifest, toy_model
+from toy_models import COLOURS, toy_manifest, toy_model
 from toy_videos import read_video, write_video
 
 from lc_trt.errors import LcTrtError, UsageError
@@ -14,8 +18,9 @@ from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.runtime.views import View
 from lc_trt.video import pipeline
-from lc_trt.video.sinks import open_sinks
-from lc_trt.video.sources import open_source
+from lc_trt.video.frames import Frame, Source
+from lc_trt.video.outputs import Output, Wish, open_outputs
+from lc_trt.video.sources import open_source, open_sources
 
 
 def toy(kind: str = "cascade", batch: int = 1) -> Segmenter:
@@ -23,27 +28,44 @@ def toy(kind: str = "cascade", batch: int = 1) -> Segmenter:
     return Segmenter(engine, toy_manifest(kind, batch=batch))
 
 
+def made(
+    source: Source, paths: list[Path], views: list[View] | None = None, limit: int | None = None
+) -> list[list[Output]]:
+    views = views or [View.OVERLAY] * len(paths)
+    return open_outputs([source], Wish(views, paths, 0.5, limit=limit), COLOURS)
+
+
+class Counted:
+    """Remembers how many frames were done after each."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def __call__(self, stats: pipeline.Stats, *_: object) -> None:
+        self.seen.append(stats.frames)
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("limit", [None, 4, 100])
 def test_every_frame_once_and_every_view_in_its_place(
     tmp_path: Path, batch: int, limit: int | None
 ) -> None:
-    seen: list[int] = []
+    count = Counted()
     paths = [tmp_path / "mask.avi", tmp_path / "side.avi", tmp_path / "folder"]
     with open_source(str(write_video(tmp_path / "v.mp4", 7))) as source:
         views = [View.MASK, View.SIDE_BY_SIDE, View.STAGES]
-        outputs = list(zip(views, open_sinks(paths, source, limit), strict=True))
         stats = pipeline.run(
-            source,
+            [source],
             toy(batch=batch),
-            outputs,
+            made(source, paths, views, limit),
             rho=(0.4, 0.05),
             limit=limit,
-            on_frame=lambda s: seen.append(s.frames),
+            on_frame=count,
         )
+        assert not source.report()
     frames = min(7, limit or 7)
-    assert seen == list(range(1, frames + 1))
-    assert stats.frames == stats.expected == frames and not stats.cut_short
+    assert count.seen == list(range(1, frames + 1))
+    assert stats.frames == stats.expected == frames and not stats.interrupted
     assert stats.fps == pytest.approx(frames / stats.seconds)
     assert 0 < stats.percentile(50) <= stats.percentile(95)
     # Brightness climbs from 0 to 200 in steps of 33: a frame is easy above 102, hard up to 12.
@@ -58,59 +80,90 @@ def test_every_frame_once_and_every_view_in_its_place(
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_stopped_run_ends_with_a_playable_file(tmp_path: Path, batch: int) -> None:
-    seen: list[int] = []
+    count = Counted()
     with open_source(str(write_video(tmp_path / "v.mp4", 9))) as source:
-        (sink,) = open_sinks([tmp_path / "out.mp4"], source)
         stats = pipeline.run(
-            source,
+            [source],
             toy(batch=batch),
-            [(View.OVERLAY, sink)],
-            on_frame=lambda s: seen.append(s.frames),
-            stop=lambda: seen[-1:] == [3],
+            made(source, [tmp_path / "out.mp4"]),
+            on_frame=count,
+            stop=lambda: count.seen[-1:] == [3],
         )
-    assert stats.interrupted and not stats.cut_short and stats.frames == 3
+    assert stats.interrupted and stats.frames == 3
     assert len(read_video(tmp_path / "out.mp4")) == 3
+
+
+def test_a_source_that_gives_nothing_can_be_stopped(tmp_path: Path) -> None:
+    gate, asked = threading.Event(), time.monotonic()
+
+    class Silent(Source):
+        name, count, fps = "silent", None, 25.0
+
+        def __iter__(self) -> Iterator[Frame]:
+            gate.wait()
+            return iter(())
+
+    stats = pipeline.run([Silent()], toy(), [[]], stop=lambda: time.monotonic() > asked + 0.2)
+    assert stats.interrupted and time.monotonic() < asked + 1.5
+    gate.set()
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", 9)
     for error in (LcTrtError("disk full"), RuntimeError("?")):
 
-        def fail(stats: pipeline.Stats, error: Exception = error) -> None:
+        def fail(stats: pipeline.Stats, *_: object, error: Exception = error) -> None:
             if stats.frames == 3:
                 raise error
 
         with open_source(str(tmp_path / "v.mp4")) as source:
-            paths = [tmp_path / "a.mp4", tmp_path / "b.png"]
-            outputs = [(View.OVERLAY, sink) for sink in open_sinks(paths, source)]
+            outputs = made(source, [tmp_path / "a.mp4", tmp_path / "b.png"])
             with pytest.raises(type(error)):
-                pipeline.run(source, toy(), outputs, on_frame=fail)
+                pipeline.run([source], toy(), outputs, on_frame=fail)
     assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
 
 
 def test_stages_of_a_dense_network_are_refused(tmp_path: Path) -> None:
     with open_source(str(write_video(tmp_path / "v.mp4", 2))) as source:
-        (sink,) = open_sinks([tmp_path / "out.mp4"], source)
+        outputs = made(source, [tmp_path / "out.mp4"], [View.STAGES])
         with pytest.raises(UsageError, match="dense and has no stages"):
-            pipeline.run(source, toy("dense"), [(View.STAGES, sink)])
+            pipeline.run([source], toy("dense"), outputs)
     assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
 
 
 def test_a_dense_run_has_no_shares(tmp_path: Path) -> None:
     with open_source(str(write_video(tmp_path / "v.mp4", 2))) as source:
-        stats = pipeline.run(source, toy("dense"), [])
+        stats = pipeline.run([source], toy("dense"), [[]])
     assert stats.frames == 2 and stats.shares is None
 
 
-def test_a_video_that_is_cut_is_noticed(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "v.avi", 40)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with open_source(str(path)) as source:
-        stats = pipeline.run(source, toy(), [])
-    assert stats.expected == 40 and 0 < stats.frames < 35 and stats.cut_short
+@pytest.mark.parametrize("batch", [1, 2])
+def test_several_sources_share_a_run(tmp_path: Path, batch: int) -> None:
+    """Two films of other sizes and lengths, and a folder, each into its own file."""
+    write_video(tmp_path / "a.mp4", 5)
+    write_video(tmp_path / "b.avi", 3, (32, 48))
+    (tmp_path / "c").mkdir()
+    for i in range(2):
+        cv2.imwrite(str(tmp_path / "c" / f"{i}.png"), np.zeros((9, 9, 3), np.uint8))
+    order: list[str] = []
+    with open_sources([str(tmp_path / name) for name in ("a.mp4", "b.avi", "c")]) as sources:
+        wish = Wish([View.MASK], [tmp_path / "out"], 0.5, labels=tmp_path / "labels")
+        stats = pipeline.run(
+            sources,
+            toy(batch=batch),
+            open_outputs(sources, wish, COLOURS),
+            on_frame=lambda _, source, frame, result: order.append(
+                f"{source.name[-1]}{frame.index}"
+            ),
+        )
+    assert stats.frames == stats.expected == 10
+    assert order == ["40", "i0", "c0", "41", "i1", "c1", "42", "i2", "43", "44"]
+    assert len(read_video(tmp_path / "out" / "a_mask.mp4")) == 5
+    assert [f.shape for f in read_video(tmp_path / "out" / "b_mask.mp4")] == [(32, 48, 3)] * 3
+    assert len(list((tmp_path / "out" / "c_mask").iterdir())) == 2
+    assert len(list((tmp_path / "labels" / "a_labels").iterdir())) == 5
 
 
 def test_before_the_first_frame() -> None:
     stats = pipeline.Stats()
     assert (stats.fps, stats.shares, stats.percentile(50)) == (0, None, 0)
-    assert not stats.cut_short

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -11,6 +15,7 @@ from toy_models import bgr
 from toy_videos import write_video
 
 from lc_trt.errors import LcTrtError
+from lc_trt.video.film import Film
 from lc_trt.video.sources import open_source
 
 
@@ -95,6 +100,32 @@ def test_a_video_without_frames(tmp_path: Path, capfd: pytest.CaptureFixture[str
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"movi") + 4])  # the headers, no picture after them
     assert "no frames in it" in refusal(str(path), capfd)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The address of a server of the files in the folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    thread = Thread(target=made.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+def test_a_film_on_a_server_ends(tmp_path: Path, server: str) -> None:
+    write_video(tmp_path / "v.mp4", 7)
+    with open_source(f"{server}/v.mp4") as source:
+        assert isinstance(source, Film) and source.count == 7
+        assert len(list(source)) == 7 and not source.report()
+    with pytest.raises(LcTrtError, match=r"none\.mp4: cannot be opened \(.*404"):
+        open_source(f"{server}/none.mp4")
 
 
 def test_a_webcam_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:

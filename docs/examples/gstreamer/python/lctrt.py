@@ -1,0 +1,87 @@
+"""A GStreamer element that draws what lc-trt sees over the frames that pass through it.
+
+    export GST_PLUGIN_PATH=docs/examples/gstreamer
+    gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert \
+        ! lctrt model=model.lct view=overlay ! videoconvert ! autovideosink
+
+Debian: apt install gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-python3-plugin-loader
+python3-gst-1.0. The loader runs the system's own Python; where lc-trt is in a virtual environment
+of the same version, PYTHONPATH names its site-packages, and the environment is not active.
+"""
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstBase", "1.0")
+gi.require_version("GstVideo", "1.0")
+
+import numpy as np  # noqa: E402
+from gi.repository import GObject, Gst, GstBase, GstVideo  # noqa: E402
+
+import lc_trt  # noqa: E402
+from lc_trt.errors import LcTrtError  # noqa: E402
+
+Gst.init(None)
+CAPS = Gst.Caps.from_string("video/x-raw,format=BGR")
+
+
+class LcTrt(GstBase.BaseTransform):
+    """BGR in, BGR out, in place."""
+
+    __gstmetadata__ = (
+        "Layer Cascade segmentation",
+        "Filter/Effect/Video",
+        "Draws the classes, or the stages, that lc-trt finds in each frame",
+        "lc-trt",
+    )
+    __gsttemplates__ = (
+        Gst.PadTemplate.new("src", Gst.PadDirection.SRC, Gst.PadPresence.ALWAYS, CAPS),
+        Gst.PadTemplate.new("sink", Gst.PadDirection.SINK, Gst.PadPresence.ALWAYS, CAPS),
+    )
+
+    model = GObject.Property(type=str, nick="Model", blurb="Bundle that lc-trt build made")
+    view = GObject.Property(
+        type=str, nick="View", blurb="overlay, mask or stages", default="overlay"
+    )
+    fast = GObject.Property(type=bool, nick="Fast", blurb="The fast thresholds", default=False)
+
+    def do_start(self) -> bool:
+        """Load the model."""
+        try:
+            self.segmenter = lc_trt.load(self.model or "")
+        except LcTrtError as error:
+            Gst.error(f"lctrt: {error}")
+            return False
+        return True
+
+    def do_stop(self) -> bool:
+        """Free it."""
+        self.segmenter.close()
+        return True
+
+    def do_set_caps(self, incaps: Gst.Caps, outcaps: Gst.Caps) -> bool:
+        """Remember the size, and the bytes a row, which GStreamer rounds up."""
+        info = GstVideo.VideoInfo.new_from_caps(incaps)
+        self.size = (info.height, info.width)
+        self.stride = info.stride[0]
+        return True
+
+    def do_transform_ip(self, buffer: Gst.Buffer) -> Gst.FlowReturn:
+        """Draw into one frame."""
+        height, width = self.size
+        found, memory = buffer.map(Gst.MapFlags.READ | Gst.MapFlags.WRITE)
+        if not found:
+            return Gst.FlowReturn.ERROR
+        try:
+            rows = np.ndarray(
+                (height, width, 3), np.uint8, memory.data, strides=(self.stride, 3, 1)
+            )
+            result = self.segmenter(rows.copy(), "fast" if self.fast else None)
+            rows[:] = result.view(self.view)
+        finally:
+            buffer.unmap(memory)
+        return Gst.FlowReturn.OK
+
+
+GObject.type_register(LcTrt)
+__gstelementfactory__ = ("lctrt", Gst.Rank.NONE, LcTrt)

@@ -1,0 +1,143 @@
+"""What `lc-trt run` says: a bar, a line of JSON a frame, a summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lc_trt.cli import console
+from lc_trt.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from lc_trt.runtime.result import Result
+    from lc_trt.video.frames import Frame, Source
+    from lc_trt.video.live import LiveOptions
+    from lc_trt.video.pipeline import Stats
+
+
+def live_options(drop: str, timeout: float, retries: int) -> LiveOptions:
+    """The options of live sources, checked."""
+    from lc_trt.video.live import Drop, LiveOptions
+
+    if drop not in list(Drop):
+        raise UsageError(f"--drop {drop}: expected {' or '.join(Drop)}")
+    return LiveOptions(Drop(drop), timeout, retries)
+
+
+class Report:
+    """Shows progress on stderr and prints results on stdout.
+
+    Attributes:
+        refused: whether whoever read stdout has closed it.
+    """
+
+    def __init__(self, bar: Progress, as_json: bool) -> None:
+        self.refused = False
+        self._bar, self._json = bar, as_json
+        self._task = bar.add_task("", total=None)
+
+    def frame(self, stats: Stats, source: Source, frame: Frame, result: Result) -> None:
+        """Tell of one frame."""
+        shares = "" if stats.shares is None else f"  stages {_percent(stats.shares)}"
+        dropped = f"  {stats.dropped} dropped" if stats.dropped else ""
+        self._bar.update(
+            self._task,
+            total=stats.expected,
+            completed=stats.frames,
+            description=f"{stats.fps:.1f} fps{shares}{dropped}",
+        )
+        if self._json:
+            self._print(json.dumps(_line(source, frame, result)))
+
+    def end(
+        self, stats: Stats, sources: Sequence[Source], paths: list[Path], *, quiet: bool
+    ) -> None:
+        """Tell of the whole run; ``quiet`` where stdout holds something else."""
+        if self._json:
+            self._print(json.dumps({"summary": _summary(stats, sources, paths)}))
+        elif quiet:
+            console.note(_sentence(stats, paths).replace("\n", "; "))
+        else:
+            self._print(_sentence(stats, paths))
+
+    def _print(self, text: str) -> None:
+        if self.refused:
+            return
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            # As `... | head` does. Python would complain when it closes stdout at its end.
+            self.refused = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def reporter(as_json: bool) -> Iterator[Report]:
+    """A report with a bar on stderr while the block runs."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    bar = Progress(
+        TextColumn("segmenting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        Remaining(elapsed_when_finished=True),
+        console=console.err(),
+        disable=console.settings.quiet or not console.err().is_terminal,
+    )
+    with bar:
+        yield Report(bar, as_json)
+
+
+def _line(source: Source, frame: Frame, result: Result) -> dict[str, Any]:
+    areas = zip(result.classes, result.areas, strict=True)
+    return {
+        "source": source.name,
+        "frame": frame.index,
+        "name": frame.name,
+        "time": frame.time and round(frame.time, 4),
+        "shares": result.shares and [round(share, 4) for share in result.shares],
+        "timing_ms": {step: round(value, 3) for step, value in result.timing.items()},
+        "areas": {name: round(area, 4) for name, area in areas if area},
+    }
+
+
+def _summary(stats: Stats, sources: Sequence[Source], paths: list[Path]) -> dict[str, Any]:
+    return {
+        "frames": stats.frames,
+        "seconds": round(stats.seconds, 3),
+        "fps": round(stats.fps, 2),
+        "latency_ms": {f"p{q}": round(stats.percentile(q), 3) for q in (50, 95)},
+        "shares": stats.shares and [round(share, 4) for share in stats.shares],
+        "dropped": stats.dropped,
+        "reconnects": stats.reconnects,
+        "interrupted": stats.interrupted,
+        "problems": [f"{one.name}: {line}" for one in sources for line in one.report()],
+        "outputs": [str(path) for path in paths],
+    }
+
+
+def _sentence(stats: Stats, paths: list[Path]) -> str:
+    if not stats.frames:
+        return "0 frames, nothing written"
+    p50, p95 = stats.percentile(50), stats.percentile(95)
+    lines = [
+        f"{stats.frames} frame{'s' * (stats.frames > 1)} in {stats.seconds:.1f} s "
+        f"({stats.fps:.1f} fps with reading, drawing and writing); "
+        f"segmenting p50 {p50:.1f} ms, p95 {p95:.1f} ms"
+    ]
+    if stats.shares is not None:
+        lines.append(f"left at stage 1, 2, 3: {_percent(stats.shares)}")
+    return "\n".join([*lines, *(f"wrote {path}" for path in paths)])
+
+
+def _percent(shares: tuple[float, float, float]) -> str:
+    return " / ".join(f"{share:.0%}" for share in shares)

@@ -1,0 +1,147 @@
+"""Videos and network streams through PyAV: what can be decoded, turned upright."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from lc_trt.errors import LcTrtError
+from lc_trt.video.frames import DEFAULT_FPS, Image
+
+# In a row, after which nothing more is expected of a damaged file.
+_MOST_ERRORS = 1000
+_HIGHEST_FPS = 1000.0  # what headers say above that is a clock's rate, not the frames'
+
+
+class Decoder:
+    """The pictures of a container's first video stream.
+
+    Attributes:
+        damaged: packets that could not be decoded so far, and frames that were only in part.
+        lost: what the container said when it could be read no further, None at its proper end.
+    """
+
+    def __init__(self, container: InputContainer, *, live: bool = False) -> None:
+        self._container = container
+        self._stream = container.streams.video[0]
+        # Threads over frames are quickest, but each of them holds a frame back.
+        self._stream.thread_type = "SLICE" if live else "AUTO"
+        self.damaged = 0
+        self.lost: str | None = None
+
+    @property
+    def fps(self) -> float:
+        """Frames a second on average, as far as the header knows."""
+        # Each of them may be None, whatever PyAV's types say.
+        rates: tuple[Any, ...] = (self._stream.average_rate, self._stream.guessed_rate)
+        known = [float(rate) for rate in rates if rate and 0 < rate <= _HIGHEST_FPS]
+        return known[0] if known else DEFAULT_FPS
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds, None where the container does not know them."""
+        own: Any = self._stream.duration
+        if own:
+            return float(own * self._stream.time_base)
+        whole = self._container.duration
+        return whole / av.time_base if whole else None
+
+    @property
+    def count(self) -> int | None:
+        """How many frames the header announces, None if it does not."""
+        return self._stream.frames or None
+
+    def __iter__(self) -> Iterator[tuple[Image, float]]:
+        """BGR uint8 [H, W, 3], and seconds since the first picture, which never fall."""
+        start: float | None = None
+        last, step = -1 / self.fps, 1 / self.fps
+        for frame in self._frames():
+            time: Any = frame.time  # None where the container tells none
+            if time is not None and math.isfinite(time):
+                start = time if start is None else start
+                time -= start
+            # A picture without a time, or out of order, follows the one before.
+            last = time if time is not None and time > last else last + step
+            yield _upright(frame), last
+
+    def _frames(self) -> Iterator[av.VideoFrame]:
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                self.damaged += frame.is_corrupt
+                yield frame
+
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
+        errors = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    errors = 0
+                    yield packet
+                return
+            except av.error.InvalidDataError:
+                # The demuxer may find its way again behind what it could not read.
+                self.damaged += 1
+                errors += 1
+                if errors == _MOST_ERRORS:
+                    self.lost = "nothing more could be read"
+                    return
+            except av.error.FFmpegError as error:
+                self.lost = _reason(error)
+                return
+
+
+def open_container(
+    place: str,
+    name: str | None = None,
+    *,
+    timeout: float | None = None,
+    options: dict[str, str] | None = None,
+) -> InputContainer:
+    """A file or URL that holds a video.
+
+    Args:
+        name: what errors call it, ``place`` if they need not call it anything else.
+        timeout: seconds in which it must open, and every packet must come.
+        options: FFmpeg's options of the protocol.
+
+    Raises:
+        LcTrtError: it cannot be opened, or there is no video in it.
+    """
+    name = name or place
+    try:
+        container = av.open(place, timeout=timeout, options=options or {}, metadata_errors="ignore")
+    except av.error.FFmpegError as error:
+        raise LcTrtError(
+            f"{name}: cannot be opened ({_reason(error)}); expected an image or a video"
+        ) from error
+    # FFmpeg plays text files as the screen of a terminal.
+    if not container.streams.video or container.format.name == "tty":
+        kind = "sound only" if container.streams.audio else container.format.long_name
+        container.close()
+        raise LcTrtError(f"{name}: cannot be opened ({kind}); expected an image or a video")
+    return container
+
+
+def _reason(error: av.error.FFmpegError) -> str:
+    if isinstance(error, av.error.ExitError):  # what PyAV makes of its time-out
+        return "timed out"
+    return str(error.strerror or error).lower()
+
+
+def _upright(frame: av.VideoFrame) -> Image:
+    image = frame.to_ndarray(format="bgr24")
+    # Counter-clockwise, as NumPy turns too. Phones know quarter turns only.
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns), np.uint8)

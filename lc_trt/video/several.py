@@ -1,0 +1,37 @@
+"""Several sources as one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from time import sleep
+
+from lc_trt.video.frames import Frame, Source
+
+_NAP = 0.005  # seconds, where no source has anything yet
+
+
+def in_turns(sources: Sequence[Source], limit: int | None = None) -> Iterator[tuple[int, Frame]]:
+    """One frame of each source in turn, with the source's number, until all have ended.
+
+    A live source that has none is passed over, so that a lost camera holds up no other.
+
+    Args:
+        limit: frames of each source after which it counts as ended.
+    """
+    turns = deque((number, source, iter(source), 0) for number, source in enumerate(sources))
+    idle = 0
+    while turns:
+        number, source, frames, count = turns.popleft()
+        if not source.ready and turns:
+            turns.append((number, source, frames, count))
+            idle += 1
+            if idle >= len(turns):
+                sleep(_NAP)
+                idle = 0
+            continue
+        idle = 0
+        frame = next(frames, None) if limit is None or count < limit else None
+        if frame is not None:
+            yield number, frame
+            turns.append((number, source, frames, count + 1))

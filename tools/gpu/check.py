@@ -1,0 +1,133 @@
+"""Check the kernels on a GPU: build, tests, 1,000 random shapes, memory and race checkers.
+
+    python tools/gpu/check.py --out DIR [--steps tests shapes memcheck racecheck] [--minutes 9]
+
+Writes DIR/check.json and a log a step; exits with 1 where a step fails. A checker that is not
+installed, and a step that time did not reach, are said to be so and do not fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gpubench import ROOT
+from gpubench.machine import LIBRARY, build_harness, describe_machine, finish, require_gpu
+from gpubench.timing import Budget
+
+KERNEL_TESTS = "tests/gpu/test_gpu_kernels.py"
+RANDOM = "test_conv_of_any_shape"  # 1,000 examples, against float64
+CHECKERS = ("memcheck", "racecheck")
+STEPS = ("tests", "shapes", *CHECKERS)
+# A checker slows a kernel down by orders of magnitude: one of each kind of case is enough there.
+CHECKED = "test_select or test_gather or test_scatter or test_restrict or test_max_pool or "
+CHECKED += "test_conv_dilations or test_conv_odd_channels or test_conv_replays or test_garbage"
+FOUND = 9  # the exit code that the checker is told to give where it finds something
+
+
+@dataclass
+class Outcome:
+    """A step's end.
+
+    Attributes:
+        result: ``passed``, ``failed``, ``missing`` (no such tool here) or ``no time``.
+        said: its last line.
+    """
+
+    step: str
+    result: str
+    said: str
+
+
+def pytest_command(*arguments: str) -> list[str]:
+    """pytest, whose warnings are no errors: the versions there are not ours."""
+    common = ["-q", "-p", "no:cacheprovider", "-W", "default"]
+    return [sys.executable, "-m", "pytest", *common, *arguments]
+
+
+def command(step: str, checker: str) -> list[str]:
+    """What a step runs."""
+    if step == "tests":
+        return pytest_command("tests/gpu", "-k", f"not {RANDOM}")
+    if step == "shapes":
+        return pytest_command(KERNEL_TESTS, "-k", RANDOM)
+    # Only our kernels: torch's are many, slow under a checker, and not ours to mend.
+    return [
+        checker, "--tool", step, "--error-exitcode", str(FOUND), "--report-api-errors", "no",
+        "--kernel-name", "kernel_substring=lc_trt", "--target-processes", "all",
+        *pytest_command(KERNEL_TESTS, "-x", "-k", CHECKED),
+    ]  # fmt: skip
+
+
+Run = Callable[[Sequence[str], Path, float], int | None]
+
+
+def run(arguments: Sequence[str], log: Path, seconds: float) -> int | None:
+    """Run into a log file; the exit code, None where time ended first."""
+    environment = {
+        **os.environ,
+        "LC_TRT_HARNESS": str(LIBRARY),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    with log.open("w") as file:
+        try:
+            done = subprocess.run(
+                arguments, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment,
+                timeout=seconds, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None
+    return done.returncode
+
+
+def perform(steps: Sequence[str], out: Path, budget: Budget, runner: Run = run) -> list[Outcome]:
+    """All steps, one after the other; a failure stops none of the others."""
+    outcomes = []
+    for step in steps:
+        checker = shutil.which("compute-sanitizer") or ""
+        if step in CHECKERS and not checker:
+            outcomes.append(Outcome(step, "missing", "compute-sanitizer is not on the PATH"))
+            continue
+        if budget.spent:
+            outcomes.append(Outcome(step, "no time", f"rerun with --steps {step}"))
+            continue
+        log = out / f"{step}.log"
+        code = runner(command(step, checker), log, budget.left)
+        lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+        said = lines[-1] if lines else "no output"
+        result = "no time" if code is None else "passed" if code == 0 else "failed"
+        if result == "passed" and not any(" passed" in line for line in lines):
+            result = "failed"  # pytest that ran nothing
+        outcomes.append(Outcome(step, result, said))
+    return outcomes
+
+
+def main() -> int:
+    """Build and perform; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--minutes", type=float, default=9.0)
+    given = parser.parse_args()
+    require_gpu()
+    budget = Budget(given.minutes)
+    given.out.mkdir(parents=True, exist_ok=True)
+    library = build_harness(given.out / "build.log")
+    outcomes = [Outcome("build", "passed", library.name)]
+    outcomes += perform(given.steps, given.out, budget)
+    result = {**describe_machine(), "steps": [asdict(outcome) for outcome in outcomes]}
+    (given.out / "check.json").write_text(json.dumps(result, indent=2) + "\n")
+    for outcome in outcomes:
+        print(f"{outcome.step}: {outcome.result}: {outcome.said}")
+    return int(any(outcome.result == "failed" for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    finish(main)

@@ -1,0 +1,106 @@
+"""Device time: work captured once in a CUDA graph, replayed between events, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+
+Work = Callable[[], object]
+WARMUP = 3  # passes before a capture: kernels load, cuDNN tries its algorithms
+
+
+class Backend(Protocol):
+    """What measures; tests have one with a clock of their own."""
+
+    def record(self, work: Work, copies: int = 1) -> Work:
+        """A callable that does ``work`` ``copies`` times, as one launch."""
+
+    def milliseconds(self, run: Work) -> float:
+        """How long one call keeps the device busy."""
+
+
+class CudaBackend:
+    """CUDA graphs and events."""
+
+    def record(self, work: Work, copies: int = 1) -> Work:
+        """Capture; the tensors that ``work`` reads are read again at each replay."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARMUP):
+                work()
+        stream.synchronize()
+        graph, results = torch.cuda.CUDAGraph(), []
+        with torch.cuda.graph(graph, stream=stream):
+            for _ in range(copies):
+                results.append(work())
+
+        def replay() -> object:
+            graph.replay()
+            return results  # which keeps their memory
+
+        return replay
+
+    def milliseconds(self, run: Work) -> float:
+        """Between two events around one call, which follows an untimed one.
+
+        So the device is busy while the timed one is launched, and the launch is not in the time;
+        nor is what another lane left in the caches.
+        """
+        run()
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end))
+
+
+def median(backend: Backend, run: Work, rounds: int, copies: int = 1) -> float:
+    """Milliseconds of one of the copies: the median over rounds, after a round to warm up."""
+    backend.milliseconds(run)
+    return float(np.median([backend.milliseconds(run) for _ in range(rounds)])) / copies
+
+
+def in_turns(
+    backend: Backend,
+    lanes: Mapping[str, Work],
+    rounds: int,
+    warmup: int,
+    before: Callable[[int, str], object] = lambda i, name: None,
+) -> dict[str, list[float]]:
+    """Milliseconds of each lane, one a round; their order turns from round to round.
+
+    Args:
+        before: called with the number of the round and a lane, untimed; puts its input in place.
+    """
+    names, times = list(lanes), {name: list[float]() for name in lanes}
+    for i in range(warmup + rounds):
+        for k in range(len(names)):
+            name = names[(i + k) % len(names)]
+            before(i, name)
+            taken = backend.milliseconds(lanes[name])
+            if i >= warmup:
+                times[name].append(taken)
+    return times
+
+
+class Budget:
+    """A time box, so that a run that is cut off has already written what it found."""
+
+    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self.end = clock, clock() + 60 * minutes
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return max(self.end - self.clock(), 0.0)
+
+    @property
+    def spent(self) -> bool:
+        """Whether no time is left."""
+        return self.clock() >= self.end
