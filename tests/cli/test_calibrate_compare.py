@@ -63,8 +63,9 @@ def test_calibrate_build_compare(root, tmp_path, capsys):
     assert cv2.imread(str(picture)).shape == (48, 3 * 72, 3)
     assert lc_trt(*compare) == 0
     assert "largest probability difference" in capsys.readouterr().out
-    code, line = failure(capsys, *compare, "--json", "--min-agreement", 100.1)
-    assert code == 1 and "expected 100.1 % of both" in line
+    assert lc_trt(*compare, "--json", "--min-agreement", 100.1) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == found and "expected 100.1 % of both" in shown.err
 
 
 def test_what_is_asked_for_wrongly_is_one_line(root, tmp_path, capsys):

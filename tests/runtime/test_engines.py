@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from toy_models import SIZE, bgr, toy_model
 
@@ -138,3 +141,24 @@ def test_a_backend_that_is_not_installed_names_its_command(monkeypatch: pytest.M
         create_engine("onnxruntime", b"")
     with pytest.raises(LcTrtError, match="pip install openvino"):
         create_engine("auto", b"")
+
+
+def test_a_signal_after_two_openvino_engines_were_closed_does_no_harm(tmp_path: Path) -> None:
+    """In a process of its own, which died of one where each engine had a core."""
+    pytest.importorskip("openvino")
+    onnx.save(onnx.load_from_string(toy_model()), tmp_path / "model.onnx")
+    code = """
+import signal, sys
+from pathlib import Path
+from lc_trt.runtime.engines import create_engine
+engines = [create_engine("openvino", Path(sys.argv[1]), threads=1) for _ in range(2)]
+while engines:
+    engines.pop(0).close()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "model.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class OpenVINOEngine(Engine):
     def __init__(self, model: Path | bytes, threads: int | None, precision: str) -> None:
         check_precision(precision)
         try:
-            core = ov.Core()
+            core = _core()
             network = core.read_model(model)
             # Asked for by name: where the CPU has bf16 the default would be that.
             settings: dict[str, Any] = {
@@ -54,6 +55,16 @@ class OpenVINOEngine(Engine):
         self._request = None
 
 
+@cache
+def _core() -> ov.Core:
+    """The process's one core.
+
+    Each core's CPU plugin sets a stack for signals (for AMX) and frees it when it goes, putting
+    back the one before it, which may be another core's and freed: Ctrl-C then ended the process.
+    """
+    return ov.Core()
+
+
 def _shape(shape: Any) -> list[Any]:
     return [d.get_length() if d.is_static else str(d) for d in shape]
 
@@ -63,7 +74,7 @@ def check_precision(precision: str) -> None:
     if precision not in _HINTS:
         raise LcTrtError(f"precision {precision!r}: expected {', '.join(_HINTS)}")
     # OpenVINO runs the model in FP32 then, and does not say so.
-    found = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    found = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision in ("bf16", "fp16") and precision.upper() not in found:
         others = [p for p in ("bf16", "fp16") if p.upper() in found]
         raise LcTrtError(
