@@ -110,12 +110,14 @@ def compile_for_tensorrt(
         A model with the same inputs and outputs, which ONNX Runtime runs too.
 
     Raises:
-        LcTrtError: the network does what our plugins or FP16 cannot; the message names the node.
+        LcTrtError: a weight is NaN, or the network does what our plugins or FP16 cannot; the
+            message names the node.
     """
     if precision not in get_args(Precision):
         raise LcTrtError(
             f"precision {precision!r}: expected one of {', '.join(get_args(Precision))}"
         )
+    check_weights(source)
     model = fold_constants(freeze(source, batch, size))
     model = lower_tensorrt(fold_affine(model, region_factors=False))
     if precision == "fp16":
