@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 from fake_cuda import FakeCuda
-from toy_models import SIZE, toy_manifest
+from toy_models import CLASSES, SIZE, toy_manifest
 
 from lc_trt.manifest import Manifest
 from lc_trt.trt import TensorRT
 
 MAGIC = b"fake plan"
 VERSION = "11.4.0.106"
+LEAST = np.float32(1 / len(CLASSES))  # the largest of so many probabilities is no less
 
 
 def fake_plan(
@@ -237,11 +238,12 @@ class Context:
         arrays["labels"][:] = image[..., 2] // 64
         cells = np.moveaxis(image[:, ::8, ::8], 3, 0).astype(np.float32) / np.float32(255)
         if "rho" not in arrays:
-            arrays["confidence"][:] = cells[2]
+            arrays["confidence"][:] = np.maximum(cells[2], LEAST)
             return
         first, second = (cells[i] > arrays["rho"][i] for i in range(2))
         arrays["stages"][:] = np.where(first, 1, np.where(second, 2, 3))
-        arrays["confidence"][:] = np.where(first, cells[0], np.where(second, cells[1], cells[2]))
+        left_at = np.where(first, cells[0], np.where(second, cells[1], cells[2]))
+        arrays["confidence"][:] = np.maximum(left_at, LEAST)
 
     def _sizes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         n, h, w, _ = shape

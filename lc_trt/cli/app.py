@@ -20,13 +20,13 @@ SUBCOMMANDS = {
     "export": "Export a network from PyTorch to a cascade ONNX.",
     "build": "Build an engine from an ONNX.",
     "calibrate": "Find the ranges of a network's activations, for INT8.",
-    "compare": "Compare what two models see: labels, stages and probabilities, image by image.",
+    "compare": "Compare labels, stages and probabilities of two models.",
     "plugin": "Compile the TensorRT plugins.",
     "inspect": "Show what is inside an ONNX or a built engine.",
     "train": "Train a cascade as a YAML file says: data, network, phases.",
     "eval": "Measure the accuracy of a model on labelled images.",
-    "bench": "Measure the speed of a built engine beside the published figures.",
-    "run": "Segment images, videos, cameras and streams with a built engine.",
+    "bench": "Measure the speed of a built engine beside published figures.",
+    "run": "Segment images, videos, cameras and streams with an engine.",
     "doctor": "Show what this machine has of what lc-trt can use.",
 }
 

@@ -65,7 +65,7 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")
     ] = None,
 ) -> None:
-    """Measure the speed of a built engine beside the published figures.
+    """Measure the speed of a built engine beside published figures.
 
     Rows are the dense network, the cascade (LC) and its fast mode, measured in turns on a
     different frame every time. Speed-up is over the fastest dense row; the ceiling is what the

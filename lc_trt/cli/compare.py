@@ -35,7 +35,7 @@ def compare(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare what two models see: labels, stages and probabilities, image by image.
+    """Compare labels, stages and probabilities of two models.
 
     Example:
       lc-trt compare fp32.lct int8.lct --images photos/ --save worst.png

@@ -100,7 +100,7 @@ def run(
         int, typer.Option(metavar="N", min=0, help="Tries in a row to get it back.")
     ] = 8,
 ) -> None:
-    """Segment images, videos, cameras and streams with a built engine.
+    """Segment images, videos, cameras and streams with an engine.
 
     Pictures have the frame's own size. --save and --view may be repeated, first with first,
     to get several views from one pass. Ctrl-C ends a run with its outputs complete.

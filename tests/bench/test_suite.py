@@ -23,6 +23,7 @@ from lc_trt.ir.cascade_graph import load_onnx, stage_macs
 from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool
+from lc_trt.runtime import engines
 from lc_trt.runtime.engines import available_on_cpu
 
 QUICK = Options(rounds=4, warmup=1, threads=1, target_fps=1e-3, size=(48, 80))
@@ -231,13 +232,14 @@ def test_progress_ends_at_its_totals(untrained: Bundle) -> None:
 
 def test_engines_are_closed(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    create = networks.create_engine
+    create = engines.create_engine
 
     def counted(*args, **kwargs):  # type: ignore[no-untyped-def]
         made.append(create(*args, **kwargs))
         return made[-1]
 
-    monkeypatch.setattr(networks, "create_engine", counted)
+    for module in (networks, engines):  # the latter's is what `open_engine` calls
+        monkeypatch.setattr(module, "create_engine", counted)
     run_bench(untrained.path, replace(QUICK, rounds=1))
     assert len(made) == 2
     for engine in made:
