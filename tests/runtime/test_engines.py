@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -138,3 +141,28 @@ def test_a_backend_that_is_not_installed_names_its_command(monkeypatch: pytest.M
         create_engine("onnxruntime", b"")
     with pytest.raises(LcTrtError, match="pip install openvino"):
         create_engine("auto", b"")
+
+
+def test_ctrl_c_survives_engines_that_were_closed_in_order() -> None:
+    """OpenVINO's own signal stacks: of two cores, the first one's was freed and used again."""
+    pytest.importorskip("openvino")
+    program = """
+import faulthandler, gc, signal, sys
+faulthandler.enable()  # a signal stack, as applications that debug crashes have
+from toy_models import toy_model
+from lc_trt.runtime.engines import create_engine
+first, second = (create_engine("openvino", toy_model(), threads=1) for _ in range(2))
+for engine in (first, second):
+    engine.close()
+del first, engine; gc.collect()
+del second; gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+    path = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    done = subprocess.run([sys.executable, "-c", default + program], env=environment, timeout=120)
+    assert done.returncode == 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,7 @@ class OpenVINOEngine(Engine):
     def __init__(self, model: Path | bytes, threads: int | None, precision: str) -> None:
         check_precision(precision)
         try:
-            core = ov.Core()
-            network = core.read_model(model)
+            network = _core().read_model(model)
             # Asked for by name: where the CPU has bf16 the default would be that.
             settings: dict[str, Any] = {
                 "PERFORMANCE_HINT": "LATENCY",
@@ -33,7 +33,7 @@ class OpenVINOEngine(Engine):
             }
             if threads is not None:
                 settings["INFERENCE_NUM_THREADS"] = threads
-            compiled = core.compile_model(network, "CPU", settings)
+            compiled = _core().compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise unreadable(model, self.backend, error) from error
         shapes = {i.any_name: _shape(i.partial_shape) for i in compiled.inputs}
@@ -58,12 +58,23 @@ def _shape(shape: Any) -> list[Any]:
     return [d.get_length() if d.is_static else str(d) for d in shape]
 
 
+@cache
+def _core() -> ov.Core:
+    """One for the process, never freed.
+
+    Each brings a signal stack of its own for the thread that makes it. Of two that end in the
+    order in which they began, the second puts the first one's back, which is freed memory by
+    then, and the next Ctrl-C ends the process with a segmentation fault (OpenVINO 2026.4).
+    """
+    return ov.Core()
+
+
 def check_precision(precision: str) -> None:
     """Refuse a precision that this processor does not compute in."""
     if precision not in _HINTS:
         raise LcTrtError(f"precision {precision!r}: expected {', '.join(_HINTS)}")
     # OpenVINO runs the model in FP32 then, and does not say so.
-    found = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    found = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision in ("bf16", "fp16") and precision.upper() not in found:
         others = [p for p in ("bf16", "fp16") if p.upper() in found]
         raise LcTrtError(
