@@ -60,18 +60,17 @@ def test_what_is_no_number_is_refused(value):
 
 def test_memory_does_not_grow_over_five_thousand_images():
     rng = np.random.default_rng(0)
-    histograms = [Histogram() for _ in range(3)]
-    batch = [rng.normal(size=(1, 8, 16, 16)).astype(np.float32) for _ in histograms]
+    batch = [rng.normal(size=(1, 8, 16, 16)).astype(np.float32) for _ in range(3)]
 
     def see(images):
         for i in range(images):
             for histogram, values in zip(histograms, batch, strict=True):
                 histogram.add(values * np.float32(1 + i / 50))
 
-    see(100)  # what is kept once is there now
     tracemalloc.start()
     try:
-        see(100)
+        histograms = [Histogram() for _ in batch]
+        see(200)  # what is kept once is there now
         few = tracemalloc.get_traced_memory()[0]
         see(4800)
         many = tracemalloc.get_traced_memory()[0]

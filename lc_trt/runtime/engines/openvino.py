@@ -25,8 +25,7 @@ class OpenVINOEngine(Engine):
     def __init__(self, model: Path | bytes, threads: int | None, precision: str) -> None:
         check_precision(precision)
         try:
-            core = _core()
-            network = core.read_model(model)
+            network = _core().read_model(model)
             # Asked for by name: where the CPU has bf16 the default would be that.
             settings: dict[str, Any] = {
                 "PERFORMANCE_HINT": "LATENCY",
@@ -34,7 +33,7 @@ class OpenVINOEngine(Engine):
             }
             if threads is not None:
                 settings["INFERENCE_NUM_THREADS"] = threads
-            compiled = core.compile_model(network, "CPU", settings)
+            compiled = _core().compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise unreadable(model, self.backend, error) from error
         shapes = {i.any_name: _shape(i.partial_shape) for i in compiled.inputs}
@@ -55,18 +54,19 @@ class OpenVINOEngine(Engine):
         self._request = None
 
 
-@cache
-def _core() -> ov.Core:
-    """The process's one core.
-
-    Each core's CPU plugin sets a stack for signals (for AMX) and frees it when it goes, putting
-    back the one before it, which may be another core's and freed: Ctrl-C then ended the process.
-    """
-    return ov.Core()
-
-
 def _shape(shape: Any) -> list[Any]:
     return [d.get_length() if d.is_static else str(d) for d in shape]
+
+
+@cache
+def _core() -> ov.Core:
+    """One for the process, never freed.
+
+    Each brings a signal stack of its own for the thread that makes it. Of two that end in the
+    order in which they began, the second puts the first one's back, which is freed memory by
+    then, and the next Ctrl-C ends the process with a segmentation fault (OpenVINO 2026.4).
+    """
+    return ov.Core()
 
 
 def check_precision(precision: str) -> None:
