@@ -74,6 +74,15 @@ def test_the_bench_runs_dense_networks_in_the_bundles_precision(root, tmp_path):
         assert engine.run(np.ascontiguousarray(given), rho).labels.shape == (1, *engine.size)
 
 
+def test_the_bench_says_where_no_runner_computes_in_the_bundles_precision(
+    root, tmp_path, monkeypatch
+):
+    bundle = build_int8(root, tmp_path / "m.lct")
+    monkeypatch.setattr("lc_trt.bench.networks.available_on_cpu", list)
+    with pytest.raises(LcTrtError, match="--runners all: no backend here computes in int8"):
+        dense_networks(bundle, load_onnx(bundle.file(SOURCE)), INFO.size, 1, 1, all_runners=True)
+
+
 def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
     warnings, phases = [], []
 

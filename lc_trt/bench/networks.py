@@ -104,6 +104,10 @@ def _runners(precision: str) -> list[str]:
         except LcTrtError:
             continue
         found.append(backend)
+    if not found:
+        raise LcTrtError(
+            f"--runners all: no backend here computes in {precision} on the CPU; leave it out"
+        )
     return found
 
 
