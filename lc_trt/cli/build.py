@@ -267,20 +267,20 @@ def build(
     console.out().print(
         f"{bundle.path.name}: {manifest.kind} {manifest.name}, {width} wide x {height} high, "
         f"batch {manifest.batch}, {package} {manifest.backend_version}, {manifest.precision}\n"
-        f"{_cost(manifest.check)}{manifest.check_summary}",
+        f"{_cost(manifest.precision, manifest.check)}{manifest.check_summary}",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
 
 
-def _cost(check: dict[str, Any]) -> str:
+def _cost(precision: str, check: dict[str, Any]) -> str:
     """What less than FP32 cost, one line each; nothing in FP32."""
     lines = ""
     if "miou" in check:
         miou = check["miou"]
         lines += f"mIoU {miou['int8']:.2%}, FP32 {miou['fp32']:.2%}: {miou['drop']:.2f} points\n"
-    if "mean_labels" in check and check["mean_labels"] < 1:
+    if precision != "fp32" and "mean_labels" in check:
         lines += (
             f"equal to FP32: {check['mean_labels']:.2%} of labels, "
             f"{check['mean_stages']:.2%} of stages on average\n"
