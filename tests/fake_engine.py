@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.runtime.engines.base import Engine
+from lc_trt.runtime.engines.base import HostEngine
 
 CELL = 8
 
@@ -23,7 +23,7 @@ class FakeClock:
         return self.now
 
 
-class FakeEngine(Engine):
+class FakeEngine(HostEngine):
     """Stage confidences by frame, and milliseconds by stage.
 
     A frame's number is its first pixel's blue value (`numbered_frames`).

@@ -13,13 +13,13 @@ from lc_trt.classes import find_classes
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.manifest import Manifest
-from lc_trt.runtime.engines.base import CONFIDENCE, IMAGE, LABELS, RHO, STAGES, Engine
+from lc_trt.runtime.engines.base import CONFIDENCE, IMAGE, LABELS, RHO, STAGES, HostEngine
 
 if TYPE_CHECKING:  # evaluating a bundle needs no PyTorch
     from lc_trt.model.cascade import Cascade
 
 
-class TorchEngine(Engine):
+class TorchEngine(HostEngine):
     """A cascade in PyTorch on the CPU, one image a pass.
 
     Args:

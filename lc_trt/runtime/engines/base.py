@@ -72,6 +72,7 @@ class Engine(ABC):
         self._lock = threading.Lock()
         self._closed = False
 
+    @abstractmethod
     def run(
         self, image: npt.NDArray[np.uint8], rho: npt.NDArray[np.float32] | None = None
     ) -> EngineOutput:
@@ -86,14 +87,6 @@ class Engine(ABC):
             ValueError: an array of another shape or type.
             LcTrtError: the engine was closed.
         """
-        self._check_image(image.shape, image.dtype)
-        self._check_rho(None if rho is None else (rho.shape, rho.dtype))
-        feed: dict[str, npt.NDArray[Any]] = {IMAGE: np.ascontiguousarray(image)}
-        if rho is not None:
-            feed[RHO] = rho
-        with self._turn():
-            found = self._infer(feed)
-        return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
 
     def close(self) -> None:
         """Free the engine's memory; no pass may follow."""
@@ -132,12 +125,29 @@ class Engine(ABC):
             raise LcTrtError("the engine was closed; load the bundle again")
 
     @abstractmethod
-    def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-        """Outputs by name, in arrays that the next pass does not touch."""
-
-    @abstractmethod
     def _release(self) -> None:
         """Drop what holds memory."""
+
+
+class HostEngine(Engine):
+    """An engine that takes NumPy's arrays and runs one pass at a time."""
+
+    def run(
+        self, image: npt.NDArray[np.uint8], rho: npt.NDArray[np.float32] | None = None
+    ) -> EngineOutput:
+        """See `Engine.run`."""
+        self._check_image(image.shape, image.dtype)
+        self._check_rho(None if rho is None else (rho.shape, rho.dtype))
+        feed: dict[str, npt.NDArray[Any]] = {IMAGE: np.ascontiguousarray(image)}
+        if rho is not None:
+            feed[RHO] = rho
+        with self._turn():
+            found = self._infer(feed)
+        return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
+
+    @abstractmethod
+    def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        """Outputs by name, in arrays that the next pass does not touch."""
 
 
 def describe(model: Path | bytes) -> str:

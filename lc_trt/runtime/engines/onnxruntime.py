@@ -9,12 +9,12 @@ import numpy.typing as npt
 import onnxruntime as ort  # type: ignore[import-untyped]
 
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines.base import Engine, describe, unreadable
+from lc_trt.runtime.engines.base import Engine, HostEngine, describe, unreadable
 
 QUIET = 3  # errors only
 
 
-class OnnxRuntimeEngine(Engine):
+class OnnxRuntimeEngine(HostEngine):
     """A session on the CPU."""
 
     backend = "onnxruntime"

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import openvino as ov
 
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines.base import Engine, describe, unreadable
+from lc_trt.runtime.engines.base import Engine, HostEngine, describe, unreadable
 
 # What is computed in where the model itself leaves it open; INT8 is in the model.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
-class OpenVINOEngine(Engine):
+class OpenVINOEngine(HostEngine):
     """A compiled model with one inference request."""
 
     backend = "openvino"

@@ -134,9 +134,6 @@ class TensorRTEngine(Engine):
             found = context.on_gpu(self._feed(image, rho, handle), handle)
         return DeviceOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
 
-    def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-        raise NotImplementedError("run does all of it")
-
     def _context(self) -> PassContext:
         """This thread's."""
         context: PassContext | None = getattr(self._own, "context", None)
