@@ -127,6 +127,9 @@ class Phase(Section):
         description="of the stages' losses; none: final 0, 0, 1; deep 0.2, 0.2, 1; "
         "cascade 0.33, 0.33, 0.8",
     )
+    class_weights: Literal["log", "none"] = Field(
+        "log", description="log: 1 / log(1.1 + share of pixels), so that rare classes count more"
+    )
     final_on_all: Annotated[float, Ge(0)] = Field(
         0.2, description="cascade: weight of the last stage's loss on all pixels"
     )
@@ -169,9 +172,6 @@ class TrainConfig(Section):
     augment: Augment = Field(Augment(), description="what every step draws anew")
     phases: tuple[Phase, ...] = Field(min_length=1, description="one after the other")
     batch: Annotated[int, Gt(0)] = Field(4, description="images a step")
-    class_weights: Literal["log", "none"] = Field(
-        "log", description="log: 1 / log(1.1 + share of pixels), so that rare classes count more"
-    )
     ema: Annotated[float, Ge(0), Lt(1)] = Field(
         0.998, description="decay of the weights' moving average, which is what is kept; 0: off"
     )

@@ -89,7 +89,8 @@ class Trainer:
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = torch.tensor(preset.mean, device=self.device).view(1, 3, 1, 1)
         self.std = torch.tensor(preset.std, device=self.device).view(1, 3, 1, 1)
-        self.class_weight = self._class_weight()
+        weighted = any(phase.class_weights == "log" for phase in config.phases)
+        self.class_weight = self._class_weight() if weighted else None
         resumed = self.state_path.exists() and not self.fresh
         if not resumed:
             self._start()
@@ -126,9 +127,7 @@ class Trainer:
         """The phase of the next step; the last one once all are done."""
         return self.plan.at(self.step).phase
 
-    def _class_weight(self) -> Tensor | None:
-        if self.config.class_weights == "none":
-            return None
+    def _class_weight(self) -> Tensor:
         return torch.from_numpy(class_weights(self.train_set)).to(self.device)
 
     def _start(self) -> None:
@@ -177,9 +176,10 @@ class Trainer:
     def objective(self, image: Image, label: Image) -> Objective:
         """This step's loss on a batch."""
         x, y = self.to_input(image), torch.from_numpy(label).to(self.device)
+        weight = self.class_weight if self.phase.class_weights == "log" else None
         half = self.config.precision == "bf16"
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
-            return objective(self.model, x, y, self.phase, self.class_weight)
+            return objective(self.model, x, y, self.phase, weight)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Train to the end, or until ``stop()``; saves on the way and when it leaves."""

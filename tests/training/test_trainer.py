@@ -13,6 +13,7 @@ from tiny_training import tiny_config
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.metrics import Confusion
 from lc_trt.model.layers import BatchNorm
+from lc_trt.training import trainer as trainer_module
 from lc_trt.training.checkpoint import load_state, load_weights
 from lc_trt.training.log import Log
 from lc_trt.training.trainer import REFUSED_IN_A_ROW, Trainer
@@ -364,3 +365,16 @@ def test_fresh_removes_the_run_and_nothing_else(whole, tree, tmp_path):
     assert (tmp_path / "last.pt").exists()
     assert_same(weights_of(Trainer(again, tmp_path, fresh=True)), start)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "mine.safetensors"]
+
+
+def test_classes_are_weighed_as_each_phase_says(tree, tmp_path, monkeypatch):
+    seen = []
+    real = trainer_module.objective
+
+    def noting(model, x, y, phase, weight):
+        seen.append((phase.loss, weight is None))
+        return real(model, x, y, phase, weight)
+
+    monkeypatch.setattr(trainer_module, "objective", noting)
+    run(tiny_config(tree, cascade={"class_weights": "none"}), tmp_path)
+    assert set(seen) == {("deep", False), ("cascade", True)}
