@@ -15,6 +15,7 @@ from lc_trt.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model
 from lc_trt.environment import current_gpu, module_version
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.half import find_overflow
 from lc_trt.int8 import Int8, Prepared, prepare_int8
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.plan.engine import build_plan
@@ -35,6 +36,7 @@ class Made:
         files: the bundle's files, without ``source.onnx``.
         facts: fields of the manifest.
         prepared: what an INT8 engine was quantised with; None for others.
+        overflow: tensors that an FP16 engine keeps in FP32.
         unchecked: why it cannot be compared with ONNX Runtime here; None where it can.
     """
 
@@ -42,6 +44,7 @@ class Made:
     files: dict[str, bytes | Path]
     facts: dict[str, Any] = field(default_factory=dict)
     prepared: Prepared | None = None
+    overflow: tuple[str, ...] = ()
     unchecked: str | None = None
 
 
@@ -63,6 +66,7 @@ def make_maker(
     size: Profile[Size] | None,
     options: PlanOptions,
     show: Show,
+    calib: Path | None = None,
 ) -> Maker:
     """The maker of a backend; the arguments are those of `lc_trt.build.build`.
 
@@ -85,8 +89,10 @@ def make_maker(
         check_precision(backend, precision)
     if (precision == "int8") != (int8 is not None):
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
+    if calib is not None and precision != "fp16":
+        raise UsageError("--calib belongs to --int8 and --fp16")
     if backend == TENSORRT:
-        return _TensorRT(cast(Precision, precision), batch, options, show)
+        return _TensorRT(cast(Precision, precision), batch, options, show, calib)
     if options.given():
         raise UsageError(
             f"{', '.join(options.given())}: for --backend tensorrt only, this is {backend}"
@@ -96,17 +102,23 @@ def make_maker(
             f"a range of batches or sizes: for --backend tensorrt only, this is {backend}; "
             "give --batch and --size"
         )
-    return _OnCpu(backend, precision, int8, batch.opt, show)
+    return _OnCpu(backend, precision, int8, batch.opt, show, calib)
 
 
 class _OnCpu(Maker):
     """OpenVINO and ONNX Runtime: they run ONNX."""
 
     def __init__(
-        self, backend: str, precision: str, int8: Int8 | None, batch: int, show: Show
+        self,
+        backend: str,
+        precision: str,
+        int8: Int8 | None,
+        batch: int,
+        show: Show,
+        calib: Path | None,
     ) -> None:
         self._backend, self._precision, self._batch = backend, precision, batch
-        self._int8, self._show = int8, show
+        self._int8, self._show, self._calib = int8, show, calib
 
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
@@ -121,19 +133,31 @@ class _OnCpu(Maker):
             quantization = prepared.quantization
             facts["calibration"] = prepared.summary
             files[CALIBRATION] = prepared.table.dumps().encode()
-        compiled = compile_model(model, self._backend, size.opt, self._batch, quantization)
+        overflow: tuple[str, ...] = ()
+        if self._precision == "fp16":
+            plain = compile_model(model, self._backend, size.opt, 1)
+            found = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, facts["calibration"] = found.tensors, found.summary
+        compiled = compile_model(
+            model, self._backend, size.opt, self._batch, quantization, self._precision, overflow
+        )
         content = compiled.SerializeToString()
-        return Made(content, {MODEL: content, **files}, facts, prepared)
+        return Made(content, {MODEL: content, **files}, facts, prepared, overflow)
 
 
 class _TensorRT(Maker):
     """A plan."""
 
     def __init__(
-        self, precision: Precision, batch: Profile[int], options: PlanOptions, show: Show
+        self,
+        precision: Precision,
+        batch: Profile[int],
+        options: PlanOptions,
+        show: Show,
+        calib: Path | None,
     ) -> None:
         self._precision, self._batch = precision, batch
-        self._options, self._show = options, show
+        self._options, self._show, self._calib = options, show, calib
         self._api, self._gpu = trt.load(), current_gpu()
         check_options(options, self._api, self._gpu)
         # What the check runs the plan with; better to know before the build than after.
@@ -146,7 +170,15 @@ class _TensorRT(Maker):
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
     ) -> Made:
-        lowered = compile_for_tensorrt(model, size.fixed, self._batch.fixed, self._precision)
+        overflow: tuple[str, ...] = ()
+        calibration = None
+        if self._precision == "fp16":
+            plain = compile_for_tensorrt(model, size.opt, 1, "fp32")
+            found = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, calibration = found.tensors, found.summary
+        lowered = compile_for_tensorrt(
+            model, size.fixed, self._batch.fixed, self._precision, overflow
+        )
         plan = build_plan(
             self._api,
             lowered,
@@ -166,11 +198,12 @@ class _TensorRT(Maker):
         facts = {
             "backend_version": api.version,
             "precision": self._precision,
+            "calibration": calibration,
             "tensorrt": self._options.manifest_entry(api, gpu),
             "plugin": plan.library.manifest_entry() if plan.library else None,
             "gpu": asdict(gpu) if gpu is not None else None,
         }
-        return Made(plan.content, files, facts, unchecked=self._unchecked())
+        return Made(plan.content, files, facts, overflow=overflow, unchecked=self._unchecked())
 
     def _unchecked(self) -> str | None:
         gpu, api = self._gpu, self._api

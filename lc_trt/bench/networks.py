@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -67,6 +67,7 @@ def dense_networks(
     """
     manifest = bundle.manifest
     precision, own_ranges = manifest.precision, quantization(bundle)
+    keep = overflow(bundle)
     found = []
     others = [name for name in BASELINES if baselines and name != manifest.name]
     for name in [*others, manifest.name]:
@@ -79,7 +80,7 @@ def dense_networks(
                 if not own:
                     return _compile(export_baseline(name, bundle), backend, size, batch, threads)
                 model = densify(source) if manifest.kind == "cascade" else source
-                return _compile(model, backend, size, batch, threads, precision, own_ranges)
+                return _compile(model, backend, size, batch, threads, precision, own_ranges, keep)
 
             row = DENSE_ROW if own else BASELINES[name]
             row = f"{row} ({backend})" if all_runners else row
@@ -89,10 +90,18 @@ def dense_networks(
 
 def quantization(bundle: Bundle) -> Quantization | None:
     """How an INT8 bundle was quantised, for another size or its dense form; else None."""
-    if bundle.manifest.calibration is None:
+    if CALIBRATION not in bundle.manifest.files or bundle.manifest.calibration is None:
         return None
     table = read_table(bundle.file(CALIBRATION))
     return Quantization(table.ranges, bundle.manifest.calibration["keep"])
+
+
+def overflow(bundle: Bundle) -> Sequence[str]:
+    """What an FP16 bundle keeps in FP32, for another size or its dense form; else nothing."""
+    if bundle.manifest.precision != "fp16" or bundle.manifest.calibration is None:
+        return ()
+    keep: list[str] = bundle.manifest.calibration["keep"]
+    return keep
 
 
 def _runners(precision: str) -> list[str]:
@@ -118,8 +127,10 @@ def load_own(
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
         return open_engine(bundle, threads=threads)
-    ranges = quantization(bundle)
-    return _compile(source, manifest.backend, size, batch, threads, manifest.precision, ranges)
+    return _compile(
+        source, manifest.backend, size, batch, threads, manifest.precision, quantization(bundle),
+        overflow(bundle),
+    )  # fmt: skip
 
 
 def _compile(
@@ -130,9 +141,12 @@ def _compile(
     threads: int | None,
     precision: str = "fp32",
     ranges: Quantization | None = None,
+    keep: Sequence[str] = (),
 ) -> Engine:
-    compiled = compile_model(model, backend, size, batch, ranges).SerializeToString()
-    return create_engine(backend, compiled, threads=threads, precision=precision)
+    compiled = compile_model(model, backend, size, batch, ranges, precision, keep)
+    return create_engine(
+        backend, compiled.SerializeToString(), threads=threads, precision=precision
+    )
 
 
 def export_baseline(name: str, bundle: Bundle) -> onnx.ModelProto:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -16,7 +16,7 @@ from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
-from lc_trt.compiler.precision import to_half
+from lc_trt.compiler.precision import note_full, to_half
 from lc_trt.compiler.quantize import Quantization, quantize
 from lc_trt.compiler.quantize_lower import integer_bias
 from lc_trt.errors import LcTrtError
@@ -61,12 +61,18 @@ def compile_model(
     size: tuple[int, int],
     batch: int,
     quantization: Quantization | None = None,
+    precision: str = "fp32",
+    keep: Collection[str] = (),
 ) -> onnx.ModelProto:
     """An exchange model, cascade or dense, for one backend at one size.
 
     Args:
         size: (height, width) in pixels.
         quantization: makes it INT8; None leaves it in FP32.
+        precision: what an engine will be asked for; of ``fp16`` and ``bf16`` the model says which
+            of its operators stay in FP32 (`lc_trt.compiler.precision.note_full`).
+        keep: tensors that FP16 cannot hold (`lc_trt.calibration.peaks`); names that this form of
+            the network does not have are left out.
 
     Returns:
         A model of standard operators only, with the same inputs and outputs.
@@ -88,6 +94,8 @@ def compile_model(
         model = integer_bias(model)
     for change in recipe.after:
         model = change(model)
+    if precision in ("fp16", "bf16"):
+        model = note_full(model, keep if precision == "fp16" else None)
     onnx.checker.check_model(model)
     return model
 
@@ -97,6 +105,7 @@ def compile_for_tensorrt(
     size: tuple[int, int] | None,
     batch: int | None,
     precision: Precision,
+    keep: Collection[str] = (),
 ) -> onnx.ModelProto:
     """An exchange model, cascade or dense, as TensorRT's parser takes it, plugins and all.
 
@@ -105,6 +114,7 @@ def compile_for_tensorrt(
         batch: None keeps it symbolic.
         precision: ``fp16`` or ``fp32``. TensorRT's networks are strongly typed: the types are
             those of the graph.
+        keep: as for `compile_model`.
 
     Returns:
         A model with the same inputs and outputs, which ONNX Runtime runs too.
@@ -121,6 +131,6 @@ def compile_for_tensorrt(
     model = fold_constants(freeze(source, batch, size))
     model = lower_tensorrt(fold_affine(model, region_factors=False))
     if precision == "fp16":
-        model = to_half(model)
+        model = to_half(model, keep)
     onnx.checker.check_model(model)
     return model

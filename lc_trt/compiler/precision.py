@@ -1,10 +1,15 @@
-"""FP16 as types in the graph: what a strongly typed TensorRT network computes in.
+"""Half precision: which operators compute in it, and FP16 as types in the graph.
 
-Products run in FP16, and what follows them does too, until an operator asks for FP32. Casts stand
-only where the type changes: one for each tensor that is read in the other type.
+Products run in half precision, and what follows them does too, until an operator asks for FP32.
+That one rule serves all: `to_half` writes it into the graph as types, which is what a strongly
+typed TensorRT network computes in, and `note_full` as a list of names beside the graph, for an
+engine that is asked for FP16 or bf16 as a whole and told what to leave out.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Collection
 
 import numpy as np
 import onnx
@@ -18,7 +23,7 @@ from lc_trt.ir.functions import DOMAIN
 HALF, FULL = TensorProto.FLOAT16, TensorProto.FLOAT
 
 # Tensor cores are for these.
-_PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "RegionConv"}
+PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "RegionConv"}
 # Probabilities and what compares them, interpolation, and sums and powers that leave FP16's range
 # or need its digits. Names of operators that do neither are not listed: they follow their input.
 _KEEPS_FULL = {
@@ -29,28 +34,84 @@ _KEEPS_FULL = {
     "Resize", "Softmax", "Softplus", "Sqrt", "TopK", "Upsample",
 }  # fmt: skip
 _SHAPE_ONLY = {"Shape", "Size"}
+# Where `note_full` writes; a JSON list of tensors.
+FULL_TENSORS = "lc_trt.fp32"
 # The kernel adds the bias in FP32, whatever the rest is in.
 _FULL_INPUTS = {"RegionConv": -2}
 
 
-def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_half(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelProto:
     """The model in mixed FP16 and FP32, with the inputs and outputs that it had.
 
-    Images are normalised in FP32: their operators come before the first product. A constant
-    beside a product that exceeds FP16 is an error; one elsewhere keeps its operator in FP32.
+    Images are normalised in FP32: their operators come before the first product. Casts stand only
+    where the type changes: one for each tensor that is read in the other type.
+
+    Args:
+        keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32.
 
     Raises:
-        LcTrtError: a weight exceeds FP16, or an operator has a graph inside (If, Loop).
+        LcTrtError: a weight exceeds FP16 and its product is not kept, or an operator has a graph
+            inside (If, Loop).
     """
-    return _Typing(model).run()
+    return _Typing(model, keep).run()
 
 
-class _Typing:
-    def __init__(self, model: onnx.ModelProto) -> None:
+def note_full(model: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelProto:
+    """The same model with the names of what its operators compute in FP32 in its metadata.
+
+    Args:
+        keep: as for `to_half`; None for bf16, whose range is that of FP32.
+    """
+    choice = _Choice(model, keep)
+    for node in choice.graph.nodes:
+        choice.follow(node, choice.wanted(node))
+    made = [name for node in choice.graph.nodes for name in node.output]
+    noted = onnx.ModelProto()
+    noted.CopyFrom(model)
+    entry = noted.metadata_props.add(key=FULL_TENSORS)
+    entry.value = json.dumps([n for n in made if choice.is_float(n) and choice.types[n] == FULL])
+    return noted
+
+
+class _Choice:
+    """The type that each operator computes in, one after the other."""
+
+    def __init__(self, model: onnx.ModelProto, keep: Collection[str] | None) -> None:
         self.graph = EditableGraph(model)
+        self.limited, self.keep = keep is not None, frozenset(keep or ())
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.input, *inferred.output, *inferred.value_info)
         self.types = {v.name: v.type.tensor_type.elem_type for v in values}
+
+    def is_float(self, name: str) -> bool:
+        if name in self.graph.constants:
+            return self.graph.constants[name].dtype in (np.float16, np.float32)
+        return self.types.get(name) in (HALF, FULL)
+
+    def wanted(self, node: onnx.NodeProto) -> int:
+        """The type that a node computes in."""
+        if not self.keep.isdisjoint((*node.input, *node.output)):
+            return FULL
+        if node.op_type in PRODUCTS and node.domain in ("", DOMAIN):
+            return HALF
+        if node.op_type in _KEEPS_FULL:
+            return FULL
+        constants = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
+        if self.limited and any(exceeds_half(value) for value in constants):
+            return FULL
+        data = [n for n in node.input if n and n not in self.graph.constants]
+        return HALF if any(self.types.get(name) == HALF for name in data) else FULL
+
+    def follow(self, node: onnx.NodeProto, wanted: int) -> None:
+        """Note the type of what a node gives."""
+        for name in node.output:
+            if self.is_float(name):
+                self.types[name] = wanted
+
+
+class _Typing(_Choice):
+    def __init__(self, model: onnx.ModelProto, keep: Collection[str]) -> None:
+        super().__init__(model, keep)
         self.nodes: list[onnx.NodeProto] = []
         self.casts: dict[tuple[str, int], str] = {}
         self.renamed: dict[str, str] = {}
@@ -73,26 +134,9 @@ class _Typing:
         self.graph.nodes = self.nodes
         return self.graph.model()
 
-    def is_float(self, name: str) -> bool:
-        if name in self.graph.constants:
-            return self.graph.constants[name].dtype in (np.float16, np.float32)
-        return self.types.get(name) in (HALF, FULL)
-
     def is_cast_between(self, node: onnx.NodeProto) -> bool:
         is_cast = node.op_type == "Cast" and attributes(node)["to"] in (HALF, FULL)
         return is_cast and self.is_float(node.input[0])
-
-    def wanted(self, node: onnx.NodeProto) -> int:
-        """The type that a node computes in."""
-        if node.op_type in _PRODUCTS and node.domain in ("", DOMAIN):
-            return HALF
-        if node.op_type in _KEEPS_FULL:
-            return FULL
-        constants = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
-        if any(_exceeds_half(value) for value in constants):
-            return FULL
-        data = [n for n in node.input if n and n not in self.graph.constants]
-        return HALF if any(self.types.get(name) == HALF for name in data) else FULL
 
     def assign(self, node: onnx.NodeProto, wanted: int, outputs: set[str]) -> None:
         """Give a node its inputs in one type, and note that of its outputs."""
@@ -159,6 +203,7 @@ class _Typing:
             raise LcTrtError(f"node {node.name!r}: {error}; build with --fp32") from error
 
 
-def _exceeds_half(value: np.ndarray) -> bool:
+def exceeds_half(value: np.ndarray) -> bool:
+    """Whether FP16 cannot hold a constant."""
     largest = np.finfo(np.float16).max
     return bool(value.dtype == np.float32 and value.size and np.abs(value).max() > largest)
