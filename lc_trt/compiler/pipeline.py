@@ -93,10 +93,11 @@ def compile_model(
     model = fold_constants(inliner.inline_local_functions(model))
     if quantization is not None:
         model = integer_bias(model)
+    lowered = model
     for change in recipe.after:
         model = change(model)
     if precision in ("fp16", "bf16"):
-        model = note_full(model, keep if precision == "fp16" else None)
+        model = note_full(model, keep if precision == "fp16" else None, lowered)
     onnx.checker.check_model(model)
     return model
 

@@ -9,7 +9,7 @@ engine that is asked for FP16 or bf16 as a whole and told what to leave out.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import onnx
@@ -56,20 +56,29 @@ def to_half(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelPro
     return _Typing(model, keep).run()
 
 
-def note_full(model: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelProto:
+def note_full(
+    model: onnx.ModelProto, keep: Collection[str] | None, before: onnx.ModelProto | None = None
+) -> onnx.ModelProto:
     """The same model with the names of what its operators compute in FP32 in its metadata.
 
     Args:
         keep: as for `to_half`; None for bf16, whose range is that of FP32.
+        before: the model before passes that made others of its operators: what stands under the
+            path of one that wants FP32 (a Resize as two products) does so too.
     """
     choice = _Choice(model, keep)
+    if before is not None:
+        choice.parts_of(node.name for node in before.graph.node if node.op_type in _KEEPS_FULL)
+    full: list[str] = []
     for node in choice.graph.nodes:
-        choice.follow(node, choice.wanted(node))
-    made = [name for node in choice.graph.nodes for name in node.output]
+        wanted = choice.wanted(node)
+        choice.follow(node, wanted)
+        # A comparison gives no floating point and reads some.
+        if wanted == FULL and any(map(choice.is_float, (*node.input, *node.output))):
+            full += [name for name in node.output if name]
     noted = onnx.ModelProto()
     noted.CopyFrom(model)
-    entry = noted.metadata_props.add(key=FULL_TENSORS)
-    entry.value = json.dumps([n for n in made if choice.is_float(n) and choice.types[n] == FULL])
+    noted.metadata_props.add(key=FULL_TENSORS, value=json.dumps(full))
     return noted
 
 
@@ -82,6 +91,11 @@ class _Choice:
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.input, *inferred.output, *inferred.value_info)
         self.types = {v.name: v.type.tensor_type.elem_type for v in values}
+        self.paths: tuple[str, ...] = ()
+
+    def parts_of(self, operators: Iterable[str]) -> None:
+        """Keep in FP32 what stands under the paths of these operators."""
+        self.paths = tuple(f"{name}/" for name in operators if name)
 
     def is_float(self, name: str) -> bool:
         if name in self.graph.constants:
@@ -91,6 +105,8 @@ class _Choice:
     def wanted(self, node: onnx.NodeProto) -> int:
         """The type that a node computes in."""
         if not self.keep.isdisjoint((*node.input, *node.output)):
+            return FULL
+        if node.name.startswith(self.paths):
             return FULL
         if node.op_type in PRODUCTS and node.domain in ("", DOMAIN):
             return HALF

@@ -38,12 +38,18 @@ def test_what_decides_is_in_fp32_and_products_are_not(form, precision):
     compiled = compile_model(source, "openvino", INFO.size, 1, None, precision)
     engine = create_engine("openvino", compiled.SerializeToString(), precision=precision)
     kernels = {kernel for found in executed(engine).values() for kernel in found}
-    for kind in ("Softmax", "Interpolate"):
-        assert {p for k, p in kernels if k == kind} == {"f32"}, kind
+    assert {p for k, p in kernels if k == "Softmax"} == {"f32"}
     assert {p for k, p in kernels if k == "Convolution"} == {SHORT[precision]}
     named = executed(engine)
     confidences = [n for n in named if n.endswith("/confidence") and n.startswith("head")]
     assert len(confidences) == (1 if form == "dense" else 3)
+    upsampling = [n for n in named if n.startswith("output/resize/") and "/" not in n[14:]]
+    assert {"output/resize/wide", "output/resize/full"} <= set(upsampling)
+    # Comparisons of confidences with thresholds, and of classes; what is no number has no half.
+    compared = [n for n in named if n.endswith("/sure") or n.startswith("output/argmax/")]
+    assert len(compared) > (4 if form == "dense" else 6)
+    for name in (*upsampling, *compared):
+        assert {p for _, p in named[name]}.isdisjoint(SHORT.values()), name
     assert all(p == "f32" for n in confidences for _, p in named[n])
     images = frames(1, INFO.size)
     rho = None if form == "dense" else (0.5, 0.5)
@@ -60,6 +66,15 @@ def test_a_model_that_does_not_say_is_refused(precision):
         LcTrtError, match=rf"not compiled for {precision}; build it: .* --{precision}"
     ):
         create_engine("openvino", plain, precision=precision)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_resize_that_stays_one_is_in_fp32_too(precision):
+    """Of two images a pass: products stand for it only where there is one."""
+    compiled = compile_model(tiny_model(), "openvino", INFO.size, 2, None, precision)
+    engine = create_engine("openvino", compiled.SerializeToString(), precision=precision)
+    kernels = {kernel for found in executed(engine).values() for kernel in found}
+    assert {p for k, p in kernels if k == "Interpolate"} == {"f32"}
 
 
 def test_every_part_of_an_operator_is_marked():
