@@ -164,16 +164,22 @@ def cpu_features(cpuinfo: str) -> tuple[str, ...]:
 
 
 def current_gpu() -> Gpu | None:
-    """The first GPU of this process (CUDA_VISIBLE_DEVICES counts); None without one or a driver.
+    """The GPU of the current CUDA context, the first of this process where there is none.
 
-    Asks the driver itself, which takes no package and no tool.
+    That is the one that TensorRT builds on. None without a GPU or a driver. CUDA_VISIBLE_DEVICES
+    counts. Asks the driver itself, which takes no package and no tool.
     """
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return None
     device, numbers = ctypes.c_int(), (ctypes.c_int(), ctypes.c_int())
-    if cuda.cuInit(0) != 0 or cuda.cuDeviceGet(ctypes.byref(device), 0) != 0:
+    if cuda.cuInit(0) != 0:
+        return None
+    # An error where no context is current.
+    if cuda.cuCtxGetDevice(ctypes.byref(device)) != 0 and (
+        cuda.cuDeviceGet(ctypes.byref(device), 0) != 0
+    ):
         return None
     name = ctypes.create_string_buffer(256)
     answers = [cuda.cuDeviceGetName(name, len(name), device)]

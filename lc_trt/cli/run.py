@@ -73,6 +73,7 @@ def run(
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="CPU threads. Default: all.")
     ] = None,
+    device: options.Device = None,
     frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after N frames of each source.")
     ] = None,
@@ -108,6 +109,7 @@ def run(
     Example:
       lc-trt run model.lct --source traffic.mp4 --save out.mp4
       lc-trt run model.lct -s traffic.mp4 -v overlay -o a.mp4 -v stages -o b.mp4 --rho fast
+      lc-trt run model.lct -s traffic.mp4 --device cuda:1
       lc-trt run model.lct -s rtsp://camera/1 -s rtsp://camera/2 --save out/ --json
       ffmpeg -i in.mov -f rawvideo -pix_fmt bgr24 - | lc-trt run model.lct -s - --raw 640x480
     """
@@ -123,6 +125,7 @@ def run(
         raise UsageError("--save-labels - and --json: both write to stdout; choose one")
     thresholds = None if rho is None else parse_rho(rho)
     size = None if raw is None else options.width_height("--raw", raw)
+    chosen = options.device(device)
     live = run_report.live_options(drop, timeout, retries)
     asked = bool(save_labels or show or as_json) and not (view and not show)
 
@@ -140,7 +143,7 @@ def run(
         limit=frames,
     )
     with (
-        lc_trt.load(model, threads=threads, fit=fit) as segmenter,
+        lc_trt.load(model, device=chosen, threads=threads, fit=fit) as segmenter,
         open_sources(source, raw=size, fps=fps, live=live) as opened,
     ):
         made = outputs.open_outputs(opened, wish, segmenter.manifest.colours)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt import environment
 from lc_trt.errors import LcTrtError
 from lc_trt.manifest import Manifest
 from lc_trt.plugin_library import read_library
@@ -72,6 +73,7 @@ class TensorRTEngine(Engine):
 
     def __init__(self, origin: str, plan: bytes, gpu: Gpu, tensorrt: TensorRT) -> None:
         self._gpu, self._tensorrt = gpu, tensorrt
+        self.gpu = environment.Gpu(gpu.name, "{}.{}".format(*gpu.capability))
         # Runtime and engine. Nothing else refers to them, not even the frame that an error comes
         # from: TensorRT wants the context current when they go.
         self._owned: list[Any] = []
