@@ -141,7 +141,7 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
         "truncated": (content[: len(content) // 2], "ONNX"),
         "random": (os.urandom(4096), "ONNX"),
         "empty": (b"", "ONNX"),
-        "opset": (model.SerializeToString(), ""),
+        "opset": (model.SerializeToString(), "model imports version 99; write it again, with"),
     }
     model = onnx.load(source)
     (entry,) = [p for p in model.metadata_props if p.key == "lc_trt"]
@@ -149,13 +149,20 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     files["format"] = (model.SerializeToString(), "model metadata has format 9")
     model = onnx.load(source)
     next(n for n in model.graph.node if n.domain == DOMAIN).op_type = "RegionFrobnicate"
-    files["operator"] = (model.SerializeToString(), "")
+    files["operator"] = (model.SerializeToString(), "lc_trt.RegionFrobnicate, expected one of")
+    model = onnx.load(source)
+    for imports in (model.opset_import, *(f.opset_import for f in model.functions)):
+        for entry in imports:
+            entry.version = 2 if entry.domain == DOMAIN else entry.version
+    files["version"] = (model.SerializeToString(), "has region operators of version 2, this lc-trt")
     for name, (body, _) in files.items():
         (folder / f"{name}.onnx").write_bytes(body)
     return {name: (folder / f"{name}.onnx", said) for name, (_, said) in files.items()}
 
 
-@pytest.mark.parametrize("name", ["truncated", "random", "empty", "opset", "format", "operator"])
+@pytest.mark.parametrize(
+    "name", ["truncated", "random", "empty", "opset", "format", "version", "operator"]
+)
 def test_a_bad_model_is_one_line(source, tmp_path, plugin_library, capsys, name):
     path, said = bad_inputs(source, tmp_path)[name]
     out = tmp_path / "m.lct"
