@@ -7,18 +7,19 @@ import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import onnx
 
-from lc_trt.bundle import PLUGINS, Bundle
+from lc_trt import trt
+from lc_trt.bundle import Bundle
+from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt
 from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.metadata import read_info
-from lc_trt.makers import make_maker
 from lc_trt.manifest import Manifest
+from lc_trt.plan.engine import build_plan
 from lc_trt.plan.options import PlanOptions, Profile
 from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
-from lc_trt.show import Show
 
 
 def build_engine(
@@ -43,8 +44,9 @@ def build_engine(
     # Comes with what the bundle itself was loaded by.
     from lc_trt.runtime.engines import cuda
 
-    manifest, info = bundle.manifest, read_info(model)
-    assert manifest.tensorrt is not None and info is not None
+    manifest = bundle.manifest
+    assert manifest.tensorrt is not None
+    lowered = compile_for_tensorrt(model, size, batch, cast(Precision, precision))
     gpu = cuda.Gpu.open(device)
     here = Gpu(gpu.name, "{}.{}".format(*gpu.capability))
     options = PlanOptions.from_manifest(
@@ -53,15 +55,22 @@ def build_engine(
         timing_cache=timing_cache(manifest, here),
     )
     with gpu.current():  # TensorRT builds for the GPU of the current context
-        maker = make_maker(TENSORRT, precision, None, Profile.of(batch), None, options, Show())
-        made = maker.make(model, info, f"{bundle.path} ({info.kind})", Profile.of(size))
-    library = made.files.get(PLUGINS)
+        plan = build_plan(
+            trt.load(manifest.tensorrt["package"]),
+            lowered,
+            options,
+            batch=Profile.of(batch),
+            size=Profile.of(size),
+            gpu=here,
+            origin=f"{bundle.path} ({model.graph.name})",
+        )
+    library = plan.library
     return create_engine(
         TENSORRT,
-        made.engine,
+        plan.content,
         device=device,
-        manifest=replace(manifest, **made.facts),
-        plugin=library if isinstance(library, Path) else None,
+        manifest=replace(manifest, plugin=library.manifest_entry() if library else None),
+        plugin=library.path if library else None,
     )
 
 

@@ -16,7 +16,6 @@ from fake_library import library_bytes
 from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 from tiny_networks import INFO
 
-from lc_trt import makers
 from lc_trt import trt as packages
 from lc_trt.bench import networks, plans
 from lc_trt.bench.published import LC, LC_FAST
@@ -80,16 +79,9 @@ def builder(
     """A GPU, TensorRT and its builder, and a temporary folder."""
     made = Builder(driver)
 
-    def current() -> Gpu:
-        ordinal = driver.contexts[driver.stack[-1]] if driver.stack else 0
-        name, capability = driver.gpus[ordinal]
-        return Gpu(name, "{}.{}".format(*capability))
-
     monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
     monkeypatch.setattr(packages, "load", trt.facade)
-    monkeypatch.setattr(makers, "current_gpu", current)
-    monkeypatch.setattr(engines, "current_gpu", current)
-    monkeypatch.setattr(makers, "build_plan", made)
+    monkeypatch.setattr(plans, "build_plan", made)
     monkeypatch.setattr("lc_trt.bench.environment.busy", lambda: 0.0)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
