@@ -19,6 +19,8 @@ import lc_trt
 
 # CPU flags that decide how fast an engine is, as /proc/cpuinfo spells them.
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+# What we use of a module that several packages share.
+_PART = {"cuda": ["cuda-bindings"]}
 # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of CUDA's driver interface.
 _COMPUTE_CAPABILITY = (75, 76)
 _CPU_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
@@ -132,7 +134,7 @@ def module_version(module: str) -> str | None:
     if find_spec(module) is None:
         return None
     # The package's name may differ from the module's: cv2 comes with any of four.
-    for distribution in _distributions().get(module, [module]):
+    for distribution in _PART.get(module, _distributions().get(module, [module])):
         try:
             return version(distribution)
         except PackageNotFoundError:

@@ -60,6 +60,11 @@ def test_tools_that_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert found.cores >= 1
 
 
+def test_cuda_has_the_version_of_what_talks_to_the_driver() -> None:
+    """Other packages share its name, with other versions."""
+    assert environment.module_version("cuda") == version("cuda-bindings")
+
+
 class FakeCuda:
     """The driver's library, with some GPUs or with none, and perhaps a context on one of them."""
 
