@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from lc_trt import trt
 from lc_trt.bundle import PLAN, PLUGINS, SOURCE, read_bundle
 from lc_trt.cli.app import main
 from lc_trt.compiler.densify import densify
+from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.functions import DOMAIN
@@ -51,6 +55,25 @@ def irnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def irnet_small(repository: Path) -> Path:
+    """The trained network."""
+    return repository / "models" / "irnet-small-camvid" / "model.onnx"
+
+
+@functools.cache
+def region_operators(model: Path) -> Counter[str]:
+    """How often each occurs in what TensorRT is given."""
+    lowered = compile_for_tensorrt(onnx.load(model), (300, 500), 1, "fp32")
+    return Counter(node.op_type for node in lowered.graph.node if node.domain == DOMAIN)
+
+
+def check_trace(model: Path, trace: str) -> None:
+    """TensorRT says what it makes: our plugin for each region operator, and no other plugin."""
+    made = Counter(re.findall(r"Successfully created plugin: (\w+)", trace))
+    assert made == region_operators(model) and made["RegionConv"] > 60
+
+
 def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
     return [
         "build", str(model), "-o", str(out), "--backend", "tensorrt", "--plugin", str(library),
@@ -60,21 +83,21 @@ def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 @pytest.mark.parametrize("capability", ["8.0", "8.6", "8.9", "12.0"])
-def test_irnet_small_builds(repository, tmp_path, plugin_library, capsys, precision, capability):
-    model = repository / "models" / "irnet-small-camvid" / "model.onnx"
+def test_irnet_small_builds(irnet_small, tmp_path, plugin_library, capsys, precision, capability):
     out = tmp_path / "m.lct"
-    command = arguments(
-        model, out, plugin_library, f"--{precision}", "--compute-capability", capability
-    )
-    assert main(command) == 0
-    assert "not checked: the build found no NVIDIA GPU" in capsys.readouterr().out
+    options = [f"--{precision}", "--compute-capability", capability, "--verbose"]
+    assert main(arguments(irnet_small, out, plugin_library, *options)) == 0
+    shown = capsys.readouterr()
+    assert "not checked: the build found no NVIDIA GPU" in shown.out
+    check_trace(irnet_small, shown.err)
     check_bundle(out, plugin_library, precision, [capability])
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, capsys, precision):
     out = tmp_path / "m.lct"
-    assert main(arguments(irnet, out, plugin_library, f"--{precision}")) == 0
+    assert main(arguments(irnet, out, plugin_library, f"--{precision}", "--verbose")) == 0
+    check_trace(irnet, capsys.readouterr().err)
     bundle = check_bundle(out, plugin_library, precision, ["8.0", "8.6", "8.9", "12.0"])
     weights = irnet.stat().st_size / (2 if precision == "fp16" else 1)
     assert bundle.engine.stat().st_size > 0.9 * weights
