@@ -216,5 +216,5 @@ def test_without_a_gpu_the_real_packages_say_so(tmp_path):
     here = packages.load()
     manifest = fake_manifest(tensorrt={"package": here.package, "version": here.version})
     path = write_bundle(tmp_path / "m.lct", manifest, {PLAN: b"plan", SOURCE: b"source"}).path
-    with pytest.raises(LcTrtError, match=r"NVIDIA.*lc-trt build MODEL.onnx -o NAME.lct --backend"):
+    with pytest.raises(LcTrtError, match=r"engine\.plan: .*NVIDIA.*-o NAME.lct --backend"):
         lc_trt.load(path)

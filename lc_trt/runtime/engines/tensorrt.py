@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt import environment
-from lc_trt.errors import LcTrtError
+from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.plugin_library import read_library
 from lc_trt.runtime.engines import device_array
@@ -198,7 +198,12 @@ def create(
         raise LcTrtError(f"{origin}: its manifest does not say which TensorRT built it")
     tensorrt = load(facts["package"])
     check_version(origin, facts, tensorrt)
-    gpu = Gpu.open(device)
+    try:
+        gpu = Gpu.open(device)
+    except UsageError:
+        raise
+    except LcTrtError as error:
+        raise LcTrtError(f"{origin}: {error}") from error
     check_gpu(origin, manifest, facts, gpu)
     if manifest.plugin is not None:
         if plugin is None:
