@@ -19,8 +19,8 @@ from lc_trt.ir.functions import (
     REGION_OPERATORS,
     VERSION,
     region_function,
-    segments_function,
 )
+from lc_trt.ir.plugin_functions import segments_function
 from lc_trt.model.region import CompactRegion
 
 INT, FLOAT, BOOL = TensorProto.INT32, TensorProto.FLOAT, TensorProto.BOOL
