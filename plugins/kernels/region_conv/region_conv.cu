@@ -59,6 +59,7 @@ ConvProblem make_problem(const RegionConvArguments& a) {
 }
 
 bool valid(const RegionConvArguments& a) {
+    if (a.type == ElementType::kInt8) return false;
     if (a.segment_count < 1 || a.segment_count > kMaxConvSegments) return false;
     for (int s = 0; s < a.segment_count; ++s) {
         if (a.segments[s].channels < 1 || a.segments[s].stride < a.segments[s].channels) {
