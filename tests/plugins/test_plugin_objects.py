@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plugin_cases import (
-    ConvCase,
-    check_plugin_conv,
-    dense,
-    features,
-    mask_of,
-    padded,
-    rows_of,
-    valid_part,
-)
+from plugin_cases import dense, features, mask_of, padded, rows_of, valid_part
+from plugin_conv_cases import ConvCase, check_plugin_conv
 from plugin_harness import (
     BOOL,
     FLOAT,
