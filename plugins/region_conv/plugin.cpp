@@ -17,6 +17,9 @@ constexpr char kWeightLayout[] = "weight_layout";
 constexpr char kChannelBegin[] = "channel_begin";
 constexpr char kChannelEnd[] = "channel_end";
 
+// Of codes: with one more all of the largest, -128 x -128, would not fit into INT32.
+constexpr int64_t kMostProducts = (int64_t{1} << 31) / (128 * 128) - 1;
+
 // The values of output_type.
 enum OutputType : int32_t { kAsX, kFloat, kHalf, kOutputTypes };
 
@@ -217,6 +220,11 @@ void RegionConv::check(const TensorDesc* in, int inputs, const TensorDesc*) cons
                     rows.dims.d[0]);
     }
     const Window window = window_.window();
+    const int64_t products = channels * window.kernel_height * window.kernel_width;
+    if (in[0].type == DataType::kINT8 && products > kMostProducts) {
+        throw PluginError("an output sums " + std::to_string(products) +
+                          " products of codes, and INT32 holds " + std::to_string(kMostProducts));
+    }
     const int64_t out_channels = weight.dims.d[0];
     expect_same("the number of input channels of weight", weight.dims.d[weight_axis(1)],
                 "what x has", channels);
