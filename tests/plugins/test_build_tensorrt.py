@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from fake_library import library_bytes
@@ -17,8 +18,11 @@ from tiny_networks import tiny_model
 
 from lc_trt import trt
 from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, read_bundle
+from lc_trt.calibration.table import read_table
 from lc_trt.cli.app import main
 from lc_trt.compiler.densify import densify
+from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.quantize import Quantization
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.functions import DOMAIN
@@ -91,11 +95,21 @@ def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys
     assert main(arguments(model, out, plugin_library, *int8, *smaller)) == 0
     said = capsys.readouterr().out
     assert "equal to FP32: 9" in said and "its network, run by ONNX Runtime, agrees" in said
-    manifest = check_bundle(out, plugin_library, "int8", ["8.6", "12.0"]).manifest
+    bundle = check_bundle(out, plugin_library, "int8", ["8.6", "12.0"])
+    manifest = bundle.manifest
     assert manifest.calibration["rest"] == "fp32" and manifest.calibration["kept"] == []
     network = manifest.check["network"]
     assert min(network["mean_labels"], network["mean_stages"]) >= network["required"] == 0.95
     assert "speed_over_dense" not in network
+    # Convolutions that were not fused with their Q and DQ would have weights of another type.
+    quantization = Quantization(read_table(table).ranges)
+    lowered = compile_for_tensorrt(onnx.load(model), (96, 128), 1, "fp32", quantization)
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in lowered.graph.initializer}
+    decoded = [n.input[0] for n in lowered.graph.node if n.op_type == "DequantizeLinear"]
+    weights = [values[name] for name in decoded if name in values]
+    plan = bundle.engine.read_bytes()
+    assert len(weights) == 51
+    assert all(np.ascontiguousarray(w.transpose(0, 2, 3, 1)).tobytes() in plan for w in weights)
 
 
 def test_irnet_builds_in_int8_for_all_gpus_at_once(irnet, tmp_path, plugin_library):
