@@ -17,6 +17,7 @@ from region_graphs import CHANNELS, feed, region_graph
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
 from lc_trt.calibration.table import read_table
+from lc_trt.compiler.densify import densify
 from lc_trt.compiler.fold import fold_constants
 from lc_trt.compiler.fold_affine import fold_affine
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
@@ -24,6 +25,7 @@ from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model, prepar
 from lc_trt.compiler.quantize import Quantization, Quantizer
 from lc_trt.compiler.quantize_plan import make_plan, select_layers, wanted_tensors
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.functions import DOMAIN
 from lc_trt.ir.metadata import read_info
 from lc_trt.samples import check_samples
 
@@ -153,6 +155,23 @@ def test_convolutions_on_the_map_are_in_the_form_that_tensorrt_fuses(tiny):
     for add in named(made, "Add"):
         if add.name.startswith("stage1"):
             assert [by_output[name].op_type for name in add.input].count("DequantizeLinear") == 1
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic):
+    """Average pooling, maxima and concatenations on the map, and no rows."""
+    model, ranges, *_ = tiny("inception", "aspp")
+    dense, how = densify(model), Quantization(ranges)
+    fixed = (None, None) if symbolic else (SIZE, 2)
+    made = compile_for_tensorrt(dense, *fixed, "fp32", how)
+    assert not any(n.domain == DOMAIN for n in made.graph.node)
+    folded = prepare(dense, SIZE, 2)
+    plan = make_plan(folded)
+    reference = Quantizer(folded, how, plan, wanted_tensors(folded, plan, ()), signed=True).run()
+    images = frames(2, SIZE, seed=5)
+    expected, found = run(session(reference), images, None), run(session(made), images, None)
+    assert (found["labels"] == expected["labels"]).mean() > 0.995
+    assert np.abs(found["confidence"] - expected["confidence"]).mean() < 1e-3
 
 
 LAYERS = ("stage1/1", "stage2/0", "stage2/0/branches/branch1", "stage3", "head2", "head1/0")
