@@ -19,6 +19,7 @@ from lc_trt.errors import LcTrtError
 from lc_trt.video.decode import Decoder, open_container
 from lc_trt.video.film import Film
 from lc_trt.video.frames import DEFAULT_FPS, Frame, Image, Source
+from lc_trt.video.images import opencv_silent
 
 _QUEUE = 4  # frames
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds between tries, doubled each time
@@ -219,13 +220,8 @@ def open_webcam(number: int, options: LiveOptions) -> Live:
 
 
 def _capture(number: int) -> cv2.VideoCapture:
-    # OpenCV logs each backend that cannot open something; the answer is all we want.
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with opencv_silent():  # it logs each backend that cannot open something
         return cv2.VideoCapture(number)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
 
 def open_network(url: str, options: LiveOptions) -> Source:
