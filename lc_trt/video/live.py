@@ -83,6 +83,7 @@ class Live(Source):
         self._read = 0
         self._start = self._life = monotonic()
         self._closed = self._ended = False
+        self._lost = False  # ended before somebody closed it
         self._failure = ""  # the last reason for which a connection was given up
         self._thread = threading.Thread(
             target=self._read_all, args=(first,), name="lc-trt-live", daemon=True
@@ -101,7 +102,7 @@ class Live(Source):
                 self._changed.notify_all()
             yield frame
         self._failure = f"no sign of life for {self._options.timeout + _GRACE:g} s"
-        self._ended = True
+        self._ended = self._lost = True
 
     @property
     def ready(self) -> bool:
@@ -114,9 +115,10 @@ class Live(Source):
         if self.dropped:
             found.append(f"{self.dropped} of {self._read} frames dropped to keep up")
         if self.reconnects:
-            found.append(f"lost and back {self.reconnects} times")
-        if self._ended and not self._closed:
-            found.append(f"ended: {self._failure}")
+            times = f"{self.reconnects} times" if self.reconnects > 1 else "once"
+            found.append(f"lost and back {times}")
+        if self._lost:
+            found.append("ended: " + self._failure.removeprefix(f"{self.name}: "))
         return found
 
     def close(self) -> None:
@@ -156,7 +158,7 @@ class Live(Source):
             connection = None
             failures = 1 if self._read > before else failures + 1
         with self._changed:
-            self._ended = True
+            self._ended, self._lost = True, not self._closed
             self._changed.notify_all()
 
     def _read_one(self, connection: Connection) -> None:
