@@ -44,8 +44,8 @@ class Course:
 def find_course(front: Front, quality: Pair | None = None) -> Course:
     """The way along a front from its fast setting up to a quality bound.
 
-    Of all ways on which no threshold falls, the one with the highest quality on average over the
-    times between its ends.
+    It ends at the best point within the bound. Of all ways there on which no threshold falls, it is
+    the one with the highest quality on average over the times between its ends.
 
     Args:
         quality: the bound, neither threshold of which is passed; by default as far as was
@@ -72,26 +72,25 @@ def find_course(front: Front, quality: Pair | None = None) -> Course:
 
 
 def _best_way(points: Sequence[FrontPoint]) -> list[FrontPoint]:
-    """From the first point on: the largest area under quality over time, up to the last time."""
-    last = points[-1].ms
+    """From the first point to the last: the largest area under quality over time.
+
+    Up to the next point counts the quality of the one before: what lies between was not measured,
+    and a straight line would have the way leave points out.
+    """
     areas: list[float] = [0.0]
-    before: list[int | None] = [None]
+    before: list[int] = [0]
     for j, point in enumerate(points[1:], start=1):
-        ways = [
-            (areas[i] + (point.ms - p.ms) * (point.quality + p.quality) / 2, i)
+        area, i = max(
+            (areas[i] + (point.ms - p.ms) * p.quality, i)
             for i, p in enumerate(points[:j])
-            if _below(p.rho, point.rho)
-        ]
-        area, i = max(ways)  # the first point is below all others
+            if _below(p.rho, point.rho)  # as the first one is
+        )
         areas.append(area)
         before.append(i)
-    ends = [area + (last - p.ms) * p.quality for area, p in zip(areas, points, strict=True)]
-    at: int | None = max(range(1, len(points)), key=lambda k: ends[k])
-    way = []
-    while at is not None:
-        way.append(points[at])
-        at = before[at]
-    return way[::-1]
+    way = [len(points) - 1]
+    while way[-1]:
+        way.append(before[way[-1]])
+    return [points[i] for i in reversed(way)]
 
 
 def _below(a: Pair, b: Pair) -> bool:

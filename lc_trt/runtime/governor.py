@@ -137,7 +137,8 @@ class Governor:
         self._wrong, self.held = 0.0, not self.held
         if not self.held:
             self.episodes += 1
+            reached = 1e3 / (self.course.least * self._factor.value) / self._sources
             self._tell(
-                f"{self.fps:g} frames a second cannot be held: the network reaches "
-                f"{1 / self._time / self._sources:.1f} at its fast thresholds"
+                f"{self.fps:g} frames a second cannot be held: the network reaches {reached:.1f} "
+                "at its fast thresholds"
             )

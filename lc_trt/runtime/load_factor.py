@@ -6,10 +6,10 @@ import math
 from collections import deque
 from statistics import median
 
-CALM, QUICK = 2.0, 0.2  # seconds, time constants of the mean and of the search for steps
+CALM, QUICK = 1.5, 0.2  # seconds, time constants of the mean and of the search for steps
 _MOST_GAIN = 0.5  # of one pass: all of it would overshoot where time reacts more than expected
 _LEAST_STEP = 0.02  # of the factor
-_SIGNIFICANT = 3.5  # standard deviations
+_SIGNIFICANT = 4.0  # standard deviations
 _MOST = 3.0  # times the factor: what a single pass can count for
 _RARE = 0.2  # seconds a pass, from which on no pass is spared for being an outlier
 
