@@ -4,11 +4,12 @@
 
 Builds the shipped irnet-small, tunes it on the video, and sends the video round and round through
 `Segmenter.stream` twice: at its default thresholds, and governed. Each run has five phases: alone,
-beside one busy process, alone, beside more of them than the target can stand, alone. The target is
-what this machine reaches alone at three quarters of the course. A third run repeats one frame, alone:
-there nothing but the machine's own noise may move the level. Writes the JSON and, beside it, a
-figure; exits with 1 where the governed runs miss what docs/governor.md promises. Under three minutes
-on two cores, which nothing else should use. Needs the video of `make demo`, and matplotlib.
+beside one busy process, alone, beside more of them than the target can stand, alone. The target
+is what this machine reaches alone at three quarters of the course. A third run repeats one frame,
+alone: there nothing but the machine's own noise may move the level. Writes the JSON and, beside
+it, a figure; exits with 1 where the governed runs miss what docs/governor.md promises. Under three
+minutes on two cores, which nothing else should use. Needs the video of `make demo`, and
+matplotlib.
 """
 
 from __future__ import annotations
