@@ -144,7 +144,8 @@ def figures(trace: Trace, seconds: float) -> list[dict[str, Any]]:
                 "phase": phase.name,
                 "busy_processes": phase.processes,
                 "fps": round(float(part.sum()) / (seconds - REACTION), 2),
-                "level": round(float(level[part].mean()), 3),
+                # Beside too many, none may have come.
+                "level": round(float(level[part].mean()), 3) if part.any() else None,
             }
         )
     return found
@@ -152,8 +153,8 @@ def figures(trace: Trace, seconds: float) -> list[dict[str, Any]]:
 
 def swing(trace: Trace) -> float:
     """What part of the range the level moved over once it had settled."""
-    levels = np.array(trace.level)[np.array(trace.at) >= SETTLED]
-    return round(float(np.ptp(levels)), 4)
+    levels = [level for at, level in zip(trace.at, trace.level, strict=True) if at >= SETTLED]
+    return round(max(levels) - min(levels), 4)
 
 
 def target(segmenter: Segmenter, video: Path) -> float:

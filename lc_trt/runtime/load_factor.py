@@ -51,13 +51,16 @@ class LoadFactor:
         self._off += quick * (found - self._usual - self._off)
         # 1.25: from the mean to the standard deviation of a normal distribution.
         spread = 1.25 * self._noise * math.sqrt(quick / (2 - quick))
-        if abs(self._off) > max(_LEAST_STEP, _SIGNIFICANT * spread):
+        limit = max(_LEAST_STEP, _SIGNIFICANT * spread)
+        if abs(self._off) > limit:
             self.value *= math.exp(self._off)
             self._usual += self._off
             self._off = 0.0
             return
-        # The first passes make a mean of their own, not one with the value it began with.
+        # The first passes make a mean of their own, not one with the value it began with; and what
+        # may yet turn out a step has the memory shorten already, to half of it halfway there.
         calm = max(1 - math.exp(-nominal / CALM), 1 / (self._passes + 1))
+        calm = min(calm * (1 + (2 * self._off / limit) ** 4), quick)
         self.value += calm * (min(ratio, _MOST * self.value) - self.value)
         deviation = abs(math.log(ratio) - self._usual)
         self._noise += calm * (min(deviation, _MOST * self._noise + 0.01) - self._noise)
