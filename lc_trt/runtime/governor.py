@@ -15,6 +15,7 @@ from lc_trt.runtime.load_factor import LoadFactor
 HEADROOM = 0.03  # of a frame's time, for what lies between two passes
 _LATE = 0.03  # over a frame's time: a rate that is missed by less is held
 _PATIENCE = 1.0  # seconds until that is said, or taken back
+_TICK = 1e-9  # seconds; a clock may show none for a pass
 _SMOOTH = 0.5  # seconds, time constant of the time by which that is judged
 
 log = logging.getLogger("lc_trt")
@@ -114,7 +115,7 @@ class Governor:
         return 1 / (self.fps * self._sources)
 
     def _follow(self, seconds: float, frames: int) -> None:
-        each = seconds / frames
+        each = max(seconds, _TICK) / frames
         nominal = frames * self._target
         # The next pass does not begin before its frames have come.
         lasted = max(seconds, nominal)

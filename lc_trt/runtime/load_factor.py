@@ -20,8 +20,7 @@ class LoadFactor:
     A mean with a long memory gives what counts for throughput, and hardly moves with noise. Beside
     it a short memory looks for steps: where the median of the latest ratios has left what is usual
     by more than noise explains, the factor jumps with it. (A filter whose memory shortens at a
-    change is the usual answer to that conflict; see F. Gustafsson, Adaptive Filtering and Change
-    Detection, Wiley 2000, chapter 1.)
+    change is the usual way out: F. Gustafsson, Adaptive Filtering and Change Detection, 2000.)
 
     Attributes:
         value: the factor; 1 is as expected.

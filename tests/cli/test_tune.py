@@ -87,6 +87,16 @@ def test_errors_are_one_line_and_change_nothing(
     assert sorted(p.name for p in here.iterdir()) == ["images", "toy.lct", "v.mp4"]
 
 
+def test_inspect_shows_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "toy.lct", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tuning"] is None
+    store_front(read_bundle("toy.lct"), tuned())
+    assert main(["inspect", "toy.lct", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["tuning"]["points"]) == len(tuned().points)
+    assert main(["inspect", "toy.lct"]) == 0
+    assert "13 pairs of thresholds, 10.3 to 49.8 fps" in capsys.readouterr().out
+
+
 def run(*args: str) -> int:
     return main(["run", "toy.lct", "-s", "v.mp4", "--threads", "1", *args])
 

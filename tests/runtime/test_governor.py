@@ -123,7 +123,7 @@ def test_a_load_at_the_limit_is_no_series_of_episodes() -> None:
 
 @given(
     st.floats(0.5, 500),
-    st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=60),
+    st.lists(st.just(0.0) | st.floats(1e-6, 1e6), min_size=1, max_size=60),
     st.integers(1, 8),
     st.sampled_from([None, (0.9, 0.9), (0.995, 0.2)]),
 )
