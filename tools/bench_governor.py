@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -259,7 +260,7 @@ def main() -> int:
         steady = run(segmenter, repeat(frame), 2 * options.seconds, segmenter.govern(fps), alone)
         backend = f"{segmenter.manifest.backend} {segmenter.manifest.backend_version}"
     found: dict[str, Any] = {
-        "command": "python tools/bench_governor.py",
+        "command": shlex.join(["python", "tools/bench_governor.py", *sys.argv[1:]]),
         "environment": {
             **machine(None),
             "backend": backend,

@@ -10,6 +10,7 @@ CALM, QUICK = 1.5, 0.2  # seconds, time constants of the mean and of the search 
 _MOST_GAIN = 0.5  # of one pass: all of it would overshoot where time reacts more than expected
 _LEAST_STEP = 0.02  # of the factor
 _SIGNIFICANT = 4.0  # standard deviations
+_MOST_NOISE = 0.15  # mean deviation: after a wild time, too, steps have to show within a second
 _MOST = 3.0  # times the factor: what a single pass can count for
 _RARE = 0.2  # seconds a pass, from which on no pass is spared for being an outlier
 
@@ -62,5 +63,6 @@ class LoadFactor:
         calm = min(calm * (1 + (2 * self._off / limit) ** 4), quick)
         self.value += calm * (min(ratio, _MOST * self.value) - self.value)
         deviation = abs(math.log(ratio) - self._usual)
-        self._noise += calm * (min(deviation, _MOST * self._noise + 0.01) - self._noise)
+        deviation = min(deviation, _MOST * self._noise + 0.01, _MOST_NOISE)
+        self._noise += calm * (deviation - self._noise)
         self._usual += calm * (found - self._usual)

@@ -59,6 +59,19 @@ def test_a_load_step_is_answered_within_a_second(fps: float, step: float, noise:
     assert not told
 
 
+@pytest.mark.parametrize("fps", [10, 20, 60])
+def test_after_a_wild_time_quality_is_back_within_a_second(fps: float) -> None:
+    held, _ = governor(fps)
+    plant = Plant(load=1e3 / fps / 60, noise=0.03)
+    before = drive(held, plant, 10).levels[-1]
+    plant.load, plant.noise = plant.load * 4, 0.6  # far too much work beside it
+    drive(held, plant, 10)
+    assert held.level == 0
+    plant.load, plant.noise = plant.load / 4, 0.03
+    run = drive(held, plant, 6).between(REACTION)
+    assert float(np.abs(run.levels - before).max()) <= MOST_SWING
+
+
 def test_the_least_loss() -> None:
     """What time is left is used: the level is the highest that holds the rate."""
     held, _ = governor(20)
