@@ -50,7 +50,7 @@ def tune(
         False
     ),
 ) -> None:
-    """Measure two thresholds and store their Pareto front, for run --target-fps.
+    """Find the thresholds with which to hold a frame rate.
 
     Every pair of a grid of thresholds is measured: pixels leaving at each stage, time, and
     quality. Those that no other beats in both time and quality are stored in the bundle, and a
