@@ -61,7 +61,18 @@ def run(
         str | None,
         typer.Option(
             metavar="R1[,R2]|fast",
-            help="Thresholds from 0 to 1; fast for the bundle's fast ones. Default: the bundle's.",
+            help="Thresholds from 0 to 1; fast for the bundle's fast ones. Default: the bundle's. "
+            "With --target-fps the most that it may choose.",
+        ),
+    ] = None,
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F",
+            min=0.01,
+            max=10_000,
+            help="Hold F frames a second of each source: moves the thresholds with every pass. "
+            "The bundle has to be tuned (lc-trt tune).",
         ),
     ] = None,
     fit: Annotated[
@@ -110,6 +121,7 @@ def run(
       lc-trt run model.lct --source traffic.mp4 --save out.mp4
       lc-trt run model.lct -s traffic.mp4 -v overlay -o a.mp4 -v stages -o b.mp4 --rho fast
       lc-trt run model.lct -s traffic.mp4 --device cuda:1
+      lc-trt run model.lct -s 0 --show --target-fps 23.6
       lc-trt run model.lct -s rtsp://camera/1 -s rtsp://camera/2 --save out/ --json
       ffmpeg -i in.mov -f rawvideo -pix_fmt bgr24 - | lc-trt run model.lct -s - --raw 640x480
     """
@@ -146,16 +158,17 @@ def run(
         lc_trt.load(model, device=chosen, threads=threads, fit=fit) as segmenter,
         open_sources(source, raw=size, fps=fps, live=live) as opened,
     ):
+        governor = run_report.governor(segmenter, target_fps, thresholds)
         made = outputs.open_outputs(opened, wish, segmenter.manifest.colours)
         for line in outputs.sound_lost(opened, made):
             console.note(line)
         warning = "stopping after this frame (Ctrl-C again: at once, keeping nothing)"
-        with interrupts(warning) as pressed, run_report.reporter(as_json) as report:
+        with interrupts(warning) as pressed, run_report.reporter(as_json, governor) as report:
             stats = pipeline.run(
                 opened,
                 segmenter,
                 made,
-                rho=thresholds,
+                rho=governor or thresholds,
                 limit=frames,
                 on_frame=report.frame,
                 stop=lambda: pressed() or report.refused or outputs.window_closed(made),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +15,10 @@ from lc_trt.bundle import read_bundle
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.runtime import image
+from lc_trt.runtime.course import find_course
 from lc_trt.runtime.engines import Engine, EngineOutput, open_engine
+from lc_trt.runtime.front import TUNE, Front, read_front
+from lc_trt.runtime.governor import Governor, log
 from lc_trt.runtime.image import Fit
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.stream import Stream
@@ -41,9 +44,17 @@ class Segmenter:
         manifest: what the bundle says about itself: classes, size, thresholds.
         engine: the engine that runs it.
         fit: how frames of another shape than the engine's come to its size.
+        front: the thresholds that `govern` moves over; None where the bundle was never tuned.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest, *, fit: Fit | str = Fit.STRETCH) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        manifest: Manifest,
+        *,
+        fit: Fit | str = Fit.STRETCH,
+        front: Front | None = None,
+    ) -> None:
         for name in ("kind", "size", "batch"):
             found, expected = getattr(engine, name), getattr(manifest, name)
             if found != expected:
@@ -55,15 +66,17 @@ class Segmenter:
         self.engine = engine
         self.manifest = manifest
         self.fit = Fit(fit)
+        self.front = front
 
-    def __call__(self, frame: npt.NDArray[np.uint8], rho: Rho | None = None) -> Result:
+    def __call__(self, frame: npt.NDArray[np.uint8], rho: Rho | Governor | None = None) -> Result:
         """Segment one frame.
 
         Args:
             frame: uint8 [H, W, 3] of any size, BGR as OpenCV reads it.
             rho: thresholds: None for the bundle's own, ``"fast"`` for its fast ones, a
                 number from 0 to 1 for both boundaries, or one for each. A pixel leaves
-                where its confidence is greater, so 1 sends all of them through all stages.
+                where its confidence is greater, so 1 sends all of them through all stages. A
+                governor (see `govern`) chooses them itself.
 
         Raises:
             UsageError: another kind of array, or a rho that is no threshold.
@@ -72,25 +85,25 @@ class Segmenter:
         return self.batch([frame], rho)[0]
 
     def batch(
-        self, frames: Iterable[npt.NDArray[np.uint8]], rho: Rho | None = None
+        self, frames: Iterable[npt.NDArray[np.uint8]], rho: Rho | Governor | None = None
     ) -> list[Result]:
         """Segment several frames, as many a pass as the engine was built for.
 
         Frames may differ in size. A last group that is smaller than the engine takes is
         filled up with its last frame, whose extra results are dropped.
         """
-        thresholds = self._thresholds(rho)
+        thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
         checked = [image.check_frame(frame) for frame in frames]
         results: list[Result] = []
         for start in range(0, len(checked), self.engine.batch):
             group = self._prepare(checked[start : start + self.engine.batch])
-            results += self._finish(self._infer(group, thresholds))
+            results += _watched(self._finish(self._infer(group, thresholds)), thresholds)
         return results
 
     def stream(
         self,
         frames: Iterable[npt.NDArray[np.uint8]],
-        rho: Rho | None = None,
+        rho: Rho | Governor | None = None,
         *,
         batch: int | None = None,
         in_flight: int = IN_FLIGHT,
@@ -108,7 +121,7 @@ class Segmenter:
             frames: as for `batch`; iterated in a thread of the stream, never more than
                 ``batch * in_flight`` frames ahead of the result that is being used. A frame
                 may not change until its result was used.
-            rho: thresholds, as for one frame.
+            rho: thresholds, as for one frame; a governor moves them with every pass.
             batch: frames a pass, 1 to what the engine was built for, which is the default.
                 A pass waits until so many have come or the frames end.
             in_flight: passes under way at most, from reading to drawing.
@@ -123,15 +136,63 @@ class Segmenter:
                 f"batch {batch}: the engine was built for {self.engine.batch}; "
                 f"build one: lc-trt build MODEL.onnx --batch {batch}"
             )
-        thresholds = self._thresholds(rho)
+        thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
+        # Where steps overlap, the pass alone decides the rate that thresholds can change.
+        overlap = in_flight > 1
+
+        def infer(group: _Prepared) -> _Inferred:
+            passed = self._infer(group, thresholds)
+            if overlap and isinstance(thresholds, Governor):
+                thresholds.took(passed.milliseconds / 1e3, len(group.frames))
+            return passed
+
         return Stream(
             frames,
             lambda group: self._prepare([image.check_frame(frame) for frame in group]),
-            lambda group: self._infer(group, thresholds),
-            self._finish,
+            infer,
+            lambda passed: _watched(self._finish(passed), None if overlap else thresholds),
             batch=batch,
             in_flight=in_flight,
         )
+
+    def govern(
+        self,
+        fps: float,
+        quality: Rho | None = None,
+        *,
+        tell: Callable[[str], None] = log.warning,
+    ) -> Governor:
+        """Hold a frame rate with the least loss: what it returns is a ``rho`` for one stream.
+
+        Both thresholds move, pass by pass, along the front that ``lc-trt tune`` stored in the
+        bundle, between its fast setting and a quality bound. docs/governor.md says what is
+        measured and promised.
+
+        Example:
+            ```python
+            with segmenter.stream(frames, segmenter.govern(fps=25)) as results:
+                for result in results:
+                    cv2.imshow("street", result.overlay())
+            ```
+
+        Args:
+            fps: frames a second to hold.
+            quality: the bound, thresholds that are not passed; by default as far as the bundle
+                was tuned, which is its default thresholds.
+            tell: called with a line when the rate cannot be held, once until it can again; by
+                default a warning of the logger ``lc_trt``.
+
+        Raises:
+            UsageError: no such rate or bound, or the network is dense.
+            LcTrtError: the bundle was never tuned.
+        """
+        bound = resolve_rho(quality, self.manifest.default_rho, self.manifest.fast_rho)
+        if bound is None:
+            raise UsageError("the network is dense and has no thresholds to hold a rate with")
+        if self.front is None:
+            raise LcTrtError(f"the bundle has no front of thresholds to hold a rate with; {TUNE}")
+        course = find_course(self.front, None if quality is None else bound)
+        return Governor(course, fps, tell=tell)
 
     def run_device(
         self, images: Any, rho: Rho | None = None, *, stream: Any = None
@@ -182,8 +243,10 @@ class Segmenter:
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
         return _Prepared(frames, stacked, (perf_counter() - start) * 1e3)
 
-    def _infer(self, group: _Prepared, rho: tuple[float, float] | None) -> _Inferred:
+    def _infer(self, group: _Prepared, rho: Governor | tuple[float, float] | None) -> _Inferred:
         start = perf_counter()
+        if isinstance(rho, Governor):
+            rho = rho.rho
         out = self.engine.run(group.images, _array(rho))
         took = (perf_counter() - start) * 1e3
         self._check(out.confidence)
@@ -275,7 +338,16 @@ def load(
         UsageError: no such device or fit.
     """
     bundle = read_bundle(path)
-    return Segmenter(open_engine(bundle, threads=threads, device=device), bundle.manifest, fit=fit)
+    front = read_front(bundle)
+    engine = open_engine(bundle, threads=threads, device=device)
+    return Segmenter(engine, bundle.manifest, fit=fit, front=front)
+
+
+def _watched(results: list[Result], rho: Governor | tuple[float, float] | None) -> list[Result]:
+    """The results of one call; a governor is told what all of it took."""
+    if isinstance(rho, Governor):
+        rho.took(sum(result.timing["total"] for result in results) / 1e3, len(results))
+    return results
 
 
 def _array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:

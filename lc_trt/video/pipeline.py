@@ -10,6 +10,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.runtime.governor import Governor
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.thresholds import Rho
@@ -77,7 +78,7 @@ def run(
     segmenter: Segmenter,
     outputs: Sequence[Sequence[Output]],
     *,
-    rho: Rho | None = None,
+    rho: Rho | Governor | None = None,
     limit: int | None = None,
     on_frame: Callable[[Stats, Source, Frame, Result], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -91,7 +92,7 @@ def run(
         sources: where frames come from.
         segmenter: what runs; as many frames a pass as it was built for.
         outputs: for each source, which picture of each result goes where.
-        rho: thresholds, as `Segmenter` takes them.
+        rho: thresholds, as `Segmenter` takes them; a governor holds its rate for each source.
         limit: frames of each source to stop after.
         on_frame: called after each frame is written, to show progress.
         stop: asked before each frame, and several times a second where none comes; nothing is
@@ -103,8 +104,12 @@ def run(
     stats = Stats(_expected(sources, limit))
     waiting: deque[tuple[int, Frame]] = deque()  # frames in the segmenter
 
+    def running(sources: int) -> None:
+        if isinstance(rho, Governor):
+            rho.share_among(sources)
+
     def images() -> Iterator[npt.NDArray[np.uint8]]:
-        for number, frame in in_turns(sources, limit):
+        for number, frame in in_turns(sources, limit, running):
             waiting.append((number, frame))
             yield frame.image
 
