@@ -46,6 +46,8 @@ class Report:
     def frame(self, stats: Stats, source: Source, frame: Frame, result: Result) -> None:
         """Tell of one frame."""
         shares = "" if stats.shares is None else f"  stages {_percent(stats.shares)}"
+        if stats.reuse is not None:
+            shares += f"  computed {stats.reuse[0]:.0%}"
         dropped = f"  {stats.dropped} dropped" if stats.dropped else ""
         self._bar.update(
             self._task,
@@ -99,12 +101,14 @@ def reporter(as_json: bool) -> Iterator[Report]:
 
 def _line(source: Source, frame: Frame, result: Result) -> dict[str, Any]:
     areas = zip(result.classes, result.areas, strict=True)
+    reuse = {} if result.cell_work is None else _reuse(result.computed, result.reused)
     return {
         "source": source.name,
         "frame": frame.index,
         "name": frame.name,
         "time": frame.time and round(frame.time, 4),
         "shares": result.shares and [round(share, 4) for share in result.shares],
+        **reuse,
         "timing_ms": {step: round(value, 3) for step, value in result.timing.items()},
         "areas": {name: round(area, 4) for name, area in areas if area},
     }
@@ -117,6 +121,7 @@ def _summary(stats: Stats, sources: Sequence[Source], paths: list[Path]) -> dict
         "fps": round(stats.fps, 2),
         "latency_ms": {f"p{q}": round(stats.percentile(q), 3) for q in (50, 95)},
         "shares": stats.shares and [round(share, 4) for share in stats.shares],
+        **({} if stats.reuse is None else _reuse(*stats.reuse)),
         "dropped": stats.dropped,
         "reconnects": stats.reconnects,
         "interrupted": stats.interrupted,
@@ -136,7 +141,14 @@ def _sentence(stats: Stats, paths: list[Path]) -> str:
     ]
     if stats.shares is not None:
         lines.append(f"left at stage 1, 2, 3: {_percent(stats.shares)}")
+    if stats.reuse is not None:
+        computed, reused = stats.reuse
+        lines.append(f"stages 2 and 3 computed {computed:.0%}, kept from earlier {reused:.0%}")
     return "\n".join([*lines, *(f"wrote {path}" for path in paths)])
+
+
+def _reuse(computed: float | None, reused: float | None) -> dict[str, float]:
+    return {"computed": round(computed or 0.0, 4), "reused": round(reused or 0.0, 4)}
 
 
 def _percent(shares: tuple[float, float, float]) -> str:
