@@ -99,3 +99,9 @@ def test_a_check_without_cuda_python_is_refused_before_the_build(
 def test_another_precision_is_refused(make: Any, precision: str) -> None:
     with pytest.raises(UsageError, match=f"--{precision}: TensorRT engines are fp16 or fp32"):
         make("tensorrt", ADA, PlanOptions(), precision=precision)
+
+
+def test_tensorrt_is_refused_with_reuse() -> None:
+    profile, wanted = Profile(1, 2, 4), PlanOptions()
+    with pytest.raises(UsageError, match="keeps no state.*build with --backend openvino"):
+        make_maker("tensorrt", None, None, profile, SIZE, wanted, Show(), reuse=True)

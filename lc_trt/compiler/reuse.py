@@ -22,9 +22,8 @@ from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
 from lc_trt.reuse_ports import LIMITS, PAST, PRESENT, WORK, Work
 
-# A pixel's result depends on what is around it: cells to each side whose movement counts for it.
-# On street scenes 15 (30 convolutions of width 3, 7 among them, read further, but mostly near)
-# tells a still scene from a moving one where 0, 3 and 7 do not: docs/video.md.
+# Cells to each side of a pixel whose movement counts for it, since its result depends on them.
+# docs/reuse.md has what fewer give.
 AROUND = 15
 # What moves by itself, however small, is seen at this many tolerances.
 OWN = 2.0
