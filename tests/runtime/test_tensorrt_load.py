@@ -105,6 +105,14 @@ def test_a_plan_of_another_version_is_refused(trt):
 def test_a_plan_for_another_gpu_is_refused(trt, gpu, facts, expected):
     text = refusal(gpu=gpu, tensorrt=facts)
     assert expected in text and "lc-trt build MODEL.onnx --backend tensorrt" in text
+    # The second GPU has 8.6.
+    assert ("take cuda:1 (--device), or build" in text) == ("8.6" in expected)
+
+
+def test_every_other_gpu_that_would_do_is_named(trt):
+    trt.cuda.gpus = (("Turing", (7, 5)), ("Ampere", (8, 6)), ("Turing", (7, 5)), ("Ada", (8, 9)))
+    text = refusal(gpu=HERE, tensorrt={"hardware_compatible": True})
+    assert "cuda:0 is Turing with 7.5; take cuda:1 or cuda:3 (--device), or build it again" in text
 
 
 @pytest.mark.parametrize(

@@ -65,15 +65,7 @@ class Gpu:
             _finally(self, _release_primary, ordinal)
         name = check(cuda.cuDeviceGetName(256, device), "read the GPU's name")
         self.name: str = name.split(b"\0")[0].decode()
-        attribute = cuda.CUdevice_attribute
-        major, minor = (
-            int(check(cuda.cuDeviceGetAttribute(which, device), "read the compute capability"))
-            for which in (
-                attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
-                attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-            )
-        )
-        self.capability: tuple[int, int] = (major, minor)
+        self.capability: tuple[int, int] = _capability(device)
 
     @classmethod
     def open(cls, device: str | None = None) -> Gpu:
@@ -133,6 +125,26 @@ def gpu_count() -> int:
     if not count:
         raise LcTrtError(f"no NVIDIA GPU is visible here; {advice} --backend openvino")
     return count
+
+
+def capabilities() -> list[tuple[int, int]]:
+    """Compute capability (major, minor) of each GPU that CUDA shows this process."""
+    return [
+        _capability(check(cuda.cuDeviceGet(ordinal), f"find GPU {ordinal}"))
+        for ordinal in range(gpu_count())
+    ]
+
+
+def _capability(device: Any) -> tuple[int, int]:
+    attribute = cuda.CUdevice_attribute
+    major, minor = (
+        int(check(cuda.cuDeviceGetAttribute(which, device), "read the compute capability"))
+        for which in (
+            attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+        )
+    )
+    return major, minor
 
 
 class DeviceMemory:
