@@ -94,7 +94,7 @@ def check_engine(
     if made.prepared is not None and made.prepared.miou is not None:
         found["miou"] = made.prepared.miou
     else:
-        what = "engine" if made.stand_in is None else "network, run by ONNX Runtime,"
+        what = "engine" if made.stand_in is None else "engine's network"
         found["required"] = judge(agreement, manifest, origin, wanted, show, what)
     if made.unchecked is not None:
         network = {"run_by": STAND_IN, **found}

@@ -135,23 +135,6 @@ def rest_for_tensorrt(asked: Int8) -> Precision:
     return "fp32" if asked.rest == "fp32" else "fp16"
 
 
-def stand_in(
-    model: onnx.ModelProto,
-    size: tuple[int, int],
-    batch: int,
-    asked: Int8,
-    quantization: Quantization | None,
-) -> bytes:
-    """The network that a TensorRT engine is built from, for ONNX Runtime.
-
-    It computes the same codes by the functions' bodies, so what quantisation costs is known
-    where no GPU is. None for ``quantization`` is the network in FP32.
-    """
-    rest: Precision = "fp32" if quantization is None else rest_for_tensorrt(asked)
-    lowered = compile_for_tensorrt(model, size, batch, rest, quantization)
-    return bytes(lowered.SerializeToString())
-
-
 @dataclass
 class _Search:
     """mIoU with some groups of layers in FP32, each choice measured once."""
@@ -200,12 +183,13 @@ class _Search:
         quantization = None if keep is None else Quantization(self.table.ranges, keep)
         if self.backend == TENSORRT:
             # A plan takes minutes and a GPU; ONNX Runtime computes the same codes.
-            engine = create_engine(
-                "onnxruntime", stand_in(self.model, self.size, 1, self.asked, quantization)
-            )
+            runner = "onnxruntime"
+            rest: Precision = "fp32" if keep is None else rest_for_tensorrt(self.asked)
+            compiled = compile_for_tensorrt(self.model, self.size, 1, rest, quantization)
         else:
+            runner = self.backend
             compiled = compile_model(self.model, self.backend, self.size, 1, quantization)
-            engine = create_engine(self.backend, compiled.SerializeToString())
+        engine = create_engine(runner, compiled.SerializeToString())
         rho = self.info.default_rho if self.info.kind == "cascade" else None
         try:
             with self.show.phase(what, len(self.samples)) as advance:

@@ -12,11 +12,11 @@ import onnx
 
 from lc_trt import trt
 from lc_trt.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
+from lc_trt.compiler.fold import freeze
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model
 from lc_trt.environment import current_gpu, module_version
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.int8 import Int8, Prepared, prepare_int8, rest_for_tensorrt
-from lc_trt.int8 import stand_in as make_stand_in
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.plan.engine import build_plan
 from lc_trt.plan.options import PlanOptions, Profile, check_options, targets
@@ -37,7 +37,8 @@ class Made:
         facts: fields of the manifest.
         prepared: what an INT8 engine was quantised with; None for others.
         unchecked: why it cannot be compared with ONNX Runtime here; None where it can.
-        stand_in: an ONNX with the same codes as an INT8 engine that cannot run here.
+        stand_in: what an INT8 engine that cannot run here was built from, for ONNX Runtime: by
+            the functions' bodies it computes the same codes.
     """
 
     engine: bytes
@@ -183,8 +184,7 @@ class _TensorRT(Maker):
         if self._int8 is not None and prepared is not None:
             files[CALIBRATION] = prepared.table.dumps().encode()
             if unchecked is not None:
-                batch = self._batch.opt
-                stand_in = make_stand_in(model, size.opt, batch, self._int8, quantization)
+                stand_in = freeze(lowered, self._batch.opt, size.opt).SerializeToString()
         gpu, api = self._gpu, self._api
         facts = {
             "backend_version": api.version,

@@ -103,11 +103,10 @@ class Manifest:
         check = self.check
         if not check["checked"]:
             said = f"not checked: {check['reason']}"
-            network = check.get("network")
-            return (
-                f"{said}; its network, run by ONNX Runtime, {_agrees(network)}" if network else said
-            )
-        return _agrees(check)
+            if "network" in check:
+                said += f"; its network, run by ONNX Runtime, {_agrees('FP32', check['network'])}"
+            return said
+        return _agrees("ONNX Runtime", check)
 
     @classmethod
     def loads(cls, text: str) -> Manifest:
@@ -175,9 +174,9 @@ class Manifest:
                 raise ValueError(f"rho {rho}, expected 0 to 1")
 
 
-def _agrees(figures: Mapping[str, Any]) -> str:
+def _agrees(reference: str, figures: Mapping[str, Any]) -> str:
     return (
-        f"agrees with ONNX Runtime on {figures['labels']:.2%} of labels, "
+        f"agrees with {reference} on {figures['labels']:.2%} of labels, "
         f"{figures['stages']:.2%} of stages ({figures['count']} passes, {figures['images']})"
     )
 

@@ -12,16 +12,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from fake_library import library_bytes
+from int8_cases import image_folder
 from tiny_networks import tiny_model
 
 from lc_trt import trt
-from lc_trt.bundle import PLAN, PLUGINS, SOURCE, read_bundle
+from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, read_bundle
+from lc_trt.calibration.table import read_table
 from lc_trt.cli.app import main
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.quantize import Quantization
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.functions import DOMAIN
@@ -103,18 +107,70 @@ def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, caps
     assert bundle.engine.stat().st_size > 0.9 * weights
 
 
+def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys):
+    """As a person does it with what is shipped; what it costs is known without a GPU."""
+    model = repository / "models" / "irnet-small-camvid" / "model.onnx"
+    table, out = repository / "calib" / "irnet-small-camvid.json", tmp_path / "m.lct"
+    # Of the size that it was not calibrated at; the smaller the sooner it is checked.
+    int8 = ["--int8", "--fp32", "--calib", str(table), "--compute-capability", "8.6,12.0"]
+    smaller = ["--size", "96x128", "--min-agreement", "95"]
+    assert main(arguments(model, out, plugin_library, *int8, *smaller)) == 0
+    said = capsys.readouterr().out
+    assert "equal to FP32: 9" in said and "its network, run by ONNX Runtime, agrees" in said
+    bundle = check_bundle(out, plugin_library, "int8", ["8.6", "12.0"])
+    manifest = bundle.manifest
+    assert manifest.calibration["rest"] == "fp32" and manifest.calibration["kept"] == []
+    network = manifest.check["network"]
+    assert min(network["mean_labels"], network["mean_stages"]) >= network["required"] == 0.95
+    assert "speed_over_dense" not in network
+    # Convolutions that were not fused with their Q and DQ would have weights of another type.
+    quantization = Quantization(read_table(table).ranges)
+    lowered = compile_for_tensorrt(onnx.load(model), (96, 128), 1, "fp32", quantization)
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in lowered.graph.initializer}
+    decoded = [n.input[0] for n in lowered.graph.node if n.op_type == "DequantizeLinear"]
+    weights = [values[name] for name in decoded if name in values]
+    plan = bundle.engine.read_bytes()
+    assert len(weights) == 51
+    assert all(np.ascontiguousarray(w.transpose(0, 2, 3, 1)).tobytes() in plan for w in weights)
+
+
+def test_irnet_builds_in_int8_for_all_gpus_at_once(irnet, tmp_path, plugin_library):
+    """The plan holds a byte a weight. Random weights are not held to agree."""
+    out = tmp_path / "m.lct"
+    images = image_folder(tmp_path / "images", 2, (64, 96))
+    more = ["--int8", "--calib", str(images), "--method", "minmax", "--keep", "stage3/0"]
+    smaller = ["--size", "64x96", "--rho", "1", "--no-check"]
+    assert main(arguments(irnet, out, plugin_library, *more, *smaller)) == 0
+    bundle = check_bundle(out, plugin_library, "int8", ["8.0", "8.6", "8.9", "12.0"])
+    assert bundle.manifest.calibration["rest"] == "fp16"
+    assert bundle.manifest.calibration["kept"][0]["layers"] == ["stage3/0"]
+    assert bundle.engine.stat().st_size < 0.4 * irnet.stat().st_size
+
+
+def test_an_int8_engine_that_ruins_the_labels_is_not_written(
+    source, tmp_path, plugin_library, capsys
+):
+    """Random weights agree on less than the limit, and there is no GPU to tell."""
+    out, images = tmp_path / "m.lct", image_folder(tmp_path / "images", 3)
+    int8 = ["--int8", "--calib", str(images)]
+    code = main(arguments(source, out, plugin_library, *int8, "--min-agreement", "100"))
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert code == 1 and "the tensorrt int8 engine's network agrees with ONNX Runtime" in said
+    assert "nothing was written" in said and "--keep" in said and not out.exists()
+
+
 def check_bundle(out: Path, library: Path, precision: str, capabilities: list[str]) -> Any:
     bundle = read_bundle(out)
     manifest = bundle.manifest
-    assert sorted(manifest.files) == sorted([PLAN, PLUGINS, SOURCE])
+    ranges = [CALIBRATION] if precision == "int8" else []
+    assert sorted(manifest.files) == sorted([PLAN, PLUGINS, SOURCE, *ranges])
     assert bundle.file(PLUGINS).read_bytes() == library.read_bytes()
     assert (manifest.backend, manifest.precision, manifest.gpu) == ("tensorrt", precision, None)
     assert manifest.tensorrt["package"] == "tensorrt_rtx"
     assert manifest.tensorrt["compute_capabilities"] == capabilities
-    assert manifest.check == {
-        "checked": False,
-        "reason": "the build found no NVIDIA GPU to run it on",
-    }
+    assert manifest.check["checked"] is False
+    assert manifest.check["reason"] == "the build found no NVIDIA GPU to run it on"
+    assert ("network" in manifest.check) == (precision == "int8")
     return bundle
 
 
