@@ -45,6 +45,7 @@ def build(
     min_agreement: float | None = None,
     must_agree: bool = True,
     plan: PlanOptions | None = None,
+    reuse: bool = False,
     show: Show | None = None,
 ) -> Bundle:
     """Build a bundle from an exchange ONNX, or from a plain segmentation ONNX as a dense engine.
@@ -70,6 +71,8 @@ def build(
             where they are given.
         must_agree: False writes an engine that does not agree, too, with the figures.
         plan: TensorRT's builder options.
+        reuse: lets frames of a video reuse results (`lc_trt.runtime.reuse.Reuse`); a cascade on
+            the CPU only.
         show: told how far the build has come, and what is no error but should be known.
 
     Raises:
@@ -87,7 +90,9 @@ def build(
     if int8 is not None:
         int8 = replace(int8, state=state)
     options = plan or PlanOptions()
-    maker = make_maker(backend, precision, int8, batches, sizes, options, show, calib)
+    maker = make_maker(
+        backend, precision, int8, batches, sizes, options, show, reuse=reuse, calib=calib
+    )
     check_out(out)
     show.step("reading")
     given = load_onnx(source)

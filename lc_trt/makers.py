@@ -12,14 +12,16 @@ import onnx
 
 from lc_trt import trt
 from lc_trt.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
+from lc_trt.compiler.fold import freeze
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model
 from lc_trt.environment import current_gpu, module_version
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.half import find_overflow
-from lc_trt.int8 import Int8, Prepared, prepare_int8
+from lc_trt.int8 import Int8, Prepared, prepare_int8, rest_for_tensorrt
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.plan.engine import build_plan
 from lc_trt.plan.options import PlanOptions, Profile, check_options, targets
+from lc_trt.reuse_ports import LIMITS, PAST
 from lc_trt.runtime.engines import TENSORRT, available, check_precision
 from lc_trt.show import Show
 
@@ -38,6 +40,8 @@ class Made:
         prepared: what an INT8 engine was quantised with; None for others.
         overflow: tensors that an FP16 engine keeps in FP32.
         unchecked: why it cannot be compared with ONNX Runtime here; None where it can.
+        stand_in: what an INT8 engine that cannot run here was built from, for ONNX Runtime: by
+            the functions' bodies it computes the same codes.
     """
 
     engine: bytes
@@ -46,6 +50,7 @@ class Made:
     prepared: Prepared | None = None
     overflow: tuple[str, ...] = ()
     unchecked: str | None = None
+    stand_in: bytes | None = None
 
 
 class Maker(ABC):
@@ -66,6 +71,8 @@ def make_maker(
     size: Profile[Size] | None,
     options: PlanOptions,
     show: Show,
+    *,
+    reuse: bool = False,
     calib: Path | None = None,
 ) -> Maker:
     """The maker of a backend; the arguments are those of `lc_trt.build.build`.
@@ -79,10 +86,10 @@ def make_maker(
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}: expected {', '.join(PRECISIONS)}")
     if backend == TENSORRT:
-        known = get_args(Precision)
+        known = (*get_args(Precision), "int8")
         if precision not in known:
             raise UsageError(
-                f"--{precision}: TensorRT engines are {' or '.join(known)}; leave it out, or build "
+                f"--{precision}: TensorRT engines are {', '.join(known)}; leave it out, or build "
                 f"for the CPU: --backend openvino --{precision}"
             )
     else:
@@ -91,8 +98,15 @@ def make_maker(
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
     if calib is not None and precision != "fp16":
         raise UsageError("--calib belongs to --int8 and --fp16")
+    if int8 is not None:
+        _check_rest(backend, int8)
+    if backend == TENSORRT and reuse:
+        raise UsageError(
+            "--reuse: for the CPU so far, since the runtime of TensorRT's engines keeps no state "
+            "between frames; leave it out, or build with --backend openvino"
+        )
     if backend == TENSORRT:
-        return _TensorRT(cast(Precision, precision), batch, options, show, calib)
+        return _TensorRT(precision, int8, batch, options, show, calib)
     if options.given():
         raise UsageError(
             f"{', '.join(options.given())}: for --backend tensorrt only, this is {backend}"
@@ -102,7 +116,7 @@ def make_maker(
             f"a range of batches or sizes: for --backend tensorrt only, this is {backend}; "
             "give --batch and --size"
         )
-    return _OnCpu(backend, precision, int8, batch.opt, show, calib)
+    return _OnCpu(backend, precision, int8, batch.opt, show, reuse=reuse, calib=calib)
 
 
 class _OnCpu(Maker):
@@ -115,14 +129,20 @@ class _OnCpu(Maker):
         int8: Int8 | None,
         batch: int,
         show: Show,
+        *,
+        reuse: bool,
         calib: Path | None,
     ) -> None:
         self._backend, self._precision, self._batch = backend, precision, batch
-        self._int8, self._show, self._calib = int8, show, calib
+        self._int8, self._show, self._reuse, self._calib = int8, show, reuse, calib
 
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
     ) -> Made:
+        if self._reuse and info.kind == "dense":
+            raise UsageError(
+                f"--reuse: {origin} is a dense network, which computes all pixels; leave it out"
+            )
         facts: dict[str, Any] = {
             "backend_version": module_version(self._backend) or "unknown",
             "precision": self._precision,
@@ -136,11 +156,18 @@ class _OnCpu(Maker):
         overflow: tuple[str, ...] = ()
         if self._precision == "fp16":
             plain = compile_model(model, self._backend, size.opt, 1)
-            found = find_overflow(plain, info, size.opt, self._calib, self._show)
-            overflow, facts["calibration"] = found.tensors, found.summary
+            beyond = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, facts["calibration"] = beyond.tensors, beyond.summary
         compiled = compile_model(
-            model, self._backend, size.opt, self._batch, quantization, self._precision, overflow
-        )
+            model, self._backend, size.opt, self._batch, quantization, self._precision, overflow,
+            reuse=self._reuse,
+        )  # fmt: skip
+        if self._reuse:
+            facts["reuse"] = {
+                value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+                for value in compiled.graph.input
+                if value.name in (*PAST, LIMITS)
+            }
         content = compiled.SerializeToString()
         return Made(content, {MODEL: content, **files}, facts, prepared, overflow)
 
@@ -150,13 +177,14 @@ class _TensorRT(Maker):
 
     def __init__(
         self,
-        precision: Precision,
+        precision: str,
+        int8: Int8 | None,
         batch: Profile[int],
         options: PlanOptions,
         show: Show,
         calib: Path | None,
     ) -> None:
-        self._precision, self._batch = precision, batch
+        self._precision, self._int8, self._batch = precision, int8, batch
         self._options, self._show, self._calib = options, show, calib
         self._api, self._gpu = trt.load(), current_gpu()
         check_options(options, self._api, self._gpu)
@@ -170,14 +198,20 @@ class _TensorRT(Maker):
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
     ) -> Made:
+        prepared, stand_in = None, None
+        floating, quantization = self._precision, None
+        calibration: dict[str, Any] | None = None
         overflow: tuple[str, ...] = ()
-        calibration = None
-        if self._precision == "fp16":
+        if self._int8 is not None:
+            prepared = prepare_int8(model, info, TENSORRT, size.opt, self._int8, self._show)
+            floating, quantization = rest_for_tensorrt(self._int8), prepared.quantization
+            calibration = {**prepared.summary, "rest": floating}
+        elif floating == "fp16":
             plain = compile_for_tensorrt(model, size.opt, 1, "fp32")
-            found = find_overflow(plain, info, size.opt, self._calib, self._show)
-            overflow, calibration = found.tensors, found.summary
+            beyond = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, calibration = beyond.tensors, beyond.summary
         lowered = compile_for_tensorrt(
-            model, size.fixed, self._batch.fixed, self._precision, overflow
+            model, size.fixed, self._batch.fixed, cast(Precision, floating), quantization, overflow
         )
         plan = build_plan(
             self._api,
@@ -194,6 +228,11 @@ class _TensorRT(Maker):
         files: dict[str, bytes | Path] = {PLAN: plan.content}
         if plan.library is not None:
             files[PLUGINS] = plan.library.path
+        unchecked = self._unchecked()
+        if self._int8 is not None and prepared is not None:
+            files[CALIBRATION] = prepared.table.dumps().encode()
+            if unchecked is not None:
+                stand_in = freeze(lowered, self._batch.opt, size.opt).SerializeToString()
         gpu, api = self._gpu, self._api
         facts = {
             "backend_version": api.version,
@@ -203,7 +242,7 @@ class _TensorRT(Maker):
             "plugin": plan.library.manifest_entry() if plan.library else None,
             "gpu": asdict(gpu) if gpu is not None else None,
         }
-        return Made(plan.content, files, facts, overflow=overflow, unchecked=self._unchecked())
+        return Made(plan.content, files, facts, prepared, overflow, unchecked, stand_in)
 
     def _unchecked(self) -> str | None:
         gpu, api = self._gpu, self._api
@@ -216,6 +255,16 @@ class _TensorRT(Maker):
                 f"{gpu.name} with {gpu.compute_capability}"
             )
         return None
+
+
+def _check_rest(backend: str, int8: Int8) -> None:
+    """Refuse a precision beside INT8 that the backend does not mix with it."""
+    known = get_args(Precision) if backend == TENSORRT else ("fp32",)
+    if int8.rest is not None and int8.rest not in known:
+        raise UsageError(
+            f"--int8 --{int8.rest}: what stays out of INT8 is {' or '.join(known)} with {backend}; "
+            f"leave out --{int8.rest}"
+        )
 
 
 def _write(path: Path, text: str) -> None:
