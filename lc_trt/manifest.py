@@ -55,10 +55,14 @@ class Manifest:
             fixed.
         calibration: how an INT8 engine was calibrated, which layers were kept in FP32 and why;
             None for others.
+        reuse: of an engine that lets frames reuse results: the shapes of its extra inputs by name
+            (`lc_trt.reuse_ports`; each ``past_*`` has an output ``present_*``); None for others.
         check: the comparison after the build: ``checked``; then, if False, the ``reason``; if
             True, ``images``, the figures of `lc_trt.agreement.Agreement`, and what decided:
             ``required`` (the share that has to agree) or ``miou`` (``fp32``, ``int8`` and ``drop``
-            in points); of a cascade in reduced precision also ``speed_over_dense``.
+            in points); of a cascade in reduced precision also ``speed_over_dense``. Of an INT8
+            engine that could not run where it was built ``network`` has these figures of its
+            network instead, and who ran it (``run_by``).
         trained: facts of the model card, None for untrained weights.
         files: SHA-256 by file name; `write_bundle` fills it in.
         created: UTC, ISO 8601.
@@ -82,6 +86,7 @@ class Manifest:
     batch_profile: dict[str, int] | None = None
     size_profile: dict[str, tuple[int, int]] | None = None
     calibration: dict[str, Any] | None = None
+    reuse: dict[str, list[int]] | None = None
     check: dict[str, Any] = field(default_factory=_unchecked)
     trained: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)
@@ -100,11 +105,11 @@ class Manifest:
         """What the comparison after the build found, in words."""
         check = self.check
         if not check["checked"]:
-            return f"not checked: {check['reason']}"
-        return (
-            f"agrees with ONNX Runtime on {check['labels']:.2%} of labels, "
-            f"{check['stages']:.2%} of stages ({check['count']} passes, {check['images']})"
-        )
+            said = f"not checked: {check['reason']}"
+            if "network" in check:
+                said += f"; its network, run by ONNX Runtime, {_agrees('FP32', check['network'])}"
+            return said
+        return _agrees("ONNX Runtime", check)
 
     @classmethod
     def loads(cls, text: str) -> Manifest:
@@ -157,6 +162,8 @@ class Manifest:
             "gpu": _has_text(self.gpu, "name", "compute_capability"),
             "plugin": _has_text(self.plugin, "name", "version", "sha256", "file")
             and (self.plugin is None or self.plugin["file"] in self.files or not self.files),
+            "reuse": self.reuse is None
+            or all(_integers(shape, len(shape)) for shape in self.reuse.values()),
             "check": type(self.check.get("checked")) is bool,
             # A name with a path in it would reach outside the bundle.
             "files": all(
@@ -170,6 +177,13 @@ class Manifest:
         for rho in rhos:
             if rho is not None and not all(0 <= r <= 1 for r in rho):
                 raise ValueError(f"rho {rho}, expected 0 to 1")
+
+
+def _agrees(reference: str, figures: Mapping[str, Any]) -> str:
+    return (
+        f"agrees with {reference} on {figures['labels']:.2%} of labels, "
+        f"{figures['stages']:.2%} of stages ({figures['count']} passes, {figures['images']})"
+    )
 
 
 _TUPLES = {"classes", "colours", "size", "size_profile", "default_rho", "fast_rho"}

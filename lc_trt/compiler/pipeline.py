@@ -19,8 +19,10 @@ from lc_trt.compiler.lower_tensorrt import lower_tensorrt
 from lc_trt.compiler.precision import to_half
 from lc_trt.compiler.quantize import Quantization, quantize
 from lc_trt.compiler.quantize_lower import integer_bias
+from lc_trt.compiler.reuse import add_reuse
 from lc_trt.compiler.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.plugin_functions import IntegerOutput
 
 Precision = Literal["fp16", "fp32"]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
@@ -62,15 +64,19 @@ def compile_model(
     size: tuple[int, int],
     batch: int,
     quantization: Quantization | None = None,
+    *,
+    reuse: bool = False,
 ) -> onnx.ModelProto:
     """An exchange model, cascade or dense, for one backend at one size.
 
     Args:
         size: (height, width) in pixels.
         quantization: makes it INT8; None leaves it in FP32.
+        reuse: adds temporal reuse to a cascade.
 
     Returns:
-        A model of standard operators only, with the same inputs and outputs.
+        A model of standard operators only, with the same inputs and outputs, and those of
+        `lc_trt.reuse_ports` where it has temporal reuse.
 
     Raises:
         LcTrtError: no such backend, or a weight is NaN.
@@ -80,6 +86,8 @@ def compile_model(
     recipe = RECIPES[backend]
     check_weights(source)
     model = prepare(source, size, batch)
+    if reuse:
+        model = add_reuse(model)
     if quantization is not None:
         model = quantize(model, replace(quantization, branches=recipe.quantised_branches))
     model = lower_standard(model, recipe.lowering)
@@ -98,6 +106,7 @@ def compile_for_tensorrt(
     size: tuple[int, int] | None,
     batch: int | None,
     precision: Precision,
+    quantization: Quantization | None = None,
 ) -> onnx.ModelProto:
     """An exchange model, cascade or dense, as TensorRT's parser takes it, plugins and all.
 
@@ -106,13 +115,14 @@ def compile_for_tensorrt(
         batch: None keeps it symbolic.
         precision: ``fp16`` or ``fp32``. TensorRT's networks are strongly typed: the types are
             those of the graph.
+        quantization: makes it INT8, and leaves what stays in floating point in ``precision``.
 
     Returns:
         A model with the same inputs and outputs, which ONNX Runtime runs too.
 
     Raises:
-        LcTrtError: a weight is NaN, or the network does what our plugins or FP16 cannot; the
-            message names the node.
+        LcTrtError: a weight is NaN, or the network does what our plugins or FP16 cannot, the
+            message names the node; or a tensor that INT8 needs has no range.
     """
     if precision not in get_args(Precision):
         raise LcTrtError(
@@ -120,7 +130,8 @@ def compile_for_tensorrt(
         )
     check_weights(source)
     model = fold_constants(freeze(source, batch, size))
-    model = lower_tensorrt(fold_affine(model, region_factors=False))
+    floating = IntegerOutput.FP16 if precision == "fp16" else IntegerOutput.FP32
+    model = lower_tensorrt(fold_affine(model, region_factors=False), quantization, floating)
     if precision == "fp16":
         model = to_half(model)
     onnx.checker.check_model(model)
