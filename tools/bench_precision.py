@@ -34,6 +34,7 @@ from lc_trt.content import load_frames
 from lc_trt.errors import LcTrtError
 from lc_trt.exporting import export_file
 from lc_trt.ir.cascade_graph import load_onnx
+from lc_trt.model.presets import find_preset
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.find_rho import NONE_LEAVE, find_rho
 
@@ -72,6 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/cpu-precision.json"))
     parser.add_argument("--preset", default="irnet")
+    parser.add_argument("--heads", choices=("plain", "aspp"), help="default: the preset's own")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None)
@@ -83,6 +85,7 @@ def main() -> int:
     lanes = run(known)
     result = {
         "preset": known.preset,
+        "heads": known.heads or find_preset(known.preset).heads,
         "size": list(SIZE),
         "rounds": known.rounds,
         "rows": [row(lane, lanes) for lane in lanes],
@@ -102,8 +105,8 @@ def main() -> int:
 
 def run(known: argparse.Namespace) -> list[Lane]:
     """All rows, measured."""
-    path = known.work / f"{known.preset}.onnx"
-    export_file(path, preset=known.preset, checkpoint=None, size=SIZE)
+    path = known.work / f"{known.preset}-{known.heads}.onnx"
+    export_file(path, preset=known.preset, checkpoint=None, size=SIZE, heads=known.heads)
     model = load_onnx(path)
     frames = [f[None] for f in load_frames(None, known.rounds + known.warmup, SIZE)]
     folded = prepare(model, SIZE, 1)

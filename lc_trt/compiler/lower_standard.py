@@ -21,6 +21,7 @@ from lc_trt.compiler.quantize_lower import (
     find_dequantized,
     gather_windows,
     region_product,
+    tap_products,
 )
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
@@ -39,9 +40,12 @@ class Lowering:
             last one, whose results are then computed more than once and never read twice.
             OpenVINO compiles its kernels anew for every number of rows it has not met, which
             costs milliseconds and memory without bound; 64 leaves few different numbers.
+        float_products: whether integer kernels give floating point results. ONNX Runtime's do
+            not: there a product that is not quantised is computed in FP32.
     """
 
     row_multiple: int = 1
+    float_products: bool = False
 
 
 @dataclass
@@ -187,18 +191,24 @@ class _Lowerer:
         kernel = tuple(found["kernel_shape"])
         key = (*kernel, *found["dilations"])
         outputs, inputs = weight.shape[:2]
-        if decoded:
+        wide = 4 * outputs > inputs or not self.lowering.float_products
+        if decoded and (kernel == (1, 1) or wide):
             y = region_product(
                 self.add, self.const, self.graph.constants, self.dequantized[x], decoded, bias,
                 None if kernel == (1, 1) else self.table(self.regions[rows], key), p,
             )  # fmt: skip
-        elif kernel == (1, 1):
-            y = self.matmul(x, weight.reshape(outputs, inputs).T, p)
-        elif outputs < inputs:
-            y = self.project_then_gather(x, weight, self.regions[rows], key, p)
         else:
-            y = self.gather_then_multiply(x, weight, self.regions[rows], key, p)
-        if not decoded:  # there the bias is part of the integer product
+            if decoded:
+                y = tap_products(
+                    self.add, self.const, self.graph.constants, self.dequantized[x], decoded, p
+                )
+                y = self.sum_of_taps(y, outputs, self.regions[rows], key, p)
+            elif kernel == (1, 1):
+                y = self.matmul(x, weight.reshape(outputs, inputs).T, p)
+            elif outputs < inputs:
+                y = self.project_then_gather(x, weight, self.regions[rows], key, p)
+            else:
+                y = self.gather_then_multiply(x, weight, self.regions[rows], key, p)
             y = self.add("Add", y, bias, name=f"{p}/bias")
         if factor != 1.0:
             y = self.add("Mul", y, self.const(f"{p}/factor", factor, "float32"), name=f"{p}/scaled")
@@ -233,14 +243,23 @@ class _Lowerer:
         classes from 2048 channels a hundredth of the memory traffic.
         """
         outputs, inputs = weight.shape[:2]
+        matrix = weight.reshape(outputs, inputs, -1).transpose(1, 2, 0).reshape(inputs, -1)
+        return self.sum_of_taps(self.matmul(x, matrix, p), outputs, region, key, p)
+
+    def sum_of_taps(
+        self, products: str, outputs: int, region: _Region, key: tuple[int, ...], p: str
+    ) -> str:
+        """[R, Cout]: of each tap's product [R, taps * Cout] the one of the row that it reads."""
         taps = key[0] * key[1]
-        matrix = weight.reshape(outputs, inputs, taps).transpose(1, 2, 0).reshape(inputs, -1)
-        products = self.matmul(x, matrix, p)
         shape = self.const(f"{p}/per_tap", [-1, outputs], "int64")
         per_tap = self.add("Reshape", products, shape, name=f"{p}/per_tap")
         windows = self.windows(per_tap, outputs, self.tap_table(region, key, taps), p)
         axis = self.const(f"{p}/axis", [1], "int64")
-        return self.add("ReduceSum", windows, axis, name=f"{p}/sum", keepdims=0)
+        # Without the axis kept OpenVINO 2026.4 fuses a following QuantizeLinear into the sum and
+        # gives wrong codes (tests/compiler/test_quantize.py).
+        total = self.add("ReduceSum", windows, axis, name=f"{p}/sum", keepdims=1)
+        flat = self.const(f"{p}/flat", [-1, outputs], "int64")
+        return self.add("Reshape", total, flat, name=f"{p}/flat")
 
     def windows(self, x: str, channels: int, table: str, p: str) -> str:
         """[R, taps, C]: rows by table, where entry 0 is a row of zeros."""

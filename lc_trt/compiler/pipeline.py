@@ -19,6 +19,7 @@ from lc_trt.compiler.lower_tensorrt import lower_tensorrt
 from lc_trt.compiler.precision import to_half
 from lc_trt.compiler.quantize import Quantization, quantize
 from lc_trt.compiler.quantize_lower import integer_bias
+from lc_trt.compiler.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
 
 Precision = Literal["fp16", "fp32"]
@@ -42,8 +43,8 @@ class Recipe:
 
 RECIPES = {
     "openvino": Recipe(
-        Lowering(row_multiple=64),
-        after=(shift_dilated_pools, argmax_by_maxima),
+        Lowering(row_multiple=64, float_products=True),
+        after=(shift_dilated_pools, argmax_of_upsampled, argmax_by_maxima),
     ),
     # Its integer kernels take an addition only between quantised values.
     "onnxruntime": Recipe(Lowering(), quantised_branches=True),

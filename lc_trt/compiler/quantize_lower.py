@@ -106,3 +106,30 @@ def region_product(
         "DequantizeLinear", matrix, weight.scale, weight.zero, name=f"{p}/matrix_dq", axis=0
     )
     return add("Gemm", patches, decoded, bias, name=f"{p}/gemm", transB=1)
+
+
+def tap_products(
+    add: Callable[..., str],
+    const: Callable[..., str],
+    constants: dict[str, Array],
+    x: Dequantized,
+    weight: Dequantized,
+    p: str,
+) -> str:
+    """[R, taps * Cout] float: each row's product with every tap of a region convolution.
+
+    Nothing is gathered in 8 bits then, but Cout floats a tap afterwards: less to move where a
+    row has many more channels than the result.
+
+    Args: as of `region_product`.
+    """
+    values = constants[weight.x]
+    outputs, inputs = values.shape[:2]
+    taps = values[0, 0].size
+    matrix = const(f"{p}/matrix_int8", values.transpose(2, 3, 0, 1).reshape(-1, inputs), "int8")
+    scale = const(f"{p}/matrix_scale", np.tile(constants[weight.scale], taps), "float32")
+    zero = const(f"{p}/matrix_zero", np.zeros(taps * outputs), "int8")
+    rows = add("DequantizeLinear", x.x, x.scale, x.zero, name=f"{p}/rows_dq")
+    decoded = add("DequantizeLinear", matrix, scale, zero, name=f"{p}/matrix_dq", axis=0)
+    bias = const(f"{p}/no_bias", np.zeros(taps * outputs), "float32")
+    return add("Gemm", rows, decoded, bias, name=f"{p}/gemm", transB=1)
