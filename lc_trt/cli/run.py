@@ -10,6 +10,7 @@ import typer
 from lc_trt.cli import console, options
 from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import UsageError
+from lc_trt.reuse_ports import EVERY, TOLERANCE
 from lc_trt.runtime.image import Fit
 from lc_trt.runtime.views import View
 from lc_trt.thresholds import parse_rho
@@ -61,7 +62,18 @@ def run(
         str | None,
         typer.Option(
             metavar="R1[,R2]|fast",
-            help="Thresholds from 0 to 1; fast for the bundle's fast ones. Default: the bundle's.",
+            help="Thresholds from 0 to 1; fast for the bundle's fast ones. Default: the bundle's. "
+            "With --target-fps the most that it may choose.",
+        ),
+    ] = None,
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F",
+            min=0.01,
+            max=10_000,
+            help="Hold F frames a second of each source: moves the thresholds with every pass. "
+            "The bundle has to be tuned (lc-trt tune).",
         ),
     ] = None,
     fit: Annotated[
@@ -70,9 +82,33 @@ def run(
     alpha: Annotated[
         float, typer.Option(metavar="A", min=0, max=1, help="Strength of the colours.")
     ] = 0.55,
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            "--reuse",
+            help="Pixels that have not moved keep the results of earlier frames; needs a bundle "
+            "of lc-trt build --reuse.",
+        ),
+    ] = False,
+    reuse_tolerance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="T",
+            min=0,
+            help="How far features may move, as a part of their length.",
+            show_default=str(TOLERANCE),
+        ),
+    ] = None,
+    reuse_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Compute all every N frames.", show_default=str(EVERY)
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="CPU threads. Default: all.")
     ] = None,
+    device: options.Device = None,
     frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after N frames of each source.")
     ] = None,
@@ -108,6 +144,9 @@ def run(
     Example:
       lc-trt run model.lct --source traffic.mp4 --save out.mp4
       lc-trt run model.lct -s traffic.mp4 -v overlay -o a.mp4 -v stages -o b.mp4 --rho fast
+      lc-trt run model.lct -s traffic.mp4 --device cuda:1
+      lc-trt run model.lct -s 0 --show --target-fps 23.6
+      lc-trt run model.lct -s camera.mp4 -o out.mp4 --reuse
       lc-trt run model.lct -s rtsp://camera/1 -s rtsp://camera/2 --save out/ --json
       ffmpeg -i in.mov -f rawvideo -pix_fmt bgr24 - | lc-trt run model.lct -s - --raw 640x480
     """
@@ -123,10 +162,14 @@ def run(
         raise UsageError("--save-labels - and --json: both write to stdout; choose one")
     thresholds = None if rho is None else parse_rho(rho)
     size = None if raw is None else options.width_height("--raw", raw)
+    chosen = options.device(device)
+    if not reuse and (reuse_tolerance is not None or reuse_every is not None):
+        raise UsageError("--reuse-tolerance and --reuse-every belong to --reuse")
     live = run_report.live_options(drop, timeout, retries)
     asked = bool(save_labels or show or as_json) and not (view and not show)
 
     import lc_trt
+    from lc_trt.runtime.reuse import check
     from lc_trt.video import outputs, pipeline
     from lc_trt.video.sources import open_sources
 
@@ -140,19 +183,28 @@ def run(
         limit=frames,
     )
     with (
-        lc_trt.load(model, threads=threads, fit=fit) as segmenter,
+        lc_trt.load(model, device=chosen, threads=threads, fit=fit) as segmenter,
         open_sources(source, raw=size, fps=fps, live=live) as opened,
     ):
+        governor = run_report.governor(segmenter, target_fps, thresholds)
+        if reuse:
+            check(segmenter.engine)
         made = outputs.open_outputs(opened, wish, segmenter.manifest.colours)
         for line in outputs.sound_lost(opened, made):
             console.note(line)
         warning = "stopping after this frame (Ctrl-C again: at once, keeping nothing)"
-        with interrupts(warning) as pressed, run_report.reporter(as_json) as report:
+        with interrupts(warning) as pressed, run_report.reporter(as_json, governor) as report:
             stats = pipeline.run(
                 opened,
                 segmenter,
                 made,
-                rho=thresholds,
+                rho=governor or thresholds,
+                reuse=lc_trt.Reuse(
+                    TOLERANCE if reuse_tolerance is None else reuse_tolerance,
+                    every=reuse_every or EVERY,
+                )
+                if reuse
+                else None,
                 limit=frames,
                 on_frame=report.frame,
                 stop=lambda: pressed() or report.refused or outputs.window_closed(made),

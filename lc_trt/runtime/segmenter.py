@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,13 @@ from lc_trt.bundle import read_bundle
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.runtime import image
+from lc_trt.runtime.course import find_course
 from lc_trt.runtime.engines import Engine, EngineOutput, open_engine
+from lc_trt.runtime.front import TUNE, Front, read_front
+from lc_trt.runtime.governor import Governor, log
 from lc_trt.runtime.image import Fit
 from lc_trt.runtime.result import Result
+from lc_trt.runtime.reuse import Reuse, check
 from lc_trt.runtime.stream import Stream
 from lc_trt.thresholds import Rho, resolve_rho
 
@@ -41,9 +46,17 @@ class Segmenter:
         manifest: what the bundle says about itself: classes, size, thresholds.
         engine: the engine that runs it.
         fit: how frames of another shape than the engine's come to its size.
+        front: the thresholds that `govern` moves over; None where the bundle was never tuned.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest, *, fit: Fit | str = Fit.STRETCH) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        manifest: Manifest,
+        *,
+        fit: Fit | str = Fit.STRETCH,
+        front: Front | None = None,
+    ) -> None:
         for name in ("kind", "size", "batch"):
             found, expected = getattr(engine, name), getattr(manifest, name)
             if found != expected:
@@ -55,45 +68,64 @@ class Segmenter:
         self.engine = engine
         self.manifest = manifest
         self.fit = Fit(fit)
+        self.front = front
 
-    def __call__(self, frame: npt.NDArray[np.uint8], rho: Rho | None = None) -> Result:
+    def __call__(
+        self,
+        frame: npt.NDArray[np.uint8],
+        rho: Rho | Governor | None = None,
+        *,
+        reuse: Reuse | None = None,
+    ) -> Result:
         """Segment one frame.
 
         Args:
             frame: uint8 [H, W, 3] of any size, BGR as OpenCV reads it.
             rho: thresholds: None for the bundle's own, ``"fast"`` for its fast ones, a
                 number from 0 to 1 for both boundaries, or one for each. A pixel leaves
-                where its confidence is greater, so 1 sends all of them through all stages.
+                where its confidence is greater, so 1 sends all of them through all stages. A
+                governor (see `govern`) chooses them itself.
+            reuse: what is kept of a video that this is the next frame of.
 
         Raises:
-            UsageError: another kind of array, or a rho that is no threshold.
+            UsageError: another kind of array, a rho that is no threshold, or a bundle that was
+                built without reuse.
             LcTrtError: the network computed something that is no probability.
         """
-        return self.batch([frame], rho)[0]
+        return self.batch([frame], rho, reuse=reuse)[0]
 
     def batch(
-        self, frames: Iterable[npt.NDArray[np.uint8]], rho: Rho | None = None
+        self,
+        frames: Iterable[npt.NDArray[np.uint8]],
+        rho: Rho | Governor | None = None,
+        *,
+        reuse: Reuse | None = None,
     ) -> list[Result]:
         """Segment several frames, as many a pass as the engine was built for.
 
         Frames may differ in size. A last group that is smaller than the engine takes is
-        filled up with its last frame, whose extra results are dropped.
+        filled up with its last frame, whose extra results are dropped. With ``reuse`` they are
+        frames of one video, in order.
         """
-        thresholds = self._thresholds(rho)
+        thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
+        if reuse is not None:
+            check(self.engine)
         checked = [image.check_frame(frame) for frame in frames]
         results: list[Result] = []
         for start in range(0, len(checked), self.engine.batch):
             group = self._prepare(checked[start : start + self.engine.batch])
-            results += self._finish(self._infer(group, thresholds))
+            results += _watched(self._finish(self._infer(group, thresholds, reuse)), thresholds)
         return results
 
     def stream(
         self,
         frames: Iterable[npt.NDArray[np.uint8]],
-        rho: Rho | None = None,
+        rho: Rho | Governor | None = None,
         *,
         batch: int | None = None,
         in_flight: int = IN_FLIGHT,
+        reuse: Reuse | None = None,
+        sources: Iterable[Hashable] | None = None,
     ) -> Stream[Result]:
         """Segment frames as they come: reading, inference and drawing overlap.
 
@@ -108,10 +140,13 @@ class Segmenter:
             frames: as for `batch`; iterated in a thread of the stream, never more than
                 ``batch * in_flight`` frames ahead of the result that is being used. A frame
                 may not change until its result was used.
-            rho: thresholds, as for one frame.
+            rho: thresholds, as for one frame; a governor moves them with every pass.
             batch: frames a pass, 1 to what the engine was built for, which is the default.
                 A pass waits until so many have come or the frames end.
             in_flight: passes under way at most, from reading to drawing.
+            reuse: lets pixels that have not moved keep their results; one a stream.
+            sources: of several videos in turns, which one each frame is of; read after the
+                frame. None: all frames are of one.
 
         Returns:
             Results in the order of the frames. An error of the frames or the engine is raised
@@ -123,15 +158,68 @@ class Segmenter:
                 f"batch {batch}: the engine was built for {self.engine.batch}; "
                 f"build one: lc-trt build MODEL.onnx --batch {batch}"
             )
-        thresholds = self._thresholds(rho)
+        thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
+        if reuse is not None:
+            check(self.engine)
+        whose = repeat(None) if sources is None else iter(sources)
+        # Where steps overlap, the pass alone decides the rate that thresholds can change.
+        overlap = in_flight > 1
+
+        def infer(group: _Prepared) -> _Inferred:
+            passed = self._infer(group, thresholds, reuse)
+            if overlap and isinstance(thresholds, Governor):
+                thresholds.took(passed.milliseconds / 1e3, len(group.frames))
+            return passed
+
         return Stream(
             frames,
-            lambda group: self._prepare([image.check_frame(frame) for frame in group]),
-            lambda group: self._infer(group, thresholds),
-            self._finish,
+            lambda group: self._prepare(
+                [image.check_frame(frame) for frame in group], tuple(islice(whose, len(group)))
+            ),
+            infer,
+            lambda passed: _watched(self._finish(passed), None if overlap else thresholds),
             batch=batch,
             in_flight=in_flight,
         )
+
+    def govern(
+        self,
+        fps: float,
+        quality: Rho | None = None,
+        *,
+        tell: Callable[[str], None] = log.warning,
+    ) -> Governor:
+        """Hold a frame rate with the least loss: what it returns is a ``rho`` for one stream.
+
+        Both thresholds move, pass by pass, along the front that ``lc-trt tune`` stored in the
+        bundle, between its fast setting and a quality bound. docs/governor.md says what is
+        measured and promised.
+
+        Example:
+            ```python
+            with segmenter.stream(frames, segmenter.govern(fps=25)) as results:
+                for result in results:
+                    cv2.imshow("street", result.overlay())
+            ```
+
+        Args:
+            fps: frames a second to hold.
+            quality: the bound, thresholds that are not passed; by default as far as the bundle
+                was tuned, which is its default thresholds.
+            tell: called with a line when the rate cannot be held, once until it can again; by
+                default a warning of the logger ``lc_trt``.
+
+        Raises:
+            UsageError: no such rate or bound, or the network is dense.
+            LcTrtError: the bundle was never tuned.
+        """
+        bound = resolve_rho(quality, self.manifest.default_rho, self.manifest.fast_rho)
+        if bound is None:
+            raise UsageError("the network is dense and has no thresholds to hold a rate with")
+        if self.front is None:
+            raise LcTrtError(f"the bundle has no front of thresholds to hold a rate with; {TUNE}")
+        course = find_course(self.front, None if quality is None else bound)
+        return Governor(course, fps, tell=tell)
 
     def run_device(
         self, images: Any, rho: Rho | None = None, *, stream: Any = None
@@ -171,7 +259,9 @@ class Segmenter:
     def _thresholds(self, rho: Rho | None) -> tuple[float, float] | None:
         return resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
 
-    def _prepare(self, frames: Sequence[npt.NDArray[np.uint8]]) -> _Prepared:
+    def _prepare(
+        self, frames: Sequence[npt.NDArray[np.uint8]], sources: Sequence[Hashable] = ()
+    ) -> _Prepared:
         """Frames, at least one and at most as many as a pass takes, as one array."""
         start = perf_counter()
         size = self.engine.size
@@ -180,11 +270,23 @@ class Segmenter:
         ]
         images += [images[-1]] * (self.engine.smallest[0] - len(images))
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
-        return _Prepared(frames, stacked, (perf_counter() - start) * 1e3)
+        whose = sources or (None,) * len(frames)
+        return _Prepared(frames, stacked, whose, (perf_counter() - start) * 1e3)
 
-    def _infer(self, group: _Prepared, rho: tuple[float, float] | None) -> _Inferred:
+    def _infer(
+        self,
+        group: _Prepared,
+        rho: Governor | tuple[float, float] | None,
+        reuse: Reuse | None,
+    ) -> _Inferred:
         start = perf_counter()
-        out = self.engine.run(group.images, _array(rho))
+        if isinstance(rho, Governor):
+            rho = rho.rho
+        thresholds = _array(rho)
+        if reuse is None or thresholds is None:
+            out = self.engine.run(group.images, thresholds)
+        else:
+            out = reuse.run(self.engine, group.images, thresholds, group.sources)
         took = (perf_counter() - start) * 1e3
         self._check(out.confidence)
         return _Inferred(group, out, rho, took)
@@ -227,6 +329,7 @@ class Segmenter:
                     engine_size=self.engine.size,
                     cell_stages=cells,
                     cell_confidence=out.confidence[i],
+                    cell_work=None if out.work is None else out.work[i],
                     fit=self.fit,
                 )
             )
@@ -239,6 +342,7 @@ class _Prepared:
 
     frames: Sequence[npt.NDArray[np.uint8]]
     images: npt.NDArray[np.uint8]
+    sources: Sequence[Hashable]
     milliseconds: float
 
 
@@ -255,7 +359,7 @@ class _Inferred:
 def load(
     path: str | Path,
     *,
-    device: str | None = None,
+    device: str | int | None = None,
     threads: int | None = None,
     fit: Fit | str = Fit.STRETCH,
 ) -> Segmenter:
@@ -263,8 +367,8 @@ def load(
 
     Args:
         path: the folder that ``lc-trt build`` made.
-        device: ``"cuda:N"`` for a bundle of TensorRT, by default the GPU of the current CUDA
-            context, GPU 0 where there is none; ``"cpu"`` for others.
+        device: ``"cuda:N"`` or N for a bundle of TensorRT, by default the GPU of the current
+            CUDA context, GPU 0 where there is none; ``"cpu"`` for others.
         threads: CPU threads of the CPU's engines, all by default.
         fit: ``"stretch"`` brings a frame to the engine's size in both directions,
             ``"letterbox"`` keeps its shape and puts grey around it.
@@ -275,7 +379,16 @@ def load(
         UsageError: no such device or fit.
     """
     bundle = read_bundle(path)
-    return Segmenter(open_engine(bundle, threads=threads, device=device), bundle.manifest, fit=fit)
+    front = read_front(bundle)
+    engine = open_engine(bundle, threads=threads, device=device)
+    return Segmenter(engine, bundle.manifest, fit=fit, front=front)
+
+
+def _watched(results: list[Result], rho: Governor | tuple[float, float] | None) -> list[Result]:
+    """The results of one call; a governor is told what all of it took."""
+    if isinstance(rho, Governor):
+        rho.took(sum(result.timing["total"] for result in results) / 1e3, len(results))
+    return results
 
 
 def _array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +10,16 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.runtime.governor import Governor
 from lc_trt.runtime.result import Result
+from lc_trt.runtime.reuse import Reuse
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.thresholds import Rho
 from lc_trt.video.frames import Frame, Source
 from lc_trt.video.outputs import Output, abort, finish
 from lc_trt.video.several import in_turns
 
+_KEPT = 10_000  # frames whose latency is remembered: a camera may run for months
 _GLANCE = 0.1  # seconds between questions whether to stop, where no frame comes
 
 
@@ -28,7 +30,7 @@ class Stats:
     Attributes:
         frames: frames segmented.
         seconds: wall time, with reading, drawing and writing.
-        latency: milliseconds of the segmenter a frame.
+        latency: milliseconds of the segmenter for each of the last 10,000 frames.
         expected: frames the sources announced, no more than the limit; None if unknown.
         dropped: frames that live sources dropped.
         reconnects: times that live sources came back after they were lost.
@@ -39,11 +41,12 @@ class Stats:
 
     frames: int = 0
     seconds: float = 0.0
-    latency: array[float] = field(default_factory=lambda: array("d"))
+    latency: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     dropped: int = 0
     reconnects: int = 0
     interrupted: bool = False
     _shares: tuple[float, float, float] | None = None
+    _reuse: tuple[float, float] | None = None
 
     def add(self, result: Result) -> None:
         """Count one frame."""
@@ -53,6 +56,9 @@ class Stats:
             a, b, c = self._shares or (0.0, 0.0, 0.0)
             x, y, z = result.shares
             self._shares = (a + x, b + y, c + z)
+        if result.computed is not None and result.reused is not None:
+            a, b = self._reuse or (0.0, 0.0)
+            self._reuse = (a + result.computed, b + result.reused)
 
     @property
     def fps(self) -> float:
@@ -67,8 +73,15 @@ class Stats:
         a, b, c = self._shares
         return a / self.frames, b / self.frames, c / self.frames
 
+    @property
+    def reuse(self) -> tuple[float, float] | None:
+        """Mean parts of the pixels that stages 2 and 3 computed, and that kept a result."""
+        if self._reuse is None:
+            return None
+        return self._reuse[0] / self.frames, self._reuse[1] / self.frames
+
     def percentile(self, q: float) -> float:
-        """Latency in milliseconds that ``q`` percent of the frames stay under, 0 before any."""
+        """Latency in ms that ``q`` percent of the remembered frames stay under, 0 before any."""
         return float(np.percentile(self.latency, q)) if self.frames else 0.0
 
 
@@ -77,7 +90,8 @@ def run(
     segmenter: Segmenter,
     outputs: Sequence[Sequence[Output]],
     *,
-    rho: Rho | None = None,
+    rho: Rho | Governor | None = None,
+    reuse: Reuse | None = None,
     limit: int | None = None,
     on_frame: Callable[[Stats, Source, Frame, Result], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -91,7 +105,8 @@ def run(
         sources: where frames come from.
         segmenter: what runs; as many frames a pass as it was built for.
         outputs: for each source, which picture of each result goes where.
-        rho: thresholds, as `Segmenter` takes them.
+        rho: thresholds, as `Segmenter` takes them; a governor holds its rate for each source.
+        reuse: lets pixels that have not moved keep their results, source by source.
         limit: frames of each source to stop after.
         on_frame: called after each frame is written, to show progress.
         stop: asked before each frame, and several times a second where none comes; nothing is
@@ -102,15 +117,22 @@ def run(
     """
     stats = Stats(_expected(sources, limit))
     waiting: deque[tuple[int, Frame]] = deque()  # frames in the segmenter
+    whose: deque[int] = deque()  # sources of the frames that it has not yet asked for
+
+    def running(sources: int) -> None:
+        if isinstance(rho, Governor):
+            rho.share_among(sources)
 
     def images() -> Iterator[npt.NDArray[np.uint8]]:
-        for number, frame in in_turns(sources, limit):
+        for number, frame in in_turns(sources, limit, running):
             waiting.append((number, frame))
+            whose.append(number)
             yield frame.image
 
     start = perf_counter()
     try:
-        with segmenter.stream(images(), rho) as results:
+        turns = iter(whose.popleft, None)
+        with segmenter.stream(images(), rho, reuse=reuse, sources=turns) as results:
             while not stop():
                 try:
                     result = results.get(_GLANCE)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,25 @@ def irnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def irnet_small(repository: Path) -> Path:
+    """The trained network."""
+    return repository / "models" / "irnet-small-camvid" / "model.onnx"
+
+
+@functools.cache
+def region_operators(model: Path) -> Counter[str]:
+    """How often each occurs in what TensorRT is given."""
+    lowered = compile_for_tensorrt(onnx.load(model), (300, 500), 1, "fp32")
+    return Counter(node.op_type for node in lowered.graph.node if node.domain == DOMAIN)
+
+
+def check_trace(model: Path, trace: str) -> None:
+    """TensorRT says what it makes: our plugin for each region operator, and no other plugin."""
+    made = Counter(re.findall(r"Successfully created plugin: (\w+)", trace))
+    assert made == region_operators(model) and made["RegionConv"] > 60
+
+
 def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
     return [
         "build", str(model), "-o", str(out), "--backend", "tensorrt", "--plugin", str(library),
@@ -65,21 +87,21 @@ def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 @pytest.mark.parametrize("capability", ["8.0", "8.6", "8.9", "12.0"])
-def test_irnet_small_builds(repository, tmp_path, plugin_library, capsys, precision, capability):
-    model = repository / "models" / "irnet-small-camvid" / "model.onnx"
+def test_irnet_small_builds(irnet_small, tmp_path, plugin_library, capsys, precision, capability):
     out = tmp_path / "m.lct"
-    command = arguments(
-        model, out, plugin_library, f"--{precision}", "--compute-capability", capability
-    )
-    assert main(command) == 0
-    assert "not checked: the build found no NVIDIA GPU" in capsys.readouterr().out
+    options = [f"--{precision}", "--compute-capability", capability, "--verbose"]
+    assert main(arguments(irnet_small, out, plugin_library, *options)) == 0
+    shown = capsys.readouterr()
+    assert "not checked: the build found no NVIDIA GPU" in shown.out
+    check_trace(irnet_small, shown.err)
     check_bundle(out, plugin_library, precision, [capability])
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, capsys, precision):
     out = tmp_path / "m.lct"
-    assert main(arguments(irnet, out, plugin_library, f"--{precision}")) == 0
+    assert main(arguments(irnet, out, plugin_library, f"--{precision}", "--verbose")) == 0
+    check_trace(irnet, capsys.readouterr().err)
     bundle = check_bundle(out, plugin_library, precision, ["8.0", "8.6", "8.9", "12.0"])
     weights = irnet.stat().st_size / (2 if precision == "fp16" else 1)
     assert bundle.engine.stat().st_size > 0.9 * weights
@@ -198,7 +220,7 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
         "truncated": (content[: len(content) // 2], "ONNX"),
         "random": (os.urandom(4096), "ONNX"),
         "empty": (b"", "ONNX"),
-        "opset": (model.SerializeToString(), ""),
+        "opset": (model.SerializeToString(), "model imports version 99; write it again, with"),
     }
     model = onnx.load(source)
     (entry,) = [p for p in model.metadata_props if p.key == "lc_trt"]
@@ -206,13 +228,20 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     files["format"] = (model.SerializeToString(), "model metadata has format 9")
     model = onnx.load(source)
     next(n for n in model.graph.node if n.domain == DOMAIN).op_type = "RegionFrobnicate"
-    files["operator"] = (model.SerializeToString(), "")
+    files["operator"] = (model.SerializeToString(), "lc_trt.RegionFrobnicate, expected one of")
+    model = onnx.load(source)
+    for imports in (model.opset_import, *(f.opset_import for f in model.functions)):
+        for entry in imports:
+            entry.version = 2 if entry.domain == DOMAIN else entry.version
+    files["version"] = (model.SerializeToString(), "has region operators of version 2, this lc-trt")
     for name, (body, _) in files.items():
         (folder / f"{name}.onnx").write_bytes(body)
     return {name: (folder / f"{name}.onnx", said) for name, (_, said) in files.items()}
 
 
-@pytest.mark.parametrize("name", ["truncated", "random", "empty", "opset", "format", "operator"])
+@pytest.mark.parametrize(
+    "name", ["truncated", "random", "empty", "opset", "format", "version", "operator"]
+)
 def test_a_bad_model_is_one_line(source, tmp_path, plugin_library, capsys, name):
     path, said = bad_inputs(source, tmp_path)[name]
     out = tmp_path / "m.lct"

@@ -275,7 +275,7 @@ def test_all_nodes_that_the_parser_refuses_are_named(build):
     with pytest.raises(LcTrtError) as caught:
         build(model, "8.9")
     message = str(caught.value)
-    assert "refuses 3 nodes" in message and "fine" not in message and "\n" not in message
+    assert "refuses it in 3 places: " in message and "fine" not in message and "\n" not in message
     for node in ("'first' (NonZero): ", "'second' (Frobnicate): ", "'third' (NonZero): "):
         assert node in message
 
