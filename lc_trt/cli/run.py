@@ -84,6 +84,7 @@ def run(
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="CPU threads. Default: all.")
     ] = None,
+    device: options.Device = None,
     frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after N frames of each source.")
     ] = None,
@@ -120,6 +121,7 @@ def run(
       lc-trt run model.lct --source traffic.mp4 --save out.mp4
       lc-trt run model.lct -s traffic.mp4 -v overlay -o a.mp4 -v stages -o b.mp4 --rho fast
       lc-trt run model.lct -s 0 --show --target-fps 23.6
+      lc-trt run model.lct -s traffic.mp4 --device cuda:1
       lc-trt run model.lct -s rtsp://camera/1 -s rtsp://camera/2 --save out/ --json
       ffmpeg -i in.mov -f rawvideo -pix_fmt bgr24 - | lc-trt run model.lct -s - --raw 640x480
     """
@@ -135,6 +137,7 @@ def run(
         raise UsageError("--save-labels - and --json: both write to stdout; choose one")
     thresholds = None if rho is None else parse_rho(rho)
     size = None if raw is None else options.width_height("--raw", raw)
+    chosen = options.device(device)
     live = run_report.live_options(drop, timeout, retries)
     asked = bool(save_labels or show or as_json) and not (view and not show)
 
@@ -152,7 +155,7 @@ def run(
         limit=frames,
     )
     with (
-        lc_trt.load(model, threads=threads, fit=fit) as segmenter,
+        lc_trt.load(model, device=chosen, threads=threads, fit=fit) as segmenter,
         open_sources(source, raw=size, fps=fps, live=live) as opened,
     ):
         governor = run_report.governor(segmenter, target_fps, thresholds)

@@ -36,6 +36,7 @@ class Options:
         sweep, grid: also at the published thresholds, and at all pairs of them.
         size: (H, W) to run a checkpoint or a plain ONNX at.
         threads: CPU threads, None for all.
+        device: of a bundle (`lc_trt.load`).
         report: folder to write the report to.
     """
 
@@ -47,6 +48,7 @@ class Options:
     grid: bool = False
     size: tuple[int, int] | None = None
     threads: int | None = None
+    device: str | None = None
     report: Path | None = None
 
 
@@ -112,7 +114,7 @@ def measure(
     """
     if options.report is not None:
         report.check(options.report)
-    with open_model(model, options.size, options.threads) as segmenter:
+    with open_model(model, options.size, options.threads, options.device) as segmenter:
         manifest = segmenter.manifest
         if manifest.kind == "dense" and (options.sweep or options.grid):
             raise UsageError(

@@ -318,7 +318,7 @@ class _Inferred:
 def load(
     path: str | Path,
     *,
-    device: str | None = None,
+    device: str | int | None = None,
     threads: int | None = None,
     fit: Fit | str = Fit.STRETCH,
 ) -> Segmenter:
@@ -326,8 +326,8 @@ def load(
 
     Args:
         path: the folder that ``lc-trt build`` made.
-        device: ``"cuda:N"`` for a bundle of TensorRT, by default the GPU of the current CUDA
-            context, GPU 0 where there is none; ``"cpu"`` for others.
+        device: ``"cuda:N"`` or N for a bundle of TensorRT, by default the GPU of the current
+            CUDA context, GPU 0 where there is none; ``"cpu"`` for others.
         threads: CPU threads of the CPU's engines, all by default.
         fit: ``"stretch"`` brings a frame to the engine's size in both directions,
             ``"letterbox"`` keeps its shape and puts grey around it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from lc_trt.video.frames import Frame, Source
 from lc_trt.video.outputs import Output, abort, finish
 from lc_trt.video.several import in_turns
 
+_KEPT = 10_000  # frames whose latency is remembered: a camera may run for months
 _GLANCE = 0.1  # seconds between questions whether to stop, where no frame comes
 
 
@@ -29,7 +29,7 @@ class Stats:
     Attributes:
         frames: frames segmented.
         seconds: wall time, with reading, drawing and writing.
-        latency: milliseconds of the segmenter a frame.
+        latency: milliseconds of the segmenter for each of the last 10,000 frames.
         expected: frames the sources announced, no more than the limit; None if unknown.
         dropped: frames that live sources dropped.
         reconnects: times that live sources came back after they were lost.
@@ -40,7 +40,7 @@ class Stats:
 
     frames: int = 0
     seconds: float = 0.0
-    latency: array[float] = field(default_factory=lambda: array("d"))
+    latency: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     dropped: int = 0
     reconnects: int = 0
     interrupted: bool = False
@@ -69,7 +69,7 @@ class Stats:
         return a / self.frames, b / self.frames, c / self.frames
 
     def percentile(self, q: float) -> float:
-        """Latency in milliseconds that ``q`` percent of the frames stay under, 0 before any."""
+        """Latency in ms that ``q`` percent of the remembered frames stay under, 0 before any."""
         return float(np.percentile(self.latency, q)) if self.frames else 0.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -198,3 +199,15 @@ def test_a_governed_run_of_several_sources(tmp_path: Path) -> None:
 def test_before_the_first_frame() -> None:
     stats = pipeline.Stats()
     assert (stats.fps, stats.shares, stats.percentile(50)) == (0, None, 0)
+
+
+def test_a_run_of_months_remembers_the_latest_frames_only() -> None:
+    """What a live source leaves behind has a bound, and percentiles are of the present."""
+    stats = pipeline.Stats()
+    result = toy()(np.zeros((48, 64, 3), np.uint8))
+    for milliseconds in (900.0, 5.0):
+        taken = replace(result, timing={"total": milliseconds})
+        for _ in range(10_000):
+            stats.add(taken)
+    assert stats.frames == 20_000 and len(stats.latency) == 10_000
+    assert stats.percentile(95) == 5

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
 
 # Input and output names of a compiled model.
@@ -44,9 +45,11 @@ class Engine(ABC):
         size: (H, W) of the images it takes; of several, those it is fastest with.
         batch: images a pass; of several numbers, that it is fastest with.
         smallest, largest: shapes [N, H, W, 3] that bound those it takes.
+        gpu: what it runs on; None on the CPU.
     """
 
     backend: str
+    gpu: Gpu | None = None
 
     def __init__(self, origin: str, inputs: Mapping[str, Sequence[Any]], outputs: set[str]) -> None:
         """``inputs`` maps names to shapes (not an integer where not fixed)."""
