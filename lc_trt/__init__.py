@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lc_trt.runtime.result import Result
+    from lc_trt.runtime.reuse import Reuse
     from lc_trt.runtime.segmenter import Segmenter, load
 
 __version__ = "0.1.0"
-__all__ = ["Result", "Segmenter", "__version__", "load"]
+__all__ = ["Result", "Reuse", "Segmenter", "__version__", "load"]
 
 _LAZY = {
     "Result": "lc_trt.runtime.result",
+    "Reuse": "lc_trt.runtime.reuse",
     "Segmenter": "lc_trt.runtime.segmenter",
     "load": "lc_trt.runtime.segmenter",
 }

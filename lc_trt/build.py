@@ -44,6 +44,7 @@ def build(
     min_agreement: float | None = None,
     must_agree: bool = True,
     plan: PlanOptions | None = None,
+    reuse: bool = False,
     show: Show | None = None,
 ) -> Bundle:
     """Build a bundle from an exchange ONNX, or from a plain segmentation ONNX as a dense engine.
@@ -67,6 +68,8 @@ def build(
             where they are given.
         must_agree: False writes an engine that does not agree, too, with the figures.
         plan: TensorRT's builder options.
+        reuse: lets frames of a video reuse results (`lc_trt.runtime.reuse.Reuse`); a cascade on
+            the CPU only.
         show: told how far the build has come, and what is no error but should be known.
 
     Raises:
@@ -80,7 +83,9 @@ def build(
     sizes = size if isinstance(size, Profile) or size is None else Profile.of(size)
     for wanted in (sizes.min, sizes.max) if sizes else (None,):
         check_numbers(wanted, batches.min)
-    maker = make_maker(backend, precision, int8, batches, sizes, plan or PlanOptions(), show)
+    maker = make_maker(
+        backend, precision, int8, batches, sizes, plan or PlanOptions(), show, reuse=reuse
+    )
     check_out(out)
     show.step("reading")
     given = load_onnx(source)

@@ -20,6 +20,7 @@ from lc_trt.int8 import Int8, Prepared, prepare_int8, rest_for_tensorrt
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.plan.engine import build_plan
 from lc_trt.plan.options import PlanOptions, Profile, check_options, targets
+from lc_trt.reuse_ports import LIMITS, PAST
 from lc_trt.runtime.engines import TENSORRT, available, check_precision
 from lc_trt.show import Show
 
@@ -67,6 +68,8 @@ def make_maker(
     size: Profile[Size] | None,
     options: PlanOptions,
     show: Show,
+    *,
+    reuse: bool = False,
 ) -> Maker:
     """The maker of a backend; the arguments are those of `lc_trt.build.build`.
 
@@ -91,6 +94,11 @@ def make_maker(
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
     if int8 is not None:
         _check_rest(backend, int8)
+    if backend == TENSORRT and reuse:
+        raise UsageError(
+            "--reuse: for the CPU so far, since the runtime of TensorRT's engines keeps no state "
+            "between frames; leave it out, or build with --backend openvino"
+        )
     if backend == TENSORRT:
         return _TensorRT(precision, int8, batch, options, show)
     if options.given():
@@ -102,21 +110,32 @@ def make_maker(
             f"a range of batches or sizes: for --backend tensorrt only, this is {backend}; "
             "give --batch and --size"
         )
-    return _OnCpu(backend, precision, int8, batch.opt, show)
+    return _OnCpu(backend, precision, int8, batch.opt, show, reuse=reuse)
 
 
 class _OnCpu(Maker):
     """OpenVINO and ONNX Runtime: they run ONNX."""
 
     def __init__(
-        self, backend: str, precision: str, int8: Int8 | None, batch: int, show: Show
+        self,
+        backend: str,
+        precision: str,
+        int8: Int8 | None,
+        batch: int,
+        show: Show,
+        *,
+        reuse: bool,
     ) -> None:
         self._backend, self._precision, self._batch = backend, precision, batch
-        self._int8, self._show = int8, show
+        self._int8, self._show, self._reuse = int8, show, reuse
 
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
     ) -> Made:
+        if self._reuse and info.kind == "dense":
+            raise UsageError(
+                f"--reuse: {origin} is a dense network, which computes all pixels; leave it out"
+            )
         facts: dict[str, Any] = {
             "backend_version": module_version(self._backend) or "unknown",
             "precision": self._precision,
@@ -127,7 +146,15 @@ class _OnCpu(Maker):
             quantization = prepared.quantization
             facts["calibration"] = prepared.summary
             files[CALIBRATION] = prepared.table.dumps().encode()
-        compiled = compile_model(model, self._backend, size.opt, self._batch, quantization)
+        compiled = compile_model(
+            model, self._backend, size.opt, self._batch, quantization, reuse=self._reuse
+        )
+        if self._reuse:
+            facts["reuse"] = {
+                value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+                for value in compiled.graph.input
+                if value.name in (*PAST, LIMITS)
+            }
         content = compiled.SerializeToString()
         return Made(content, {MODEL: content, **files}, facts, prepared)
 

@@ -55,6 +55,8 @@ class Manifest:
             fixed.
         calibration: how an INT8 engine was calibrated, which layers were kept in FP32 and why;
             None for others.
+        reuse: of an engine that lets frames reuse results: the shapes of its extra inputs by name
+            (`lc_trt.reuse_ports`; each ``past_*`` has an output ``present_*``); None for others.
         check: the comparison after the build: ``checked``; then, if False, the ``reason``; if
             True, ``images``, the figures of `lc_trt.agreement.Agreement`, and what decided:
             ``required`` (the share that has to agree) or ``miou`` (``fp32``, ``int8`` and ``drop``
@@ -84,6 +86,7 @@ class Manifest:
     batch_profile: dict[str, int] | None = None
     size_profile: dict[str, tuple[int, int]] | None = None
     calibration: dict[str, Any] | None = None
+    reuse: dict[str, list[int]] | None = None
     check: dict[str, Any] = field(default_factory=_unchecked)
     trained: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)
@@ -159,6 +162,8 @@ class Manifest:
             "gpu": _has_text(self.gpu, "name", "compute_capability"),
             "plugin": _has_text(self.plugin, "name", "version", "sha256", "file")
             and (self.plugin is None or self.plugin["file"] in self.files or not self.files),
+            "reuse": self.reuse is None
+            or all(_integers(shape, len(shape)) for shape in self.reuse.values()),
             "check": type(self.check.get("checked")) is bool,
             # A name with a path in it would reach outside the bundle.
             "files": all(

@@ -162,3 +162,9 @@ def test_what_int8_is_mixed_with_is_checked(make: Any, table: Path) -> None:
         make_maker("onnxruntime", "int8", Int8(table, rest="fp16"), *arguments)
     with pytest.raises(UsageError, match="INT8 needs images or a table"):
         make("tensorrt", ADA, PlanOptions(), precision="int8")
+
+
+def test_tensorrt_is_refused_with_reuse() -> None:
+    profile, wanted = Profile(1, 2, 4), PlanOptions()
+    with pytest.raises(UsageError, match=r"keeps no state.*build with --backend openvino"):
+        make_maker("tensorrt", None, None, profile, SIZE, wanted, Show(), reuse=True)

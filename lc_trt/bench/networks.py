@@ -39,7 +39,7 @@ class Dense:
         row: the row's name.
         own: whether it is the bundle's own network, not a baseline.
         published_fps: None where the paper has none.
-        precision: the bundle's; of a baseline FP32, on a GPU FP16 if the bundle's is no FP32.
+        precision: the bundle's; of a baseline FP32, on a GPU what is not INT8 in the bundle.
         load: makes its engine; only then is anything of it in memory.
     """
 
@@ -91,9 +91,10 @@ def dense_networks(
                     model = export_baseline(name, bundle)
                 else:
                     model = densify(source) if manifest.kind == "cascade" else source
-                if backend == TENSORRT:
-                    return build_engine(bundle, model, size, batch, precision, device)
                 ranges = quantization(bundle) if own else None
+                if backend == TENSORRT:
+                    floating = _floating(manifest)
+                    return build_engine(bundle, model, size, batch, floating, device, ranges)
                 return _compile(model, backend, size, batch, threads, precision, ranges)
 
             row = DENSE_ROW if own else BASELINES[name]
@@ -104,9 +105,14 @@ def dense_networks(
 
 def _baseline_precision(backend: str, manifest: Manifest) -> str:
     """There are no ranges for INT8; on a GPU nobody runs them in FP32 unless asked to."""
-    if backend != TENSORRT:
-        return "fp32"
-    return "fp16" if manifest.precision == "int8" else manifest.precision
+    return _floating(manifest) if backend == TENSORRT else "fp32"
+
+
+def _floating(manifest: Manifest) -> str:
+    """The precision of a TensorRT bundle; of one in INT8 that of what is not."""
+    if manifest.calibration is None:
+        return manifest.precision
+    return str(manifest.calibration["rest"])
 
 
 def quantization(bundle: Bundle) -> Quantization | None:
@@ -153,9 +159,9 @@ def load_own(
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
         return open_engine(bundle, threads=threads, device=device)
-    if manifest.backend == TENSORRT:
-        return build_engine(bundle, source, size, batch, manifest.precision, device)
     ranges = quantization(bundle)
+    if manifest.backend == TENSORRT:
+        return build_engine(bundle, source, size, batch, _floating(manifest), device, ranges)
     return _compile(source, manifest.backend, size, batch, threads, manifest.precision, ranges)
 
 

@@ -14,6 +14,7 @@ import onnx
 from lc_trt import trt
 from lc_trt.bundle import Bundle
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt
+from lc_trt.compiler.quantize import Quantization
 from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
 from lc_trt.manifest import Manifest
@@ -29,6 +30,7 @@ def build_engine(
     batch: int,
     precision: str,
     device: str | None,
+    quantization: Quantization | None = None,
 ) -> Engine:
     """Build a network on a GPU as the bundle was built, and load it there.
 
@@ -36,6 +38,7 @@ def build_engine(
 
     Args:
         model: an exchange model, cascade or dense.
+        precision: of all of it, or beside ``quantization`` of what stays out of INT8.
         device: of a GPU that the bundle runs on (`lc_trt.devices.parse_device`).
 
     Raises:
@@ -46,7 +49,7 @@ def build_engine(
 
     manifest = bundle.manifest
     assert manifest.tensorrt is not None
-    lowered = compile_for_tensorrt(model, size, batch, cast(Precision, precision))
+    lowered = compile_for_tensorrt(model, size, batch, cast(Precision, precision), quantization)
     gpu = cuda.Gpu.open(device)
     here = Gpu(gpu.name, "{}.{}".format(*gpu.capability))
     options = PlanOptions.from_manifest(

@@ -119,6 +119,14 @@ def build(
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Keep an engine that does not agree, too.")
     ] = False,
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            "--reuse",
+            help="For video: lets frames reuse results of earlier ones (lc-trt run --reuse). "
+            "On the CPU so far.",
+        ),
+    ] = False,
     min_batch: Annotated[int | None, typer.Option(help=f"{_TRT} fewest images a pass.")] = None,
     opt_batch: Annotated[int | None, typer.Option(help=f"{_TRT} what it is tuned for.")] = None,
     max_batch: Annotated[int | None, typer.Option(help=f"{_TRT} most images a pass.")] = None,
@@ -190,6 +198,7 @@ def build(
 
     Example:
       lc-trt build model.onnx -o model.lct --size 300x500
+      lc-trt build model.onnx -o video.lct --size 300x500 --reuse
       lc-trt build model.onnx -o int8.lct --int8 --calib photos/
       lc-trt build model.onnx -o int8.lct --int8 --calib table.json --max-drop 1 --eval-root camvid
       lc-trt build model.onnx --backend tensorrt --int8 --calib photos/
@@ -265,6 +274,7 @@ def build(
                 save_layers=save_layers,
                 plugin=plugin,
             ),
+            reuse=reuse,
             show=_shown_by(bars),
         )
     manifest = bundle.manifest

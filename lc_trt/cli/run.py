@@ -10,6 +10,7 @@ import typer
 from lc_trt.cli import console, options
 from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import UsageError
+from lc_trt.reuse_ports import EVERY, TOLERANCE
 from lc_trt.runtime.image import Fit
 from lc_trt.runtime.views import View
 from lc_trt.thresholds import parse_rho
@@ -81,6 +82,29 @@ def run(
     alpha: Annotated[
         float, typer.Option(metavar="A", min=0, max=1, help="Strength of the colours.")
     ] = 0.55,
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            "--reuse",
+            help="Pixels that have not moved keep the results of earlier frames; needs a bundle "
+            "of lc-trt build --reuse.",
+        ),
+    ] = False,
+    reuse_tolerance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="T",
+            min=0,
+            help="How far features may move, as a part of their length.",
+            show_default=str(TOLERANCE),
+        ),
+    ] = None,
+    reuse_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Compute all every N frames.", show_default=str(EVERY)
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="CPU threads. Default: all.")
     ] = None,
@@ -120,8 +144,9 @@ def run(
     Example:
       lc-trt run model.lct --source traffic.mp4 --save out.mp4
       lc-trt run model.lct -s traffic.mp4 -v overlay -o a.mp4 -v stages -o b.mp4 --rho fast
-      lc-trt run model.lct -s 0 --show --target-fps 23.6
       lc-trt run model.lct -s traffic.mp4 --device cuda:1
+      lc-trt run model.lct -s 0 --show --target-fps 23.6
+      lc-trt run model.lct -s camera.mp4 -o out.mp4 --reuse
       lc-trt run model.lct -s rtsp://camera/1 -s rtsp://camera/2 --save out/ --json
       ffmpeg -i in.mov -f rawvideo -pix_fmt bgr24 - | lc-trt run model.lct -s - --raw 640x480
     """
@@ -138,10 +163,13 @@ def run(
     thresholds = None if rho is None else parse_rho(rho)
     size = None if raw is None else options.width_height("--raw", raw)
     chosen = options.device(device)
+    if not reuse and (reuse_tolerance is not None or reuse_every is not None):
+        raise UsageError("--reuse-tolerance and --reuse-every belong to --reuse")
     live = run_report.live_options(drop, timeout, retries)
     asked = bool(save_labels or show or as_json) and not (view and not show)
 
     import lc_trt
+    from lc_trt.runtime.reuse import check
     from lc_trt.video import outputs, pipeline
     from lc_trt.video.sources import open_sources
 
@@ -159,6 +187,8 @@ def run(
         open_sources(source, raw=size, fps=fps, live=live) as opened,
     ):
         governor = run_report.governor(segmenter, target_fps, thresholds)
+        if reuse:
+            check(segmenter.engine)
         made = outputs.open_outputs(opened, wish, segmenter.manifest.colours)
         for line in outputs.sound_lost(opened, made):
             console.note(line)
@@ -169,6 +199,12 @@ def run(
                 segmenter,
                 made,
                 rho=governor or thresholds,
+                reuse=lc_trt.Reuse(
+                    TOLERANCE if reuse_tolerance is None else reuse_tolerance,
+                    every=reuse_every or EVERY,
+                )
+                if reuse
+                else None,
                 limit=frames,
                 on_frame=report.frame,
                 stop=lambda: pressed() or report.refused or outputs.window_closed(made),

@@ -56,6 +56,8 @@ class Report:
     def frame(self, stats: Stats, source: Source, frame: Frame, result: Result) -> None:
         """Tell of one frame."""
         shares = "" if stats.shares is None else f"  stages {_percent(stats.shares)}"
+        if stats.reuse is not None:
+            shares += f"  computed {stats.reuse[0]:.0%}"
         dropped = f"  {stats.dropped} dropped" if stats.dropped else ""
         self._bar.update(
             self._task,
@@ -112,6 +114,7 @@ def _line(
 ) -> dict[str, Any]:
     areas = zip(result.classes, result.areas, strict=True)
     governed = {} if governor is None else {"target_held": governor.held}
+    reuse = {} if result.cell_work is None else _reuse(result.computed, result.reused)
     return {
         "source": source.name,
         "frame": frame.index,
@@ -120,6 +123,7 @@ def _line(
         "shares": result.shares and [round(share, 4) for share in result.shares],
         "rho": result.rho and [round(threshold, 5) for threshold in result.rho],
         **governed,
+        **reuse,
         "timing_ms": {step: round(value, 3) for step, value in result.timing.items()},
         "areas": {name: round(area, 4) for name, area in areas if area},
     }
@@ -135,6 +139,7 @@ def _summary(
         "latency_ms": {f"p{q}": round(stats.percentile(q), 3) for q in (50, 95)},
         "shares": stats.shares and [round(share, 4) for share in stats.shares],
         "governor": governor and governor.summary(),
+        **({} if stats.reuse is None else _reuse(*stats.reuse)),
         "dropped": stats.dropped,
         "reconnects": stats.reconnects,
         "interrupted": stats.interrupted,
@@ -154,6 +159,9 @@ def _sentence(stats: Stats, paths: list[Path], governor: Governor | None) -> str
     ]
     if stats.shares is not None:
         lines.append(f"left at stage 1, 2, 3: {_percent(stats.shares)}")
+    if stats.reuse is not None:
+        computed, reused = stats.reuse
+        lines.append(f"stages 2 and 3 computed {computed:.0%}, kept from earlier {reused:.0%}")
     if governor is not None:
         found = governor.summary()
         lines.append(_held(found))
@@ -172,6 +180,10 @@ def _held(found: dict[str, Any]) -> str:
         f"{found['target_fps']:g} frames a second held for {found['held']:.0%} of the frames, "
         f"{found['mean_level']:.0%} of the way from fast to full quality"
     )
+
+
+def _reuse(computed: float | None, reused: float | None) -> dict[str, float]:
+    return {"computed": round(computed or 0.0, 4), "reused": round(reused or 0.0, 4)}
 
 
 def _percent(shares: tuple[float, float, float]) -> str:

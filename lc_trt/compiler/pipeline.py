@@ -19,6 +19,7 @@ from lc_trt.compiler.lower_tensorrt import lower_tensorrt
 from lc_trt.compiler.precision import to_half
 from lc_trt.compiler.quantize import Quantization, quantize
 from lc_trt.compiler.quantize_lower import integer_bias
+from lc_trt.compiler.reuse import add_reuse
 from lc_trt.compiler.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.plugin_functions import IntegerOutput
@@ -63,15 +64,19 @@ def compile_model(
     size: tuple[int, int],
     batch: int,
     quantization: Quantization | None = None,
+    *,
+    reuse: bool = False,
 ) -> onnx.ModelProto:
     """An exchange model, cascade or dense, for one backend at one size.
 
     Args:
         size: (height, width) in pixels.
         quantization: makes it INT8; None leaves it in FP32.
+        reuse: adds temporal reuse to a cascade.
 
     Returns:
-        A model of standard operators only, with the same inputs and outputs.
+        A model of standard operators only, with the same inputs and outputs, and those of
+        `lc_trt.reuse_ports` where it has temporal reuse.
 
     Raises:
         LcTrtError: no such backend, or a weight is NaN.
@@ -81,6 +86,8 @@ def compile_model(
     recipe = RECIPES[backend]
     check_weights(source)
     model = prepare(source, size, batch)
+    if reuse:
+        model = add_reuse(model)
     if quantization is not None:
         model = quantize(model, replace(quantization, branches=recipe.quantised_branches))
     model = lower_standard(model, recipe.lowering)

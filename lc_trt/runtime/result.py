@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.reuse_ports import Work
 from lc_trt.runtime import draw, image
 from lc_trt.runtime.views import View
 
@@ -39,6 +40,8 @@ class Result:
         cell_stages: uint8 [h, w], the stage map as the engine gives it, a cell for 8 x 8
             pixels of its image; None for a dense network.
         cell_confidence: float32 [h, w], the same of the winning probability.
+        cell_work: uint8 [h, w], what was done for each cell (codes of
+            `lc_trt.reuse_ports.Work`); None without temporal reuse.
         fit: how the frame came to the engine's size.
     """
 
@@ -53,6 +56,7 @@ class Result:
     cell_stages: npt.NDArray[np.uint8] | None = field(repr=False)
     cell_confidence: npt.NDArray[np.float32] = field(repr=False)
     fit: image.Fit = image.Fit.STRETCH
+    cell_work: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
 
     @cached_property
     def stages(self) -> npt.NDArray[np.uint8] | None:
@@ -71,6 +75,16 @@ class Result:
         """The part of the frame that each class covers, by label; they add up to 1."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
         return tuple((counts / self.labels.size).tolist())
+
+    @property
+    def computed(self) -> float | None:
+        """The part of the feature map that stages 2 and 3 computed; None without reuse."""
+        return self._part(Work.COMPUTED, Work.CONTEXT)
+
+    @property
+    def reused(self) -> float | None:
+        """The part of the feature map that kept an earlier frame's result; None without reuse."""
+        return self._part(Work.KEPT, Work.CONTEXT)
 
     def overlay(self, alpha: float = ALPHA, *, legend: bool = True) -> npt.NDArray[np.uint8]:
         """The frame under the class colours; BGR uint8 [H, W, 3].
@@ -154,6 +168,9 @@ class Result:
             confidence=np.array(means, np.float32),
             data={"class_name": np.array([self.classes[label] for label in present])},
         )
+
+    def _part(self, *codes: Work) -> float | None:
+        return None if self.cell_work is None else float(np.isin(self.cell_work, codes).mean())
 
     @property
     def _window(self) -> image.Window:

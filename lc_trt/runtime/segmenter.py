@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from lc_trt.runtime.front import TUNE, Front, read_front
 from lc_trt.runtime.governor import Governor, log
 from lc_trt.runtime.image import Fit
 from lc_trt.runtime.result import Result
+from lc_trt.runtime.reuse import Reuse, check
 from lc_trt.runtime.stream import Stream
 from lc_trt.thresholds import Rho, resolve_rho
 
@@ -68,7 +70,13 @@ class Segmenter:
         self.fit = Fit(fit)
         self.front = front
 
-    def __call__(self, frame: npt.NDArray[np.uint8], rho: Rho | Governor | None = None) -> Result:
+    def __call__(
+        self,
+        frame: npt.NDArray[np.uint8],
+        rho: Rho | Governor | None = None,
+        *,
+        reuse: Reuse | None = None,
+    ) -> Result:
         """Segment one frame.
 
         Args:
@@ -77,27 +85,36 @@ class Segmenter:
                 number from 0 to 1 for both boundaries, or one for each. A pixel leaves
                 where its confidence is greater, so 1 sends all of them through all stages. A
                 governor (see `govern`) chooses them itself.
+            reuse: what is kept of a video that this is the next frame of.
 
         Raises:
-            UsageError: another kind of array, or a rho that is no threshold.
+            UsageError: another kind of array, a rho that is no threshold, or a bundle that was
+                built without reuse.
             LcTrtError: the network computed something that is no probability.
         """
-        return self.batch([frame], rho)[0]
+        return self.batch([frame], rho, reuse=reuse)[0]
 
     def batch(
-        self, frames: Iterable[npt.NDArray[np.uint8]], rho: Rho | Governor | None = None
+        self,
+        frames: Iterable[npt.NDArray[np.uint8]],
+        rho: Rho | Governor | None = None,
+        *,
+        reuse: Reuse | None = None,
     ) -> list[Result]:
         """Segment several frames, as many a pass as the engine was built for.
 
         Frames may differ in size. A last group that is smaller than the engine takes is
-        filled up with its last frame, whose extra results are dropped.
+        filled up with its last frame, whose extra results are dropped. With ``reuse`` they are
+        frames of one video, in order.
         """
         thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
+        if reuse is not None:
+            check(self.engine)
         checked = [image.check_frame(frame) for frame in frames]
         results: list[Result] = []
         for start in range(0, len(checked), self.engine.batch):
             group = self._prepare(checked[start : start + self.engine.batch])
-            results += _watched(self._finish(self._infer(group, thresholds)), thresholds)
+            results += _watched(self._finish(self._infer(group, thresholds, reuse)), thresholds)
         return results
 
     def stream(
@@ -107,6 +124,8 @@ class Segmenter:
         *,
         batch: int | None = None,
         in_flight: int = IN_FLIGHT,
+        reuse: Reuse | None = None,
+        sources: Iterable[Hashable] | None = None,
     ) -> Stream[Result]:
         """Segment frames as they come: reading, inference and drawing overlap.
 
@@ -125,6 +144,9 @@ class Segmenter:
             batch: frames a pass, 1 to what the engine was built for, which is the default.
                 A pass waits until so many have come or the frames end.
             in_flight: passes under way at most, from reading to drawing.
+            reuse: lets pixels that have not moved keep their results; one a stream.
+            sources: of several videos in turns, which one each frame is of; read after the
+                frame. None: all frames are of one.
 
         Returns:
             Results in the order of the frames. An error of the frames or the engine is raised
@@ -137,18 +159,23 @@ class Segmenter:
                 f"build one: lc-trt build MODEL.onnx --batch {batch}"
             )
         thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
+        if reuse is not None:
+            check(self.engine)
+        whose = repeat(None) if sources is None else iter(sources)
         # Where steps overlap, the pass alone decides the rate that thresholds can change.
         overlap = in_flight > 1
 
         def infer(group: _Prepared) -> _Inferred:
-            passed = self._infer(group, thresholds)
+            passed = self._infer(group, thresholds, reuse)
             if overlap and isinstance(thresholds, Governor):
                 thresholds.took(passed.milliseconds / 1e3, len(group.frames))
             return passed
 
         return Stream(
             frames,
-            lambda group: self._prepare([image.check_frame(frame) for frame in group]),
+            lambda group: self._prepare(
+                [image.check_frame(frame) for frame in group], tuple(islice(whose, len(group)))
+            ),
             infer,
             lambda passed: _watched(self._finish(passed), None if overlap else thresholds),
             batch=batch,
@@ -232,7 +259,9 @@ class Segmenter:
     def _thresholds(self, rho: Rho | None) -> tuple[float, float] | None:
         return resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
 
-    def _prepare(self, frames: Sequence[npt.NDArray[np.uint8]]) -> _Prepared:
+    def _prepare(
+        self, frames: Sequence[npt.NDArray[np.uint8]], sources: Sequence[Hashable] = ()
+    ) -> _Prepared:
         """Frames, at least one and at most as many as a pass takes, as one array."""
         start = perf_counter()
         size = self.engine.size
@@ -241,13 +270,23 @@ class Segmenter:
         ]
         images += [images[-1]] * (self.engine.smallest[0] - len(images))
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
-        return _Prepared(frames, stacked, (perf_counter() - start) * 1e3)
+        whose = sources or (None,) * len(frames)
+        return _Prepared(frames, stacked, whose, (perf_counter() - start) * 1e3)
 
-    def _infer(self, group: _Prepared, rho: Governor | tuple[float, float] | None) -> _Inferred:
+    def _infer(
+        self,
+        group: _Prepared,
+        rho: Governor | tuple[float, float] | None,
+        reuse: Reuse | None,
+    ) -> _Inferred:
         start = perf_counter()
         if isinstance(rho, Governor):
             rho = rho.rho
-        out = self.engine.run(group.images, _array(rho))
+        thresholds = _array(rho)
+        if reuse is None or thresholds is None:
+            out = self.engine.run(group.images, thresholds)
+        else:
+            out = reuse.run(self.engine, group.images, thresholds, group.sources)
         took = (perf_counter() - start) * 1e3
         self._check(out.confidence)
         return _Inferred(group, out, rho, took)
@@ -290,6 +329,7 @@ class Segmenter:
                     engine_size=self.engine.size,
                     cell_stages=cells,
                     cell_confidence=out.confidence[i],
+                    cell_work=None if out.work is None else out.work[i],
                     fit=self.fit,
                 )
             )
@@ -302,6 +342,7 @@ class _Prepared:
 
     frames: Sequence[npt.NDArray[np.uint8]]
     images: npt.NDArray[np.uint8]
+    sources: Sequence[Hashable]
     milliseconds: float
 
 

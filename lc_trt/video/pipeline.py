@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lc_trt.runtime.governor import Governor
 from lc_trt.runtime.result import Result
+from lc_trt.runtime.reuse import Reuse
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.thresholds import Rho
 from lc_trt.video.frames import Frame, Source
@@ -45,6 +46,7 @@ class Stats:
     reconnects: int = 0
     interrupted: bool = False
     _shares: tuple[float, float, float] | None = None
+    _reuse: tuple[float, float] | None = None
 
     def add(self, result: Result) -> None:
         """Count one frame."""
@@ -54,6 +56,9 @@ class Stats:
             a, b, c = self._shares or (0.0, 0.0, 0.0)
             x, y, z = result.shares
             self._shares = (a + x, b + y, c + z)
+        if result.computed is not None and result.reused is not None:
+            a, b = self._reuse or (0.0, 0.0)
+            self._reuse = (a + result.computed, b + result.reused)
 
     @property
     def fps(self) -> float:
@@ -68,6 +73,13 @@ class Stats:
         a, b, c = self._shares
         return a / self.frames, b / self.frames, c / self.frames
 
+    @property
+    def reuse(self) -> tuple[float, float] | None:
+        """Mean parts of the pixels that stages 2 and 3 computed, and that kept a result."""
+        if self._reuse is None:
+            return None
+        return self._reuse[0] / self.frames, self._reuse[1] / self.frames
+
     def percentile(self, q: float) -> float:
         """Latency in ms that ``q`` percent of the remembered frames stay under, 0 before any."""
         return float(np.percentile(self.latency, q)) if self.frames else 0.0
@@ -79,6 +91,7 @@ def run(
     outputs: Sequence[Sequence[Output]],
     *,
     rho: Rho | Governor | None = None,
+    reuse: Reuse | None = None,
     limit: int | None = None,
     on_frame: Callable[[Stats, Source, Frame, Result], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -93,6 +106,7 @@ def run(
         segmenter: what runs; as many frames a pass as it was built for.
         outputs: for each source, which picture of each result goes where.
         rho: thresholds, as `Segmenter` takes them; a governor holds its rate for each source.
+        reuse: lets pixels that have not moved keep their results, source by source.
         limit: frames of each source to stop after.
         on_frame: called after each frame is written, to show progress.
         stop: asked before each frame, and several times a second where none comes; nothing is
@@ -103,6 +117,7 @@ def run(
     """
     stats = Stats(_expected(sources, limit))
     waiting: deque[tuple[int, Frame]] = deque()  # frames in the segmenter
+    whose: deque[int] = deque()  # sources of the frames that it has not yet asked for
 
     def running(sources: int) -> None:
         if isinstance(rho, Governor):
@@ -111,11 +126,13 @@ def run(
     def images() -> Iterator[npt.NDArray[np.uint8]]:
         for number, frame in in_turns(sources, limit, running):
             waiting.append((number, frame))
+            whose.append(number)
             yield frame.image
 
     start = perf_counter()
     try:
-        with segmenter.stream(images(), rho) as results:
+        turns = iter(whose.popleft, None)
+        with segmenter.stream(images(), rho, reuse=reuse, sources=turns) as results:
             while not stop():
                 try:
                     result = results.get(_GLANCE)

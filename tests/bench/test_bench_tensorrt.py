@@ -14,13 +14,15 @@ from fake_cuda import FakeCuda
 from fake_gpu import driver, trt
 from fake_library import library_bytes
 from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
+from int8_cases import image_folder, tiny_table
 from tiny_networks import INFO
 
 from lc_trt import trt as packages
 from lc_trt.bench import networks, plans
 from lc_trt.bench.published import LC, LC_FAST
 from lc_trt.bench.suite import Options, run_bench
-from lc_trt.bundle import PLAN, PLUGINS, SOURCE, Bundle, write_bundle
+from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
+from lc_trt.calibration.table import Table
 from lc_trt.cli.app import main
 from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError, UsageError
@@ -92,7 +94,9 @@ def builder(
 def bundle(source: Path, tmp_path: Path) -> Any:
     """Writes bundles of the tiny cascade."""
 
-    def write(kind: str = "cascade", gpu: Gpu = HERE, **changes: Any) -> Bundle:
+    def write(
+        kind: str = "cascade", gpu: Gpu = HERE, table: Table | None = None, **changes: Any
+    ) -> Bundle:
         library = tmp_path / "library.so"
         library.write_bytes(library_bytes())
         entry = open_library(library).manifest_entry()
@@ -105,8 +109,7 @@ def bundle(source: Path, tmp_path: Path) -> Any:
             classes=INFO.classes,
             colours=INFO.colours,
             tensorrt=BUILT,
-            precision="fp16",
-            **changes,
+            **{"precision": "fp16", **changes},
         )
         model = networks.densify(onnx.load(source)) if kind == "dense" else onnx.load(source)
         files: dict[str, bytes | Path] = {
@@ -115,6 +118,8 @@ def bundle(source: Path, tmp_path: Path) -> Any:
         }
         if kind == "cascade":
             files[PLUGINS] = library
+        if table is not None:
+            files[CALIBRATION] = table.dumps().encode()
         return write_bundle(tmp_path / f"{kind}.lct", built, files)
 
     return write
@@ -167,6 +172,23 @@ def test_baselines_are_plans_too(
     assert [row.name for row in found.rows] == ["VGG16", "ResNet-101", "dense", "LC", "LC fast"]
     assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "fp16")}
     assert [asked["kind"] for asked in builder.asked] == ["dense"] * 3
+
+
+@pytest.mark.parametrize("rest", ["fp16", "fp32"])
+def test_a_dense_network_of_an_int8_bundle_is_in_int8(
+    builder: Builder, bundle: Any, source: Path, tmp_path: Path, rest: str
+) -> None:
+    table = tiny_table(onnx.load(source), image_folder(tmp_path / "images", 2))
+    calibration = {**table.summary(), "kept": [], "keep": [], "rest": rest}
+    made = bundle(table=table, precision="int8", calibration=calibration)
+    found = run_bench(made.path, replace(QUICK, size=(32, 64)))
+    assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "int8")}
+    other = {"fp16": onnx.TensorProto.FLOAT16, "fp32": onnx.TensorProto.FLOAT}[rest]
+    for asked in builder.asked:  # the dense network, and the cascade at another size
+        types = {i.data_type for i in asked["model"].graph.initializer}
+        operators = [node.op_type for node in asked["model"].graph.node]
+        assert {onnx.TensorProto.INT8, other} <= types and "QuantizeLinear" in operators
+    assert [asked["kind"] for asked in builder.asked] == ["dense", "cascade"]
 
 
 def test_another_size_and_batch_build_the_cascade_again(builder: Builder, bundle: Any) -> None:

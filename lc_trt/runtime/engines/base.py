@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
+from lc_trt.reuse_ports import LIMITS, PAST, PRESENT, WORK
 
 # Input and output names of a compiled model.
 IMAGE, RHO = "image", "rho"
@@ -29,11 +30,48 @@ class EngineOutput:
         labels: uint8 [N, H, W], at the engine's size.
         stages: uint8 [N, h, w], 1 to 3, the stage a pixel left at; None for a dense network.
         confidence: float32 [N, h, w], the winning probability; h = ceil(H / 8), w likewise.
+        work: uint8 [N, h, w], codes of `lc_trt.reuse_ports.Work`; None without temporal reuse.
     """
 
     labels: npt.NDArray[np.uint8]
     stages: npt.NDArray[np.uint8] | None
     confidence: npt.NDArray[np.float32]
+    work: npt.NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What temporal reuse keeps of N frames; see `lc_trt.compiler.reuse`.
+
+    Attributes:
+        features: float32 [N, C, h, w], at each pixel's last full computation.
+        probabilities: float32 [N, K, h, w], what that gave.
+        stages: uint8 [N, h, w], where the pixel left then, 2 or 3; 0 where it never was.
+    """
+
+    features: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
+    stages: npt.NDArray[np.uint8]
+
+    def forgotten(self) -> State:
+        """The same without a stage, of which nothing is used."""
+        return State(self.features, self.probabilities, np.zeros_like(self.stages))
+
+    def of(self, number: int) -> State:
+        """That of one frame, not a copy."""
+        part = slice(number, number + 1)
+        return State(self.features[part], self.probabilities[part], self.stages[part])
+
+    @staticmethod
+    def join(states: Sequence[State]) -> State:
+        """That of frames together; of one, not a copy."""
+        if len(states) == 1:
+            return states[0]
+        return State(
+            np.concatenate([state.features for state in states]),
+            np.concatenate([state.probabilities for state in states]),
+            np.concatenate([state.stages for state in states]),
+        )
 
 
 class Engine(ABC):
@@ -46,6 +84,7 @@ class Engine(ABC):
         batch: images a pass; of several numbers, that it is fastest with.
         smallest, largest: shapes [N, H, W, 3] that bound those it takes.
         gpu: what it runs on; None on the CPU.
+        state: shapes of the arrays of a `State`; None where it was built without temporal reuse.
     """
 
     backend: str
@@ -72,6 +111,8 @@ class Engine(ABC):
         self.smallest: tuple[int, ...] = shape
         self.largest: tuple[int, ...] = shape
         self.kind = "cascade" if STAGES in outputs else "dense"
+        reuses = {*PAST, LIMITS} <= set(inputs) and {*PRESENT, WORK} <= outputs
+        self.state = tuple(tuple(inputs[name]) for name in PAST) if reuses else None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -90,6 +131,35 @@ class Engine(ABC):
             ValueError: an array of another shape or type.
             LcTrtError: the engine was closed.
         """
+
+    def run_reusing(
+        self,
+        image: npt.NDArray[np.uint8],
+        rho: npt.NDArray[np.float32],
+        past: State,
+        limits: npt.NDArray[np.float32],
+    ) -> tuple[EngineOutput, State]:
+        """One pass that starts from a state; an engine with `state` has it.
+
+        Args:
+            image, rho: as of `run`.
+            past: the state after the frames before; not changed.
+            limits: float32 [2], tolerance and cut (`lc_trt.runtime.reuse.Reuse`).
+
+        Returns:
+            What `run` gives, and the state after it.
+        """
+        raise LcTrtError(f"{self.backend} engines know no temporal reuse")
+
+    def no_state(self) -> State:
+        """The state of one source before its first frame."""
+        assert self.state is not None
+        features, probabilities, stages = ((1, *shape[1:]) for shape in self.state)
+        return State(
+            np.zeros(features, np.float32),
+            np.zeros(probabilities, np.float32),
+            np.zeros(stages, np.uint8),
+        )
 
     def close(self) -> None:
         """Free the engine's memory; no pass may follow."""
@@ -139,14 +209,42 @@ class HostEngine(Engine):
         self, image: npt.NDArray[np.uint8], rho: npt.NDArray[np.float32] | None = None
     ) -> EngineOutput:
         """See `Engine.run`."""
+        if self.state is None:
+            found = self._pass(image, rho, {})
+            return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
+        # Built for temporal reuse and used without: as if each frame were the first.
+        if rho is None:
+            raise ValueError("rho none: a cascade needs it")
+        nothing = State.join([self.no_state()] * self.batch)
+        out, _ = self.run_reusing(image, rho, nothing, np.zeros(2, np.float32))
+        return replace(out, work=None)
+
+    def run_reusing(
+        self,
+        image: npt.NDArray[np.uint8],
+        rho: npt.NDArray[np.float32],
+        past: State,
+        limits: npt.NDArray[np.float32],
+    ) -> tuple[EngineOutput, State]:
+        """See `Engine.run_reusing`."""
+        before = (past.features, past.probabilities, past.stages)
+        found = self._pass(image, rho, {**dict(zip(PAST, before, strict=True)), LIMITS: limits})
+        out = EngineOutput(found[LABELS], found[STAGES], found[CONFIDENCE], found[WORK])
+        return out, State(*(found[name] for name in PRESENT))
+
+    def _pass(
+        self,
+        image: npt.NDArray[np.uint8],
+        rho: npt.NDArray[np.float32] | None,
+        more: dict[str, npt.NDArray[Any]],
+    ) -> dict[str, Any]:
         self._check_image(image.shape, image.dtype)
         self._check_rho(None if rho is None else (rho.shape, rho.dtype))
-        feed: dict[str, npt.NDArray[Any]] = {IMAGE: np.ascontiguousarray(image)}
+        feed: dict[str, npt.NDArray[Any]] = {IMAGE: np.ascontiguousarray(image), **more}
         if rho is not None:
             feed[RHO] = rho
         with self._turn():
-            found = self._infer(feed)
-        return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
+            return self._infer(feed)
 
     @abstractmethod
     def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""What temporal reuse adds to a compiled cascade: names of inputs and outputs, codes of a map."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+# What a pass gets of the frames before, and the same after it, for the next frame:
+# features float32 [N, C, h, w], probabilities float32 [N, K, h, w], stages uint8 [N, h, w].
+PAST = ("past_features", "past_probabilities", "past_stages")
+PRESENT = ("present_features", "present_probabilities", "present_stages")
+LIMITS = "reuse"  # float32 [2]: tolerance, and the share of moved pixels that is a scene cut
+WORK = "work"  # uint8 [N, h, w]: see Work
+
+# Defaults (`lc_trt.runtime.reuse.Reuse`), chosen with tools/bench_reuse.py so that on a still and
+# on a moving street video 99 % of the labels are those without reuse.
+TOLERANCE = 0.25
+CUT = 0.5
+EVERY = 100
+
+
+class Work(IntEnum):
+    """What was done for a pixel in this frame."""
+
+    LEFT = 0  # it left at stage 1
+    COMPUTED = 1  # stages 2 and 3 computed it
+    KEPT = 2  # it kept the result of an earlier frame
+    CONTEXT = 3  # it did so too, but was computed for its neighbours' sake

@@ -1,0 +1,254 @@
+"""Measure temporal reuse on videos: what is computed, how labels agree, and how fast it is.
+
+    python tools/bench_reuse.py models/irnet-small-camvid/model.onnx VIDEO... [--frames 150]
+
+Each frame goes through the engine without reuse and, for each tolerance, through the one with it,
+in turns whose order changes. Writes JSON, and a figure beside it. Exits with 1 where at the
+default tolerance fewer than 99 % of a video's labels are those without reuse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lc_trt.bench.environment import busy, describe_environment
+from lc_trt.cli import console
+from lc_trt.compiler import reuse
+from lc_trt.compiler.pipeline import compile_model
+from lc_trt.ir.cascade_graph import StageMacs, load_onnx, stage_macs
+from lc_trt.ir.metadata import read_info
+from lc_trt.reuse_ports import EVERY, TOLERANCE, Work
+from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
+from lc_trt.runtime.image import to_size
+from lc_trt.runtime.reuse import Reuse
+from lc_trt.thresholds import parse_rho
+from lc_trt.video.sources import open_source
+
+REQUIRED = 0.99
+TOLERANCES = (0.1, 0.2, TOLERANCE, 0.3, 0.4)
+WARMUP = 3  # frames whose times do not count
+BUSY = 0.1  # part of the processor that others use
+QUIET = "nothing else ran beside it"
+SHARED = "other work ran beside it: shares and agreement hold, times are to be measured again"
+ALL_LEAVE = np.full(2, -1, np.float32)
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass
+class Lane:
+    """One way to run the video.
+
+    Attributes:
+        reuse: None without.
+        times: milliseconds a frame.
+        computed, reused: parts of the pixels, a frame.
+        reached: part of the pixels that are stage 3's, a frame.
+        agreement: share of labels equal to those without reuse, a frame.
+    """
+
+    engine: Engine
+    reuse: Reuse | None = None
+    times: list[float] = field(default_factory=list)
+    computed: list[float] = field(default_factory=list)
+    reused: list[float] = field(default_factory=list)
+    reached: list[float] = field(default_factory=list)
+    agreement: list[float] = field(default_factory=list)
+
+    def run(self, image: Image, rho: npt.NDArray[np.float32]) -> EngineOutput:
+        """One frame, timed."""
+        # Not the first after another engine, whose threads may still spin: all leave at stage 1.
+        self.engine.run(image, ALL_LEAVE)
+        start = perf_counter()
+        if self.reuse is None:
+            out = self.engine.run(image, rho)
+        else:
+            out = self.reuse.run(self.engine, image, rho, [None])
+        self.times.append((perf_counter() - start) * 1e3)
+        assert out.stages is not None
+        self.reached.append(float((out.stages == 3).mean()))
+        work = out.work if out.work is not None else (out.stages > 1) * int(Work.COMPUTED)
+        self.computed.append(float(np.isin(work, (Work.COMPUTED, Work.CONTEXT)).mean()))
+        self.reused.append(float(np.isin(work, (Work.KEPT, Work.CONTEXT)).mean()))
+        return out
+
+
+def read(video: str, count: int | None, size: tuple[int, int]) -> list[Image]:
+    """The first frames at the engine's size, uint8 [1, H, W, 3] each."""
+    with open_source(video) as source:
+        return [to_size(frame.image, size)[None] for frame in islice(source, count)]
+
+
+def measure(
+    images: list[Image],
+    plain: Engine,
+    reusing: Engine,
+    rho: npt.NDArray[np.float32],
+    tolerances: tuple[float, ...],
+    every: int,
+    macs: StageMacs,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A video's figures without reuse, and those with each tolerance."""
+    off = Lane(plain)
+    lanes = [off, *(Lane(reusing, Reuse(t, every=every)) for t in tolerances)]
+    still: list[float] = []
+    before: npt.NDArray[np.uint8] | None = None
+    with console.progress("measuring", len(images)) as advance:
+        for number, image in enumerate(images):
+            labels: dict[int, npt.NDArray[np.uint8]] = {}
+            for turn in range(len(lanes)):
+                which = (turn + number) % len(lanes)
+                labels[which] = lanes[which].run(image, rho).labels
+            for which, lane in enumerate(lanes):
+                lane.agreement.append(float((labels[which] == labels[0]).mean()))
+            if before is not None:
+                still.append(float((labels[0] == before).mean()))
+            before = labels[0]
+            advance(1)
+    base = {
+        "frames": len(images),
+        "hard": round(float(np.mean(off.computed)), 4),
+        "labels_equal_to_the_frame_before": round(float(np.mean(still)), 4),
+        "p50_ms": round(float(np.median(off.times[WARMUP:])), 2),
+    }
+    return base, [row(lane, off, macs) for lane in lanes[1:]]
+
+
+def row(lane: Lane, off: Lane, macs: StageMacs) -> dict[str, Any]:
+    """A tolerance's figures; the ceiling takes as many of the computed pixels to stage 3."""
+    assert lane.reuse is not None
+    hard, last, computed = (float(np.mean(x)) for x in (off.computed, off.reached, lane.computed))
+    ceiling = macs.at(hard, last) / macs.at(computed, computed * last / max(hard, 1e-9))
+    times, reference = lane.times[WARMUP:], off.times[WARMUP:]
+    return {
+        "tolerance": lane.reuse.tolerance,
+        "computed": round(float(np.mean(lane.computed)), 4),
+        "computed_of_hard": round(sum(lane.computed) / max(sum(off.computed), 1e-9), 4),
+        "reused": round(float(np.mean(lane.reused)), 4),
+        "agreement": round(float(np.mean(lane.agreement)), 5),
+        "agreement_worst_frame": round(min(lane.agreement), 5),
+        "p50_ms": round(float(np.median(times)), 2),
+        # Of the whole video: a median would not see the frames in which all is computed.
+        "speedup": round(sum(reference) / sum(times), 3),
+        "ceiling": round(ceiling, 3),
+    }
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    """Share computed, agreement and speed-up over the tolerance, a line a video."""
+    panels = (
+        ("computed_of_hard", "part of the hard pixels computed", (0, 1.03)),
+        ("agreement", "labels equal to those without reuse", None),
+        ("speedup", "speed-up over the engine without reuse", None),
+    )
+    figure = Figure(figsize=(10, 3.3), layout="constrained")
+    for number, (name, title, limits) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, 3, number)
+        for video, colour, marker in zip(
+            result["videos"], ("#0072B2", "#D55E00"), "os", strict=False
+        ):
+            points = [(r["tolerance"], r[name]) for r in video["rows"]]
+            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=video["name"])
+        axes.axvline(result["default_tolerance"], color="grey", linestyle=":", linewidth=1)
+        if name == "agreement":
+            axes.axhline(REQUIRED, color="black", linewidth=1)
+            axes.annotate("required", (axes.get_xlim()[0], REQUIRED), fontsize=8, va="bottom")
+        elif name == "speedup":
+            axes.axhline(1, color="black", linewidth=1)
+        else:
+            axes.legend(fontsize=8)
+        if limits:
+            axes.set_ylim(*limits)
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xlabel("tolerance (dotted: the default)")
+        axes.spines[["top", "right"]].set_visible(False)
+    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
+
+
+def main() -> int:
+    """Run the steps; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("videos", nargs="+", help="at most two fit into the figure")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/cpu-reuse.json"))
+    parser.add_argument("--frames", type=int, default=150, help="of each video; 0 for all")
+    parser.add_argument("--size", default="300x500", help="HxW")
+    parser.add_argument("--rho", help="R1[,R2]; default: the model's own")
+    parser.add_argument("--every", type=int, default=EVERY)
+    parser.add_argument("--tolerances", type=float, nargs="+", default=list(TOLERANCES))
+    parser.add_argument("--around", type=int, default=reuse.AROUND, help="see compiler/reuse.py")
+    parser.add_argument("--context", type=int, default=reuse.CONTEXT, help="likewise")
+    parser.add_argument("--backend", default="openvino")
+    parser.add_argument("--threads", type=int)
+    known = parser.parse_args()
+    reuse.AROUND, reuse.CONTEXT = known.around, known.context
+    environment = describe_environment(known.threads)
+    height, width = map(int, known.size.split("x"))
+    size = (height, width)
+    model = load_onnx(known.model)
+    info = read_info(model)
+    assert info is not None, "a model that lc-trt exported"
+    rho = np.array(parse_rho(known.rho) if known.rho else info.default_rho, np.float32)
+    plain, reusing = (
+        create_engine(
+            known.backend,
+            compile_model(model, known.backend, size, 1, reuse=wanted).SerializeToString(),
+            threads=known.threads,
+        )
+        for wanted in (False, True)
+    )
+    macs = stage_macs(model, size)
+    videos = []
+    for video in known.videos:
+        images = read(video, known.frames or None, size)
+        tolerances = tuple(known.tolerances)
+        base, rows = measure(images, plain, reusing, rho, tolerances, known.every, macs)
+        videos.append({"name": Path(video).stem, **base, "rows": rows})
+    # A path from the root tells nothing to another machine.
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    environment["busy_after"] = busy()
+    others = max(environment["busy_before"] or 0, environment["busy_after"] or 0)
+    result = {
+        "model": info.name,
+        "size": list(size),
+        "rho": [round(float(r), 4) for r in rho],
+        "every": known.every,
+        "around": known.around,
+        "context": known.context,
+        "default_tolerance": TOLERANCE,
+        "videos": videos,
+        "environment": environment,
+        "note": QUIET if others <= BUSY else SHARED,
+        "command": " ".join(["python", "tools/bench_reuse.py", *words]),
+    }
+    known.out.parent.mkdir(parents=True, exist_ok=True)
+    known.out.write_text(json.dumps(result, indent=2) + "\n")
+    draw(result, known.out.with_suffix(".png"))
+    met = True
+    for video in videos:
+        print(f"{video['name']}: {video['frames']} frames, {video['hard']:.1%} hard, "
+              f"{video['p50_ms']} ms without reuse")  # fmt: skip
+        for entry in video["rows"]:
+            print(
+                f"  tolerance {entry['tolerance']:g}: {entry['computed']:.1%} computed, "
+                f"{entry['reused']:.1%} reused, {entry['agreement']:.2%} of labels agree, "
+                f"{entry['p50_ms']} ms, {entry['speedup']:.2f}x of {entry['ceiling']:.2f}x"
+            )
+            if entry["tolerance"] == TOLERANCE:
+                met = met and entry["agreement"] >= REQUIRED
+    return int(not met)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
