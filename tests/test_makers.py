@@ -103,5 +103,5 @@ def test_another_precision_is_refused(make: Any, precision: str) -> None:
 
 def test_tensorrt_is_refused_with_reuse() -> None:
     profile, wanted = Profile(1, 2, 4), PlanOptions()
-    with pytest.raises(UsageError, match="keeps no state.*build with --backend openvino"):
+    with pytest.raises(UsageError, match=r"keeps no state.*build with --backend openvino"):
         make_maker("tensorrt", None, None, profile, SIZE, wanted, Show(), reuse=True)

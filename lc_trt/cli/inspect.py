@@ -68,6 +68,8 @@ def _print(file: Path, summary: Summary, manifest: Manifest | None) -> None:
             ("built", f"{manifest.created} by lc-trt {manifest.lc_trt_version}"),
             ("check", manifest.check_summary),
         ]
+        if manifest.reuse:
+            rows.append(("temporal reuse", "built for it: lc-trt run --reuse"))
     rows += [("opset", str(summary.opset)), ("parameters", f"{summary.parameters / 1e6:.2f} M")]
     for kind, tensors in (("input", summary.inputs), ("output", summary.outputs)):
         rows += [(kind, f"{t.name} {t.dtype} {list(t.shape)}") for t in tensors]
