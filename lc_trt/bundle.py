@@ -27,6 +27,7 @@ __all__ = [
     "PLAN",
     "PLUGINS",
     "SOURCE",
+    "TUNING",
     "Bundle",
     "Manifest",
     "check_out",
@@ -40,6 +41,7 @@ PLAN = "engine.plan"  # what runs under TensorRT
 PLUGINS = "liblc_trt_plugins.so"
 SOURCE = "source.onnx"  # what it was built from
 CALIBRATION = "calibration.json"  # the table of an INT8 engine
+TUNING = "tuning.json"  # the thresholds that a governor moves over
 _ADVICE = "choose another -o"
 
 

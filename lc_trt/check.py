@@ -31,6 +31,7 @@ from lc_trt.show import Show
 MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
 MIN_AGREEMENT_REDUCED = 0.97  # share of labels, and of stages, equal to FP32's
 CHECK_IMAGES = 4  # batches
+STAND_IN = "onnxruntime"  # runs `Made.stand_in`
 ROUNDS = 7  # timed passes of each engine, after one to warm up
 _Images = npt.NDArray[np.uint8]
 
@@ -64,7 +65,8 @@ def check_engine(
 
     The worst pass counts, at the model's thresholds and at some that split its pixels. In reduced
     precision the mean over passes at the model's thresholds counts, of labels and of stages; the
-    mIoU that an INT8 build measured on labelled images counts in its place.
+    mIoU that an INT8 build measured on labelled images counts in its place. Of an INT8 engine that
+    cannot run here the network it was built from is held to that, by ONNX Runtime.
 
     Returns:
         The manifest's ``check``.
@@ -72,7 +74,7 @@ def check_engine(
     Raises:
         LcTrtError: the engine does not agree.
     """
-    if made.unchecked is not None:
+    if made.unchecked is not None and made.stand_in is None:
         return {"checked": False, "reason": made.unchecked}
     reduced = _is_reduced(manifest)
     held_out = made.prepared.held_out if made.prepared else None
@@ -88,22 +90,31 @@ def check_engine(
     finally:
         engine.close()
         reference.close()
-    found = {"checked": True, "images": origin, **agreement.as_dict()}
+    found: dict[str, Any] = {"images": origin, **agreement.as_dict()}
     if made.prepared is not None and made.prepared.miou is not None:
         found["miou"] = made.prepared.miou
     else:
-        found["required"] = judge(agreement, manifest, origin, wanted, show)
-    if reduced and info.kind == "cascade":
+        what = "engine" if made.stand_in is None else "engine's network"
+        found["required"] = judge(agreement, manifest, origin, wanted, show, what)
+    if made.unchecked is not None:
+        network = {"run_by": STAND_IN, **found}
+        return {"checked": False, "reason": made.unchecked, "network": network}
+    # A dense engine of TensorRT's would have to be built for it.
+    if reduced and info.kind == "cascade" and manifest.backend != TENSORRT:
         found["speed_over_dense"] = _speed_over_dense(model, made, manifest, batches, show)
-    return found
+    return {"checked": True, **found}
 
 
 def _is_reduced(manifest: Manifest) -> bool:
     # TensorRT's FP16 keeps in FP32 what decides where a pixel leaves, and has to agree as FP32.
-    return manifest.precision != "fp32" and manifest.backend != TENSORRT
+    if manifest.backend == TENSORRT:
+        return manifest.precision == "int8"
+    return manifest.precision != "fp32"
 
 
 def _open(made: Made, manifest: Manifest) -> Engine:
+    if made.stand_in is not None:
+        return create_engine(STAND_IN, made.stand_in)
     library = made.files.get(PLUGINS)
     return create_engine(
         manifest.backend,
@@ -152,7 +163,12 @@ def _counted(cases: Sequence[Case], advance: Callable[[int], None]) -> Iterator[
 
 
 def judge(
-    agreement: Agreement, manifest: Manifest, origin: str, wanted: Wanted, show: Show
+    agreement: Agreement,
+    manifest: Manifest,
+    origin: str,
+    wanted: Wanted,
+    show: Show,
+    what: str = "engine",
 ) -> float:
     """Refuse an engine that agrees too little, or warn of it; what has to agree, 0 to 1."""
     reduced, least = _is_reduced(manifest), wanted.min_agreement
@@ -168,7 +184,7 @@ def judge(
     if reduced:
         shares += f" and {stages:.2%} of the stages"
     found = (
-        f"the {backend} {precision} engine agrees with ONNX Runtime in FP32 on {shares} "
+        f"the {backend} {precision} {what} agrees with ONNX Runtime in FP32 on {shares} "
         f"({origin}), expected at least {least * 100:g}%"
     )
     if not wanted.must_agree:
@@ -177,7 +193,7 @@ def judge(
     if precision == "int8":
         advice = (
             "Calibrate on images like those it will see (100 or more), try --method entropy or "
-            "percentile, keep layers in FP32 with --keep, or let labelled images choose them: "
+            "percentile, keep layers out of it with --keep, or let labelled images choose them: "
             "--max-drop 1.0 --eval-root DIR"
         )
     else:

@@ -19,6 +19,8 @@ import lc_trt
 
 # CPU flags that decide how fast an engine is, as /proc/cpuinfo spells them.
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+# What we use of a module that several packages share.
+_PART = {"cuda": ["cuda-bindings"]}
 # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of CUDA's driver interface.
 _COMPUTE_CAPABILITY = (75, 76)
 _CPU_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
@@ -132,7 +134,7 @@ def module_version(module: str) -> str | None:
     if find_spec(module) is None:
         return None
     # The package's name may differ from the module's: cv2 comes with any of four.
-    for distribution in _distributions().get(module, [module]):
+    for distribution in _PART.get(module, _distributions().get(module, [module])):
         try:
             return version(distribution)
         except PackageNotFoundError:
@@ -164,16 +166,22 @@ def cpu_features(cpuinfo: str) -> tuple[str, ...]:
 
 
 def current_gpu() -> Gpu | None:
-    """The first GPU of this process (CUDA_VISIBLE_DEVICES counts); None without one or a driver.
+    """The GPU of the current CUDA context, the first of this process where there is none.
 
-    Asks the driver itself, which takes no package and no tool.
+    That is the one that TensorRT builds on. None without a GPU or a driver. CUDA_VISIBLE_DEVICES
+    counts. Asks the driver itself, which takes no package and no tool.
     """
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return None
     device, numbers = ctypes.c_int(), (ctypes.c_int(), ctypes.c_int())
-    if cuda.cuInit(0) != 0 or cuda.cuDeviceGet(ctypes.byref(device), 0) != 0:
+    if cuda.cuInit(0) != 0:
+        return None
+    # An error where no context is current.
+    if cuda.cuCtxGetDevice(ctypes.byref(device)) != 0 and (
+        cuda.cuDeviceGet(ctypes.byref(device), 0) != 0
+    ):
         return None
     name = ctypes.create_string_buffer(256)
     answers = [cuda.cuDeviceGetName(name, len(name), device)]

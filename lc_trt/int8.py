@@ -1,4 +1,4 @@
-"""An INT8 build before its engine is made: the calibration table, and which layers stay in FP32."""
+"""An INT8 build before its engine is made: the calibration table, and what stays out of INT8."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lc_trt.calibration.images import ImageList, list_images
 from lc_trt.calibration.methods import PERCENTILE
 from lc_trt.calibration.table import Table, check_table, read_table
 from lc_trt.classes import ClassSet
-from lc_trt.compiler.pipeline import compile_model, prepare
+from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model, prepare
 from lc_trt.compiler.quantize import Quantization
 from lc_trt.compiler.quantize_plan import Plan, make_plan, select_layers
 from lc_trt.datasets import open_dataset
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.runtime.engines import create_engine
+from lc_trt.runtime.engines import TENSORRT, create_engine
 from lc_trt.sensitivity import find_kept, layer_groups, mean_iou
 from lc_trt.show import Show
 
@@ -34,7 +34,9 @@ class Int8:
     Attributes:
         calib: a folder of images, or a table that ``lc-trt calibrate`` made.
         method, percentile: of a calibration on images.
-        keep: layers that stay in FP32, by path or the start of one.
+        keep: layers that stay in floating point, by path or the start of one.
+        rest: precision of what is not in INT8, ``fp32`` or, with TensorRT, ``fp16``; None is
+            FP32 on the CPU and FP16 with TensorRT.
         eval_root: labelled images, of which the mIoU may drop by ``max_drop`` points (0 to 100)
             at the default thresholds; what has to be kept in FP32 for it is found. None: no
             labels, the agreement with FP32 decides.
@@ -49,6 +51,7 @@ class Int8:
     eval_root: Path | None = None
     layout: str = "folder"
     split: str = "val"
+    rest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Prepared:
     """What the build goes on with.
 
     Attributes:
-        quantization: for `compile_model`.
+        quantization: for `compile_model` and `compile_for_tensorrt`.
         held_out: images that no range was taken from; None where a table was given.
         summary: for the manifest (`Manifest.calibration`).
         miou: ``fp32``, ``int8`` and ``drop`` (in points), None without labels.
@@ -77,7 +80,7 @@ def prepare_int8(
     asked: Int8,
     show: Show,
 ) -> Prepared:
-    """Calibrate or read the table, and choose what stays in FP32.
+    """Calibrate or read the table, and choose what stays in floating point.
 
     Raises:
         LcTrtError: the images or the table cannot be used, or nothing is left for INT8.
@@ -99,8 +102,8 @@ def prepare_int8(
         kept += found
     if keep >= set(plan.convolutions):
         raise LcTrtError(
-            "every layer would stay in FP32, nothing is left for INT8: allow a larger --max-drop, "
-            "calibrate with another --method or on more images, or build without --int8"
+            "every layer would stay in floating point, nothing is left for INT8: allow a larger "
+            "--max-drop, calibrate with another --method or on more images, or build without --int8"
         )
     summary = {**table.summary(), "kept": kept, "keep": sorted(keep)}
     return Prepared(table, Quantization(table.ranges, keep), held_out, summary, miou)
@@ -125,6 +128,11 @@ def _table(
     with show.phase("calibrating", len(images)) as advance:
         table = calibrate(model, info, images, settings, advance=advance, warn=show.warn)
     return table, held_out
+
+
+def rest_for_tensorrt(asked: Int8) -> Precision:
+    """The precision of what a TensorRT engine does not compute in INT8."""
+    return "fp32" if asked.rest == "fp32" else "fp16"
 
 
 @dataclass
@@ -173,8 +181,15 @@ class _Search:
     def measure(self, keep: frozenset[str] | None, what: str) -> float:
         """mIoU in INT8 without these convolutions; in FP32 for None."""
         quantization = None if keep is None else Quantization(self.table.ranges, keep)
-        compiled = compile_model(self.model, self.backend, self.size, 1, quantization)
-        engine = create_engine(self.backend, compiled.SerializeToString())
+        if self.backend == TENSORRT:
+            # A plan takes minutes and a GPU; ONNX Runtime computes the same codes.
+            runner = "onnxruntime"
+            rest: Precision = "fp32" if keep is None else rest_for_tensorrt(self.asked)
+            compiled = compile_for_tensorrt(self.model, self.size, 1, rest, quantization)
+        else:
+            runner = self.backend
+            compiled = compile_model(self.model, self.backend, self.size, 1, quantization)
+        engine = create_engine(runner, compiled.SerializeToString())
         rho = self.info.default_rho if self.info.kind == "cascade" else None
         try:
             with self.show.phase(what, len(self.samples)) as advance:

@@ -12,10 +12,11 @@ import onnx
 
 from lc_trt import trt
 from lc_trt.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
+from lc_trt.compiler.fold import freeze
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model
 from lc_trt.environment import current_gpu, module_version
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.int8 import Int8, Prepared, prepare_int8
+from lc_trt.int8 import Int8, Prepared, prepare_int8, rest_for_tensorrt
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.plan.engine import build_plan
 from lc_trt.plan.options import PlanOptions, Profile, check_options, targets
@@ -37,6 +38,8 @@ class Made:
         facts: fields of the manifest.
         prepared: what an INT8 engine was quantised with; None for others.
         unchecked: why it cannot be compared with ONNX Runtime here; None where it can.
+        stand_in: what an INT8 engine that cannot run here was built from, for ONNX Runtime: by
+            the functions' bodies it computes the same codes.
     """
 
     engine: bytes
@@ -44,6 +47,7 @@ class Made:
     facts: dict[str, Any] = field(default_factory=dict)
     prepared: Prepared | None = None
     unchecked: str | None = None
+    stand_in: bytes | None = None
 
 
 class Maker(ABC):
@@ -78,23 +82,25 @@ def make_maker(
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}: expected {', '.join(PRECISIONS)}")
     if backend == TENSORRT:
-        known = get_args(Precision)
+        known = (*get_args(Precision), "int8")
         if precision not in known:
             raise UsageError(
-                f"--{precision}: TensorRT engines are {' or '.join(known)}; leave it out, or build "
+                f"--{precision}: TensorRT engines are {', '.join(known)}; leave it out, or build "
                 f"for the CPU: --backend openvino --{precision}"
             )
     else:
         check_precision(backend, precision)
     if (precision == "int8") != (int8 is not None):
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
+    if int8 is not None:
+        _check_rest(backend, int8)
     if backend == TENSORRT and reuse:
         raise UsageError(
             "--reuse: for the CPU so far, since the runtime of TensorRT's engines keeps no state "
             "between frames; leave it out, or build with --backend openvino"
         )
     if backend == TENSORRT:
-        return _TensorRT(cast(Precision, precision), batch, options, show)
+        return _TensorRT(precision, int8, batch, options, show)
     if options.given():
         raise UsageError(
             f"{', '.join(options.given())}: for --backend tensorrt only, this is {backend}"
@@ -157,9 +163,14 @@ class _TensorRT(Maker):
     """A plan."""
 
     def __init__(
-        self, precision: Precision, batch: Profile[int], options: PlanOptions, show: Show
+        self,
+        precision: str,
+        int8: Int8 | None,
+        batch: Profile[int],
+        options: PlanOptions,
+        show: Show,
     ) -> None:
-        self._precision, self._batch = precision, batch
+        self._precision, self._int8, self._batch = precision, int8, batch
         self._options, self._show = options, show
         self._api, self._gpu = trt.load(), current_gpu()
         check_options(options, self._api, self._gpu)
@@ -173,7 +184,14 @@ class _TensorRT(Maker):
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
     ) -> Made:
-        lowered = compile_for_tensorrt(model, size.fixed, self._batch.fixed, self._precision)
+        prepared, stand_in = None, None
+        floating, quantization = self._precision, None
+        if self._int8 is not None:
+            prepared = prepare_int8(model, info, TENSORRT, size.opt, self._int8, self._show)
+            floating, quantization = rest_for_tensorrt(self._int8), prepared.quantization
+        lowered = compile_for_tensorrt(
+            model, size.fixed, self._batch.fixed, cast(Precision, floating), quantization
+        )
         plan = build_plan(
             self._api,
             lowered,
@@ -189,15 +207,21 @@ class _TensorRT(Maker):
         files: dict[str, bytes | Path] = {PLAN: plan.content}
         if plan.library is not None:
             files[PLUGINS] = plan.library.path
+        unchecked = self._unchecked()
+        if self._int8 is not None and prepared is not None:
+            files[CALIBRATION] = prepared.table.dumps().encode()
+            if unchecked is not None:
+                stand_in = freeze(lowered, self._batch.opt, size.opt).SerializeToString()
         gpu, api = self._gpu, self._api
         facts = {
             "backend_version": api.version,
             "precision": self._precision,
+            "calibration": {**prepared.summary, "rest": floating} if prepared else None,
             "tensorrt": self._options.manifest_entry(api, gpu),
             "plugin": plan.library.manifest_entry() if plan.library else None,
             "gpu": asdict(gpu) if gpu is not None else None,
         }
-        return Made(plan.content, files, facts, unchecked=self._unchecked())
+        return Made(plan.content, files, facts, prepared, unchecked, stand_in)
 
     def _unchecked(self) -> str | None:
         gpu, api = self._gpu, self._api
@@ -210,6 +234,16 @@ class _TensorRT(Maker):
                 f"{gpu.name} with {gpu.compute_capability}"
             )
         return None
+
+
+def _check_rest(backend: str, int8: Int8) -> None:
+    """Refuse a precision beside INT8 that the backend does not mix with it."""
+    known = get_args(Precision) if backend == TENSORRT else ("fp32",)
+    if int8.rest is not None and int8.rest not in known:
+        raise UsageError(
+            f"--int8 --{int8.rest}: what stays out of INT8 is {' or '.join(known)} with {backend}; "
+            f"leave out --{int8.rest}"
+        )
 
 
 def _write(path: Path, text: str) -> None:

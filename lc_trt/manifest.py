@@ -60,7 +60,9 @@ class Manifest:
         check: the comparison after the build: ``checked``; then, if False, the ``reason``; if
             True, ``images``, the figures of `lc_trt.agreement.Agreement`, and what decided:
             ``required`` (the share that has to agree) or ``miou`` (``fp32``, ``int8`` and ``drop``
-            in points); of a cascade in reduced precision also ``speed_over_dense``.
+            in points); of a cascade in reduced precision also ``speed_over_dense``. Of an INT8
+            engine that could not run where it was built ``network`` has these figures of its
+            network instead, and who ran it (``run_by``).
         trained: facts of the model card, None for untrained weights.
         files: SHA-256 by file name; `write_bundle` fills it in.
         created: UTC, ISO 8601.
@@ -103,11 +105,11 @@ class Manifest:
         """What the comparison after the build found, in words."""
         check = self.check
         if not check["checked"]:
-            return f"not checked: {check['reason']}"
-        return (
-            f"agrees with ONNX Runtime on {check['labels']:.2%} of labels, "
-            f"{check['stages']:.2%} of stages ({check['count']} passes, {check['images']})"
-        )
+            said = f"not checked: {check['reason']}"
+            if "network" in check:
+                said += f"; its network, run by ONNX Runtime, {_agrees('FP32', check['network'])}"
+            return said
+        return _agrees("ONNX Runtime", check)
 
     @classmethod
     def loads(cls, text: str) -> Manifest:
@@ -175,6 +177,13 @@ class Manifest:
         for rho in rhos:
             if rho is not None and not all(0 <= r <= 1 for r in rho):
                 raise ValueError(f"rho {rho}, expected 0 to 1")
+
+
+def _agrees(reference: str, figures: Mapping[str, Any]) -> str:
+    return (
+        f"agrees with {reference} on {figures['labels']:.2%} of labels, "
+        f"{figures['stages']:.2%} of stages ({figures['count']} passes, {figures['images']})"
+    )
 
 
 _TUPLES = {"classes", "colours", "size", "size_profile", "default_rho", "fast_rho"}

@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reasons["gpu"] = "needs an NVIDIA GPU: nvidia-smi lists none here"
     for item in items:
         for marker, reason in reasons.items():
-            if marker in item.keywords:
+            if item.get_closest_marker(marker):  # a parameter may have the same name
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
@@ -43,7 +43,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """One line for all tests that want a GPU, and not one for each of their functions."""
     report = yield
-    if report.skipped and "gpu" in item.keywords and isinstance(report.longrepr, tuple):
+    if report.skipped and item.get_closest_marker("gpu") and isinstance(report.longrepr, tuple):
         report.longrepr = ("tests/gpu", None, report.longrepr[2])
     return report
 

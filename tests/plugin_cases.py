@@ -1,17 +1,17 @@
-"""Checks of each kernel against PyTorch in float64, for the emulator and for a GPU alike.
+"""Checks of the kernels against PyTorch in float64 or NumPy, for the emulator and a GPU alike.
 
-Every check poisons with NaN what lies beyond `count`, in inputs and outputs, and requires that
-none of it is read and that the outputs' part is left as it was.
+Every check poisons what lies beyond `count`, in inputs and outputs, with bytes 0xff: NaN, or the
+code -1. It requires that none of it is read and that the outputs' part is left as it was.
+`plugin_conv_cases` has those of the convolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from plugin_harness import Array, Harness, Plugin, Region
+from plugin_harness import Array, Harness, Region
 from torch.nn import functional
 
 MapSize = tuple[int, int, int]  # N, H, W
@@ -38,16 +38,29 @@ def mask_of(kind: str | float, size: MapSize, seed: int = 0) -> np.ndarray:
     return mask
 
 
+def values(rng: np.random.Generator, shape: Sequence[int], dtype: str) -> np.ndarray:
+    """Standard normal numbers, or INT8 codes of which all occur alike."""
+    if dtype == "int8":
+        return rng.integers(-128, 128, shape).astype(np.int8)
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def poison(shape: Sequence[int], dtype: str) -> np.ndarray:
+    """Bytes 0xff."""
+    count = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.full(count, 0xFF, np.uint8).view(dtype).reshape(shape)
+
+
 def features(
     harness: Harness, rng: np.random.Generator, region: Region, channels: int, dtype: str
 ) -> tuple[np.ndarray, Array]:
-    """Random rows, and the same on the device with NaN beyond count."""
-    rows = rng.standard_normal((region.size, channels)).astype(dtype)
+    """Random rows, and the same on the device with poison beyond count."""
+    rows = values(rng, (region.size, channels), dtype)
     return rows, padded(harness, rows, region.max_rows)
 
 
 def padded(harness: Harness, rows: np.ndarray, max_rows: int) -> Array:
-    """Rows on the device, followed by NaN."""
+    """Rows on the device, followed by poison."""
     array = harness.poisoned((max_rows, rows.shape[1]), rows.dtype)
     full = array.numpy()
     full[: len(rows)] = rows
@@ -119,11 +132,12 @@ def check_gather(
     rng = np.random.default_rng(1)
     region = harness.region(mask)
     n, h, w = mask.shape
-    last = rng.standard_normal((n, h, w, channels)).astype(dtype)
+    last = values(rng, (n, h, w, channels), dtype)
     if layout == 0:
         given = np.moveaxis(last, 3, 1)
     else:
-        given = np.full((n, h, w, -(-channels // 8) * 8), np.nan, dtype)
+        unit = 8 * layout
+        given = poison((n, h, w, -(-channels // unit) * unit), dtype)
         given[..., :channels] = last
     y = harness.poisoned((region.max_rows, channels), dtype)
     harness.gather(harness.put(np.ascontiguousarray(given)), region, y, layout)
@@ -162,7 +176,7 @@ def check_max_pool(
     rng = np.random.default_rng(4)
     region = harness.region(mask)
     rows, x = features(harness, rng, region, channels, dtype)
-    if region.size:
+    if region.size and dtype != "int8":
         rows[0, 0] = np.nan  # a NaN that is there must stay
         x = padded(harness, rows, region.max_rows)
     y = harness.poisoned(x.shape, dtype)
@@ -173,138 +187,19 @@ def check_max_pool(
     assert np.array_equal(valid_part(y, region.size), expected.astype(dtype), equal_nan=True)
 
 
-# --- conv ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ConvCase:
-    """A region convolution; `segments` are (width of the matrix, from, to) in channels."""
-
-    segments: tuple[tuple[int, int, int], ...] = ((32, 0, 32),)
-    out_channels: int = 32
-    kernel: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    size: MapSize = (1, 9, 11)
-    share: str | float = 0.5
-    dtype: str = "float16"
-    bias_dtype: str | None = None  # as dtype
-    residual: bool = False
-    scale: float = 1.0
-    relu: bool = False
-    layout: int = 1  # OHWI
-    tactic: int = 0
-    seed: int = 0
-
-    @classmethod
-    def of(cls, channels: int, out_channels: int, **others: object) -> ConvCase:
-        """One segment, all of it read."""
-        return replace(cls(((channels, 0, channels),), out_channels), **others)  # type: ignore[arg-type]
-
-
-class Conv:
-    """A case on the device, to be launched and checked for one region after another."""
-
-    def __init__(self, harness: Harness, case: ConvCase) -> None:
-        self.harness, self.case = harness, case
-        rng = self.rng = np.random.default_rng(case.seed)
-        channels = sum(end - begin for _, begin, end in case.segments)
-        shape = (case.out_channels, channels, *case.kernel)
-        spread = 1 / np.sqrt(channels * case.kernel[0] * case.kernel[1])
-        self.weight = (rng.standard_normal(shape) * spread).astype(case.dtype)
-        self.bias = rng.standard_normal(case.out_channels).astype(case.bias_dtype or case.dtype)
-        laid = np.ascontiguousarray(np.moveaxis(self.weight, 1, 3)) if case.layout else self.weight
-        self.device_weight, self.device_bias = harness.put(laid), harness.put(self.bias)
-        self.region = harness.region(np.zeros(case.size, bool))
-        rows = self.region.max_rows
-        self.inputs = [harness.poisoned((rows, width), case.dtype) for width, _, _ in case.segments]
-        self.residual = harness.poisoned((rows, case.out_channels), case.dtype)
-        self.y = harness.poisoned((rows, case.out_channels), case.dtype)
-
-    def fill(self, share: str | float) -> None:
-        """Another region and new features, in the same memory."""
-        case, harness = self.case, self.harness
-        harness.change(self.region, mask_of(share, case.size, case.seed))
-        count = self.region.size
-        self.rows = []
-        for array in (*self.inputs, self.residual):
-            full = np.full(array.shape, np.nan, case.dtype)
-            full[:count] = self.rng.standard_normal((count, array.shape[1]))
-            array.set(full)
-            self.rows.append(full[:count])
-        self.y.set(np.full(self.y.bytes, 0xFF, np.uint8).view(case.dtype).reshape(self.y.shape))
-
-    def launch(self) -> None:
-        case = self.case
-        pairs = zip(self.inputs, case.segments, strict=True)
-        self.harness.conv(
-            [(x, begin, end) for x, (_, begin, end) in pairs], self.region,
-            self.device_weight, self.device_bias, self.residual if case.residual else None, self.y,
-            window=(*case.kernel, *case.dilation), scale=case.scale, relu=case.relu,
-            layout=case.layout, tactic=case.tactic,
-        )  # fmt: skip
-
-    def expected(self) -> np.ndarray:
-        """float64 [count, Cout]."""
-        case, mask = self.case, self.region.mask
-        *inputs, residual = self.rows
-        read = [x[:, begin:end] for x, (_, begin, end) in zip(inputs, case.segments, strict=True)]
-        padding = tuple(d * (k // 2) for k, d in zip(case.kernel, case.dilation, strict=True))
-        y = functional.conv2d(
-            dense(np.concatenate(read, 1), mask),
-            torch.from_numpy(self.weight).to(DEVICE).double(),
-            torch.from_numpy(self.bias).to(DEVICE).double(),
-            padding=padding, dilation=case.dilation,
-        )  # fmt: skip
-        value = case.scale * rows_of(y[:, :, : mask.shape[1], : mask.shape[2]], mask)
-        if case.residual:
-            value = value + residual.astype(np.float64)
-        return np.maximum(value, 0) if case.relu else value
-
-    def check(self) -> None:
-        """Within the rounding of the output for FP16, and of FP32 sums for FP32."""
-        found, expected = valid_part(self.y, self.region.size), self.expected()
-        tolerance = 2e-3 if self.case.dtype == "float16" else 2e-5
-        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
-
-
-def check_conv(harness: Harness, case: ConvCase) -> None:
-    conv = Conv(harness, case)
-    conv.fill(case.share)
-    conv.launch()
-    conv.check()
-
-
-def check_conv_replay(harness: Harness, case: ConvCase, shares: Sequence[str | float]) -> None:
-    """One graph, captured on the first region, serves all."""
-    conv = Conv(harness, case)
-    conv.fill(shares[0])
-    conv.launch()  # loads the kernel, which a capture may not wait for
-    with harness.captured() as graph:
-        conv.launch()
-    for share in shares:
-        conv.fill(share)
-        graph.replay()
-        conv.check()
-
-
-def check_plugin_conv(
-    harness: Harness, case: ConvCase, prepare: Callable[[Plugin], Plugin]
+def check_quantize(
+    harness: Harness, mask: np.ndarray, channels: int, dtype: str, scale: float
 ) -> None:
-    """The plugin object in place of the kernel; `prepare` may replace it by a clone or such."""
-    conv = Conv(harness, case)
-    conv.fill(case.share)
-    attributes = {
-        "kernel_shape": case.kernel, "dilations": case.dilation, "activation": int(case.relu),
-        "residual_scale": float(case.scale), "weight_layout": case.layout,
-        "channel_begin": [begin for _, begin, _ in case.segments],
-        "channel_end": [end for _, _, end in case.segments],
-    }  # fmt: skip
-    plugin = prepare(harness.plugin("RegionConv", attributes))
-    plugin.set_tactic(case.tactic)
-    none = harness.put(np.zeros((1, 1), case.dtype))
-    inputs = [
-        *conv.inputs, conv.region.rows, conv.region.index, conv.region.count, conv.device_weight,
-        conv.device_bias, conv.residual if case.residual else none,
-    ]  # fmt: skip
-    plugin.run(inputs, [conv.y])
-    conv.check()
+    """Ties and what saturates are among the values."""
+    rng = np.random.default_rng(5)
+    region = harness.region(mask)
+    scale = float(np.float32(scale))
+    rows = rng.integers(-300, 300, (region.size, channels)) / 2 * scale
+    loose = rng.random(rows.shape) < 0.5
+    rows = np.where(loose, rng.standard_normal(rows.shape) * 60 * scale, rows).astype(dtype)
+    x = padded(harness, rows, region.max_rows)
+    y = harness.poisoned(x.shape, np.int8)
+    harness.quantize(x, region.count, y, scale)
+    quotient = rows.astype(np.float32) / np.float32(scale)
+    expected = np.clip(np.rint(quotient), -128, 127).astype(np.int8)
+    assert np.array_equal(valid_part(y, region.size), expected)

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
-LINEAR, HWC8 = 0, 2
+TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1, np.dtype(np.int8): 2}
+LINEAR, HWC8, HWC16 = 0, 2, 11
 # nvinfer1::DataType and PluginFieldType.
 FLOAT, HALF, INT8, INT32, BOOL = 0, 1, 2, 3, 4
 TENSOR_TYPES = {"float32": FLOAT, "float16": HALF, "int8": INT8, "int32": INT32, "bool": BOOL}
@@ -50,7 +50,9 @@ class _Conv(ctypes.Structure):
         ("map", c_int32 * 3), ("window", c_int32 * 4),
         ("weight", c_void_p), ("bias", c_void_p), ("residual", c_void_p), ("y", c_void_p),
         ("out_channels", c_int32), ("residual_scale", c_float), ("relu", c_int32),
-        ("type", c_int32), ("bias_type", c_int32), ("layout", c_int32), ("tactic", c_int32),
+        ("scale", c_void_p), ("residual_factor", c_float),
+        ("type", c_int32), ("bias_type", c_int32), ("residual_type", c_int32),
+        ("output_type", c_int32), ("layout", c_int32), ("tactic", c_int32),
     )  # fmt: skip
 
 
@@ -187,7 +189,7 @@ class Harness:
         )  # fmt: skip
 
     def gather(self, x: Array, region: Region, y: Array, layout: int = 0) -> None:
-        """region_gather; layout 1 is [N, H, W, C8]."""
+        """region_gather; layout 1 is [N, H, W, C8], 2 the same of C16."""
         self.call(
             "lct_region_gather", *_pointers(x, region.rows, region.count, y), region.max_rows,
             y.shape[1], region.map, TYPES[y.dtype], layout, self.stream,
@@ -215,13 +217,24 @@ class Harness:
             self.stream,
         )  # fmt: skip
 
+    def quantize(self, x: Array, count: Array, y: Array, scale: float) -> None:
+        """region_quantize."""
+        self.call(
+            "lct_region_quantize", *_pointers(x, count, y), *x.shape, c_float(scale),
+            TYPES[x.dtype], self.stream,
+        )  # fmt: skip
+
     def conv(
         self, segments: Sequence[tuple[Array, int, int]], region: Region, weight: Array,
         bias: Array, residual: Array | None, y: Array, *, window: Sequence[int],
         scale: float = 1.0, relu: bool = False, layout: int = 0, tactic: int = 0,
+        scales: Array | None = None, factor: float = 1.0,
     ) -> None:  # fmt: skip
-        """region_conv; a segment is a matrix and the channels, from and to, that are read."""
-        dtype = y.dtype
+        """region_conv; a segment is a matrix and the channels, from and to, that are read.
+
+        INT8 has ``scales``, one an output channel, and ``factor`` for the residual.
+        """
+        dtype = weight.dtype
         parts = (_Segment * len(segments))(
             *(
                 _Segment(x.pointer + begin * dtype.itemsize, x.shape[1], end - begin)
@@ -232,7 +245,9 @@ class Harness:
             parts, len(segments), region.rows.pointer, region.index.pointer,
             region.count.pointer, region.max_rows, region.map, (c_int32 * 4)(*window),
             weight.pointer, bias.pointer, None if residual is None else residual.pointer,
-            y.pointer, y.shape[1], scale, relu, TYPES[dtype], TYPES[bias.dtype], layout, tactic,
+            y.pointer, y.shape[1], scale, relu, None if scales is None else scales.pointer, factor,
+            TYPES[dtype], TYPES[bias.dtype], TYPES[(y if residual is None else residual).dtype],
+            TYPES[y.dtype], layout, tactic,
         )  # fmt: skip
         self.call("lct_region_conv", byref(conv), self.stream)
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from int8_cases import image_folder
+from tiny_networks import INFO, tiny_model
 from toy_models import toy_manifest
 
 from lc_trt.agreement import Agreement
-from lc_trt.check import Wanted, judge
+from lc_trt.check import Wanted, check_engine, judge
+from lc_trt.compiler.fold import freeze
 from lc_trt.errors import LcTrtError
+from lc_trt.makers import Made
 from lc_trt.manifest import Manifest
 from lc_trt.show import Show
 
@@ -30,6 +36,7 @@ def manifest(backend: str, precision: str) -> Manifest:
         ("openvino", "bf16", "mean_labels", 0.97, "Build with --fp32"),
         ("openvino", "fp16", "mean_stages", 0.97, "Build with --fp32"),
         ("onnxruntime", "int8", "mean_stages", 0.97, "Calibrate on images like those"),
+        ("tensorrt", "int8", "mean_labels", 0.97, "Calibrate on images like those"),
     ],
 )
 def test_what_has_to_agree_and_what_helps(
@@ -70,3 +77,28 @@ def test_an_engine_that_need_not_agree_is_a_warning() -> None:
     asked = Wanted(must_agree=False)
     assert judge(worst, manifest("onnxruntime", "int8"), "", asked, Recorder()) == 0.97
     assert len(said) == 1 and "50.00% of the labels" in said[0] and "written" not in said[0]
+
+
+def test_an_int8_engine_that_cannot_run_here_is_held_to_fp32_by_its_network(
+    tmp_path: Path,
+) -> None:
+    """With FP32's own network in its place all agrees; with another one the build fails."""
+    source, other = tiny_model(), tiny_model("inception")
+    facts = replace(toy_manifest(backend="tensorrt"), precision="int8", size=INFO.size)
+    asked = Wanted(images=image_folder(tmp_path / "images", 2))
+
+    def check(network: onnx.ModelProto | None) -> dict[str, Any]:
+        stand_in = network and freeze(network, 1, INFO.size).SerializeToString()
+        made = Made(b"plan", {}, unchecked="no GPU", stand_in=stand_in)
+        return check_engine(source, made, facts, INFO, asked, Show())
+
+    found = check(source)
+    assert (found["checked"], found["reason"]) == (False, "no GPU")
+    network = found["network"]
+    assert network["mean_labels"] == network["mean_stages"] == 1 and network["required"] == 0.97
+    assert network["run_by"] == "onnxruntime" and network["count"] == 32
+    assert "speed_over_dense" not in {*found, *network}
+    said = "the tensorrt int8 engine's network agrees with ONNX Runtime in FP32 on"
+    with pytest.raises(LcTrtError, match=said):
+        check(other)
+    assert check(None) == {"checked": False, "reason": "no GPU"}

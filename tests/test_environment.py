@@ -60,20 +60,32 @@ def test_tools_that_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert found.cores >= 1
 
 
-class FakeCuda:
-    """The driver's library, with one GPU or with none."""
+def test_cuda_has_the_version_of_what_talks_to_the_driver() -> None:
+    """Other packages share its name, with other versions."""
+    assert environment.module_version("cuda") == version("cuda-bindings")
 
-    def __init__(self, gpus: int) -> None:
-        self.gpus = gpus
+
+class FakeCuda:
+    """The driver's library, with some GPUs or with none, and perhaps a context on one of them."""
+
+    def __init__(self, gpus: int, current: int | None = None) -> None:
+        self.gpus, self.current = gpus, current
 
     def cuInit(self, flags: int) -> int:
         return 0
 
     def cuDeviceGet(self, device: Any, ordinal: int) -> int:
+        device._obj.value = ordinal
         return 0 if ordinal < self.gpus else 101
 
+    def cuCtxGetDevice(self, device: Any) -> int:
+        if self.current is None:
+            return 201  # CUDA_ERROR_INVALID_CONTEXT
+        device._obj.value = self.current
+        return 0
+
     def cuDeviceGetName(self, name: Any, size: int, device: Any) -> int:
-        name.value = b"Some GPU"
+        name.value = b"Some GPU" if device.value == 0 else b"Other GPU"
         return 0
 
     def cuDeviceGetAttribute(self, number: Any, attribute: int, device: Any) -> int:
@@ -84,6 +96,8 @@ class FakeCuda:
 def test_the_gpu_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment.ctypes, "CDLL", lambda name: FakeCuda(1))
     assert environment.current_gpu() == environment.Gpu("Some GPU", "8.9")
+    monkeypatch.setattr(environment.ctypes, "CDLL", lambda name: FakeCuda(2, current=1))
+    assert environment.current_gpu() == environment.Gpu("Other GPU", "8.9")
     monkeypatch.setattr(environment.ctypes, "CDLL", lambda name: FakeCuda(0))
     assert environment.current_gpu() is None
 

@@ -21,8 +21,8 @@ from lc_trt.calibration.table import read_table, write_table
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.int8 import Int8
 from lc_trt.ir.cascade_graph import load_onnx
-from lc_trt.ir.metadata import write_info
-from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
+from lc_trt.ir.metadata import read_info, write_info
+from lc_trt.runtime.engines import CPU_BACKENDS, TENSORRT, create_engine
 from lc_trt.show import Show
 
 
@@ -163,6 +163,26 @@ def test_real_labels_are_measured(root, tmp_path):
     miou = bundle.manifest.check["miou"]
     assert 0 <= miou["fp32"] <= 1 and miou["drop"] == pytest.approx(
         (miou["fp32"] - miou["int8"]) * 100, abs=0.01
+    )
+
+
+def test_labels_measure_a_tensorrt_engine_by_its_network(root, tmp_path, monkeypatch):
+    """No plan is built for it, and no GPU needed: ONNX Runtime runs what would be built."""
+    labelled(tmp_path / "data")
+    made = []
+    real = lc_trt.int8.compile_for_tensorrt
+
+    def watched(model, size, batch, precision, quantization=None):
+        made.append((precision, quantization is not None))
+        return real(model, size, batch, precision, quantization)
+
+    monkeypatch.setattr(lc_trt.int8, "compile_for_tensorrt", watched)
+    asked = Int8(root / "table.json", eval_root=tmp_path / "data", max_drop=100)
+    model = load_onnx(root / "model.onnx")
+    prepared = lc_trt.int8.prepare_int8(model, read_info(model), TENSORRT, INFO.size, asked, Show())
+    assert made == [("fp32", False), ("fp16", True)]
+    assert prepared.miou["drop"] == pytest.approx(
+        (prepared.miou["fp32"] - prepared.miou["int8"]) * 100, abs=0.01
     )
 
 

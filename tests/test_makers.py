@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
 from fake_library import library_bytes
+from int8_cases import image_folder, tiny_table
 from tiny_networks import INFO, tiny_model
 
 from lc_trt import makers
-from lc_trt.bundle import PLAN, PLUGINS
+from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS
+from lc_trt.calibration.table import read_table, write_table
 from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.int8 import Int8
 from lc_trt.makers import Made, make_maker
 from lc_trt.plan.engine import Plan
 from lc_trt.plan.options import PlanOptions, Profile
@@ -37,11 +42,17 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         asked.append({"model": model, **more})
         return Plan(b"plan", open_library(tmp_path / FILE), "[]\n")
 
-    def run(package: str, gpu: Gpu | None, options: PlanOptions, precision: str = "fp16") -> Made:
+    def run(
+        package: str,
+        gpu: Gpu | None,
+        options: PlanOptions,
+        precision: str = "fp16",
+        int8: Int8 | None = None,
+    ) -> Made:
         api = TensorRT(package, "11.4.0", module, None, [])
         monkeypatch.setattr(makers.trt, "load", lambda: api)
         monkeypatch.setattr(makers, "current_gpu", lambda: gpu)
-        maker = make_maker("tensorrt", precision, None, Profile(1, 2, 4), SIZE, options, Show())
+        maker = make_maker("tensorrt", precision, int8, Profile(1, 2, 4), SIZE, options, Show())
         return maker.make(tiny_model(), INFO, "model.onnx", SIZE)
 
     monkeypatch.setattr(makers, "build_plan", build_plan)
@@ -95,10 +106,62 @@ def test_a_check_without_cuda_python_is_refused_before_the_build(
     assert make.asked == []
 
 
-@pytest.mark.parametrize("precision", ["int8", "bf16"])
-def test_another_precision_is_refused(make: Any, precision: str) -> None:
-    with pytest.raises(UsageError, match=f"--{precision}: TensorRT engines are fp16 or fp32"):
-        make("tensorrt", ADA, PlanOptions(), precision=precision)
+def test_another_precision_is_refused(make: Any) -> None:
+    with pytest.raises(UsageError, match="--bf16: TensorRT engines are fp16, fp32, int8; leave"):
+        make("tensorrt", ADA, PlanOptions(), precision="bf16")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("int8")
+    write_table(folder / "t.json", tiny_table(tiny_model(), image_folder(folder / "images", 2)))
+    return folder / "t.json"
+
+
+def input_types(model: onnx.ModelProto, op_type: str) -> Counter[str]:
+    """Of the first input of each node of an operator."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
+    name = onnx.TensorProto.DataType.Name
+    return Counter(name(types[n.input[0]]) for n in model.graph.node if n.op_type == op_type)
+
+
+@pytest.mark.parametrize(("rest", "floating"), [(None, "FLOAT16"), ("fp32", "FLOAT")])
+def test_an_int8_engine_says_how_it_was_quantised(
+    make: Any, table: Path, rest: str | None, floating: str
+) -> None:
+    asked = Int8(table, keep=("stage3/0",), rest=rest)
+    made = make("tensorrt", ADA, PlanOptions(), precision="int8", int8=asked)
+    # The GPU at hand runs it for the check.
+    assert made.unchecked is None and made.stand_in is None
+    calibration = made.facts["calibration"]
+    assert made.facts["precision"] == "int8" and calibration["rest"] == (rest or "fp16")
+    assert calibration["kept"] == [{"layers": ["stage3/0"], "why": "asked for with --keep"}]
+    assert made.prepared.table == read_table(table)
+    assert made.files[CALIBRATION] == table.read_bytes()
+    types = input_types(make.asked[0]["model"], "RegionConv")
+    assert set(types) == {"INT8", floating} and types["INT8"] > 10
+
+
+def test_where_no_gpu_is_the_network_of_an_int8_engine_is_checked(make: Any, table: Path) -> None:
+    made = make("tensorrt_rtx", None, PlanOptions(), precision="int8", int8=Int8(table))
+    assert made.unchecked == "the build found no NVIDIA GPU to run it on"
+    network = onnx.load_from_string(made.stand_in)
+    built = make.asked[0]["model"]
+    assert input_types(network, "RegionConv") == input_types(built, "RegionConv")
+    # The profile's optimum, in which ONNX Runtime runs it.
+    shape = network.graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_value for d in shape] == [2, 48, 72, 3]
+
+
+def test_what_int8_is_mixed_with_is_checked(make: Any, table: Path) -> None:
+    with pytest.raises(UsageError, match="--int8 --bf16: what stays out of INT8 is fp16 or fp32"):
+        make("tensorrt", ADA, PlanOptions(), precision="int8", int8=Int8(table, rest="bf16"))
+    arguments = (Profile.of(1), SIZE, PlanOptions(), Show())
+    with pytest.raises(UsageError, match="--int8 --fp16: what stays out of INT8 is fp32 with onnx"):
+        make_maker("onnxruntime", "int8", Int8(table, rest="fp16"), *arguments)
+    with pytest.raises(UsageError, match="INT8 needs images or a table"):
+        make("tensorrt", ADA, PlanOptions(), precision="int8")
 
 
 def test_tensorrt_is_refused_with_reuse() -> None:

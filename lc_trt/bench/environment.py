@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import platform
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lc_trt.environment import describe
+from lc_trt.runtime.engines import Engine
 
 _STAT = Path("/proc/stat")
 SAMPLE = 0.4  # seconds
 
 
-def describe_environment(threads: int | None) -> dict[str, Any]:
+def describe_environment(threads: int | None, *packages: str) -> dict[str, Any]:
     """CPU, cores, threads, versions and what else goes on, for the JSON.
 
     Args:
         threads: what the engines are given; None is all cores.
+        packages: modules that take part beside those that lc-trt always needs.
     """
     machine = describe()
     return {
@@ -30,9 +33,20 @@ def describe_environment(threads: int | None) -> dict[str, Any]:
         "python": machine.python,
         "versions": {
             "lc-trt": machine.lc_trt,
-            **{p.module: p.version for p in machine.packages if p.required and p.version},
+            **{
+                p.module: p.version
+                for p in machine.packages
+                if (p.required or p.module in packages) and p.version
+            },
         },
     }
+
+
+def describe_gpu(engine: Engine) -> dict[str, Any]:
+    """What an engine runs on beside the CPU, for the JSON: ``gpu`` and ``driver``, or None."""
+    if engine.gpu is None:
+        return {"gpu": None, "driver": None}
+    return {"gpu": asdict(engine.gpu), "driver": describe().driver}
 
 
 def busy() -> float | None:

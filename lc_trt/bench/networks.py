@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 import onnx
 
+from lc_trt.bench.plans import build_engine
 from lc_trt.bench.published import dense_fps
 from lc_trt.bundle import CALIBRATION, Bundle
 from lc_trt.calibration.table import read_table
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.compiler.quantize import Quantization
+from lc_trt.devices import check_device
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
+from lc_trt.manifest import Manifest
 from lc_trt.runtime.engines import (
+    TENSORRT,
     Engine,
     available_on_cpu,
     check_precision,
@@ -35,7 +39,7 @@ class Dense:
         row: the row's name.
         own: whether it is the bundle's own network, not a baseline.
         published_fps: None where the paper has none.
-        precision: the bundle's for its own network, FP32 for a baseline.
+        precision: the bundle's; of a baseline FP32, on a GPU what is not INT8 in the bundle.
         load: makes its engine; only then is anything of it in memory.
     """
 
@@ -53,6 +57,7 @@ def dense_networks(
     batch: int,
     threads: int | None,
     *,
+    device: str | None = None,
     baselines: bool = False,
     all_runners: bool = False,
 ) -> list[Dense]:
@@ -61,30 +66,53 @@ def dense_networks(
     Args:
         source: the bundle's exchange model.
         size: (height, width) in pixels.
+        device: of the bundle's own backend.
         baselines: with VGG16 and ResNet-101.
         all_runners: each on every installed backend that computes in the bundle's precision,
             not only on the bundle's.
     """
     manifest = bundle.manifest
-    precision, own_ranges = manifest.precision, quantization(bundle)
     found = []
     others = [name for name in BASELINES if baselines and name != manifest.name]
     for name in [*others, manifest.name]:
         own = name == manifest.name
-        for backend in _runners(precision) if all_runners else [manifest.backend]:
+        for backend in _runners(manifest) if all_runners else [manifest.backend]:
+            precision = manifest.precision if own else _baseline_precision(backend, manifest)
 
-            def load(name: str = name, own: bool = own, backend: str = backend) -> Engine:
+            def load(
+                name: str = name,
+                own: bool = own,
+                backend: str = backend,
+                precision: str = precision,
+            ) -> Engine:
                 if own and manifest.kind == "dense" and backend == manifest.backend:
-                    return load_own(bundle, source, size, batch, threads)
+                    return load_own(bundle, source, size, batch, threads, device)
                 if not own:
-                    return _compile(export_baseline(name, bundle), backend, size, batch, threads)
-                model = densify(source) if manifest.kind == "cascade" else source
-                return _compile(model, backend, size, batch, threads, precision, own_ranges)
+                    model = export_baseline(name, bundle)
+                else:
+                    model = densify(source) if manifest.kind == "cascade" else source
+                ranges = quantization(bundle) if own else None
+                if backend == TENSORRT:
+                    floating = _floating(manifest)
+                    return build_engine(bundle, model, size, batch, floating, device, ranges)
+                return _compile(model, backend, size, batch, threads, precision, ranges)
 
             row = DENSE_ROW if own else BASELINES[name]
             row = f"{row} ({backend})" if all_runners else row
-            found.append(Dense(row, own, dense_fps(name), precision if own else "fp32", load))
+            found.append(Dense(row, own, dense_fps(name), precision, load))
     return found
+
+
+def _baseline_precision(backend: str, manifest: Manifest) -> str:
+    """There are no ranges for INT8; on a GPU nobody runs them in FP32 unless asked to."""
+    return _floating(manifest) if backend == TENSORRT else "fp32"
+
+
+def _floating(manifest: Manifest) -> str:
+    """The precision of a TensorRT bundle; of one in INT8 that of what is not."""
+    if manifest.calibration is None:
+        return manifest.precision
+    return str(manifest.calibration["rest"])
 
 
 def quantization(bundle: Bundle) -> Quantization | None:
@@ -95,9 +123,10 @@ def quantization(bundle: Bundle) -> Quantization | None:
     return Quantization(table.ranges, bundle.manifest.calibration["keep"])
 
 
-def _runners(precision: str) -> list[str]:
-    """The CPU's installed backends that compute in a precision."""
-    found = []
+def _runners(manifest: Manifest) -> list[str]:
+    """A GPU's own backend, and the CPU's installed ones that compute in the precision."""
+    precision = manifest.precision
+    found = [TENSORRT] if manifest.backend == TENSORRT else []
     for backend in available_on_cpu():
         try:
             check_precision(backend, precision)
@@ -111,14 +140,28 @@ def _runners(precision: str) -> list[str]:
     return found
 
 
+def check_runs(bundle: Bundle, device: str | None) -> None:
+    """Refuse a bundle that does not run here, before minutes go into building others like it."""
+    check_device(bundle.manifest.backend, device)
+    if bundle.manifest.backend == TENSORRT:
+        open_engine(bundle, device=device).close()
+
+
 def load_own(
-    bundle: Bundle, source: onnx.ModelProto, size: tuple[int, int], batch: int, threads: int | None
+    bundle: Bundle,
+    source: onnx.ModelProto,
+    size: tuple[int, int],
+    batch: int,
+    threads: int | None,
+    device: str | None = None,
 ) -> Engine:
     """The bundle's engine as built; compiled again where size or batch are others."""
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
-        return open_engine(bundle, threads=threads)
+        return open_engine(bundle, threads=threads, device=device)
     ranges = quantization(bundle)
+    if manifest.backend == TENSORRT:
+        return build_engine(bundle, source, size, batch, _floating(manifest), device, ranges)
     return _compile(source, manifest.backend, size, batch, threads, manifest.precision, ranges)
 
 

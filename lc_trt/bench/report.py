@@ -157,11 +157,13 @@ class Report:
     def title(self) -> str:
         """What was measured, in one line."""
         batch = f", batch {self.batch}" if self.batch > 1 else ""
-        threads = self.environment["threads"]
+        threads, gpu = self.environment["threads"], self.environment.get("gpu")
+        place = f"{threads} thread{'s' * (threads > 1)} of {self.environment['cpu']}"
+        if gpu is not None:
+            place = f"{gpu['name']} (compute capability {gpu['compute_capability']})"
         return (
             f"{self.model} at {self.size[0]}x{self.size[1]}{batch}, {self.rows[-1].precision}, "
-            f"{threads} thread{'s' * (threads > 1)} of {self.environment['cpu']}, "
-            f"{self.rounds} rounds on {self.content}"
+            f"{place}, {self.rounds} rounds on {self.content}"
         )
 
     def lines(self) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.bench import networks, published
-from lc_trt.bench.environment import describe_environment
+from lc_trt.bench.environment import describe_environment, describe_gpu
 from lc_trt.bench.memory import soak
 from lc_trt.bench.networks import Dense
 from lc_trt.bench.report import Report, Row, Target
@@ -42,6 +42,7 @@ class Options:
         shares: target shares by row, ``LC`` and ``LC fast``. A row that is not there runs at
             the bundle's thresholds if its weights are trained, at the published shares if not.
         threads: CPU threads, None for all.
+        device: GPU of a TensorRT bundle (`lc_trt.load`).
         baselines: also VGG16 and ResNet-101.
         all_runners: dense networks on every installed backend; the fastest is the reference.
         target_fps: what LC fast has to reach (in a dense bundle, the dense row); None asks
@@ -55,6 +56,7 @@ class Options:
     batch: int | None = None
     shares: dict[str, Shares] | None = None
     threads: int | None = None
+    device: str | None = None
     baselines: bool = False
     all_runners: bool = False
     target_fps: float | None = None
@@ -81,9 +83,10 @@ def run_bench(
     Raises:
         LcTrtError: the bundle, the content or a backend cannot be used.
     """
-    environment = describe_environment(options.threads)
     bundle = read_bundle(path)
     manifest = bundle.manifest
+    packages = (manifest.tensorrt["package"], "cuda") if manifest.tensorrt else ()
+    environment = describe_environment(options.threads, *packages)
     if manifest.kind == "dense" and options.shares:
         raise UsageError(f"{path}: a dense network has no stages; leave --shares out")
     # The published speeds are at one size; a dense ONNX of somebody's own may run at no other
@@ -91,10 +94,11 @@ def run_bench(
     usual = published.SIZE if manifest.kind == "cascade" else manifest.size
     size, batch = options.size or usual, options.batch or manifest.batch
     check_numbers(size, batch)
+    networks.check_runs(bundle, options.device)
     frames = _batches(options, size, batch)
     source = load_onnx(bundle.file(SOURCE))
     contenders = networks.dense_networks(
-        bundle, source, size, batch, options.threads,
+        bundle, source, size, batch, options.threads, device=options.device,
         baselines=options.baselines, all_runners=options.all_runners,
     )  # fmt: skip
     with ExitStack() as stack:
@@ -105,7 +109,9 @@ def run_bench(
                 stack.callback(lanes[-1].engine.close)
                 advance(1)
             if manifest.kind == "cascade":
-                engine = networks.load_own(bundle, source, size, batch, options.threads)
+                engine = networks.load_own(
+                    bundle, source, size, batch, options.threads, options.device
+                )
                 stack.callback(engine.close)
             else:
                 engine = lanes[-1].engine
@@ -115,6 +121,7 @@ def run_bench(
             found = thresholds(manifest, engine, frames, options, progress)
             rows, splits = _cascade_lanes(engine, found)
             lanes += rows
+        environment |= describe_gpu(engine)
         total = (len(lanes) + len(splits)) * (options.rounds + options.warmup)
         with progress("measuring", total) as advance:
             measure([lanes, splits], frames, options.rounds, options.warmup, advance=advance)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lc_trt.content import spread
 from lc_trt.errors import LcTrtError
-from lc_trt.video.sources import IMAGE_SUFFIXES
+from lc_trt.video.images import IMAGE_SUFFIXES
 
 FEW = 100  # under so many a warning
 MAX_BROKEN = 0.05  # share of files that may be unreadable

@@ -25,6 +25,7 @@ SUBCOMMANDS = {
     "inspect": "Show what is inside an ONNX or a built engine.",
     "train": "Train a cascade as a YAML file says: data, network, phases.",
     "eval": "Measure the accuracy of a model on labelled images.",
+    "tune": "Find the thresholds with which to hold a frame rate.",
     "bench": "Measure the speed of a built engine beside published figures.",
     "run": "Segment images, videos, cameras and streams with an engine.",
     "doctor": "Show what this machine has of what lc-trt can use.",

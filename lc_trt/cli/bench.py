@@ -32,6 +32,7 @@ def bench(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
     ] = None,
+    device: options.Device = None,
     shares: Annotated[
         str | None,
         typer.Option(
@@ -84,6 +85,7 @@ def bench(
         batch=batch,
         shares=None if shares is None else parse_shares(shares),
         threads=threads,
+        device=options.device(device),
         baselines=baselines,
         all_runners=runners == "all",
         target_fps=target_fps,
@@ -99,6 +101,7 @@ def bench(
         "--size": size,
         "--batch": batch,
         "--threads": threads,
+        "--device": device,
         "--shares": shares,
         "--runners": None if runners == "bundle" else runners,
         "--rounds": None if rounds == Options.rounds else rounds,

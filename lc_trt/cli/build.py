@@ -46,7 +46,10 @@ def build(
         bool, typer.Option("--bf16", help="bfloat16; OpenVINO, where the processor has it.")
     ] = False,
     int8: Annotated[
-        bool, typer.Option("--int8", help="INT8; needs --calib. On the CPU so far.")
+        bool,
+        typer.Option(
+            "--int8", help="INT8; needs --calib. TensorRT: the rest in FP16, or add --fp32."
+        ),
     ] = False,
     rho: Annotated[
         str | None,
@@ -86,7 +89,7 @@ def build(
     ] = "mse",
     keep: Annotated[
         str | None,
-        typer.Option(metavar="LAYER,..", help="INT8: layers that stay in FP32."),
+        typer.Option(metavar="LAYER,..", help="INT8: layers that stay in floating point."),
     ] = None,
     eval_root: Annotated[
         Path | None,
@@ -96,7 +99,7 @@ def build(
         float | None,
         typer.Option(
             metavar="POINTS",
-            help="INT8: layers stay in FP32 until mIoU drops no more.",
+            help="INT8: layers stay in floating point until mIoU drops no more.",
             show_default="1.0 with --eval-root",
         ),
     ] = None,
@@ -108,8 +111,9 @@ def build(
         float | None,
         typer.Option(
             metavar="PERCENT",
-            help="Labels equal to FP32's that it has to reach; reduced on the CPU: stages, too.",
-            show_default="99; reduced on the CPU: 97",
+            help="Labels equal to FP32's that it has to reach; INT8, bf16 and FP16 on the CPU: "
+            "stages, too.",
+            show_default="99; INT8, bf16 and FP16 on the CPU: 97",
         ),
     ] = None,
     no_check: Annotated[
@@ -188,14 +192,16 @@ def build(
 
     The engine is compared with ONNX Runtime before it is written; under 99 % equal labels
     nothing is. INT8, bf16 and FP16 on the CPU are compared on images held out of the
-    calibration, and 97 % of labels and stages have to be equal. TensorRT options mean what they
-    mean to trtexec.
+    calibration, and 97 % of labels and stages have to be equal. Where no GPU can run a TensorRT
+    engine in INT8, ONNX Runtime runs its network for that. TensorRT options mean what they mean
+    to trtexec.
 
     Example:
       lc-trt build model.onnx -o model.lct --size 300x500
       lc-trt build model.onnx -o video.lct --size 300x500 --reuse
       lc-trt build model.onnx -o int8.lct --int8 --calib photos/
       lc-trt build model.onnx -o int8.lct --int8 --calib table.json --max-drop 1 --eval-root camvid
+      lc-trt build model.onnx --backend tensorrt --int8 --calib photos/
       lc-trt build model.onnx --backend tensorrt --min-batch 1 --opt-batch 4 --max-batch 8
     """
     from lc_trt.build import STEPS
@@ -213,7 +219,9 @@ def build(
         size_of("--opt-size", opt_size),
         size_of("--max-size", max_size),
     )
-    precision = options.one_of("precision", fp32=fp32, fp16=fp16, bf16=bf16, int8=int8)
+    # With --int8 the others say what the rest is in.
+    floating = options.one_of("precision", fp32=fp32, fp16=fp16, bf16=bf16)
+    precision = "int8" if int8 else floating
     if precision != "int8" and (calib or keep or eval_root or max_drop is not None):
         raise UsageError("--calib, --keep, --max-drop and --eval-root belong to --int8")
     if max_drop is not None and eval_root is None:
@@ -228,6 +236,7 @@ def build(
             eval_root=eval_root,
             layout=layout,
             split=split,
+            rest=floating,
         )
     if check_images is None and photographs_missing():
         console.warn(
@@ -287,6 +296,7 @@ def build(
 def _cost(precision: str, check: dict[str, Any]) -> str:
     """What less than FP32 cost, one line each; nothing in FP32."""
     lines = ""
+    check = check.get("network", check)
     if "miou" in check:
         miou = check["miou"]
         lines += f"mIoU {miou['int8']:.2%}, FP32 {miou['fp32']:.2%}: {miou['drop']:.2f} points\n"

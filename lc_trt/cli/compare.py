@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lc_trt.cli import console
+from lc_trt.cli import console, options
 
 
 def compare(
@@ -33,6 +33,7 @@ def compare(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
     ] = None,
+    device: options.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare labels, stages and probabilities of two models.
@@ -44,7 +45,11 @@ def compare(
     from lc_trt.thresholds import parse_rho
 
     asked = Options(
-        rho=None if rho is None else parse_rho(rho), limit=limit, threads=threads, picture=save
+        rho=None if rho is None else parse_rho(rho),
+        limit=limit,
+        threads=threads,
+        device=options.device(device),
+        picture=save,
     )
     found = compare_models(a, b, images, asked, progress=console.progress, warn=console.warn)
     if as_json:

@@ -49,6 +49,7 @@ def eval(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
     ] = None,
+    device: options.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the accuracy of a model on labelled images.
@@ -73,6 +74,7 @@ def eval(
         grid=grid,
         size=options.size("--size", size) if size else None,
         threads=threads,
+        device=options.device(device),
         report=report,
     )
     command = ["lc-trt", "eval", _shown(model), "--data", _shown(data)]
@@ -83,6 +85,7 @@ def eval(
         "--rho": rho,
         "--size": size,
         "--threads": threads,
+        "--device": device,
         "--report": report and _shown(report),
     }.items():
         command += [] if value is None else [flag, str(value)]

@@ -13,6 +13,7 @@ from lc_trt.cli import console, options
 if TYPE_CHECKING:
     from lc_trt.ir.summary import Summary
     from lc_trt.manifest import Manifest
+    from lc_trt.runtime.front import Front
 
 
 def inspect(
@@ -33,10 +34,12 @@ def inspect(
     from lc_trt.bundle import SOURCE, read_bundle
     from lc_trt.ir.cascade_graph import load_onnx
     from lc_trt.ir.summary import summarise
+    from lc_trt.runtime.front import read_front
 
-    manifest = None
+    manifest = front = None
     if file.is_dir():
         bundle = read_bundle(file)
+        front = read_front(bundle)
         manifest, model = bundle.manifest, load_onnx(bundle.file(SOURCE))
     else:
         model = load_onnx(file)
@@ -46,12 +49,13 @@ def inspect(
         body = summary.as_dict()
         if manifest:
             body["manifest"] = json.loads(manifest.dumps())
+            body["tuning"] = front and json.loads(front.dumps())
         typer.echo(json.dumps(body, indent=2))
         return
-    _print(file, summary, manifest)
+    _print(file, summary, manifest, front)
 
 
-def _print(file: Path, summary: Summary, manifest: Manifest | None) -> None:
+def _print(file: Path, summary: Summary, manifest: Manifest | None, front: Front | None) -> None:
     info = summary.info
     rows = [("file", file.name), ("kind", summary.kind)]
     if info:
@@ -70,6 +74,10 @@ def _print(file: Path, summary: Summary, manifest: Manifest | None) -> None:
         ]
         if manifest.reuse:
             rows.append(("temporal reuse", "built for it: lc-trt run --reuse"))
+    if front:
+        least, most = front.points[0], front.points[-1]
+        speed = f"{1e3 / most.ms:.1f} to {1e3 / least.ms:.1f} fps"
+        rows.append(("tuned", f"{len(front.points)} pairs of thresholds, {speed}"))
     rows += [("opset", str(summary.opset)), ("parameters", f"{summary.parameters / 1e6:.2f} M")]
     for kind, tensors in (("input", summary.inputs), ("output", summary.outputs)):
         rows += [(kind, f"{t.name} {t.dtype} {list(t.shape)}") for t in tensors]

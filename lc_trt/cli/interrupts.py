@@ -8,10 +8,13 @@ from contextlib import contextmanager
 
 from lc_trt.cli import console
 
+# A service manager or a container ends a program with the second.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextmanager
 def interrupts(message: str) -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C was pressed; a second one raises KeyboardInterrupt at once.
+    """Tells whether Ctrl-C was pressed, or SIGTERM came; a second one raises KeyboardInterrupt.
 
     Args:
         message: printed at the first, so that nobody takes the wait for a hang.
@@ -22,11 +25,13 @@ def interrupts(message: str) -> Iterator[Callable[[], bool]]:
         nonlocal pressed
         pressed = True
         # Not what was there before, which in a background job is to ignore it.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in _SIGNALS:
+            signal.signal(number, signal.default_int_handler)
         console.note(message)
 
-    before = signal.signal(signal.SIGINT, press)
+    before = {number: signal.signal(number, press) for number in _SIGNALS}
     try:
         yield lambda: pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

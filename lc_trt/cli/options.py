@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from lc_trt.devices import parse_device
 from lc_trt.errors import UsageError
 
 if TYPE_CHECKING:
     from lc_trt.compiler.wrap import Normalisation
+
+# --device of every subcommand that runs a bundle.
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="GPU of a TensorRT bundle: cuda:1 or 1; of others: cpu.",
+        show_default="the first GPU",
+    ),
+]
 
 
 def size(option: str, text: str) -> tuple[int, int]:
@@ -37,6 +51,14 @@ def capabilities(option: str, text: str) -> tuple[str, ...]:
             raise UsageError(f"{option} {text!r}: expected numbers, as in 8.6,8.9")
         found.append(f"{match[1] or match[2]}.{match[3]}")
     return tuple(dict.fromkeys(found))
+
+
+def device(text: str | None) -> str | None:
+    """What ``--device`` says, by its one name; see `lc_trt.devices.parse_device`."""
+    try:
+        return parse_device(text)
+    except UsageError as error:
+        raise UsageError(f"--{error}") from None
 
 
 def one_of(what: str, **given: bool) -> str | None:

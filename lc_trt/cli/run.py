@@ -62,7 +62,18 @@ def run(
         str | None,
         typer.Option(
             metavar="R1[,R2]|fast",
-            help="Thresholds from 0 to 1; fast for the bundle's fast ones. Default: the bundle's.",
+            help="Thresholds from 0 to 1; fast for the bundle's fast ones. Default: the bundle's. "
+            "With --target-fps the most that it may choose.",
+        ),
+    ] = None,
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F",
+            min=0.01,
+            max=10_000,
+            help="Hold F frames a second of each source: moves the thresholds with every pass. "
+            "The bundle has to be tuned (lc-trt tune).",
         ),
     ] = None,
     fit: Annotated[
@@ -97,6 +108,7 @@ def run(
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="CPU threads. Default: all.")
     ] = None,
+    device: options.Device = None,
     frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after N frames of each source.")
     ] = None,
@@ -132,6 +144,8 @@ def run(
     Example:
       lc-trt run model.lct --source traffic.mp4 --save out.mp4
       lc-trt run model.lct -s traffic.mp4 -v overlay -o a.mp4 -v stages -o b.mp4 --rho fast
+      lc-trt run model.lct -s traffic.mp4 --device cuda:1
+      lc-trt run model.lct -s 0 --show --target-fps 23.6
       lc-trt run model.lct -s camera.mp4 -o out.mp4 --reuse
       lc-trt run model.lct -s rtsp://camera/1 -s rtsp://camera/2 --save out/ --json
       ffmpeg -i in.mov -f rawvideo -pix_fmt bgr24 - | lc-trt run model.lct -s - --raw 640x480
@@ -148,6 +162,7 @@ def run(
         raise UsageError("--save-labels - and --json: both write to stdout; choose one")
     thresholds = None if rho is None else parse_rho(rho)
     size = None if raw is None else options.width_height("--raw", raw)
+    chosen = options.device(device)
     if not reuse and (reuse_tolerance is not None or reuse_every is not None):
         raise UsageError("--reuse-tolerance and --reuse-every belong to --reuse")
     live = run_report.live_options(drop, timeout, retries)
@@ -168,21 +183,22 @@ def run(
         limit=frames,
     )
     with (
-        lc_trt.load(model, threads=threads, fit=fit) as segmenter,
+        lc_trt.load(model, device=chosen, threads=threads, fit=fit) as segmenter,
         open_sources(source, raw=size, fps=fps, live=live) as opened,
     ):
+        governor = run_report.governor(segmenter, target_fps, thresholds)
         if reuse:
             check(segmenter.engine)
         made = outputs.open_outputs(opened, wish, segmenter.manifest.colours)
         for line in outputs.sound_lost(opened, made):
             console.note(line)
         warning = "stopping after this frame (Ctrl-C again: at once, keeping nothing)"
-        with interrupts(warning) as pressed, run_report.reporter(as_json) as report:
+        with interrupts(warning) as pressed, run_report.reporter(as_json, governor) as report:
             stats = pipeline.run(
                 opened,
                 segmenter,
                 made,
-                rho=thresholds,
+                rho=governor or thresholds,
                 reuse=lc_trt.Reuse(
                     TOLERANCE if reuse_tolerance is None else reuse_tolerance,
                     every=reuse_every or EVERY,

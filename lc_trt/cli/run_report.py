@@ -16,10 +16,15 @@ from lc_trt.errors import UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from lc_trt.runtime.governor import Governor
     from lc_trt.runtime.result import Result
+    from lc_trt.runtime.segmenter import Segmenter
+    from lc_trt.thresholds import Rho
     from lc_trt.video.frames import Frame, Source
     from lc_trt.video.live import LiveOptions
     from lc_trt.video.pipeline import Stats
+
+_SHORT = 0.9  # of the target rate; less is worth a line
 
 
 def live_options(drop: str, timeout: float, retries: int) -> LiveOptions:
@@ -31,6 +36,11 @@ def live_options(drop: str, timeout: float, retries: int) -> LiveOptions:
     return LiveOptions(Drop(drop), timeout, retries)
 
 
+def governor(segmenter: Segmenter, fps: float | None, quality: Rho | None) -> Governor | None:
+    """What ``--target-fps`` asks for; None without it."""
+    return None if fps is None else segmenter.govern(fps, quality, tell=console.warn)
+
+
 class Report:
     """Shows progress on stderr and prints results on stdout.
 
@@ -38,9 +48,9 @@ class Report:
         refused: whether whoever read stdout has closed it.
     """
 
-    def __init__(self, bar: Progress, as_json: bool) -> None:
+    def __init__(self, bar: Progress, as_json: bool, governor: Governor | None) -> None:
         self.refused = False
-        self._bar, self._json = bar, as_json
+        self._bar, self._json, self._governor = bar, as_json, governor
         self._task = bar.add_task("", total=None)
 
     def frame(self, stats: Stats, source: Source, frame: Frame, result: Result) -> None:
@@ -53,21 +63,21 @@ class Report:
             self._task,
             total=stats.expected,
             completed=stats.frames,
-            description=f"{stats.fps:.1f} fps{shares}{dropped}",
+            description=f"{stats.fps:.1f} fps{shares}{dropped}{_state(self._governor)}",
         )
         if self._json:
-            self._print(json.dumps(_line(source, frame, result)))
+            self._print(json.dumps(_line(source, frame, result, self._governor)))
 
     def end(
         self, stats: Stats, sources: Sequence[Source], paths: list[Path], *, quiet: bool
     ) -> None:
         """Tell of the whole run; ``quiet`` where stdout holds something else."""
         if self._json:
-            self._print(json.dumps({"summary": _summary(stats, sources, paths)}))
+            self._print(json.dumps({"summary": _summary(stats, sources, paths, self._governor)}))
         elif quiet:
-            console.note(_sentence(stats, paths).replace("\n", "; "))
+            console.note(_sentence(stats, paths, self._governor).replace("\n", "; "))
         else:
-            self._print(_sentence(stats, paths))
+            self._print(_sentence(stats, paths, self._governor))
 
     def _print(self, text: str) -> None:
         if self.refused:
@@ -81,7 +91,7 @@ class Report:
 
 
 @contextmanager
-def reporter(as_json: bool) -> Iterator[Report]:
+def reporter(as_json: bool, governor: Governor | None = None) -> Iterator[Report]:
     """A report with a bar on stderr while the block runs."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
@@ -96,11 +106,14 @@ def reporter(as_json: bool) -> Iterator[Report]:
         disable=console.settings.quiet or not console.err().is_terminal,
     )
     with bar:
-        yield Report(bar, as_json)
+        yield Report(bar, as_json, governor)
 
 
-def _line(source: Source, frame: Frame, result: Result) -> dict[str, Any]:
+def _line(
+    source: Source, frame: Frame, result: Result, governor: Governor | None
+) -> dict[str, Any]:
     areas = zip(result.classes, result.areas, strict=True)
+    governed = {} if governor is None else {"target_held": governor.held}
     reuse = {} if result.cell_work is None else _reuse(result.computed, result.reused)
     return {
         "source": source.name,
@@ -108,19 +121,24 @@ def _line(source: Source, frame: Frame, result: Result) -> dict[str, Any]:
         "name": frame.name,
         "time": frame.time and round(frame.time, 4),
         "shares": result.shares and [round(share, 4) for share in result.shares],
+        "rho": result.rho and [round(threshold, 5) for threshold in result.rho],
+        **governed,
         **reuse,
         "timing_ms": {step: round(value, 3) for step, value in result.timing.items()},
         "areas": {name: round(area, 4) for name, area in areas if area},
     }
 
 
-def _summary(stats: Stats, sources: Sequence[Source], paths: list[Path]) -> dict[str, Any]:
+def _summary(
+    stats: Stats, sources: Sequence[Source], paths: list[Path], governor: Governor | None
+) -> dict[str, Any]:
     return {
         "frames": stats.frames,
         "seconds": round(stats.seconds, 3),
         "fps": round(stats.fps, 2),
         "latency_ms": {f"p{q}": round(stats.percentile(q), 3) for q in (50, 95)},
         "shares": stats.shares and [round(share, 4) for share in stats.shares],
+        "governor": governor and governor.summary(),
         **({} if stats.reuse is None else _reuse(*stats.reuse)),
         "dropped": stats.dropped,
         "reconnects": stats.reconnects,
@@ -130,7 +148,7 @@ def _summary(stats: Stats, sources: Sequence[Source], paths: list[Path]) -> dict
     }
 
 
-def _sentence(stats: Stats, paths: list[Path]) -> str:
+def _sentence(stats: Stats, paths: list[Path], governor: Governor | None) -> str:
     if not stats.frames:
         return "0 frames, nothing written"
     p50, p95 = stats.percentile(50), stats.percentile(95)
@@ -144,7 +162,24 @@ def _sentence(stats: Stats, paths: list[Path]) -> str:
     if stats.reuse is not None:
         computed, reused = stats.reuse
         lines.append(f"stages 2 and 3 computed {computed:.0%}, kept from earlier {reused:.0%}")
+    if governor is not None:
+        found = governor.summary()
+        lines.append(_held(found))
+        # Only of files is it known that frames do not wait for a camera.
+        if (
+            stats.expected is not None
+            and stats.fps < _SHORT * governor.fps
+            and found["held"] > _SHORT
+        ):
+            lines.append("the network kept up; reading, drawing or writing did not")
     return "\n".join([*lines, *(f"wrote {path}" for path in paths)])
+
+
+def _held(found: dict[str, Any]) -> str:
+    return (
+        f"{found['target_fps']:g} frames a second held for {found['held']:.0%} of the frames, "
+        f"{found['mean_level']:.0%} of the way from fast to full quality"
+    )
 
 
 def _reuse(computed: float | None, reused: float | None) -> dict[str, float]:
@@ -153,3 +188,9 @@ def _reuse(computed: float | None, reused: float | None) -> dict[str, float]:
 
 def _percent(shares: tuple[float, float, float]) -> str:
     return " / ".join(f"{share:.0%}" for share in shares)
+
+
+def _state(governor: Governor | None) -> str:
+    if governor is None:
+        return ""
+    return f"  level {governor.level:.0%}" if governor.held else "  target missed"

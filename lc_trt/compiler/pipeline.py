@@ -22,6 +22,7 @@ from lc_trt.compiler.quantize_lower import integer_bias
 from lc_trt.compiler.reuse import add_reuse
 from lc_trt.compiler.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.plugin_functions import IntegerOutput
 
 Precision = Literal["fp16", "fp32"]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
@@ -105,6 +106,7 @@ def compile_for_tensorrt(
     size: tuple[int, int] | None,
     batch: int | None,
     precision: Precision,
+    quantization: Quantization | None = None,
 ) -> onnx.ModelProto:
     """An exchange model, cascade or dense, as TensorRT's parser takes it, plugins and all.
 
@@ -113,13 +115,14 @@ def compile_for_tensorrt(
         batch: None keeps it symbolic.
         precision: ``fp16`` or ``fp32``. TensorRT's networks are strongly typed: the types are
             those of the graph.
+        quantization: makes it INT8, and leaves what stays in floating point in ``precision``.
 
     Returns:
         A model with the same inputs and outputs, which ONNX Runtime runs too.
 
     Raises:
-        LcTrtError: a weight is NaN, or the network does what our plugins or FP16 cannot; the
-            message names the node.
+        LcTrtError: a weight is NaN, or the network does what our plugins or FP16 cannot, the
+            message names the node; or a tensor that INT8 needs has no range.
     """
     if precision not in get_args(Precision):
         raise LcTrtError(
@@ -127,7 +130,8 @@ def compile_for_tensorrt(
         )
     check_weights(source)
     model = fold_constants(freeze(source, batch, size))
-    model = lower_tensorrt(fold_affine(model, region_factors=False))
+    floating = IntegerOutput.FP16 if precision == "fp16" else IntegerOutput.FP32
+    model = lower_tensorrt(fold_affine(model, region_factors=False), quantization, floating)
     if precision == "fp16":
         model = to_half(model)
     onnx.checker.check_model(model)

@@ -27,6 +27,7 @@ _KEEPS_FULL = {
     "LpNormalization", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum",
     "ReduceLogSumExp", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "RegionSelect",
     "Resize", "Softmax", "Softplus", "Sqrt", "TopK", "Upsample",
+    "QuantizeLinear",  # of FP32 only, in this opset
 }  # fmt: skip
 _SHAPE_ONLY = {"Shape", "Size"}
 # The kernel adds the bias in FP32, whatever the rest is in.
@@ -54,6 +55,11 @@ class _Typing:
         self.nodes: list[onnx.NodeProto] = []
         self.casts: dict[tuple[str, int], str] = {}
         self.renamed: dict[str, str] = {}
+        self.decoded_weights = {
+            node.output[0]
+            for node in self.graph.nodes
+            if node.op_type == "DequantizeLinear" and node.input[0] in self.graph.constants
+        }
 
     def run(self) -> onnx.ModelProto:
         outputs = {output.name for output in self.graph.outputs}
@@ -69,7 +75,10 @@ class _Typing:
                 # Which type a tensor is in is decided by who reads it.
                 self.renamed[node.output[0]] = node.input[0]
                 continue
-            self.assign(node, self.wanted(node), outputs)
+            if self.is_integer_conv(node):
+                self.keep_types(node)
+            else:
+                self.assign(node, self.wanted(node), outputs)
         self.graph.nodes = self.nodes
         return self.graph.model()
 
@@ -82,10 +91,26 @@ class _Typing:
         is_cast = node.op_type == "Cast" and attributes(node)["to"] in (HALF, FULL)
         return is_cast and self.is_float(node.input[0])
 
+    def is_integer_conv(self, node: onnx.NodeProto) -> bool:
+        """Whether a node is a RegionConv in INT8, which says itself what it gives."""
+        return node.op_type == "RegionConv" and self.types.get(node.input[0]) == TensorProto.INT8
+
+    def keep_types(self, conv: onnx.NodeProto) -> None:
+        """Of what a RegionConv in INT8 reads only a floating residual has its result's type."""
+        residual = conv.input[-1]
+        if self.is_float(residual):
+            conv.input[len(conv.input) - 1] = self.typed(residual, self.types[conv.output[0]], conv)
+        self.nodes.append(conv)
+
+    def decodes_weight(self, node: onnx.NodeProto) -> bool:
+        """Whether a standard product's weight comes as INT8, for TensorRT to fuse."""
+        return len(node.input) > 1 and node.input[1] in self.decoded_weights
+
     def wanted(self, node: onnx.NodeProto) -> int:
         """The type that a node computes in."""
         if node.op_type in _PRODUCTS and node.domain in ("", DOMAIN):
-            return HALF
+            # In FP32 between DQ and Q: scales do not fit into FP16.
+            return FULL if self.decodes_weight(node) else HALF
         if node.op_type in _KEEPS_FULL:
             return FULL
         constants = [self.graph.constants[n] for n in node.input if n in self.graph.constants]

@@ -17,7 +17,14 @@ import numpy as np
 import onnx
 
 from lc_trt.compiler.graph import Array, EditableGraph
-from lc_trt.compiler.quantize_plan import WEIGHT_AT, Plan, make_plan, moved, moves
+from lc_trt.compiler.quantize_plan import (
+    WEIGHT_AT,
+    Plan,
+    make_plan,
+    moved,
+    moves,
+    wanted_tensors,
+)
 from lc_trt.errors import LcTrtError
 
 Range = tuple[float, float]
@@ -34,14 +41,11 @@ class Quantization:
         keep: convolutions (`Plan.convolutions`) that stay in floating point.
         branches: also a convolution's result that only goes into an addition. An engine that
             fuses the addition into the convolution does not want it.
-        signed: activations as int8 with zero point 0, TensorRT's only form; else uint8, where
-            the zero point is 0 for values from 0 up and 128 for values of both signs.
     """
 
     ranges: Mapping[str, Range]
     keep: Collection[str] = ()
     branches: bool = False
-    signed: bool = False
 
 
 def quantize(model: onnx.ModelProto, how: Quantization) -> onnx.ModelProto:
@@ -50,95 +54,106 @@ def quantize(model: onnx.ModelProto, how: Quantization) -> onnx.ModelProto:
     Raises:
         LcTrtError: a tensor that needs a range has none.
     """
-    return _Quantizer(model, how).run()
+    plan = make_plan(model)
+    wanted = wanted_tensors(model, plan, how.keep)
+    if how.branches:
+        wanted |= plan.branches - set(how.keep)
+    return Quantizer(model, how, plan, wanted).run()
 
 
-class _Quantizer:
-    def __init__(self, model: onnx.ModelProto, how: Quantization) -> None:
-        self.graph, self.how = EditableGraph(model), how
-        self.plan: Plan = make_plan(model)
+class Quantizer:
+    """Rewrites a model node by node.
+
+    Args:
+        wanted: the tensors to quantise.
+        signed: activations as int8 with zero point 0; else uint8, where the zero point is 0 for
+            values from 0 up and 128 for values of both signs.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        how: Quantization,
+        plan: Plan,
+        wanted: Collection[str],
+        *,
+        signed: bool = False,
+    ) -> None:
+        self.graph, self.plan, self.wanted = EditableGraph(model), plan, wanted
+        self.ranges, self.signed = how.ranges, signed
+        self.convolutions = set(plan.convolutions) - set(how.keep)
+        self.nodes: list[onnx.NodeProto] = []
+        self.renamed: dict[str, str] = {}
         self.quantised: dict[str, tuple[str, str, str]] = {}  # DQ's output: its three inputs
 
     def run(self) -> onnx.ModelProto:
-        convolutions = set(self.plan.convolutions) - set(self.how.keep)
-        wanted = self.wanted(convolutions)
-        renamed: dict[str, str] = {}
-        nodes: list[onnx.NodeProto] = []
+        """The model in INT8."""
         for node in self.graph.nodes:
             for i, name in enumerate(node.input):
-                node.input[i] = renamed.get(name, name)
-            if moves(node) and self.move(node, nodes):
-                continue
-            if not convolutions.isdisjoint(node.output):
-                self.weight(node, nodes)
-            nodes.append(node)
-            for output in node.output:
-                if output in wanted:
-                    renamed[output] = self.activation(output, nodes)
-        self.graph.nodes = nodes
+                node.input[i] = self.renamed.get(name, name)
+            self.rewrite(node)
+        self.graph.nodes = self.nodes
         return self.graph.model()
 
-    def wanted(self, convolutions: set[str]) -> set[str]:
-        """The tensors to quantise: inputs of these convolutions, with all that meet them."""
-        producers = {output: node for node in self.graph.nodes for output in node.output}
-        found: set[str] = set()
-        for node in self.graph.nodes:
-            if not convolutions.isdisjoint(node.output):
-                todo = [node.input[0]]
-                while todo:
-                    name = todo.pop()
-                    if name in producers and moves(producers[name]):
-                        todo += moved(producers[name])
-                    else:
-                        found |= self.plan.groups.get(name, frozenset())
-                if self.how.branches and node.output[0] in self.plan.branches:
-                    found.add(node.output[0])
-        return found
+    def rewrite(self, node: onnx.NodeProto) -> None:
+        """Add a node, whose inputs are quantised already, and what belongs around it."""
+        if moves(node) and self.move(node):
+            return
+        if not self.convolutions.isdisjoint(node.output):
+            self.weight(node)
+        self.nodes.append(node)
+        for output in node.output:
+            if output in self.wanted:
+                self.renamed[output] = self.activation(output)
 
-    def activation(self, name: str, nodes: list[onnx.NodeProto]) -> str:
+    def activation(self, name: str) -> str:
         """Q and DQ behind a tensor; the name of the latter's output."""
-        group = self.plan.groups[name]
-        missing = sorted(group - set(self.how.ranges))
-        if missing:
-            raise LcTrtError(f"tensor {missing[0]!r}: the calibration table has no range for it")
-        scale, zero = parameters([self.how.ranges[n] for n in group], signed=self.how.signed)
+        scale, zero = group_parameters(name, self.plan, self.ranges, signed=self.signed)
         # One pair of constants a group: moving compares them by name.
-        owner = min(group)
+        owner = min(self.plan.groups[name])
         names = (f"{owner}/scale", f"{owner}/zero_point")
         for constant, value in zip(names, (scale, zero), strict=True):
             self.graph.constants[constant] = value
-        nodes.append(self.graph.make("QuantizeLinear", [name, *names], f"{name}/q"))
-        return self.dequantize(nodes[-1].output[0], names, f"{name}/dq", nodes)
+        return self.around(name, names)
+
+    def around(self, name: str, names: tuple[str, str]) -> str:
+        """Q and DQ by these constants behind a tensor; the name of the latter's output."""
+        self.nodes.append(self.graph.make("QuantizeLinear", [name, *names], f"{name}/q"))
+        return self.dequantize(self.nodes[-1].output[0], names, f"{name}/dq")
 
     def dequantize(
-        self,
-        x: str,
-        parameters: tuple[str, str],
-        name: str,
-        nodes: list[onnx.NodeProto],
-        output: str | None = None,
+        self, x: str, parameters: tuple[str, str], name: str, output: str | None = None
     ) -> str:
+        """DQ of codes; the name of its output."""
         outputs = None if output is None else [output]
-        nodes.append(self.graph.make("DequantizeLinear", [x, *parameters], name, outputs=outputs))
-        self.quantised[nodes[-1].output[0]] = (x, *parameters)
-        return str(nodes[-1].output[0])
+        node = self.graph.make("DequantizeLinear", [x, *parameters], name, outputs=outputs)
+        self.nodes.append(node)
+        self.quantised[node.output[0]] = (x, *parameters)
+        return str(node.output[0])
 
-    def move(self, node: onnx.NodeProto, nodes: list[onnx.NodeProto]) -> bool:
-        """Let a moving node move 8 bits, if all that it moves has one scale."""
+    def moved_codes(self, node: onnx.NodeProto) -> tuple[list[str], tuple[str, str]] | None:
+        """The codes of all that a node moves, and their constants, if all have the same."""
         inputs = [self.quantised.get(name) for name in moved(node)]
-        first = inputs[0]
-        if first is None or any(found is None or found[1:] != first[1:] for found in inputs):
+        codes = [found[0] for found in inputs if found is not None]
+        parameters = {found[1:] for found in inputs if found is not None}
+        if len(codes) < len(inputs) or len(parameters) != 1:
+            return None
+        return codes, parameters.pop()
+
+    def move(self, node: onnx.NodeProto) -> bool:
+        """Let a moving node move 8 bits, if all that it moves has one scale."""
+        found = self.moved_codes(node)
+        if found is None:
             return False
-        for i, found in enumerate(inputs):
-            assert found is not None
-            node.input[i] = found[0]
+        codes, parameters = found
+        node.input[: len(codes)] = codes
         output = node.output[0]
         node.output[0] = self.graph.unique(f"{output}/8bit")
-        nodes.append(node)
-        self.dequantize(node.output[0], first[1:], f"{output}/dq", nodes, output)
+        self.nodes.append(node)
+        self.dequantize(node.output[0], parameters, f"{output}/dq", output)
         return True
 
-    def weight(self, conv: onnx.NodeProto, nodes: list[onnx.NodeProto]) -> None:
+    def weight(self, conv: onnx.NodeProto) -> None:
         """int8 weights with a scale for each output channel."""
         at = WEIGHT_AT[conv.domain, conv.op_type]
         values, scale = integer_weight(self.graph.constants[conv.input[at]])
@@ -148,8 +163,32 @@ class _Quantizer:
             self.graph.constant(f"{p}_scale", scale, "float32"),
             self.graph.constant(f"{p}_zero_point", np.zeros(len(scale)), "int8"),
         ]
-        nodes.append(self.graph.make("DequantizeLinear", names, f"{p}_dq", axis=0))
-        conv.input[at] = nodes[-1].output[0]
+        self.nodes.append(self.graph.make("DequantizeLinear", names, f"{p}_dq", axis=0))
+        conv.input[at] = self.nodes[-1].output[0]
+
+
+def group_parameters(
+    name: str, plan: Plan, ranges: Mapping[str, Range], *, signed: bool
+) -> tuple[Array, Array]:
+    """Scale and zero point of a tensor and of all that share them (`parameters`).
+
+    Raises:
+        LcTrtError: one of them has no range.
+    """
+    group = plan.groups[name]
+    missing = sorted(group - set(ranges))
+    if missing:
+        raise LcTrtError(f"tensor {missing[0]!r}: the calibration table has no range for it")
+    return parameters([ranges[n] for n in group], signed=signed)
+
+
+def group_scales(plan: Plan, how: Quantization) -> dict[str, float]:
+    """The scale of each tensor of a plan as int8 with zero point 0, where the ranges are known."""
+    return {
+        name: float(group_parameters(name, plan, how.ranges, signed=True)[0])
+        for name in plan.tensors
+        if plan.groups[name] <= how.ranges.keys()
+    }
 
 
 def parameters(ranges: Collection[Range], *, signed: bool) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,20 @@ def moves(node: onnx.NodeProto) -> bool:
 def moved(node: onnx.NodeProto) -> list[str]:
     """The inputs whose values a moving node moves."""
     return list(node.input if (node.domain, node.op_type) in _MOVES_ALL else node.input[:1])
+
+
+def wanted_tensors(model: onnx.ModelProto, plan: Plan, keep: Collection[str]) -> set[str]:
+    """The tensors to quantise: inputs of all convolutions but ``keep``, with all that meet them."""
+    graph = EditableGraph(model)
+    sources = _sources(graph)
+    convolutions = set(plan.convolutions) - set(keep)
+    return {
+        tensor
+        for node in graph.nodes
+        if not convolutions.isdisjoint(node.output)
+        for source in sources[node.input[0]]
+        for tensor in plan.groups.get(source, frozenset())
+    }
 
 
 def fingerprints(model: onnx.ModelProto, plan: Plan) -> dict[str, str]:

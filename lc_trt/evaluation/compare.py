@@ -12,10 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.bundle import read_bundle
 from lc_trt.calibration.images import ImageList, list_images, read_image
+from lc_trt.devices import CPU
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.models import open_model
 from lc_trt.runtime import draw
+from lc_trt.runtime.engines import TENSORRT
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.thresholds import Rho, resolve_rho
@@ -30,6 +33,8 @@ class Options:
     Attributes:
         rho: thresholds of both, as `lc_trt.Segmenter` takes them; None is the first's own.
         limit: so many images, evenly spread; None for all.
+        device: GPU of those of the two that are bundles of TensorRT, at least one (`lc_trt.load`);
+            ``cpu`` for both.
         picture: where the worst image is drawn.
     """
 
@@ -37,6 +42,7 @@ class Options:
     rho: Rho | None = None
     limit: int | None = None
     threads: int | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,9 @@ def compare_models(
     files = list_images(images).some(options.limit)
     if not cv2.haveImageWriter(str(options.picture)):
         raise UsageError(f"--save {options.picture}: expected a picture's name, as worst.png")
-    first = open_model(a, None, options.threads)
-    with first, open_model(b, None, options.threads) as second:
+    devices = _devices(a, b, options.device)
+    first = open_model(a, None, options.threads, devices[0])
+    with first, open_model(b, None, options.threads, devices[1]) as second:
         if first.manifest.classes != second.manifest.classes:
             raise UsageError(
                 f"{a} has {len(first.manifest.classes)} classes and {b} "
@@ -124,6 +131,19 @@ def compare_models(
     if not options.picture.parent.is_dir() or not cv2.imwrite(str(options.picture), picture):
         raise LcTrtError(f"{options.picture}: cannot be written; choose another --save")
     return found
+
+
+def _devices(a: Path, b: Path, device: str | None) -> tuple[str | None, str | None]:
+    """A GPU is for the bundles of TensorRT: the other model may well run on the CPU."""
+    if device is None or device == CPU:
+        return device, device
+    on_gpu = [path.is_dir() and read_bundle(path).manifest.backend == TENSORRT for path in (a, b)]
+    if not any(on_gpu):
+        raise UsageError(
+            f"device {device}: neither {a} nor {b} was built for a GPU; leave --device out, or "
+            "build one so: lc-trt build MODEL.onnx --backend tensorrt"
+        )
+    return device if on_gpu[0] else None, device if on_gpu[1] else None
 
 
 def _thresholds(first: Segmenter, second: Segmenter, rho: Rho | None) -> list[Rho | None]:

@@ -36,6 +36,7 @@ class Options:
         sweep, grid: also at the published thresholds, and at all pairs of them.
         size: (H, W) to run a checkpoint or a plain ONNX at.
         threads: CPU threads, None for all.
+        device: of a bundle (`lc_trt.load`).
         report: folder to write the report to.
     """
 
@@ -47,6 +48,7 @@ class Options:
     grid: bool = False
     size: tuple[int, int] | None = None
     threads: int | None = None
+    device: str | None = None
     report: Path | None = None
 
 
@@ -92,12 +94,13 @@ class Outcome:
         }
 
 
-def _silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+def silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """A `Progress` that shows nothing."""
     return nullcontext(lambda steps: None)
 
 
 def measure(
-    model: Path, data: Path, options: Options, *, command: str = "", progress: Progress = _silent
+    model: Path, data: Path, options: Options, *, command: str = "", progress: Progress = silent
 ) -> Outcome:
     """Evaluate a checkpoint, an ONNX or a bundle on labelled images.
 
@@ -111,7 +114,7 @@ def measure(
     """
     if options.report is not None:
         report.check(options.report)
-    with open_model(model, options.size, options.threads) as segmenter:
+    with open_model(model, options.size, options.threads, options.device) as segmenter:
         manifest = segmenter.manifest
         if manifest.kind == "dense" and (options.sweep or options.grid):
             raise UsageError(
@@ -137,7 +140,7 @@ def measure(
             evaluation=found,
             points=points,
             grid=options.grid,
-            environment=_environment(options.threads),
+            environment=machine(options.threads),
             command=command,
         )
         if options.report is not None:
@@ -151,11 +154,12 @@ def measure(
     return outcome
 
 
-def _environment(threads: int | None) -> dict[str, Any]:
-    machine = describe()
+def machine(threads: int | None) -> dict[str, Any]:
+    """Where it was measured, as JSON values."""
+    here = describe()
     return {
-        "cpu": machine.cpu,
-        "cores": machine.cores,
-        "threads": threads or machine.cores,
-        "lc_trt": machine.lc_trt,
+        "cpu": here.cpu,
+        "cores": here.cores,
+        "threads": threads or here.cores,
+        "lc_trt": here.lc_trt,
     }

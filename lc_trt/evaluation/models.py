@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from lc_trt.build import check_numbers
+from lc_trt.devices import CPU, parse_device
 from lc_trt.environment import module_version
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import ModelInfo, read_info
@@ -17,17 +18,23 @@ Size = tuple[int, int]
 _REFERENCE = "onnxruntime"  # runs an exchange model as it is
 
 
-def open_model(path: Path, size: Size | None = None, threads: int | None = None) -> Segmenter:
+def open_model(
+    path: Path,
+    size: Size | None = None,
+    threads: int | None = None,
+    device: str | int | None = None,
+) -> Segmenter:
     """Open a checkpoint (.safetensors), an ONNX or a bundle (a folder).
 
     Args:
         size: (H, W) to run at. A checkpoint takes any (default: the export's) and so does a
             plain ONNX whose input is not fixed; a cascade ONNX and a bundle have their own.
         threads: CPU threads, all by default.
+        device: of a bundle, as `lc_trt.load` takes it; the others run on the CPU.
 
     Raises:
         LcTrtError: it is none of the three, or cannot be used; the message says what mends it.
-        UsageError: another size than the model's own.
+        UsageError: another size than the model's own, or a device that it does not run on.
     """
     check_numbers(size, 1)
     if not path.exists():
@@ -36,13 +43,18 @@ def open_model(path: Path, size: Size | None = None, threads: int | None = None)
             "(NAME.lct)"
         )
     if path.is_dir():
-        segmenter = load(path, threads=threads)
+        segmenter = load(path, device=device, threads=threads)
         try:
             _check_size(path, size, segmenter.manifest.size, f"lc-trt build MODEL.onnx -o {path}")
         except UsageError:
             segmenter.close()
             raise
         return segmenter
+    if parse_device(device) not in (None, CPU):
+        raise UsageError(
+            f"device {device}: {path} is no bundle and is run on the CPU; leave --device out, or "
+            "build it for a GPU: lc-trt build MODEL.onnx --backend tensorrt"
+        )
     if path.suffix == ".safetensors":
         from lc_trt.evaluation.torch_engine import open_checkpoint
 

@@ -28,6 +28,7 @@ class Point:
         shares: mean share of the pixels leaving at each stage, 0 to 1.
         miou, pixel_accuracy: 0 to 1.
         ms_per_image: median milliseconds, with resizing to the engine and back.
+        engine_ms: median milliseconds of the engine alone.
     """
 
     rho: Pair
@@ -35,6 +36,7 @@ class Point:
     miou: float
     pixel_accuracy: float
     ms_per_image: float
+    engine_ms: float
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -83,6 +85,7 @@ def sweep(
     """
     confusions = [Confusion(samples.classes) for _ in rhos]
     times: list[list[float]] = [[] for _ in rhos]
+    engine: list[list[float]] = [[] for _ in rhos]
     shares: list[list[Shares]] = [[] for _ in rhos]
     for rho in rhos:
         segmenter(samples[0].image, rho)
@@ -93,6 +96,7 @@ def sweep(
             began = clock()
             result = segmenter(sample.image, rhos[turn])
             times[turn].append((clock() - began) * 1e3)
+            engine[turn].append(result.timing["engine"])
             confusions[turn].add(result.labels, sample.label)
             assert result.shares is not None  # a dense network takes no thresholds
             shares[turn].append(result.shares)
@@ -104,6 +108,7 @@ def sweep(
             confusions[k].miou(),
             confusions[k].pixel_accuracy(),
             float(np.median(times[k])),
+            float(np.median(engine[k])),
         )
         for k, rho in enumerate(rhos)
     ]

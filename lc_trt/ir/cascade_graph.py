@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN, REGION_OPERATORS
+from lc_trt.ir.functions import DOMAIN, REGION_OPERATORS, VERSION
 
 CASCADE_INPUTS, CASCADE_OUTPUTS = {"image", "rho"}, {"labels", "stages", "confidence"}
 DENSE_INPUTS, DENSE_OUTPUTS = {"image"}, {"labels", "confidence"}
@@ -35,7 +35,10 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
         raise LcTrtError(f"{path}: not an ONNX file ({path.stat().st_size} bytes read)") from error
     except (onnx.checker.ValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise LcTrtError(f"{path}: not a valid ONNX model: {reason}") from error
+        raise LcTrtError(
+            f"{path}: not a valid ONNX model: {reason}; write it again, with 'lc-trt export' or "
+            "the exporter that made it"
+        ) from error
     if not model.graph.node:
         raise LcTrtError(f"{path}: not an ONNX model: its graph is empty")
     return model
@@ -59,8 +62,18 @@ def exchange_kind(model: onnx.ModelProto) -> str | None:
 
 
 def check_region_operators(model: onnx.ModelProto, origin: str) -> None:
-    """Refuse unknown and lowered operators of our domain, and a cascade without three stages."""
+    """Refuse a cascade without three stages, and operators of our domain that are not ours.
+
+    Those of another version, unknown ones, and those that were lowered.
+    """
     region_nodes = [n for n in model.graph.node if n.domain == DOMAIN]
+    versions = {o.version for o in model.opset_import if o.domain == DOMAIN}
+    if region_nodes and versions != {VERSION}:
+        found = " and ".join(map(str, sorted(versions))) or "none"
+        raise LcTrtError(
+            f"{origin}: has region operators of version {found}, this lc-trt reads version "
+            f"{VERSION}; export it again with this version of lc-trt: lc-trt export"
+        )
     for node in region_nodes:
         if node.op_type not in REGION_OPERATORS:
             raise LcTrtError(

@@ -23,7 +23,7 @@ DOMAIN = "lc_trt"
 VERSION = 1
 OPSET = 18
 
-_WINDOW = """
+WINDOW = """
   kernel = Constant<value_ints: ints = @kernel_shape>()
   dilation = Constant<value_ints: ints = @dilations>()
   zero = Constant<value_ints: ints = [0]>()
@@ -82,24 +82,30 @@ _WINDOW = """
   windows = Gather<axis = 0>(with_zero, table)
 """
 
-_PRODUCT = """
+MATRICES = """
   outputs = Shape<start = 0, end = 1>(weight)
   matrix_shape = Concat<axis = 0>(minus_one, outputs)
   matrix = Reshape(channels_last, matrix_shape)
   inputs = Shape<start = 0, end = 1>(matrix)
   patch_shape = Concat<axis = 0>(minus_one, inputs)
   patches = Reshape(windows, patch_shape)
+"""
+
+PRODUCT = f"""
+{MATRICES}
   product = MatMul(patches, matrix)
   bias_like = CastLike(bias, product)
   biased = Add(product, bias_like)
-  scale = Constant<value_float: float = @residual_scale>()
-  scale_like = CastLike(scale, biased)
-  scaled = Mul(biased, scale_like)
+  factor = Constant<value_float: float = @residual_scale>()
+  factor_like = CastLike(factor, biased)
+  scaled = Mul(biased, factor_like)
   total = Add(scaled, residual)
+"""
+
+ACTIVATION = """
   rectified = Relu(total)
   activation_number = Constant<value_int: int = @activation>()
   rectify = Cast<to = 9>(activation_number)
-  y = Where(rectify, rectified, total)
 """
 
 _BODIES = {
@@ -152,14 +158,16 @@ RegionRestrict (x, index, rows, count) => (y)
 RegionConv <kernel_shape, dilations, activation: int = 0, residual_scale: float = 1.0>
   (x, rows, index, count, weight, bias, residual) => (y)
 {{
-{_WINDOW}
+{WINDOW}
   channels_last = Transpose<perm = [2, 3, 1, 0]>(weight)
-{_PRODUCT}
+{PRODUCT}
+{ACTIVATION}
+  y = Where(rectify, rectified, total)
 }}""",
     "RegionMaxPool": f"""
 RegionMaxPool <kernel_shape, dilations> (x, rows, index, count) => (y)
 {{
-{_WINDOW}
+{WINDOW}
   y = ReduceMax<keepdims = 0>(windows, one)
 }}""",
     "RegionScatter": """
@@ -183,11 +191,9 @@ RegionScatter (x, rows, count, base) => (y)
 REGION_OPERATORS = tuple(_BODIES)
 
 
-MAX_SEGMENTS = 8  # as many as the kernel walks
-
-
 @functools.cache
-def _parsed(body: str) -> onnx.FunctionProto:
+def parse_function(body: str) -> onnx.FunctionProto:
+    """A function of this domain from ONNX's text form. Copy it before you change it."""
     header = f'<opset_import: ["" : {OPSET}], domain: "{DOMAIN}">'
     return parser.parse_function(header + body)
 
@@ -195,51 +201,5 @@ def _parsed(body: str) -> onnx.FunctionProto:
 def region_function(name: str) -> onnx.FunctionProto:
     """The ONNX function of a region operator; see `REGION_OPERATORS` for the names."""
     copy = onnx.FunctionProto()
-    copy.CopyFrom(_parsed(_BODIES[name]))
-    return copy
-
-
-def segments_overload(segments: int) -> str:
-    """What tells `segments_function` of this many inputs from its sisters."""
-    return f"segments{segments}"
-
-
-def segments_function(segments: int) -> onnx.FunctionProto:
-    """RegionConv in the form that its TensorRT plugin has, as an overload of the function.
-
-    1 to 8 inputs ``x`` [R, C] instead of one, convolved as if they were concatenated; of each
-    the channels from ``channel_begin`` to ``channel_end`` are read. ``weight`` is
-    [Cout, kh, kw, Cin], which is what ``weight_layout`` 1 says; ``bias`` may be FP32 where the
-    rest is not.
-    """
-    numbers = range(segments)
-    slices = "\n".join(
-        f"""
-  from{i} = Constant<value_ints: ints = [{i}]>()
-  to{i} = Constant<value_ints: ints = [{i + 1}]>()
-  begin{i} = Slice(begins, from{i}, to{i})
-  end{i} = Slice(ends, from{i}, to{i})
-  part{i} = Slice(x_{i}, begin{i}, end{i}, channel_axis)"""
-        for i in numbers
-    )
-    inputs = ", ".join(f"x_{i}" for i in numbers)
-    parts = ", ".join(f"part{i}" for i in numbers)
-    copy = onnx.FunctionProto()
-    copy.CopyFrom(
-        _parsed(f"""
-RegionConv <kernel_shape, dilations, channel_begin, channel_end, weight_layout: int = 1,
-            activation: int = 0, residual_scale: float = 1.0>
-  ({inputs}, rows, index, count, weight, bias, residual) => (y)
-{{
-  begins = Constant<value_ints: ints = @channel_begin>()
-  ends = Constant<value_ints: ints = @channel_end>()
-  channel_axis = Constant<value_ints: ints = [1]>()
-{slices}
-  x = Concat<axis = 1>({parts})
-{_WINDOW}
-  channels_last = Transpose<perm = [1, 2, 3, 0]>(weight)
-{_PRODUCT}
-}}""")
-    )
-    copy.overload = segments_overload(segments)
+    copy.CopyFrom(parse_function(_BODIES[name]))
     return copy

@@ -8,6 +8,7 @@ import onnx
 
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
+from lc_trt.plan.refusals import refused_nodes
 from lc_trt.plugin_library import BUILD_COMMAND, NAME, VERSION
 from lc_trt.trt import Messages, TensorRT
 
@@ -39,9 +40,12 @@ def parse(
     parser = trt.OnnxParser(network, api.logger)
     parsed = parser.parse(model.SerializeToString())
     if not parsed or parser.num_errors:
-        told = _refused(parser, model) or messages.errors() or ["no reason given"]
-        count = f"{len(told)} nodes" if len(told) > 1 else "a node"
-        raise LcTrtError(f"{origin}: {api.package}'s parser refuses {count}: {'; '.join(told)}")
+        told = refused_nodes(api, builder, model, parser) or messages.errors()
+        places = f" in {len(told)} places" if len(told) > 1 else ""
+        raise LcTrtError(
+            f"{origin}: {api.package}'s parser refuses it{places}: "
+            f"{'; '.join(told) or 'no reason given'}"
+        )
     made = {
         layer.name
         for layer in map(network.get_layer, range(network.num_layers))
@@ -73,36 +77,3 @@ def _check_plugins(api: TensorRT, regions: list[onnx.NodeProto], origin: str) ->
                 f"{origin}: node {node.name!r} needs the plugin {node.op_type} of version "
                 f"{VERSION}, found {found}; compile the plugin library: {BUILD_COMMAND}"
             )
-
-
-def _refused(parser: Any, model: onnx.ModelProto) -> list[str]:
-    """Node, operator and reason of all that the parser refuses.
-
-    It may stop at the first, so nodes of the operator that it did not know there, and of others
-    that it does not know, are added.
-    """
-    found: dict[int, str] = {}
-    elsewhere: list[str] = []
-    unknown: dict[str, str] = {}
-    for index in range(parser.num_errors):
-        error = parser.get_error(index)
-        reason = " ".join(str(error.desc()).split()) or error.code().name
-        operator = error.node_operator()
-        if not operator:
-            elsewhere.append(reason)
-            continue
-        found[error.node()] = f"{_called(error.node_name(), error.node())} ({operator}): {reason}"
-        if error.code().name == "UNSUPPORTED_NODE":
-            unknown[operator] = reason
-    local = {function.name for function in model.functions}
-    for number, node in enumerate(model.graph.node):
-        kind = node.op_type
-        if kind not in unknown and kind not in local and not parser.supports_operator(kind):
-            unknown[kind] = "no such operator"
-        if kind in unknown and node.domain != DOMAIN:
-            found.setdefault(number, f"{_called(node.name, number)} ({kind}): {unknown[kind]}")
-    return [*elsewhere, *(found[number] for number in sorted(found))]
-
-
-def _called(name: str, number: int) -> str:
-    return repr(name) if name else f"number {number}"

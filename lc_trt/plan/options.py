@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -70,6 +71,21 @@ class PlanOptions:
         names = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
         plural = {"compute_capabilities": "compute_capability"}
         return [f"--{plural.get(name, name).replace('_', '-')}" for name in names]
+
+    @classmethod
+    def from_manifest(
+        cls, entry: Mapping[str, Any], *, plugin: Path | None, timing_cache: Path | None
+    ) -> PlanOptions:
+        """The options that `manifest_entry` wrote down, to build another engine alike."""
+        return cls(
+            workspace=entry.get("workspace_mib"),
+            opt_level=entry.get("optimization_level"),
+            version_compatible=bool(entry.get("version_compatible")),
+            hardware_compatible=bool(entry.get("hardware_compatible")),
+            compute_capabilities=tuple(entry.get("compute_capabilities") or ()),
+            plugin=plugin,
+            timing_cache=timing_cache,
+        )
 
     def manifest_entry(self, api: TensorRT, gpu: Gpu | None) -> dict[str, Any]:
         """What a bundle's manifest says about how TensorRT built it."""

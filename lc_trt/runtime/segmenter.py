@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
@@ -16,7 +16,10 @@ from lc_trt.bundle import read_bundle
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.runtime import image
+from lc_trt.runtime.course import find_course
 from lc_trt.runtime.engines import Engine, EngineOutput, open_engine
+from lc_trt.runtime.front import TUNE, Front, read_front
+from lc_trt.runtime.governor import Governor, log
 from lc_trt.runtime.image import Fit
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.reuse import Reuse, check
@@ -43,9 +46,17 @@ class Segmenter:
         manifest: what the bundle says about itself: classes, size, thresholds.
         engine: the engine that runs it.
         fit: how frames of another shape than the engine's come to its size.
+        front: the thresholds that `govern` moves over; None where the bundle was never tuned.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest, *, fit: Fit | str = Fit.STRETCH) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        manifest: Manifest,
+        *,
+        fit: Fit | str = Fit.STRETCH,
+        front: Front | None = None,
+    ) -> None:
         for name in ("kind", "size", "batch"):
             found, expected = getattr(engine, name), getattr(manifest, name)
             if found != expected:
@@ -57,9 +68,14 @@ class Segmenter:
         self.engine = engine
         self.manifest = manifest
         self.fit = Fit(fit)
+        self.front = front
 
     def __call__(
-        self, frame: npt.NDArray[np.uint8], rho: Rho | None = None, *, reuse: Reuse | None = None
+        self,
+        frame: npt.NDArray[np.uint8],
+        rho: Rho | Governor | None = None,
+        *,
+        reuse: Reuse | None = None,
     ) -> Result:
         """Segment one frame.
 
@@ -67,7 +83,8 @@ class Segmenter:
             frame: uint8 [H, W, 3] of any size, BGR as OpenCV reads it.
             rho: thresholds: None for the bundle's own, ``"fast"`` for its fast ones, a
                 number from 0 to 1 for both boundaries, or one for each. A pixel leaves
-                where its confidence is greater, so 1 sends all of them through all stages.
+                where its confidence is greater, so 1 sends all of them through all stages. A
+                governor (see `govern`) chooses them itself.
             reuse: what is kept of a video that this is the next frame of.
 
         Raises:
@@ -80,7 +97,7 @@ class Segmenter:
     def batch(
         self,
         frames: Iterable[npt.NDArray[np.uint8]],
-        rho: Rho | None = None,
+        rho: Rho | Governor | None = None,
         *,
         reuse: Reuse | None = None,
     ) -> list[Result]:
@@ -90,20 +107,20 @@ class Segmenter:
         filled up with its last frame, whose extra results are dropped. With ``reuse`` they are
         frames of one video, in order.
         """
-        thresholds = self._thresholds(rho)
+        thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
         if reuse is not None:
             check(self.engine)
         checked = [image.check_frame(frame) for frame in frames]
         results: list[Result] = []
         for start in range(0, len(checked), self.engine.batch):
             group = self._prepare(checked[start : start + self.engine.batch])
-            results += self._finish(self._infer(group, thresholds, reuse))
+            results += _watched(self._finish(self._infer(group, thresholds, reuse)), thresholds)
         return results
 
     def stream(
         self,
         frames: Iterable[npt.NDArray[np.uint8]],
-        rho: Rho | None = None,
+        rho: Rho | Governor | None = None,
         *,
         batch: int | None = None,
         in_flight: int = IN_FLIGHT,
@@ -123,7 +140,7 @@ class Segmenter:
             frames: as for `batch`; iterated in a thread of the stream, never more than
                 ``batch * in_flight`` frames ahead of the result that is being used. A frame
                 may not change until its result was used.
-            rho: thresholds, as for one frame.
+            rho: thresholds, as for one frame; a governor moves them with every pass.
             batch: frames a pass, 1 to what the engine was built for, which is the default.
                 A pass waits until so many have come or the frames end.
             in_flight: passes under way at most, from reading to drawing.
@@ -141,20 +158,68 @@ class Segmenter:
                 f"batch {batch}: the engine was built for {self.engine.batch}; "
                 f"build one: lc-trt build MODEL.onnx --batch {batch}"
             )
-        thresholds = self._thresholds(rho)
+        thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
         if reuse is not None:
             check(self.engine)
         whose = repeat(None) if sources is None else iter(sources)
+        # Where steps overlap, the pass alone decides the rate that thresholds can change.
+        overlap = in_flight > 1
+
+        def infer(group: _Prepared) -> _Inferred:
+            passed = self._infer(group, thresholds, reuse)
+            if overlap and isinstance(thresholds, Governor):
+                thresholds.took(passed.milliseconds / 1e3, len(group.frames))
+            return passed
+
         return Stream(
             frames,
             lambda group: self._prepare(
                 [image.check_frame(frame) for frame in group], tuple(islice(whose, len(group)))
             ),
-            lambda group: self._infer(group, thresholds, reuse),
-            self._finish,
+            infer,
+            lambda passed: _watched(self._finish(passed), None if overlap else thresholds),
             batch=batch,
             in_flight=in_flight,
         )
+
+    def govern(
+        self,
+        fps: float,
+        quality: Rho | None = None,
+        *,
+        tell: Callable[[str], None] = log.warning,
+    ) -> Governor:
+        """Hold a frame rate with the least loss: what it returns is a ``rho`` for one stream.
+
+        Both thresholds move, pass by pass, along the front that ``lc-trt tune`` stored in the
+        bundle, between its fast setting and a quality bound. docs/governor.md says what is
+        measured and promised.
+
+        Example:
+            ```python
+            with segmenter.stream(frames, segmenter.govern(fps=25)) as results:
+                for result in results:
+                    cv2.imshow("street", result.overlay())
+            ```
+
+        Args:
+            fps: frames a second to hold.
+            quality: the bound, thresholds that are not passed; by default as far as the bundle
+                was tuned, which is its default thresholds.
+            tell: called with a line when the rate cannot be held, once until it can again; by
+                default a warning of the logger ``lc_trt``.
+
+        Raises:
+            UsageError: no such rate or bound, or the network is dense.
+            LcTrtError: the bundle was never tuned.
+        """
+        bound = resolve_rho(quality, self.manifest.default_rho, self.manifest.fast_rho)
+        if bound is None:
+            raise UsageError("the network is dense and has no thresholds to hold a rate with")
+        if self.front is None:
+            raise LcTrtError(f"the bundle has no front of thresholds to hold a rate with; {TUNE}")
+        course = find_course(self.front, None if quality is None else bound)
+        return Governor(course, fps, tell=tell)
 
     def run_device(
         self, images: Any, rho: Rho | None = None, *, stream: Any = None
@@ -211,9 +276,14 @@ class Segmenter:
         return _Prepared(frames, stacked, whose, (perf_counter() - start) * 1e3)
 
     def _infer(
-        self, group: _Prepared, rho: tuple[float, float] | None, reuse: Reuse | None
+        self,
+        group: _Prepared,
+        rho: Governor | tuple[float, float] | None,
+        reuse: Reuse | None,
     ) -> _Inferred:
         start = perf_counter()
+        if isinstance(rho, Governor):
+            rho = rho.rho
         thresholds = _array(rho)
         if reuse is None or thresholds is None:
             out = self.engine.run(group.images, thresholds)
@@ -291,7 +361,7 @@ class _Inferred:
 def load(
     path: str | Path,
     *,
-    device: str | None = None,
+    device: str | int | None = None,
     threads: int | None = None,
     fit: Fit | str = Fit.STRETCH,
 ) -> Segmenter:
@@ -299,8 +369,8 @@ def load(
 
     Args:
         path: the folder that ``lc-trt build`` made.
-        device: ``"cuda:N"`` for a bundle of TensorRT, by default the GPU of the current CUDA
-            context, GPU 0 where there is none; ``"cpu"`` for others.
+        device: ``"cuda:N"`` or N for a bundle of TensorRT, by default the GPU of the current
+            CUDA context, GPU 0 where there is none; ``"cpu"`` for others.
         threads: CPU threads of the CPU's engines, all by default.
         fit: ``"stretch"`` brings a frame to the engine's size in both directions,
             ``"letterbox"`` keeps its shape and puts grey around it.
@@ -311,7 +381,16 @@ def load(
         UsageError: no such device or fit.
     """
     bundle = read_bundle(path)
-    return Segmenter(open_engine(bundle, threads=threads, device=device), bundle.manifest, fit=fit)
+    front = read_front(bundle)
+    engine = open_engine(bundle, threads=threads, device=device)
+    return Segmenter(engine, bundle.manifest, fit=fit, front=front)
+
+
+def _watched(results: list[Result], rho: Governor | tuple[float, float] | None) -> list[Result]:
+    """The results of one call; a governor is told what all of it took."""
+    if isinstance(rho, Governor):
+        rho.took(sum(result.timing["total"] for result in results) / 1e3, len(results))
+    return results
 
 
 def _array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:

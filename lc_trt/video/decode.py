@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import av
@@ -122,16 +124,43 @@ def open_container(
     name = name or place
     try:
         container = av.open(place, timeout=timeout, options=options or {}, metadata_errors="ignore")
+    except av.error.InvalidDataError as error:
+        raise _no_video(place, name, _reason(error)) from error
     except av.error.FFmpegError as error:
-        raise LcTrtError(
-            f"{name}: cannot be opened ({_reason(error)}); expected an image or a video"
-        ) from error
+        raise LcTrtError(f"{name}: cannot be opened ({_reason(error)})") from error
     # FFmpeg plays text files as the screen of a terminal.
     if not container.streams.video or container.format.name == "tty":
         kind = "sound only" if container.streams.audio else container.format.long_name
         container.close()
-        raise LcTrtError(f"{name}: cannot be opened ({kind}); expected an image or a video")
+        raise _no_video(place, name, kind)
     return container
+
+
+def _no_video(place: str, name: str, found: str) -> LcTrtError:
+    if _without_index(place):
+        return LcTrtError(
+            f"{name}: cut before its index (the moov atom, which this kind of file has at its "
+            "end), without which nothing in it can be decoded; copy or record it again"
+        )
+    return LcTrtError(f"{name}: cannot be opened ({found}); expected an image or a video")
+
+
+def _without_index(place: str) -> bool:
+    """Whether it is an MP4 or MOV file without a whole moov atom (ISO/IEC 14496-12, 4.2)."""
+    path = Path(place)
+    if not path.is_file():
+        return False
+    length, position, kinds = path.stat().st_size, 0, []
+    with path.open("rb") as file:
+        while position + 8 <= length:
+            file.seek(position)
+            size, kind = struct.unpack(">I4s", file.read(8))
+            if size == 1:  # the real one, of 64 bits, comes next
+                size = int.from_bytes(file.read(8), "big")
+            position = position + max(size, 8) if size else length  # 0: all that is left
+            if position <= length:
+                kinds.append(kind)
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
 
 
 def _reason(error: av.error.FFmpegError) -> str:

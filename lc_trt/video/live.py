@@ -19,6 +19,7 @@ from lc_trt.errors import LcTrtError
 from lc_trt.video.decode import Decoder, open_container
 from lc_trt.video.film import Film
 from lc_trt.video.frames import DEFAULT_FPS, Frame, Image, Source
+from lc_trt.video.images import opencv_silent
 
 _QUEUE = 4  # frames
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds between tries, doubled each time
@@ -82,6 +83,7 @@ class Live(Source):
         self._read = 0
         self._start = self._life = monotonic()
         self._closed = self._ended = False
+        self._lost = False  # ended before somebody closed it
         self._failure = ""  # the last reason for which a connection was given up
         self._thread = threading.Thread(
             target=self._read_all, args=(first,), name="lc-trt-live", daemon=True
@@ -100,7 +102,7 @@ class Live(Source):
                 self._changed.notify_all()
             yield frame
         self._failure = f"no sign of life for {self._options.timeout + _GRACE:g} s"
-        self._ended = True
+        self._ended = self._lost = True
 
     @property
     def ready(self) -> bool:
@@ -113,9 +115,10 @@ class Live(Source):
         if self.dropped:
             found.append(f"{self.dropped} of {self._read} frames dropped to keep up")
         if self.reconnects:
-            found.append(f"lost and back {self.reconnects} times")
-        if self._ended and not self._closed:
-            found.append(f"ended: {self._failure}")
+            times = f"{self.reconnects} times" if self.reconnects > 1 else "once"
+            found.append(f"lost and back {times}")
+        if self._lost:
+            found.append("ended: " + self._failure.removeprefix(f"{self.name}: "))
         return found
 
     def close(self) -> None:
@@ -155,7 +158,7 @@ class Live(Source):
             connection = None
             failures = 1 if self._read > before else failures + 1
         with self._changed:
-            self._ended = True
+            self._ended, self._lost = True, not self._closed
             self._changed.notify_all()
 
     def _read_one(self, connection: Connection) -> None:
@@ -219,13 +222,8 @@ def open_webcam(number: int, options: LiveOptions) -> Live:
 
 
 def _capture(number: int) -> cv2.VideoCapture:
-    # OpenCV logs each backend that cannot open something; the answer is all we want.
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with opencv_silent():  # it logs each backend that cannot open something
         return cv2.VideoCapture(number)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
 
 def open_network(url: str, options: LiveOptions) -> Source:

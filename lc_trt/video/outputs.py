@@ -13,9 +13,9 @@ from lc_trt.runtime.result import Result
 from lc_trt.runtime.views import View
 from lc_trt.video.encode import VIDEO_CODECS, VideoSink
 from lc_trt.video.frames import DEFAULT_FPS, Image, Source
+from lc_trt.video.images import IMAGE_SUFFIXES
 from lc_trt.video.labels import Colours, NpzSink, RawLabels, palette_png
 from lc_trt.video.sinks import Encode, FolderSink, Names, PictureSink, Sink, encode_as
-from lc_trt.video.sources import IMAGE_SUFFIXES
 from lc_trt.video.window import Window
 
 STDOUT = Path("-")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.runtime.governor import Governor
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.reuse import Reuse
 from lc_trt.runtime.segmenter import Segmenter
@@ -19,6 +19,7 @@ from lc_trt.video.frames import Frame, Source
 from lc_trt.video.outputs import Output, abort, finish
 from lc_trt.video.several import in_turns
 
+_KEPT = 10_000  # frames whose latency is remembered: a camera may run for months
 _GLANCE = 0.1  # seconds between questions whether to stop, where no frame comes
 
 
@@ -29,7 +30,7 @@ class Stats:
     Attributes:
         frames: frames segmented.
         seconds: wall time, with reading, drawing and writing.
-        latency: milliseconds of the segmenter a frame.
+        latency: milliseconds of the segmenter for each of the last 10,000 frames.
         expected: frames the sources announced, no more than the limit; None if unknown.
         dropped: frames that live sources dropped.
         reconnects: times that live sources came back after they were lost.
@@ -40,7 +41,7 @@ class Stats:
 
     frames: int = 0
     seconds: float = 0.0
-    latency: array[float] = field(default_factory=lambda: array("d"))
+    latency: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     dropped: int = 0
     reconnects: int = 0
     interrupted: bool = False
@@ -80,7 +81,7 @@ class Stats:
         return self._reuse[0] / self.frames, self._reuse[1] / self.frames
 
     def percentile(self, q: float) -> float:
-        """Latency in milliseconds that ``q`` percent of the frames stay under, 0 before any."""
+        """Latency in ms that ``q`` percent of the remembered frames stay under, 0 before any."""
         return float(np.percentile(self.latency, q)) if self.frames else 0.0
 
 
@@ -89,7 +90,7 @@ def run(
     segmenter: Segmenter,
     outputs: Sequence[Sequence[Output]],
     *,
-    rho: Rho | None = None,
+    rho: Rho | Governor | None = None,
     reuse: Reuse | None = None,
     limit: int | None = None,
     on_frame: Callable[[Stats, Source, Frame, Result], None] | None = None,
@@ -104,7 +105,7 @@ def run(
         sources: where frames come from.
         segmenter: what runs; as many frames a pass as it was built for.
         outputs: for each source, which picture of each result goes where.
-        rho: thresholds, as `Segmenter` takes them.
+        rho: thresholds, as `Segmenter` takes them; a governor holds its rate for each source.
         reuse: lets pixels that have not moved keep their results, source by source.
         limit: frames of each source to stop after.
         on_frame: called after each frame is written, to show progress.
@@ -118,8 +119,12 @@ def run(
     waiting: deque[tuple[int, Frame]] = deque()  # frames in the segmenter
     whose: deque[int] = deque()  # sources of the frames that it has not yet asked for
 
+    def running(sources: int) -> None:
+        if isinstance(rho, Governor):
+            rho.share_among(sources)
+
     def images() -> Iterator[npt.NDArray[np.uint8]]:
-        for number, frame in in_turns(sources, limit):
+        for number, frame in in_turns(sources, limit, running):
             waiting.append((number, frame))
             whose.append(number)
             yield frame.image

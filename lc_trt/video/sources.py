@@ -9,41 +9,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.video.film import Film
-from lc_trt.video.frames import DEFAULT_FPS, Frame, Source
+from lc_trt.video.frames import DEFAULT_FPS, Source
+from lc_trt.video.images import IMAGE_SUFFIXES, Images, is_image, is_moving
 from lc_trt.video.live import LiveOptions, open_network, open_webcam
 from lc_trt.video.raw import RawFrames
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 STDIN = "-"
-
-
-class _Images(Source):
-    """Image files, sorted by name with numbers in order of size (2 before 10)."""
-
-    fps = None
-
-    def __init__(self, name: str, paths: Sequence[Path]) -> None:
-        """``paths`` are looked into at once, so a file that is none is found before the run."""
-        self.name = name
-        self._paths = sorted(paths, key=_natural)
-        self.count = len(self._paths)
-        for path in self._paths:
-            if not cv2.haveImageReader(str(path)):
-                raise LcTrtError(f"{path}: no image that OpenCV reads")
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self._paths):
-            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if image is None:
-                raise LcTrtError(f"{path}: a damaged image; remove it or replace it")
-            yield Frame(np.asarray(image, np.uint8), index, path.stem)
-
-    def files(self) -> Sequence[Path]:
-        return self._paths
 
 
 def open_source(
@@ -74,11 +48,13 @@ def open_source(
             raise UsageError("source -: needs the frames' size, as in --raw 640x480")
         return RawFrames(raw, fps=fps or DEFAULT_FPS)
     if path.is_dir():
-        return _several(text, [p for p in path.iterdir() if _is_image(p)], "no images in it")
+        return _several(text, [p for p in path.iterdir() if is_image(p)], "no images in it")
     if path.is_file():
         if path.stat().st_size == 0:
             raise LcTrtError(f"{path}: an empty file, expected an image or a video")
-        return _Images(text, [path]) if cv2.haveImageReader(text) else Film(text)
+        if cv2.haveImageReader(text) and not is_moving(path):
+            return Images(text, [path])
+        return Film(text)
     if text.isdecimal():
         return open_webcam(int(text), live)
     if re.match(r"[a-z][a-z0-9+.-]*://", text):
@@ -114,13 +90,4 @@ def _several(name: str, paths: list[Path], problem: str) -> Source:
     paths = [p for p in paths if p.is_file()]
     if not paths:
         raise LcTrtError(f"{name}: {problem}; expected images ({' '.join(IMAGE_SUFFIXES)})")
-    return _Images(name, paths)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    parts = re.split(r"(\d+)", str(path))
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return Images(name, paths)

@@ -41,11 +41,20 @@ std::vector<int32_t> AttributeReader::ints(const char* name, int length,
     return values;
 }
 
-std::vector<int32_t> AttributeReader::required_ints(const char* name, int length) const {
+void AttributeReader::require(const char* name) const {
     if (find(name) == nullptr) {
         throw PluginError(std::string("the attribute ") + name + " is missing");
     }
+}
+
+std::vector<int32_t> AttributeReader::required_ints(const char* name, int length) const {
+    require(name);
     return ints(name, length, {});
+}
+
+float AttributeReader::required_real(const char* name) const {
+    require(name);
+    return real(name, 0.0f);
 }
 
 int32_t AttributeReader::integer(const char* name, int32_t fallback) const {

@@ -20,11 +20,13 @@ class AttributeReader {
                               const std::vector<int32_t>& fallback) const;
     int32_t integer(const char* name, int32_t fallback) const;
     float real(const char* name, float fallback) const;
-    // As ints, of an attribute that must be there.
+    // As ints and real, of an attribute that must be there.
     std::vector<int32_t> required_ints(const char* name, int length) const;
+    float required_real(const char* name) const;
 
   private:
     const nvinfer1::PluginField* find(const char* name) const;
+    void require(const char* name) const;
 
     const nvinfer1::PluginFieldCollection* fields_;
 };

@@ -5,6 +5,7 @@
 #include "region_conv/plugin.h"
 #include "region_gather/plugin.h"
 #include "region_max_pool/plugin.h"
+#include "region_quantize/plugin.h"
 #include "region_restrict/plugin.h"
 #include "region_scatter/plugin.h"
 #include "region_select/plugin.h"
@@ -22,9 +23,10 @@ LC_TRT_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& cou
     static lc_trt::Creator<lc_trt::RegionRestrict> restrict_to;
     static lc_trt::Creator<lc_trt::RegionConv> conv;
     static lc_trt::Creator<lc_trt::RegionMaxPool> max_pool;
+    static lc_trt::Creator<lc_trt::RegionQuantize> quantize;
     static lc_trt::Creator<lc_trt::RegionScatter> scatter;
-    static nvinfer1::IPluginCreatorInterface* const all[] = {&select, &gather,   &restrict_to,
-                                                             &conv,   &max_pool, &scatter};
+    static nvinfer1::IPluginCreatorInterface* const all[] = {
+        &select, &gather, &restrict_to, &conv, &max_pool, &quantize, &scatter};
     count = static_cast<int32_t>(sizeof all / sizeof all[0]);
     return all;
 }

@@ -48,7 +48,7 @@ int32_t Plugin::getOutputDataTypes(DataType* out, int32_t outputs, const DataTyp
                                    int32_t inputs) const noexcept {
     return guarded(name(), [&] {
         expect_numbers(inputs, outputs);
-        output_types(in, out);
+        output_types(in, inputs, out);
     });
 }
 

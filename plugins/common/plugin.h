@@ -27,7 +27,8 @@ class Plugin : public nvinfer1::IPluginV3,
     // Type and format of tensor `at`, given those before it; inputs come before outputs.
     virtual bool supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors,
                           int inputs) const = 0;
-    virtual void output_types(const nvinfer1::DataType* in, nvinfer1::DataType* out) const = 0;
+    virtual void output_types(const nvinfer1::DataType* in, int inputs,
+                              nvinfer1::DataType* out) const = 0;
     virtual void output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
                                nvinfer1::IExprBuilder& build) const = 0;
     // Types and shapes of all tensors; sizes may be -1 while an engine is built.

@@ -19,13 +19,25 @@ inline bool is_linear(const TensorDesc& tensor, nvinfer1::DataType type) {
     return is_linear(tensor) && tensor.type == type;
 }
 
-// The types that features can have.
+// The floating types that features can have.
 inline bool is_feature_type(nvinfer1::DataType type) {
     return type == nvinfer1::DataType::kFLOAT || type == nvinfer1::DataType::kHALF;
 }
 
+// The types that a region's rows can have: features, or their INT8 codes.
+inline bool is_row_type(nvinfer1::DataType type) {
+    return is_feature_type(type) || type == nvinfer1::DataType::kINT8;
+}
+
 inline ElementType element_type(const TensorDesc& tensor) {
-    return tensor.type == nvinfer1::DataType::kHALF ? ElementType::kFloat16 : ElementType::kFloat32;
+    switch (tensor.type) {
+        case nvinfer1::DataType::kINT8:
+            return ElementType::kInt8;
+        case nvinfer1::DataType::kHALF:
+            return ElementType::kFloat16;
+        default:
+            return ElementType::kFloat32;
+    }
 }
 
 inline int32_t dimension(const TensorDesc& tensor, int axis) {

@@ -54,6 +54,8 @@ void copy_wait() {
 }
 void load_matrices(uint32_t (&out)[4], const void* row);
 void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void multiply_add(int32_t (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void multiply_add_8x8x16(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b);
 
 template <typename... Parameters>
 cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t,

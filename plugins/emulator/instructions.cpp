@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "emulator/block.h"
+#include "kernels/ptx.cuh"
 
 namespace lc_trt {
 namespace {
@@ -9,6 +10,7 @@ namespace {
 using emulator::block;
 
 int g_bank_conflicts = 0;
+bool g_turing = false;
 
 struct Shuffle {
     int value;
@@ -31,6 +33,22 @@ template <typename Arguments>
 const Arguments& of(const void* const* lanes, int lane) {
     return *static_cast<const Arguments*>(lanes[lane]);
 }
+
+struct CodeMultiplication {
+    int32_t* sum;
+    const uint32_t* a;
+    const uint32_t* b;
+};
+
+struct SmallCodeMultiplication {
+    int32_t* sum0;
+    int32_t* sum1;
+    uint32_t a;
+    uint32_t b;
+};
+
+// Byte `which` of a register.
+int32_t code_of(uint32_t word, int which) { return static_cast<int8_t>(word >> (8 * which)); }
 
 // Half `which` of a register.
 float half_of(uint32_t word, int which) {
@@ -97,6 +115,60 @@ void multiply_matrices(const void* const* lanes) {
     }
 }
 
+// INT32 sums wrap around, as they do without .satfinite.
+int32_t plus(int32_t sum, int32_t a, int32_t b) {
+    return static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(a * b));
+}
+
+// m16n8k32 of s8. With g and t as above, lane l holds of A (row, column): a0 (g, 4t), a1 (g + 8,
+// 4t), a2 (g, 4t + 16), a3 (g + 8, 4t + 16); of B: b0 (4t, g), b1 (4t + 16, g); of the sums the
+// same as above. Each register of A and B has the next three elements of K in its upper bytes.
+void multiply_code_matrices(const void* const* lanes) {
+    int32_t a[16][32];
+    int32_t b[32][8];
+    for (int lane = 0; lane < 32; ++lane) {
+        const auto& mine = of<CodeMultiplication>(lanes, lane);
+        const int g = lane / 4;
+        const int t = lane % 4;
+        for (int which = 0; which < 4; ++which) {
+            for (int part = 0; part < 4; ++part) {
+                a[g + part % 2 * 8][4 * t + which + part / 2 * 16] = code_of(mine.a[part], which);
+            }
+            for (int part = 0; part < 2; ++part) {
+                b[4 * t + which + part * 16][g] = code_of(mine.b[part], which);
+            }
+        }
+    }
+    for (int lane = 0; lane < 32; ++lane) {
+        const auto& mine = of<CodeMultiplication>(lanes, lane);
+        for (int part = 0; part < 4; ++part) {
+            const int row = lane / 4 + part / 2 * 8;
+            const int column = lane % 4 * 2 + part % 2;
+            for (int k = 0; k < 32; ++k) {
+                mine.sum[part] = plus(mine.sum[part], a[row][k], b[k][column]);
+            }
+        }
+    }
+}
+
+// m8n8k16 of s8: a (g, 4t), b (4t, g), sums (g, 2t) and (g, 2t + 1).
+void multiply_small_code_matrices(const void* const* lanes) {
+    for (int lane = 0; lane < 32; ++lane) {
+        const auto& mine = of<SmallCodeMultiplication>(lanes, lane);
+        const int row = lane / 4;
+        const int column = lane % 4 * 2;
+        for (int k = 0; k < 16; ++k) {
+            // Row r, element k of A is in lane 4r + k / 4, and so is element k of column r of B.
+            const int32_t a = code_of(of<SmallCodeMultiplication>(lanes, 4 * row + k / 4).a, k % 4);
+            const auto b = [&](int c) {
+                return code_of(of<SmallCodeMultiplication>(lanes, 4 * c + k / 4).b, k % 4);
+            };
+            *mine.sum0 = plus(*mine.sum0, a, b(column));
+            *mine.sum1 = plus(*mine.sum1, a, b(column + 1));
+        }
+    }
+}
+
 void finish(const emulator::PendingCopy& copy) {
     if (copy.valid) {
         std::memcpy(copy.to, copy.from, 16);
@@ -142,11 +214,30 @@ void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2
     block().meet_warp(&mine, multiply_matrices);
 }
 
+void multiply_add(int32_t (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    if (g_turing) {
+        multiply_add_in_quarters(sum, a, b);
+        return;
+    }
+    const CodeMultiplication mine = {sum, a, b};
+    block().meet_warp(&mine, multiply_code_matrices);
+}
+
+void multiply_add_8x8x16(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b) {
+    const SmallCodeMultiplication mine = {&sum0, &sum1, a, b};
+    block().meet_warp(&mine, multiply_small_code_matrices);
+}
+
 }  // namespace lc_trt
 
 // Matrices that ldmatrix could not read at once, since the last call.
 extern "C" __attribute__((visibility("default"))) int lct_emulator_bank_conflicts() {
     return std::exchange(lc_trt::g_bank_conflicts, 0);
+}
+
+// Whether INT8 is multiplied as sm_75 does, or as the GPUs after it.
+extern "C" __attribute__((visibility("default"))) void lct_emulator_turing(int on) {
+    lc_trt::g_turing = on != 0;
 }
 
 int __shfl_up_sync(unsigned, int value, int distance) {

@@ -48,8 +48,12 @@ struct LctConv {
     int32_t out_channels;
     float residual_scale;
     int32_t relu;
-    int32_t type;  // 0 FP32, 1 FP16
+    const float* scale;  // null unless the type is INT8
+    float residual_factor;
+    int32_t type;  // 0 FP32, 1 FP16, 2 INT8
     int32_t bias_type;
+    int32_t residual_type;
+    int32_t output_type;
     int32_t layout;  // 0 OIHW, 1 OHWI
     int32_t tactic;
 };
@@ -88,6 +92,8 @@ LCT_API int lct_region_max_pool(const void* x, const int32_t* rows, const int32_
                                 const int32_t* count, void* y, int32_t max_rows, int32_t channels,
                                 const int32_t* map, const int32_t* window, int32_t type,
                                 void* stream);
+LCT_API int lct_region_quantize(const void* x, const int32_t* count, int8_t* y, int32_t max_rows,
+                                int32_t channels, float scale, int32_t type, void* stream);
 LCT_API int lct_region_conv(const LctConv* conv, void* stream);
 LCT_API int lct_region_conv_tactics(int32_t type);
 

@@ -2,6 +2,7 @@
 #include "harness/message.h"
 #include "kernels/region_conv.h"
 #include "kernels/region_max_pool.h"
+#include "kernels/region_quantize.h"
 #include "kernels/region_rows.h"
 #include "kernels/region_select.h"
 
@@ -62,6 +63,13 @@ int lct_region_max_pool(const void* x, const int32_t* rows, const int32_t* index
                                   stream_of(stream)));
 }
 
+int lct_region_quantize(const void* x, const int32_t* count, int8_t* y, int32_t max_rows,
+                        int32_t channels, float scale, int32_t type, void* stream) {
+    return report(
+        region_quantize({x, count, y, max_rows, channels, scale, static_cast<ElementType>(type)},
+                        stream_of(stream)));
+}
+
 int lct_region_conv(const LctConv* c, void* stream) {
     if (c->segment_count > kMaxConvSegments) return report(cudaErrorInvalidValue);
     RegionConvArguments a = {};
@@ -79,7 +87,11 @@ int lct_region_conv(const LctConv* c, void* stream) {
     a.residual_scale = c->residual_scale;
     a.relu = c->relu != 0;
     a.type = static_cast<ElementType>(c->type);
+    a.scale = c->scale;
+    a.residual_factor = c->residual_factor;
     a.bias_type = static_cast<ElementType>(c->bias_type);
+    a.residual_type = static_cast<ElementType>(c->residual_type);
+    a.output_type = static_cast<ElementType>(c->output_type);
     a.layout = static_cast<WeightLayout>(c->layout);
     return report(region_conv(a, c->tactic, stream_of(stream)));
 }

@@ -95,8 +95,15 @@ struct alignas(16) Vector16 {
     uint32_t word[4];
 };
 
+// Neighbouring elements, read and written up to 16 bytes at a time.
+template <typename T, int kElements>
+struct alignas(min_of(16, kElements* static_cast<int>(sizeof(T)))) Run {
+    T at[kElements];
+};
+
 LC_TRT_DEVICE float to_float(float value) { return value; }
 LC_TRT_DEVICE float to_float(__half value) { return __half2float(value); }
+LC_TRT_DEVICE float to_float(int8_t value) { return static_cast<float>(value); }
 
 template <typename T>
 LC_TRT_DEVICE T from_float(float value);
@@ -107,6 +114,11 @@ LC_TRT_DEVICE float from_float<float>(float value) {
 template <>
 LC_TRT_DEVICE __half from_float<__half>(float value) {
     return __float2half_rn(value);
+}
+// Half to even, saturated; a NaN, which codes do not have, becomes the smallest code.
+template <>
+LC_TRT_DEVICE int8_t from_float<int8_t>(float value) {
+    return static_cast<int8_t>(rintf(fminf(fmaxf(value, -128.0f), 127.0f)));
 }
 
 }  // namespace lc_trt

@@ -69,6 +69,47 @@ LC_TRT_DEVICE void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const u
 #endif
 }
 
+// sum [8 x 8] += a [8 x 16] * b [16 x 8], INT8 with INT32 sums.
+LC_TRT_DEVICE void multiply_add_8x8x16(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b) {
+    asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};\n"
+                 : "+r"(sum0), "+r"(sum1)
+                 : "r"(a), "r"(b));
+}
+
 }  // namespace lc_trt
 
 #endif
+
+namespace lc_trt {
+
+// sum [16 x 8] += a [16 x 32] * b [32 x 8], INT8 with INT32 sums, as sm_75 can. The fragments of
+// a quarter lie as those of the whole do.
+LC_TRT_DEVICE void multiply_add_in_quarters(int32_t (&sum)[4], const uint32_t (&a)[4],
+                                            const uint32_t (&b)[2]) {
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+#pragma unroll
+        for (int lines = 0; lines < 2; ++lines) {
+            multiply_add_8x8x16(sum[2 * lines], sum[2 * lines + 1], a[2 * k + lines], b[k]);
+        }
+    }
+}
+
+#ifndef LC_TRT_EMULATE
+
+// The same on any GPU.
+LC_TRT_DEVICE void multiply_add(int32_t (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile(
+        "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
+        : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    multiply_add_in_quarters(sum, a, b);
+#endif
+}
+
+#endif
+
+}  // namespace lc_trt

@@ -1,5 +1,10 @@
-// Region convolution: y = activation(residual + residual_scale * (conv(x) + bias)), on a region's
-// rows only. A neighbour outside the region or the image reads 0.
+// Region convolution, on a region's rows only. A neighbour outside the region or the image reads 0.
+//
+// FP32 and FP16: y = activation(residual + residual_scale * (conv(x) + bias)).
+// INT8: y = activation(residual_factor * residual + residual_scale * (scale * conv(x) + bias)),
+// where conv(x) is exact in INT32 and the rest FP32: fmaf(conv(x), scale, bias), then
+// fmaf(residual_scale, that, residual_factor * residual). An INT8 y is rounded half to even and
+// saturated; whoever makes the problem has its scale in `scale`, `bias` and `residual_factor`.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -29,14 +34,18 @@ struct RegionConvArguments {
     Region region;
     Window window;
     const void* weight;    // Cin is the sum over the segments
+    const float* scale;    // [out_channels], of INT8; null for the others
     const void* bias;      // [out_channels]
     const void* residual;  // [max_rows, out_channels], or null for none
     void* y;               // [max_rows, out_channels]; nothing is written beyond count
     int32_t out_channels;
     float residual_scale;
+    float residual_factor;  // of INT8; 1 for the others
     bool relu;
-    ElementType type;  // of all but bias
-    ElementType bias_type;
+    ElementType type;           // of x and weight
+    ElementType bias_type;      // INT8: FP32
+    ElementType residual_type;  // INT8: any; as `type` for the others
+    ElementType output_type;    // INT8: any; as `type` for the others
     WeightLayout layout;
 };
 

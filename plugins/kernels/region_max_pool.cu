@@ -58,8 +58,14 @@ cudaError_t max_pool(const RegionMaxPoolArguments& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t region_max_pool(const RegionMaxPoolArguments& a, cudaStream_t stream) {
-    return a.type == ElementType::kFloat16 ? max_pool<__half>(a, stream)
-                                           : max_pool<float>(a, stream);
+    switch (a.type) {
+        case ElementType::kInt8:
+            return max_pool<int8_t>(a, stream);
+        case ElementType::kFloat16:
+            return max_pool<__half>(a, stream);
+        default:
+            return max_pool<float>(a, stream);
+    }
 }
 
 }  // namespace lc_trt

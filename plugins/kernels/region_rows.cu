@@ -14,6 +14,19 @@ cudaError_t fixed_grid(int most_blocks, int* blocks) {
     return error;
 }
 
+// Calls `use` with an integer as wide as an element.
+template <typename Use>
+cudaError_t with_word(ElementType type, const Use& use) {
+    switch (type) {
+        case ElementType::kInt8:
+            return use(uint8_t());
+        case ElementType::kFloat16:
+            return use(uint16_t());
+        default:
+            return use(uint32_t());
+    }
+}
+
 // --- between rows and a channels-first map: a transposition through shared memory ----------------
 
 constexpr int kTile = 32;  // rows and channels of a tile
@@ -94,7 +107,7 @@ cudaError_t transpose(const Transposition<T>& t, cudaStream_t stream) {
 
 constexpr int kCopyThreads = 256;
 
-// Rows to copy, in units of 2, 4 or 16 bytes.
+// Rows to copy, in units of 1, 2, 4 or 16 bytes.
 template <typename Unit>
 struct RowCopy {
     const Unit* from;
@@ -153,23 +166,23 @@ cudaError_t copy_rows(const void* from, int from_rows, int from_stride, const in
     if (channels % wide == 0 && from_stride % wide == 0 && aligned16(from) && aligned16(to)) {
         return with_unit(Vector16(), wide);
     }
-    return type == ElementType::kFloat16 ? with_unit(uint16_t(), 1) : with_unit(uint32_t(), 1);
+    return with_word(type, [&](auto word) { return with_unit(word, 1); });
 }
 
 }  // namespace
 
 cudaError_t region_gather(const RegionGatherArguments& a, cudaStream_t stream) {
-    if (a.layout == MapLayout::kChannelsLast8) {
-        return copy_rows(a.x, positions(a.map), ceil_div(a.channels, 8) * 8, nullptr, a.y, a.rows,
-                         a.count, a.max_rows, a.channels, a.map, a.type, stream);
+    if (a.layout != MapLayout::kChannelsFirst) {
+        const int unit = a.layout == MapLayout::kChannelsLast8 ? 8 : 16;
+        return copy_rows(a.x, positions(a.map), ceil_div(a.channels, unit) * unit, nullptr, a.y,
+                         a.rows, a.count, a.max_rows, a.channels, a.map, a.type, stream);
     }
-    const auto gather = [&](auto element) {
-        using T = decltype(element);
+    return with_word(a.type, [&](auto word) {
+        using T = decltype(word);
         return transpose<T, true>({static_cast<const T*>(a.x), static_cast<T*>(a.y), a.rows,
                                    a.count, a.max_rows, a.channels, a.map},
                                   stream);
-    };
-    return a.type == ElementType::kFloat16 ? gather(uint16_t()) : gather(uint32_t());
+    });
 }
 
 cudaError_t region_restrict(const RegionRestrictArguments& a, cudaStream_t stream) {
@@ -185,13 +198,12 @@ cudaError_t region_scatter(const RegionScatterArguments& a, cudaStream_t stream)
             cudaMemcpyAsync(a.y, a.base, bytes, cudaMemcpyDeviceToDevice, stream);
         if (error != cudaSuccess) return error;
     }
-    const auto scatter = [&](auto element) {
-        using T = decltype(element);
+    return with_word(a.type, [&](auto word) {
+        using T = decltype(word);
         return transpose<T, false>({static_cast<const T*>(a.x), static_cast<T*>(a.y), a.rows,
                                     a.count, a.max_rows, a.channels, a.map},
                                    stream);
-    };
-    return a.type == ElementType::kFloat16 ? scatter(uint16_t()) : scatter(uint32_t());
+    });
 }
 
 }  // namespace lc_trt

@@ -10,8 +10,9 @@ namespace lc_trt {
 
 // How a dense map lies in memory.
 enum class MapLayout : int32_t {
-    kChannelsFirst = 0,  // [N, C, H, W]
-    kChannelsLast8 = 1,  // [N, H, W, C], C rounded up to a multiple of 8 (TensorRT's HWC8)
+    kChannelsFirst = 0,   // [N, C, H, W]
+    kChannelsLast8 = 1,   // [N, H, W, C], C rounded up to a multiple of 8 (TensorRT's HWC8)
+    kChannelsLast16 = 2,  // the same of 16 (HWC16)
 };
 
 struct RegionGatherArguments {

@@ -11,14 +11,24 @@ namespace {
 
 constexpr char kActivation[] = "activation";
 constexpr char kResidualScale[] = "residual_scale";
+constexpr char kResidualFactor[] = "residual_factor";
+constexpr char kOutputType[] = "output_type";
 constexpr char kWeightLayout[] = "weight_layout";
 constexpr char kChannelBegin[] = "channel_begin";
 constexpr char kChannelEnd[] = "channel_end";
 
-int32_t zero_or_one(const AttributeReader& attributes, const char* name) {
+// Of codes: with one more all of the largest, -128 x -128, would not fit into INT32.
+constexpr int64_t kMostProducts = (int64_t{1} << 31) / (128 * 128) - 1;
+
+// The values of output_type.
+enum OutputType : int32_t { kAsX, kFloat, kHalf, kOutputTypes };
+
+int32_t below(const AttributeReader& attributes, const char* name, int32_t limit,
+              const char* expected) {
     const int32_t value = attributes.integer(name, 0);
-    if (value != 0 && value != 1) {
-        throw PluginError(std::string(name) + " is " + std::to_string(value) + ", expected 0 or 1");
+    if (value < 0 || value >= limit) {
+        throw PluginError(std::string(name) + " is " + std::to_string(value) + ", expected " +
+                          expected);
     }
     return value;
 }
@@ -30,6 +40,8 @@ std::vector<nvinfer1::PluginField> RegionConv::fields() {
     WindowAttributes::add_fields(fields);
     fields.emplace_back(kActivation, nullptr, PluginFieldType::kINT32, 1);
     fields.emplace_back(kResidualScale, nullptr, PluginFieldType::kFLOAT32, 1);
+    fields.emplace_back(kResidualFactor, nullptr, PluginFieldType::kFLOAT32, 1);
+    fields.emplace_back(kOutputType, nullptr, PluginFieldType::kINT32, 1);
     fields.emplace_back(kWeightLayout, nullptr, PluginFieldType::kINT32, 1);
     fields.emplace_back(kChannelBegin, nullptr, PluginFieldType::kINT32, 1);
     fields.emplace_back(kChannelEnd, nullptr, PluginFieldType::kINT32, 1);
@@ -38,9 +50,11 @@ std::vector<nvinfer1::PluginField> RegionConv::fields() {
 
 RegionConv::RegionConv(const AttributeReader& attributes)
     : window_(attributes),
-      activation_(zero_or_one(attributes, kActivation)),
+      activation_(below(attributes, kActivation, 2, "0 or 1")),
       residual_scale_(attributes.real(kResidualScale, 1.0f)),
-      weight_layout_(zero_or_one(attributes, kWeightLayout)),
+      residual_factor_(attributes.real(kResidualFactor, 1.0f)),
+      output_type_(below(attributes, kOutputType, kOutputTypes, "0, 1 or 2")),
+      weight_layout_(below(attributes, kWeightLayout, 2, "0 or 1")),
       channel_begin_(attributes.ints(kChannelBegin, -1, {})),
       channel_end_(attributes.ints(kChannelEnd, -1, {})) {
     const Window window = window_.window();
@@ -55,13 +69,39 @@ void RegionConv::write_attributes(AttributeWriter& attributes) const {
     window_.write(attributes);
     attributes.add(kActivation, activation_);
     attributes.add(kResidualScale, residual_scale_);
+    attributes.add(kResidualFactor, residual_factor_);
+    attributes.add(kOutputType, output_type_);
     attributes.add(kWeightLayout, weight_layout_);
     if (!channel_begin_.empty()) attributes.add(kChannelBegin, channel_begin_);
     if (!channel_end_.empty()) attributes.add(kChannelEnd, channel_end_);
 }
 
+RegionConv::Places::Places(DataType type, int inputs)
+    : has_scale_(type == DataType::kINT8), segments_(inputs - kFixedInputs + !has_scale_) {
+    if (segments_ < 1 || segments_ > kMaxConvSegments) {
+        throw PluginError("cannot take " + std::to_string(inputs) + " inputs where x is " +
+                          (has_scale_ ? "INT8" : "floating point"));
+    }
+}
+
+int RegionConv::Places::of(Input input) const {
+    return segments_ + input - (input > kScale && !has_scale_ ? 1 : 0);
+}
+
+RegionConv::Input RegionConv::Places::at(int place) const {
+    const int number = place - segments_;
+    return static_cast<Input>(number + (number >= kScale && !has_scale_ ? 1 : 0));
+}
+
+// One more of INT8 than of the others: the types come later.
 bool RegionConv::takes(int inputs) const {
-    return segment_count(inputs) >= 1 && segment_count(inputs) <= kMaxConvSegments;
+    return inputs >= kFixedInputs && inputs <= kMaxConvSegments + kFixedInputs;
+}
+
+DataType RegionConv::output_type(DataType type) const {
+    return output_type_ == kFloat  ? DataType::kFLOAT
+           : output_type_ == kHalf ? DataType::kHALF
+                                   : type;
 }
 
 bool RegionConv::supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors,
@@ -69,25 +109,44 @@ bool RegionConv::supports(int at, const nvinfer1::DynamicPluginTensorDesc* tenso
     const TensorDesc& tensor = tensors[at].desc;
     const DataType type = tensors[0].desc.type;
     if (!is_linear(tensor)) return false;
-    if (at == 0) return is_feature_type(type);
-    switch (at - segment_count(inputs)) {
+    if (at == 0) return is_row_type(type);
+    if (at == inputs) return tensor.type == output_type(type);
+    const Places places(type, inputs);
+    if (at < places.segments()) return tensor.type == type;
+    switch (places.at(at)) {
         case kRows:
         case kIndex:
         case kCount:
             return tensor.type == DataType::kINT32;
+        case kScale:
+            return tensor.type == DataType::kFLOAT;
         // FP32 keeps what a sum of FP16 products would lose of a large bias.
         case kBias:
-            return tensor.type == type || tensor.type == DataType::kFLOAT;
+            return tensor.type == DataType::kFLOAT ||
+                   (tensor.type == type && is_feature_type(type));
+        // To codes, what is not quantised may be added too.
+        case kResidual:
+            return tensor.type == type || (type == DataType::kINT8 && is_feature_type(tensor.type));
         default:
             return tensor.type == type;
     }
 }
 
-void RegionConv::output_types(const DataType* in, DataType* out) const { out[0] = in[0]; }
+void RegionConv::output_types(const DataType* in, int inputs, DataType* out) const {
+    static_cast<void>(Places(in[0], inputs));  // refuses a number that this type cannot have
+    out[0] = output_type(in[0]);
+}
 
+// The types, by which alone the places of inputs are known, are not given here; but no other input
+// than weight has four dimensions.
 void RegionConv::output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
                                nvinfer1::IExprBuilder&) const {
-    out[0] = {2, {in[0].d[0], in[segment_count(inputs) + kWeight].d[0]}};
+    for (int i = 1; i < inputs; ++i) {
+        if (in[i].nbDims != 4) continue;
+        out[0] = {2, {in[0].d[0], in[i].d[0]}};
+        return;
+    }
+    throw PluginError("weight has not 4 dimensions");
 }
 
 int32_t RegionConv::channel_begin(int s) const {
@@ -108,15 +167,37 @@ bool RegionConv::has_residual(const TensorDesc& residual, int32_t rows, int32_t 
     return dimension(residual, 0) == rows && dimension(residual, 1) == out_channels;
 }
 
+void RegionConv::check_types(const TensorDesc* in, const Places& places) const {
+    if (in[0].type == DataType::kINT8) {
+        expect_rank("scale", in[places.of(kScale)], 1);
+        expect_same("the length of scale", in[places.of(kScale)].dims.d[0],
+                    "weight's output channels", in[places.of(kWeight)].dims.d[0]);
+        return;
+    }
+    if (output_type_ != kAsX) {
+        throw PluginError("output_type is " + std::to_string(output_type_) +
+                          ", expected 0: x is not INT8");
+    }
+    if (residual_factor_ != 1.0f) {
+        throw PluginError("residual_factor is " + std::to_string(residual_factor_) +
+                          ", expected 1: x is not INT8");
+    }
+}
+
 void RegionConv::check(const TensorDesc* in, int inputs, const TensorDesc*) const {
-    const int segments = segment_count(inputs);
-    const TensorDesc* fixed = in + segments;
-    expect_rank("rows", fixed[kRows], 1);
-    expect_rank("index", fixed[kIndex], 3);
-    expect_one_value("count", fixed[kCount]);
-    expect_rank("weight", fixed[kWeight], 4);
-    expect_rank("bias", fixed[kBias], 1);
-    expect_rank("residual", fixed[kResidual], 2);
+    const Places places(in[0].type, inputs);
+    const int segments = places.segments();
+    const TensorDesc& rows = in[places.of(kRows)];
+    const TensorDesc& weight = in[places.of(kWeight)];
+    const TensorDesc& bias = in[places.of(kBias)];
+    const TensorDesc& residual = in[places.of(kResidual)];
+    expect_rank("rows", rows, 1);
+    expect_rank("index", in[places.of(kIndex)], 3);
+    expect_one_value("count", in[places.of(kCount)]);
+    expect_rank("weight", weight, 4);
+    expect_rank("bias", bias, 1);
+    expect_rank("residual", residual, 2);
+    check_types(in, places);
     for (const auto* slices : {&channel_begin_, &channel_end_}) {
         if (!slices->empty()) {
             expect_same("the length of channel_begin and channel_end",
@@ -136,56 +217,66 @@ void RegionConv::check(const TensorDesc* in, int inputs, const TensorDesc*) cons
         }
         channels += end - begin;
         expect_same("the number of rows of x", in[s].dims.d[0], "the length of rows",
-                    fixed[kRows].dims.d[0]);
+                    rows.dims.d[0]);
     }
-    const nvinfer1::Dims& weight = fixed[kWeight].dims;
     const Window window = window_.window();
-    expect_same("the number of input channels of weight", weight.d[weight_axis(1)], "what x has",
-                channels);
-    expect_same("the height of weight", weight.d[weight_axis(2)], "that of kernel_shape",
+    const int64_t products = channels * window.kernel_height * window.kernel_width;
+    if (in[0].type == DataType::kINT8 && products > kMostProducts) {
+        throw PluginError("an output sums " + std::to_string(products) +
+                          " products of codes, and INT32 holds " + std::to_string(kMostProducts));
+    }
+    const int64_t out_channels = weight.dims.d[0];
+    expect_same("the number of input channels of weight", weight.dims.d[weight_axis(1)],
+                "what x has", channels);
+    expect_same("the height of weight", weight.dims.d[weight_axis(2)], "that of kernel_shape",
                 window.kernel_height);
-    expect_same("the width of weight", weight.d[weight_axis(3)], "that of kernel_shape",
+    expect_same("the width of weight", weight.dims.d[weight_axis(3)], "that of kernel_shape",
                 window.kernel_width);
-    expect_same("the length of bias", fixed[kBias].dims.d[0], "weight's output channels",
-                weight.d[0]);
-    const nvinfer1::Dims& residual = fixed[kResidual].dims;
-    if (residual.d[0] != 1 || residual.d[1] != 1) {
-        expect_same("the number of rows of residual", residual.d[0], "that of x", in[0].dims.d[0]);
-        expect_same("the number of channels of residual", residual.d[1], "weight's output channels",
-                    weight.d[0]);
+    expect_same("the length of bias", bias.dims.d[0], "weight's output channels", out_channels);
+    if (residual.dims.d[0] != 1 || residual.dims.d[1] != 1) {
+        expect_same("the number of rows of residual", residual.dims.d[0], "that of x",
+                    in[0].dims.d[0]);
+        expect_same("the number of channels of residual", residual.dims.d[1],
+                    "weight's output channels", out_channels);
     }
 }
 
-cudaError_t RegionConv::run(const TensorDesc* in, int inputs, const TensorDesc*,
+cudaError_t RegionConv::run(const TensorDesc* in, int inputs, const TensorDesc* out,
                             const void* const* in_data, void* const* out_data,
                             cudaStream_t stream) const {
     RegionConvArguments a = {};
-    const int segments = segment_count(inputs);
-    const TensorDesc* fixed = in + segments;
-    const void* const* fixed_data = in_data + segments;
+    const Places places(in[0].type, inputs);
+    const auto ints = [&](Input input) {
+        return static_cast<const int32_t*>(in_data[places.of(input)]);
+    };
     a.type = element_type(in[0]);
-    a.segment_count = segments;
-    for (int s = 0; s < segments; ++s) {
+    a.segment_count = places.segments();
+    for (int s = 0; s < a.segment_count; ++s) {
         const int32_t width = dimension(in[s], 1);
         const int32_t begin = channel_begin(s);
         a.segments[s] = {static_cast<const char*>(in_data[s]) + begin * element_bytes(a.type),
                          width, channel_end(s, width) - begin};
     }
-    a.region = {static_cast<const int32_t*>(fixed_data[kRows]),
-                static_cast<const int32_t*>(fixed_data[kIndex]),
-                static_cast<const int32_t*>(fixed_data[kCount]), dimension(fixed[kRows], 0),
-                map_of_index(fixed[kIndex])};
+    a.region = {ints(kRows), ints(kIndex), ints(kCount), dimension(in[places.of(kRows)], 0),
+                map_of_index(in[places.of(kIndex)])};
     a.window = window_.window();
-    a.weight = fixed_data[kWeight];
-    a.bias = fixed_data[kBias];
-    a.out_channels = dimension(fixed[kWeight], 0);
-    a.residual = has_residual(fixed[kResidual], a.region.max_rows, a.out_channels)
-                     ? fixed_data[kResidual]
+    a.weight = in_data[places.of(kWeight)];
+    a.bias = in_data[places.of(kBias)];
+    if (a.type == ElementType::kInt8) {
+        a.scale = static_cast<const float*>(in_data[places.of(kScale)]);
+    }
+    const TensorDesc& residual = in[places.of(kResidual)];
+    a.out_channels = dimension(in[places.of(kWeight)], 0);
+    a.residual = has_residual(residual, a.region.max_rows, a.out_channels)
+                     ? in_data[places.of(kResidual)]
                      : nullptr;
     a.y = out_data[0];
     a.residual_scale = residual_scale_;
+    a.residual_factor = residual_factor_;
     a.relu = activation_ == 1;
-    a.bias_type = element_type(fixed[kBias]);
+    a.bias_type = element_type(in[places.of(kBias)]);
+    a.residual_type = element_type(residual);
+    a.output_type = element_type(out[0]);
     a.layout = weight_layout_ == 1 ? WeightLayout::kOHWI : WeightLayout::kOIHW;
     return region_conv(a, tactic_, stream);
 }

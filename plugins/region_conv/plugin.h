@@ -22,7 +22,8 @@ class RegionConv final : public ClonedPlugin<RegionConv> {
     int outputs() const noexcept override { return 1; }
     bool supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors,
                   int inputs) const override;
-    void output_types(const nvinfer1::DataType* in, nvinfer1::DataType* out) const override;
+    void output_types(const nvinfer1::DataType* in, int inputs,
+                      nvinfer1::DataType* out) const override;
     void output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
                        nvinfer1::IExprBuilder& build) const override;
     void check(const TensorDesc* in, int inputs, const TensorDesc* out) const override;
@@ -40,20 +41,39 @@ class RegionConv final : public ClonedPlugin<RegionConv> {
     const char* getTimingCacheID() noexcept override { return getMetadataString(); }
 
   private:
-    // After as many segments of x as there are come:
-    enum Input { kRows, kIndex, kCount, kWeight, kBias, kResidual, kFixedInputs };
+    // After as many segments of x as there are come these, of which only INT8 has kScale.
+    enum Input { kRows, kIndex, kCount, kWeight, kScale, kBias, kResidual, kFixedInputs };
 
-    static int segment_count(int inputs) { return inputs - kFixedInputs; }
+    // Where the inputs of a node are, which depends on its type and on how many there are.
+    class Places {
+      public:
+        // Throws PluginError where no node of this type has so many inputs.
+        Places(nvinfer1::DataType type, int inputs);
+        int segments() const { return segments_; }
+        int of(Input input) const;
+        Input at(int place) const;  // of a place behind the segments
+
+      private:
+        bool has_scale_;
+        int segments_;
+    };
+
+    // What `output_type` makes of rows of a type.
+    nvinfer1::DataType output_type(nvinfer1::DataType type) const;
     // Channels [begin, end) of segment `s` that are read.
     int32_t channel_begin(int s) const;
     int32_t channel_end(int s, int32_t channels) const;
     static bool has_residual(const TensorDesc& residual, int32_t rows, int32_t out_channels);
+    // Attributes and types that only rows of codes can have.
+    void check_types(const TensorDesc* in, const Places& places) const;
     // Sizes of the window in `weight`, by its layout.
     int weight_axis(int axis) const;
 
     WindowAttributes window_;
     int32_t activation_;
     float residual_scale_;
+    float residual_factor_;
+    int32_t output_type_;
     int32_t weight_layout_;
     std::vector<int32_t> channel_begin_;
     std::vector<int32_t> channel_end_;

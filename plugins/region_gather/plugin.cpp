@@ -12,13 +12,15 @@ std::vector<nvinfer1::PluginField> RegionGather::fields() { return no_fields(); 
 
 RegionGather::RegionGather(const AttributeReader&) {}
 
-// FP16 convolutions like to leave their results channels-last, and rows are copied faster from it.
+// Convolutions in FP16 and INT8 like to leave their results channels-last, and rows are copied
+// faster from it.
 bool RegionGather::supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors, int) const {
     const TensorDesc& tensor = tensors[at].desc;
     switch (at) {
         case kX:
-            return (is_linear(tensor) && is_feature_type(tensor.type)) ||
-                   (tensor.format == TensorFormat::kHWC8 && tensor.type == DataType::kHALF);
+            return (is_linear(tensor) && is_row_type(tensor.type)) ||
+                   (tensor.format == TensorFormat::kHWC8 && tensor.type == DataType::kHALF) ||
+                   (tensor.format == TensorFormat::kHWC16 && tensor.type == DataType::kINT8);
         case kRows:
         case kCount:
             return is_linear(tensor, DataType::kINT32);
@@ -27,7 +29,7 @@ bool RegionGather::supports(int at, const nvinfer1::DynamicPluginTensorDesc* ten
     }
 }
 
-void RegionGather::output_types(const DataType* in, DataType* out) const { out[0] = in[kX]; }
+void RegionGather::output_types(const DataType* in, int, DataType* out) const { out[0] = in[kX]; }
 
 void RegionGather::output_shapes(const nvinfer1::DimsExprs* in, int, nvinfer1::DimsExprs* out,
                                  nvinfer1::IExprBuilder&) const {
@@ -53,8 +55,16 @@ cudaError_t RegionGather::run(const TensorDesc* in, int, const TensorDesc*,
     a.channels = dimension(in[kX], 1);
     a.map = map_of_dense(in[kX]);
     a.type = element_type(in[kX]);
-    a.layout = in[kX].format == TensorFormat::kHWC8 ? MapLayout::kChannelsLast8
-                                                    : MapLayout::kChannelsFirst;
+    switch (in[kX].format) {
+        case TensorFormat::kHWC8:
+            a.layout = MapLayout::kChannelsLast8;
+            break;
+        case TensorFormat::kHWC16:
+            a.layout = MapLayout::kChannelsLast16;
+            break;
+        default:
+            a.layout = MapLayout::kChannelsFirst;
+    }
     return region_gather(a, stream);
 }
 

@@ -23,7 +23,7 @@ bool RegionMaxPool::supports(int at, const nvinfer1::DynamicPluginTensorDesc* te
     const TensorDesc& tensor = tensors[at].desc;
     switch (at) {
         case kX:
-            return is_linear(tensor) && is_feature_type(tensor.type);
+            return is_linear(tensor) && is_row_type(tensor.type);
         case kRows:
         case kIndex:
         case kCount:
@@ -33,7 +33,7 @@ bool RegionMaxPool::supports(int at, const nvinfer1::DynamicPluginTensorDesc* te
     }
 }
 
-void RegionMaxPool::output_types(const DataType* in, DataType* out) const { out[0] = in[kX]; }
+void RegionMaxPool::output_types(const DataType* in, int, DataType* out) const { out[0] = in[kX]; }
 
 void RegionMaxPool::output_shapes(const nvinfer1::DimsExprs* in, int, nvinfer1::DimsExprs* out,
                                   nvinfer1::IExprBuilder&) const {

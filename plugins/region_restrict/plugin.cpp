@@ -15,7 +15,7 @@ bool RegionRestrict::supports(int at, const nvinfer1::DynamicPluginTensorDesc* t
     const TensorDesc& tensor = tensors[at].desc;
     switch (at) {
         case kX:
-            return is_linear(tensor) && is_feature_type(tensor.type);
+            return is_linear(tensor) && is_row_type(tensor.type);
         case kIndex:
         case kRows:
         case kCount:
@@ -25,7 +25,7 @@ bool RegionRestrict::supports(int at, const nvinfer1::DynamicPluginTensorDesc* t
     }
 }
 
-void RegionRestrict::output_types(const DataType* in, DataType* out) const { out[0] = in[kX]; }
+void RegionRestrict::output_types(const DataType* in, int, DataType* out) const { out[0] = in[kX]; }
 
 void RegionRestrict::output_shapes(const nvinfer1::DimsExprs* in, int, nvinfer1::DimsExprs* out,
                                    nvinfer1::IExprBuilder&) const {

@@ -19,7 +19,8 @@ class RegionRestrict final : public ClonedPlugin<RegionRestrict> {
     int outputs() const noexcept override { return 1; }
     bool supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors,
                   int inputs) const override;
-    void output_types(const nvinfer1::DataType* in, nvinfer1::DataType* out) const override;
+    void output_types(const nvinfer1::DataType* in, int inputs,
+                      nvinfer1::DataType* out) const override;
     void output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
                        nvinfer1::IExprBuilder& build) const override;
     void check(const TensorDesc* in, int inputs, const TensorDesc* out) const override;

@@ -24,7 +24,9 @@ bool RegionScatter::supports(int at, const nvinfer1::DynamicPluginTensorDesc* te
     }
 }
 
-void RegionScatter::output_types(const DataType* in, DataType* out) const { out[0] = in[kBase]; }
+void RegionScatter::output_types(const DataType* in, int, DataType* out) const {
+    out[0] = in[kBase];
+}
 
 void RegionScatter::output_shapes(const nvinfer1::DimsExprs* in, int, nvinfer1::DimsExprs* out,
                                   nvinfer1::IExprBuilder&) const {

@@ -29,7 +29,7 @@ bool RegionSelect::supports(int at, const nvinfer1::DynamicPluginTensorDesc* ten
     }
 }
 
-void RegionSelect::output_types(const DataType* in, DataType* out) const {
+void RegionSelect::output_types(const DataType* in, int, DataType* out) const {
     out[kRows] = out[kIndex] = out[kCount] = DataType::kINT32;
     out[kHard] = in[kActive];
 }

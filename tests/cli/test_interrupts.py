@@ -20,16 +20,20 @@ def before(request: pytest.FixtureRequest) -> Iterator[Any]:
     signal.signal(signal.SIGINT, outside)
 
 
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_is_told_and_the_second_interrupts(
-    before: Any, capsys: pytest.CaptureFixture[str]
+    before: Any, capsys: pytest.CaptureFixture[str], first: signal.Signals, second: signal.Signals
 ) -> None:
+    terminate = signal.getsignal(signal.SIGTERM)
     with interrupts("stopping soon") as stop:
         assert not stop()
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(first)
         assert stop()
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(second)
     assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGTERM) is terminate
     assert capsys.readouterr().err == "stopping soon\n"
 
 

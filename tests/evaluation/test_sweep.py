@@ -143,7 +143,7 @@ def test_the_two_published_tables_agree() -> None:
 
 def test_the_front_holds_what_nothing_beats() -> None:
     def point(ms: float, miou: float) -> Point:
-        return Point((ms, miou), (1, 0, 0), miou, 0, ms)
+        return Point((ms, miou), (1, 0, 0), miou, 0, ms, ms)
 
     a, b, c, d, e = point(10, 0.5), point(20, 0.4), point(30, 0.7), point(30, 0.6), point(40, 0.7)
     assert front([e, d, c, b, a]) == [a, c]

@@ -1,4 +1,4 @@
-"""The kernels on a GPU against PyTorch in float64, at sizes of real networks."""
+"""The kernels on a GPU against PyTorch in float64, and INT8 bit for bit, at real sizes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugin_cases import (
-    Conv,
-    ConvCase,
-    check_conv,
-    check_conv_replay,
     check_gather,
     check_max_pool,
+    check_quantize,
     check_restrict,
     check_scatter,
     check_select,
     mask_of,
 )
+from plugin_conv_cases import Conv, ConvCase, check_conv, check_conv_replay
 
 pytestmark = pytest.mark.gpu
 
 REGIONS = ["empty", "one", "full", "blobs", 0.1, 0.5]
-DTYPES = ["float32", "float16"]
+FLOATS = ["float32", "float16"]
+DTYPES = [*FLOATS, "int8"]
 SIZES = [(1, 38, 63), (3, 38, 63)]  # 300 x 500 at an eighth
 LARGE = (4, 64, 128)  # 512 x 1024 at an eighth
 
 
 @pytest.mark.parametrize("share", REGIONS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("mask_dtype", ["bool", "int32"])
 @pytest.mark.parametrize("size", [*SIZES, LARGE])
 def test_select(gpu, size, share, dtype, mask_dtype):
@@ -45,7 +44,10 @@ def test_select_gives_the_same_rows_every_time(gpu):
 @pytest.mark.parametrize("share", REGIONS)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 37, 320])
-@pytest.mark.parametrize(("dtype", "layout"), [("float32", 0), ("float16", 0), ("float16", 1)])
+@pytest.mark.parametrize(
+    ("dtype", "layout"),
+    [("float32", 0), ("float16", 0), ("float16", 1), ("int8", 0), ("int8", 2)],
+)
 def test_gather(gpu, size, share, channels, dtype, layout):
     check_gather(gpu, mask_of(share, size), channels, dtype, layout)
 
@@ -53,7 +55,7 @@ def test_gather(gpu, size, share, channels, dtype, layout):
 @pytest.mark.parametrize("share", REGIONS)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 11, 64])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_scatter(gpu, size, share, channels, dtype):
     check_scatter(gpu, mask_of(share, size), channels, dtype)
 
@@ -74,6 +76,13 @@ def test_max_pool(gpu, share, dilation, dtype):
 
 
 @pytest.mark.parametrize("share", REGIONS)
+@pytest.mark.parametrize("channels", [1, 37, 320])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_quantize(gpu, share, channels, dtype):
+    check_quantize(gpu, mask_of(share, (3, 38, 63)), channels, dtype, 0.05)
+
+
+@pytest.mark.parametrize("share", REGIONS)
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 7), (7, 1), (3, 3)])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
@@ -90,12 +99,25 @@ def test_conv_dilations(gpu, dilation, dtype):
 
 
 @pytest.mark.parametrize("tactic", [0, 1, 2, 3, 4])
-@pytest.mark.parametrize("channels", [8, 48, 320, 1088])
+@pytest.mark.parametrize("channels", [8, 16, 48, 320, 1088])
 @pytest.mark.parametrize("share", ["one", 0.1, "full"])
-def test_conv_tiles_in_fp16(gpu, tactic, channels, share):
-    check_conv(gpu, ConvCase.of(channels, 200, size=(3, 38, 63), share=share, tactic=tactic))
-    case = ConvCase.of(channels, 200, kernel=(3, 3), share=share, tactic=tactic)
-    check_conv(gpu, replace(case, size=(1, 38, 63)))
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_conv_tiles_on_tensor_cores(gpu, tactic, channels, share, dtype):
+    case = ConvCase.of(channels, 200, share=share, tactic=tactic, dtype=dtype)
+    check_conv(gpu, replace(case, size=(3, 38, 63)))
+    check_conv(gpu, replace(case, size=(1, 38, 63), kernel=(3, 3)))
+
+
+@pytest.mark.parametrize("output", DTYPES)
+@pytest.mark.parametrize("residual", [None, *DTYPES])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("out_channels", [192, 191])
+def test_conv_of_codes_to_any_type(gpu, output, residual, relu, out_channels):
+    case = ConvCase.of(
+        128, out_channels, kernel=(3, 3), size=(1, 38, 63), dtype="int8", output=output,
+        residual=residual is not None, residual_dtype=residual, relu=relu, scale=0.3, factor=1.7,
+    )  # fmt: skip
+    check_conv(gpu, case)
 
 
 @pytest.mark.parametrize("tactic", [0, 1, 2])
@@ -164,7 +186,7 @@ def test_garbage_is_never_an_address(gpu, what, garbage):
 def test_conv_of_any_shape(
     gpu, segments, out_channels, kernel, dilation, size, share, dtype, aligned, flags, tactic, seed
 ):
-    unit = 8 if aligned else 1
+    unit = 1 if not aligned else 16 if dtype == "int8" else 8
     slices = tuple(
         (unit * (skip + channels + 1), unit * skip, unit * (skip + channels))
         for channels, skip in ((-(-c // unit), s) for c, s in segments)

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from plugin_cases import ConvCase, check_plugin_conv, mask_of, valid_part
+from plugin_cases import mask_of, valid_part
+from plugin_conv_cases import ConvCase, check_plugin_conv
 
 pytestmark = pytest.mark.gpu
 
 CASE = ConvCase.of(128, 192, kernel=(3, 3), size=(3, 38, 63), residual=True, relu=True, scale=0.17)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("prepare", ["new", "clone", "reloaded"])
 @pytest.mark.parametrize("share", ["empty", "one", "full", 0.3])
 def test_conv_runs(gpu_plugins, dtype, prepare, share):
@@ -22,8 +23,16 @@ def test_conv_runs(gpu_plugins, dtype, prepare, share):
 
 
 @pytest.mark.parametrize("tactic", [1, 2, 3, 4])
-def test_each_tactic_gives_the_same(gpu_plugins, tactic):
-    check_plugin_conv(gpu_plugins, replace(CASE, tactic=tactic), lambda plugin: plugin)
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_each_tactic_gives_the_same(gpu_plugins, tactic, dtype):
+    case = replace(CASE, tactic=tactic, dtype=dtype)
+    check_plugin_conv(gpu_plugins, case, lambda plugin: plugin)
+
+
+@pytest.mark.parametrize("output", ["int8", "float16", "float32"])
+def test_codes_become_any_type(gpu_plugins, output):
+    case = replace(CASE, dtype="int8", output=output, residual_dtype=output, factor=1.3)
+    check_plugin_conv(gpu_plugins, case, lambda plugin: plugin)
 
 
 def test_enqueue_is_captured_and_replayed(gpu_plugins):

@@ -19,6 +19,7 @@ from lc_trt.ir.cascade_graph import (
     stage_macs,
 )
 from lc_trt.ir.export import export_cascade
+from lc_trt.ir.functions import DOMAIN
 from lc_trt.ir.metadata import ModelInfo, read_info, write_info
 from lc_trt.model.presets import PRESETS, build_cascade
 
@@ -63,6 +64,18 @@ def test_an_unknown_region_operator_is_named():
     node = next(n for n in model.graph.node if n.op_type == "RegionConv")
     node.op_type = "RegionDance"
     with pytest.raises(LcTrtError, match=r"m\.onnx: node .* is lc_trt.RegionDance, expected one"):
+        check_region_operators(model, "m.onnx")
+
+
+def test_region_operators_of_another_version_are_refused():
+    model = tiny_model()
+    (ours,) = [o for o in model.opset_import if o.domain == DOMAIN]
+    check_region_operators(model, "m.onnx")
+    ours.version = 2
+    with pytest.raises(LcTrtError, match=r"of version 2, this lc-trt reads version 1; .*export"):
+        check_region_operators(model, "m.onnx")
+    model.opset_import.remove(ours)
+    with pytest.raises(LcTrtError, match="of version none, this lc-trt reads version 1"):
         check_region_operators(model, "m.onnx")
 
 

@@ -3,79 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
 import torch
+from function_cases import BOOL, FLOAT, INT, call, described, masks, windows
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
-from tiny_networks import session
 from torch import nn
 
-from lc_trt.ir.builder import IR_VERSION
-from lc_trt.ir.functions import (
-    DOMAIN,
-    OPSET,
-    REGION_OPERATORS,
-    VERSION,
-    region_function,
-    segments_function,
-)
-from lc_trt.model.region import CompactRegion
-
-INT, FLOAT, BOOL = TensorProto.INT32, TensorProto.FLOAT, TensorProto.BOOL
-
-
-def call(name, feed, outputs, function=None, **attributes):
-    """One node of the operator in a graph of its own."""
-    function = function or region_function(name)
-    types = {np.dtype(np.float32): FLOAT, np.dtype(np.int32): INT, np.dtype(bool): BOOL}
-    node = helper.make_node(
-        name, list(feed), list(outputs), domain=DOMAIN, overload=function.overload, **attributes
-    )
-    graph = helper.make_graph(
-        [node],
-        "one",
-        [
-            helper.make_tensor_value_info(k, types[v.dtype], [f"{k}{i}" for i in range(v.ndim)])
-            for k, v in feed.items()
-        ],
-        [
-            helper.make_tensor_value_info(k, t, [f"{k}{i}" for i in range(rank)])
-            for k, (t, rank) in outputs.items()
-        ],
-    )
-    model = helper.make_model(
-        graph,
-        functions=[function],
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, VERSION)],
-        ir_version=IR_VERSION,
-    )
-    onnx.checker.check_model(model)
-    return session(model).run(list(outputs), feed)
-
-
-masks = st.builds(
-    lambda n, h, w, share, seed: np.random.default_rng(seed).random((n, 1, h, w)) < share,
-    st.sampled_from([1, 3]),
-    st.integers(1, 9),
-    st.integers(1, 9),
-    st.sampled_from([0.0, 0.2, 0.6, 1.0]),
-    st.integers(0, 999),
-)
-windows = st.sampled_from(
-    [((1, 1), (1, 1)), ((3, 3), (1, 1)), ((3, 3), (2, 2)), ((1, 7), (1, 2)), ((7, 1), (2, 1)),
-     ((3, 3), (24, 24)), ((3, 1), (4, 1))]
-)  # fmt: skip
-
-
-def described(mask):
-    """A region in torch, and the same as the operators' inputs."""
-    region = CompactRegion(torch.from_numpy(mask))
-    n, _, h, w = mask.shape
-    rows = region.rows.numpy().astype(np.int32)
-    index = region.index.numpy().astype(np.int32).reshape(n, h, w)
-    return region, rows, index, np.array([len(rows)], np.int32)
+from lc_trt.ir.functions import REGION_OPERATORS
 
 
 @pytest.mark.parametrize("mask_type", [bool, np.int32])
@@ -129,43 +64,6 @@ def test_conv(mask, window, channels, residual, seed):
         {"y": (FLOAT, 2)},
         kernel_shape=[kh, kw], dilations=list(dilation),
         **({"activation": 1, "residual_scale": 0.3} if residual else {}),
-    )  # fmt: skip
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
-
-
-@given(
-    mask=masks,
-    window=windows,
-    parts=st.lists(
-        st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(0, 2)), min_size=1, max_size=8
-    ),
-    seed=st.integers(0, 999),
-)
-def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts, seed):
-    """Each part is (channels before it, its own, those after it) of an input."""
-    (kh, kw), dilation = window
-    torch.manual_seed(seed)
-    region, rows, index, count = described(mask)
-    xs = [torch.randn(len(rows), sum(part)) for part in parts]
-    begins = [before for before, _, _ in parts]
-    ends = [before + own for before, own, _ in parts]
-    joined = torch.cat([x[:, b:e] for x, b, e in zip(xs, begins, ends, strict=True)], 1)
-    conv = nn.Conv2d(joined.shape[1], 4, (kh, kw), dilation=dilation)
-    skip = torch.randn(len(rows), 4)
-    with torch.no_grad():
-        expected = torch.relu(0.3 * region.conv(joined, conv) + skip)
-    (found,) = call(
-        "RegionConv",
-        {
-            **{f"x{i}": x.numpy() for i, x in enumerate(xs)},
-            "rows": rows, "index": index, "count": count,
-            "weight": np.ascontiguousarray(conv.weight.detach().permute(0, 2, 3, 1).numpy()),
-            "bias": conv.bias.detach().numpy(), "residual": skip.numpy(),
-        },
-        {"y": (FLOAT, 2)},
-        function=segments_function(len(parts)),
-        kernel_shape=[kh, kw], dilations=list(dilation), activation=1, residual_scale=0.3,
-        weight_layout=1, channel_begin=begins, channel_end=ends,
     )  # fmt: skip
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 

@@ -10,27 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from fake_timing_cache import Cache
 
 from lc_trt.errors import LcTrtError
 from lc_trt.plan.timing_cache import merge_cache, use_cache
-
-
-class Cache:
-    """As TensorRT's ITimingCache: times by kernel, of one GPU."""
-
-    def __init__(self, content: bytes) -> None:
-        self.body = json.loads(content or b'{"gpu": "a", "times": {}}')
-
-    def combine(self, other: Cache, ignore_mismatch: bool) -> bool:
-        assert not ignore_mismatch
-        if other.body["gpu"] != self.body["gpu"]:
-            return False
-        # Entries that are there already stay.
-        self.body["times"] = {**other.body["times"], **self.body["times"]}
-        return True
-
-    def serialize(self) -> bytes:
-        return json.dumps(self.body).encode()
 
 
 class Config:
@@ -85,7 +68,7 @@ def test_processes_take_turns(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from test_timing_cache import build\n"
         "for i in range(30): build(Path(sys.argv[1]), {f'{sys.argv[2]}{i}': 1})"
     )
-    search = os.pathsep.join([str(here.parent), str(here.parents[2])])
+    search = os.pathsep.join(str(here.parents[i]) for i in range(3))
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, path, name], env={**os.environ, "PYTHONPATH": search}

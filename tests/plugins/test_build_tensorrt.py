@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from fake_library import library_bytes
+from int8_cases import image_folder
 from tiny_networks import tiny_model
 
 from lc_trt import trt
-from lc_trt.bundle import PLAN, PLUGINS, SOURCE, read_bundle
+from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, read_bundle
+from lc_trt.calibration.table import read_table
 from lc_trt.cli.app import main
 from lc_trt.compiler.densify import densify
+from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.quantize import Quantization
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.functions import DOMAIN
@@ -51,6 +59,25 @@ def irnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def irnet_small(repository: Path) -> Path:
+    """The trained network."""
+    return repository / "models" / "irnet-small-camvid" / "model.onnx"
+
+
+@functools.cache
+def region_operators(model: Path) -> Counter[str]:
+    """How often each occurs in what TensorRT is given."""
+    lowered = compile_for_tensorrt(onnx.load(model), (300, 500), 1, "fp32")
+    return Counter(node.op_type for node in lowered.graph.node if node.domain == DOMAIN)
+
+
+def check_trace(model: Path, trace: str) -> None:
+    """TensorRT says what it makes: our plugin for each region operator, and no other plugin."""
+    made = Counter(re.findall(r"Successfully created plugin: (\w+)", trace))
+    assert made == region_operators(model) and made["RegionConv"] > 60
+
+
 def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
     return [
         "build", str(model), "-o", str(out), "--backend", "tensorrt", "--plugin", str(library),
@@ -60,38 +87,90 @@ def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 @pytest.mark.parametrize("capability", ["8.0", "8.6", "8.9", "12.0"])
-def test_irnet_small_builds(repository, tmp_path, plugin_library, capsys, precision, capability):
-    model = repository / "models" / "irnet-small-camvid" / "model.onnx"
+def test_irnet_small_builds(irnet_small, tmp_path, plugin_library, capsys, precision, capability):
     out = tmp_path / "m.lct"
-    command = arguments(
-        model, out, plugin_library, f"--{precision}", "--compute-capability", capability
-    )
-    assert main(command) == 0
-    assert "not checked: the build found no NVIDIA GPU" in capsys.readouterr().out
+    options = [f"--{precision}", "--compute-capability", capability, "--verbose"]
+    assert main(arguments(irnet_small, out, plugin_library, *options)) == 0
+    shown = capsys.readouterr()
+    assert "not checked: the build found no NVIDIA GPU" in shown.out
+    check_trace(irnet_small, shown.err)
     check_bundle(out, plugin_library, precision, [capability])
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, capsys, precision):
     out = tmp_path / "m.lct"
-    assert main(arguments(irnet, out, plugin_library, f"--{precision}")) == 0
+    assert main(arguments(irnet, out, plugin_library, f"--{precision}", "--verbose")) == 0
+    check_trace(irnet, capsys.readouterr().err)
     bundle = check_bundle(out, plugin_library, precision, ["8.0", "8.6", "8.9", "12.0"])
     weights = irnet.stat().st_size / (2 if precision == "fp16" else 1)
     assert bundle.engine.stat().st_size > 0.9 * weights
 
 
+def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys):
+    """As a person does it with what is shipped; what it costs is known without a GPU."""
+    model = repository / "models" / "irnet-small-camvid" / "model.onnx"
+    table, out = repository / "calib" / "irnet-small-camvid.json", tmp_path / "m.lct"
+    # Of the size that it was not calibrated at; the smaller the sooner it is checked.
+    int8 = ["--int8", "--fp32", "--calib", str(table), "--compute-capability", "8.6,12.0"]
+    smaller = ["--size", "96x128", "--min-agreement", "95"]
+    assert main(arguments(model, out, plugin_library, *int8, *smaller)) == 0
+    said = capsys.readouterr().out
+    assert "equal to FP32: 9" in said and "its network, run by ONNX Runtime, agrees" in said
+    bundle = check_bundle(out, plugin_library, "int8", ["8.6", "12.0"])
+    manifest = bundle.manifest
+    assert manifest.calibration["rest"] == "fp32" and manifest.calibration["kept"] == []
+    network = manifest.check["network"]
+    assert min(network["mean_labels"], network["mean_stages"]) >= network["required"] == 0.95
+    assert "speed_over_dense" not in network
+    # Convolutions that were not fused with their Q and DQ would have weights of another type.
+    quantization = Quantization(read_table(table).ranges)
+    lowered = compile_for_tensorrt(onnx.load(model), (96, 128), 1, "fp32", quantization)
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in lowered.graph.initializer}
+    decoded = [n.input[0] for n in lowered.graph.node if n.op_type == "DequantizeLinear"]
+    weights = [values[name] for name in decoded if name in values]
+    plan = bundle.engine.read_bytes()
+    assert len(weights) == 51
+    assert all(np.ascontiguousarray(w.transpose(0, 2, 3, 1)).tobytes() in plan for w in weights)
+
+
+def test_irnet_builds_in_int8_for_all_gpus_at_once(irnet, tmp_path, plugin_library):
+    """The plan holds a byte a weight. Random weights are not held to agree."""
+    out = tmp_path / "m.lct"
+    images = image_folder(tmp_path / "images", 2, (64, 96))
+    more = ["--int8", "--calib", str(images), "--method", "minmax", "--keep", "stage3/0"]
+    smaller = ["--size", "64x96", "--rho", "1", "--no-check"]
+    assert main(arguments(irnet, out, plugin_library, *more, *smaller)) == 0
+    bundle = check_bundle(out, plugin_library, "int8", ["8.0", "8.6", "8.9", "12.0"])
+    assert bundle.manifest.calibration["rest"] == "fp16"
+    assert bundle.manifest.calibration["kept"][0]["layers"] == ["stage3/0"]
+    assert bundle.engine.stat().st_size < 0.4 * irnet.stat().st_size
+
+
+def test_an_int8_engine_that_ruins_the_labels_is_not_written(
+    source, tmp_path, plugin_library, capsys
+):
+    """Random weights agree on less than the limit, and there is no GPU to tell."""
+    out, images = tmp_path / "m.lct", image_folder(tmp_path / "images", 3)
+    int8 = ["--int8", "--calib", str(images)]
+    code = main(arguments(source, out, plugin_library, *int8, "--min-agreement", "100"))
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert code == 1 and "the tensorrt int8 engine's network agrees with ONNX Runtime" in said
+    assert "nothing was written" in said and "--keep" in said and not out.exists()
+
+
 def check_bundle(out: Path, library: Path, precision: str, capabilities: list[str]) -> Any:
     bundle = read_bundle(out)
     manifest = bundle.manifest
-    assert sorted(manifest.files) == sorted([PLAN, PLUGINS, SOURCE])
+    ranges = [CALIBRATION] if precision == "int8" else []
+    assert sorted(manifest.files) == sorted([PLAN, PLUGINS, SOURCE, *ranges])
     assert bundle.file(PLUGINS).read_bytes() == library.read_bytes()
     assert (manifest.backend, manifest.precision, manifest.gpu) == ("tensorrt", precision, None)
     assert manifest.tensorrt["package"] == "tensorrt_rtx"
     assert manifest.tensorrt["compute_capabilities"] == capabilities
-    assert manifest.check == {
-        "checked": False,
-        "reason": "the build found no NVIDIA GPU to run it on",
-    }
+    assert manifest.check["checked"] is False
+    assert manifest.check["reason"] == "the build found no NVIDIA GPU to run it on"
+    assert ("network" in manifest.check) == (precision == "int8")
     return bundle
 
 
@@ -141,7 +220,7 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
         "truncated": (content[: len(content) // 2], "ONNX"),
         "random": (os.urandom(4096), "ONNX"),
         "empty": (b"", "ONNX"),
-        "opset": (model.SerializeToString(), ""),
+        "opset": (model.SerializeToString(), "model imports version 99; write it again, with"),
     }
     model = onnx.load(source)
     (entry,) = [p for p in model.metadata_props if p.key == "lc_trt"]
@@ -149,13 +228,20 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     files["format"] = (model.SerializeToString(), "model metadata has format 9")
     model = onnx.load(source)
     next(n for n in model.graph.node if n.domain == DOMAIN).op_type = "RegionFrobnicate"
-    files["operator"] = (model.SerializeToString(), "")
+    files["operator"] = (model.SerializeToString(), "lc_trt.RegionFrobnicate, expected one of")
+    model = onnx.load(source)
+    for imports in (model.opset_import, *(f.opset_import for f in model.functions)):
+        for entry in imports:
+            entry.version = 2 if entry.domain == DOMAIN else entry.version
+    files["version"] = (model.SerializeToString(), "has region operators of version 2, this lc-trt")
     for name, (body, _) in files.items():
         (folder / f"{name}.onnx").write_bytes(body)
     return {name: (folder / f"{name}.onnx", said) for name, (_, said) in files.items()}
 
 
-@pytest.mark.parametrize("name", ["truncated", "random", "empty", "opset", "format", "operator"])
+@pytest.mark.parametrize(
+    "name", ["truncated", "random", "empty", "opset", "format", "version", "operator"]
+)
 def test_a_bad_model_is_one_line(source, tmp_path, plugin_library, capsys, name):
     path, said = bad_inputs(source, tmp_path)[name]
     out = tmp_path / "m.lct"

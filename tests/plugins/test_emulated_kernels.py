@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plugin_cases import (
-    Conv,
-    ConvCase,
-    check_conv,
-    check_conv_replay,
     check_gather,
     check_max_pool,
+    check_quantize,
     check_restrict,
     check_scatter,
     check_select,
     mask_of,
 )
+from plugin_conv_cases import Conv, ConvCase, check_conv, check_conv_replay
 from plugin_harness import Harness, HarnessError
 
 REGIONS = ["empty", "one", "full", 0.5]
+DTYPES = ["float32", "float16", "int8"]
 
 
 @pytest.mark.parametrize("share", REGIONS)
@@ -37,9 +38,10 @@ def test_select_numbers_rows_across_blocks(either_order, size):
 
 @pytest.mark.parametrize("share", REGIONS)
 @pytest.mark.parametrize("channels", [1, 8, 37, 160])
-@pytest.mark.parametrize("layout", [0, 1])
-def test_gather(either_order, share, channels, layout):
-    dtype = "float16" if layout else "float32"
+@pytest.mark.parametrize(
+    ("layout", "dtype"), [(0, "float32"), (0, "int8"), (1, "float16"), (2, "int8")]
+)
+def test_gather(either_order, share, channels, layout, dtype):
     check_gather(either_order, mask_of(share, (2, 11, 13)), channels, dtype, layout)
 
 
@@ -51,7 +53,10 @@ def test_scatter(either_order, share, channels, dtype):
 
 @pytest.mark.parametrize("share", REGIONS)
 @pytest.mark.parametrize("keep", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize(("channels", "dtype"), [(5, "float32"), (5, "float16"), (24, "float16")])
+@pytest.mark.parametrize(
+    ("channels", "dtype"),
+    [(5, "float32"), (5, "float16"), (24, "float16"), (5, "int8"), (32, "int8")],
+)
 def test_restrict(emulator, share, keep, channels, dtype):
     check_restrict(emulator, mask_of(share, (2, 7, 9)), keep, channels, dtype)
 
@@ -61,13 +66,23 @@ def test_restrict(emulator, share, keep, channels, dtype):
 def test_max_pool(emulator, share, dilation):
     check_max_pool(emulator, mask_of(share, (2, 7, 9)), 5, "float32", 3, dilation)
     check_max_pool(emulator, mask_of(share, (2, 7, 9)), 130, "float16", 3, dilation)
+    check_max_pool(emulator, mask_of(share, (2, 7, 9)), 130, "int8", 3, dilation)
+
+
+@pytest.mark.parametrize("share", REGIONS)
+@pytest.mark.parametrize("channels", [1, 24, 37])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("scale", [0.05, 1.0])
+def test_quantize(either_order, share, channels, dtype, scale):
+    check_quantize(either_order, mask_of(share, (2, 7, 9)), channels, dtype, scale)
 
 
 @pytest.mark.parametrize("tactic", [1, 2, 3, 4])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3)])
-def test_conv_on_tensor_cores(either_order, tactic, kernel):
-    case = ConvCase.of(72, 136, kernel=kernel, size=(2, 13, 14), share=0.8, tactic=tactic)
-    check_conv(either_order, case)
+@pytest.mark.parametrize(("dtype", "channels"), [("float16", 72), ("int8", 144)])
+def test_conv_on_tensor_cores(either_order, tactic, kernel, dtype, channels):
+    case = ConvCase.of(channels, 136, kernel=kernel, size=(2, 13, 14), share=0.8, tactic=tactic)
+    check_conv(either_order, replace(case, dtype=dtype))
     assert either_order.library.lct_emulator_bank_conflicts() == 0
 
 
@@ -82,19 +97,22 @@ def test_conv_in_fp32(either_order, tactic, kernel):
 
 @pytest.mark.parametrize("share", REGIONS)
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 7), (7, 1), (3, 3)])
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_conv_windows_and_regions(emulator, share, kernel, dtype):
+    channels = 16 if dtype == "int8" else 8  # a granule
     check_conv(
-        emulator, ConvCase.of(8, 16, kernel=kernel, size=(2, 6, 8), share=share, dtype=dtype)
+        emulator, ConvCase.of(channels, 16, kernel=kernel, size=(2, 6, 8), share=share, dtype=dtype)
     )
 
 
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 2), (4, 4), (24, 24), (1, 3)])
 def test_conv_dilations(emulator, dilation):
-    check_conv(emulator, ConvCase.of(8, 8, kernel=(3, 3), dilation=dilation, size=(1, 9, 10)))
+    case = ConvCase.of(8, 8, kernel=(3, 3), dilation=dilation, size=(1, 9, 10))
+    check_conv(emulator, case)
+    check_conv(emulator, replace(case, dtype="int8"))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("channels", [1, 3, 7, 9, 33])
 @pytest.mark.parametrize("layout", [0, 1])
 def test_conv_odd_channels(either_order, dtype, channels, layout):
@@ -105,7 +123,7 @@ def test_conv_odd_channels(either_order, dtype, channels, layout):
     check_conv(either_order, case)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("out_channels", [24, 23])
@@ -116,7 +134,7 @@ def test_conv_epilogue(emulator, dtype, residual, relu, out_channels):
     check_conv(emulator, case)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3)])
 @pytest.mark.parametrize(
     "segments",
@@ -124,6 +142,7 @@ def test_conv_epilogue(emulator, dtype, residual, relu, out_channels):
         ((16, 0, 16), (24, 0, 24)),
         ((16, 8, 16), (8, 0, 8), (40, 16, 32)),
         ((8, 0, 8),) * 8,
+        ((16, 0, 16), (48, 16, 48)),
         ((5, 0, 5), (9, 2, 8)),
         ((16, 0, 16), (20, 4, 12)),  # the second cannot be copied 16 bytes at a time in FP16
     ],
@@ -147,7 +166,7 @@ def test_conv_as_large_a_window_as_it_takes(emulator):
     dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     size=st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 9)),
     share=st.sampled_from(["empty", "one", "full", "blobs", 0.2, 0.6]),
-    dtype=st.sampled_from(["float32", "float16"]),
+    dtype=st.sampled_from(DTYPES),
     flags=st.tuples(*[st.booleans()] * 3),
     tactic=st.integers(0, 2),
     seed=st.integers(0, 99),
@@ -166,8 +185,9 @@ def test_conv_of_any_shape(
     )  # fmt: skip
 
 
-def test_conv_replays_with_another_count(emulator):
-    case = ConvCase.of(16, 24, kernel=(3, 3), size=(2, 9, 11), residual=True)
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_conv_replays_with_another_count(emulator, dtype):
+    case = ConvCase.of(16, 24, kernel=(3, 3), size=(2, 9, 11), residual=True, dtype=dtype)
     check_conv_replay(emulator, case, [0.5, "full", "empty", "one", 0.2])
 
 

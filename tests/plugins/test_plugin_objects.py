@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plugin_cases import (
-    ConvCase,
-    check_plugin_conv,
-    dense,
-    features,
-    mask_of,
-    padded,
-    rows_of,
-    valid_part,
-)
+from plugin_cases import dense, features, mask_of, padded, rows_of, valid_part
+from plugin_conv_cases import ConvCase, check_plugin_conv
 from plugin_harness import (
     BOOL,
     FLOAT,
     HALF,
     HWC8,
+    HWC16,
     INT8,
     INT32,
     Harness,
@@ -31,7 +24,9 @@ from torch.nn import functional
 from lc_trt.ir.functions import REGION_OPERATORS
 
 WINDOW = {"kernel_shape": [3, 3], "dilations": [1, 1]}
-ATTRIBUTES = {"RegionConv": WINDOW, "RegionMaxPool": WINDOW}
+ATTRIBUTES = {"RegionConv": WINDOW, "RegionMaxPool": WINDOW, "RegionQuantize": {"scale": 0.5}}
+# The quantisation is the plugins' own: networks before calibration have no codes.
+PLUGINS = tuple(sorted({*REGION_OPERATORS, "RegionQuantize"}))
 COUNT, INDEX, ROWS = tensor(INT32, 1), tensor(INT32, 2, 6, 8), tensor(INT32, 96)
 
 
@@ -62,22 +57,23 @@ def tensors_of(name: str, dtype: int = FLOAT):
         "RegionRestrict": lambda: ([x, INDEX, ROWS, COUNT], [x]),
         "RegionConv": lambda: conv_tensors(dtype),
         "RegionMaxPool": lambda: ([x, ROWS, INDEX, COUNT], [x]),
+        "RegionQuantize": lambda: ([x, COUNT], [tensor(INT8, 96, 16)]),
         "RegionScatter": lambda: ([x, ROWS, COUNT, dense_map], [dense_map]),
     }[name]()
 
 
-def test_there_is_a_plugin_for_each_region_operator(emulated_plugins, emulator_path):
-    assert sorted(emulated_plugins.open_plugins(emulator_path)) == sorted(REGION_OPERATORS)
+def test_there_is_a_plugin_for_each_region_operator_and_for_codes(emulated_plugins, emulator_path):
+    assert sorted(emulated_plugins.open_plugins(emulator_path)) == sorted(PLUGINS)
 
 
-@pytest.mark.parametrize("name", REGION_OPERATORS)
+@pytest.mark.parametrize("name", PLUGINS)
 def test_identity(emulated_plugins, name):
     plugin = make(emulated_plugins, name)
     assert plugin.identity()[:3] == (name, "1", "lc_trt")
 
 
 @pytest.mark.parametrize("dtype", [FLOAT, HALF])
-@pytest.mark.parametrize("name", REGION_OPERATORS)
+@pytest.mark.parametrize("name", PLUGINS)
 def test_types_and_shapes_are_those_of_the_function(emulated_plugins, name, dtype):
     plugin = make(emulated_plugins, name)
     inputs, outputs = tensors_of(name, dtype)
@@ -89,7 +85,7 @@ def test_types_and_shapes_are_those_of_the_function(emulated_plugins, name, dtyp
 
 
 @pytest.mark.parametrize("dtype", [FLOAT, HALF])
-@pytest.mark.parametrize("name", REGION_OPERATORS)
+@pytest.mark.parametrize("name", PLUGINS)
 def test_each_tensor_takes_its_own_types_and_formats_only(emulated_plugins, name, dtype):
     """At each position, with all others as they should be."""
     plugin = make(emulated_plugins, name)
@@ -97,7 +93,7 @@ def test_each_tensor_takes_its_own_types_and_formats_only(emulated_plugins, name
     for at in range(len(inputs) + len(outputs)):
         accepted = set()
         for kind in (FLOAT, HALF, INT8, INT32, BOOL):
-            for layout in (0, 1, HWC8):
+            for layout in (0, 1, HWC8, HWC16):
                 changed_in, changed_out = tensors_of(name, dtype)
                 changed = [*changed_in, *changed_out]
                 sizes = changed[at].sizes[: changed[at].rank]
@@ -108,8 +104,10 @@ def test_each_tensor_takes_its_own_types_and_formats_only(emulated_plugins, name
         expected = {(right, 0)}
         if at == 0:
             expected = {(FLOAT, 0), (HALF, 0)}
+            if name not in ("RegionSelect", "RegionQuantize", "RegionScatter"):
+                expected.add((INT8, 0))
             if name == "RegionGather":
-                expected.add((HALF, HWC8))
+                expected |= {(HALF, HWC8), (INT8, HWC16)}
         if name == "RegionConv" and at == len(inputs) - 2:
             expected.add((FLOAT, 0))
         if name == "RegionSelect" and at == 1:
@@ -207,7 +205,7 @@ SLICED = WINDOW | {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", REGION_OPERATORS)
+@pytest.mark.parametrize("name", PLUGINS)
 def test_a_reloaded_plugin_has_the_same_attributes(emulated_plugins, name):
     attributes = SLICED if name == "RegionConv" else ATTRIBUTES.get(name)
     plugin = emulated_plugins.plugin(name, attributes)

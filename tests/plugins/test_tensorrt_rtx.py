@@ -15,11 +15,14 @@ import numpy as np
 import onnx
 import pytest
 from fake_library import library_bytes
+from int8_cases import image_folder, tiny_table
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import tiny_model
 
 from lc_trt import trt
-from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.pipeline import compile_for_tensorrt, prepare
+from lc_trt.compiler.quantize import Quantization
+from lc_trt.compiler.quantize_plan import make_plan, select_layers
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
 from lc_trt.plan.engine import Plan, build_plan
@@ -119,6 +122,29 @@ def test_a_range_of_batches_and_sizes_builds(build):
     sizes = Profile((32, 48), SIZE, (64, 96))
     plan = build(model, "8.6", batch=Profile(1, 2, 4), size=sizes)
     assert len(plan.content) > 10_000
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
+    """A cascade of any size in INT8, but for a layer in the middle of a block."""
+    source = tiny_model("irnet", "aspp")
+    ranges = tiny_table(source, image_folder(tmp_path_factory.mktemp("images"), 2)).ranges
+    plan = make_plan(prepare(source, SIZE, 1))
+    keep = select_layers(plan, ("stage2/0/branches/branch1/1",))
+    return compile_for_tensorrt(source, None, None, "fp16", Quantization(ranges, keep))
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_int8_builds_with_readers_of_both_kinds(build, mixed, capability):
+    """The trace has each plugin, and RegionConv in INT8 at its inputs or not by its overload."""
+    show = Recorder()
+    sizes = Profile((32, 48), SIZE, (64, 96))
+    plan = build(mixed, capability, batch=Profile(1, 2, 4), size=sizes, verbose=True, show=show)
+    assert len(plan.content) > 10_000
+    made = [line.rpartition(" ")[2] for line in show.lines if "created plugin: Region" in line]
+    assert made == [node.op_type for node in regions(mixed)] and "RegionQuantize" in made
+    overloads = Counter(n.overload.split("_")[0] for n in regions(mixed) if n.overload)
+    assert overloads["int8"] > 20 and set(overloads) == {"int8", "segments1", "segments4"}
 
 
 def half_precision() -> onnx.ModelProto:
@@ -249,7 +275,7 @@ def test_all_nodes_that_the_parser_refuses_are_named(build):
     with pytest.raises(LcTrtError) as caught:
         build(model, "8.9")
     message = str(caught.value)
-    assert "refuses 3 nodes" in message and "fine" not in message and "\n" not in message
+    assert "refuses it in 3 places: " in message and "fine" not in message and "\n" not in message
     for node in ("'first' (NonZero): ", "'second' (Frobnicate): ", "'third' (NonZero): "):
         assert node in message
 

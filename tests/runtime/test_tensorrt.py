@@ -288,5 +288,5 @@ def test_an_engine_that_was_never_closed_frees_itself(trt):
 
 
 def test_a_cpu_engine_takes_no_gpu():
-    with pytest.raises(UsageError, match="device 'cuda:0': expected cpu"):
+    with pytest.raises(UsageError, match="device cuda:0: expected cpu"):
         create_engine("onnxruntime", toy_model(), device="cuda:0")

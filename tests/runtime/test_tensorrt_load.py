@@ -53,7 +53,7 @@ def bundle(trt, tmp_path, monkeypatch):
 
 def test_a_bundle_segments_frames(bundle, trt):
     path = bundle()
-    with lc_trt.load(path, device="cuda:0") as segmenter:
+    with lc_trt.load(path, device=0) as segmenter:
         assert segmenter.engine.device == "cuda:0"
         result = segmenter(bgr(0, 0, 200, (77, 99)))
         assert result.labels.shape == (77, 99) and (result.labels == 3).all()
@@ -105,6 +105,14 @@ def test_a_plan_of_another_version_is_refused(trt):
 def test_a_plan_for_another_gpu_is_refused(trt, gpu, facts, expected):
     text = refusal(gpu=gpu, tensorrt=facts)
     assert expected in text and "lc-trt build MODEL.onnx --backend tensorrt" in text
+    # The second GPU has 8.6.
+    assert ("take cuda:1 (--device), or build" in text) == ("8.6" in expected)
+
+
+def test_every_other_gpu_that_would_do_is_named(trt):
+    trt.cuda.gpus = (("Turing", (7, 5)), ("Ampere", (8, 6)), ("Turing", (7, 5)), ("Ada", (8, 9)))
+    text = refusal(gpu=HERE, tensorrt={"hardware_compatible": True})
+    assert "cuda:0 is Turing with 7.5; take cuda:1 or cuda:3 (--device), or build it again" in text
 
 
 @pytest.mark.parametrize(
@@ -146,8 +154,13 @@ def test_the_device_is_chosen_by_name(trt, driver):
     engine.run(np.zeros((1, *SIZE, 3), np.uint8), RHO)
     assert {memory.context for memory in driver.memory.values()} == {1001}
     engine.close()
-    for device in ("cuda:2", "gpu", "cuda:-1", "cpu"):
-        with pytest.raises(UsageError, match=f"device '?{device}'?: expected cuda"):
+    for device, said in (
+        ("cuda:2", "device cuda:2: expected cuda:0 to cuda:1, the GPUs that CUDA shows"),
+        ("gpu", "device 'gpu': expected cpu, cuda, cuda:N or a GPU's number"),
+        ("cuda:-1", "device 'cuda:-1': expected cpu, cuda, cuda:N or a GPU's number"),
+        ("cpu", "device cpu: expected cuda, .* --backend openvino"),
+    ):
+        with pytest.raises(UsageError, match=said):
             create(device=device)
 
 
@@ -211,5 +224,5 @@ def test_without_a_gpu_the_real_packages_say_so(tmp_path):
     here = packages.load()
     manifest = fake_manifest(tensorrt={"package": here.package, "version": here.version})
     path = write_bundle(tmp_path / "m.lct", manifest, {PLAN: b"plan", SOURCE: b"source"}).path
-    with pytest.raises(LcTrtError, match=r"NVIDIA.*lc-trt build MODEL.onnx -o NAME.lct --backend"):
+    with pytest.raises(LcTrtError, match=r"engine\.plan: .*NVIDIA.*-o NAME.lct --backend"):
         lc_trt.load(path)

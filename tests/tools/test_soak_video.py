@@ -1,8 +1,9 @@
-"""The soak of the streaming interface, short."""
+"""The soak of the video runtime, short."""
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -11,17 +12,74 @@ from toy_models import toy_bundle
 from toy_videos import write_video
 
 from tools import soak_video
+from tools.soak_video import Soak
 
 
-def test_it_counts_frames_and_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     model = toy_bundle(tmp_path / "toy.lct", backend="onnxruntime").path
     video = write_video(tmp_path / "v.mp4", 7)
-    monkeypatch.setattr(sys, "argv", ["soak", str(model), str(video), "--frames", "250"])
+    given = ["soak", "--model", str(model), "--video", str(video), "--threads", "1", *options]
+    monkeypatch.setattr(sys, "argv", given)
+    return soak_video.main()
+
+
+def test_it_counts_frames_memory_and_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(soak_video, "MOST_GROWTH", 9.0)  # so few frames show nothing
-    assert soak_video.main() == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["frames"] == 250 and found["threads_left"] == 0 and found["end_mb"] > 0
+    out = tmp_path / "soak.json"
+    options = ("--frames", "60", "--rho", "fast", "1,1", "--json", str(out))
+    assert call(tmp_path, monkeypatch, *options) == 0
+    found = json.loads(out.read_text())
+    assert found["frames"] == 60 and not found["interrupted"] and found["rho"] == ["fast", "1,1"]
+    assert [frames for frames, _ in found["memory_mb"]] == [7, 14, 21, 28, 35, 42, 49, 56, 60]
+    assert len(found["threads"]) == 9 and found["python_threads_left"] == 0
+    assert found["command"].startswith("python tools/soak_video.py --model")
+    assert found["environment"]["versions"]
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.startswith("60 of 60 frames in ")
     monkeypatch.setattr(soak_video, "MOST_GROWTH", -9.0)
-    assert soak_video.main() == 1
+    assert call(tmp_path, monkeypatch, *options) == 1
+
+
+def test_growth_is_between_the_first_tenth_and_the_end() -> None:
+    soak = Soak(memory=[(100 * i, 50.0 + 100 * (i > 1)) for i in range(1, 11)])
+    assert soak.growth(1000) == pytest.approx(0)  # the first round of all grew, and may
+    leaking = Soak(memory=[(100 * i, 100.0 + i) for i in range(1, 11)])
+    assert leaking.growth(1000) == pytest.approx(109 / 102 - 1)
+    assert Soak(memory=leaking.memory[:5]).growth(1000) is None
+
+
+def test_ctrl_c_says_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = soak_video.Soak.count
+
+    def press(soak: Soak, frames: int) -> None:
+        count(soak, frames)
+        if len(soak.memory) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(soak_video.Soak, "count", press)
+    assert call(tmp_path, monkeypatch, "--frames", "10000") == 130
+    output = capsys.readouterr()
+    found = json.loads(output.out)
+    assert found["interrupted"] and found["frames"] == 14 and found["wanted"] == 10000
+    assert found["growth_after_warmup"] is None
+    assert "14 of 10000 frames" in output.err and "too few rounds to tell" in output.err
+
+
+def test_an_onnx_is_built_at_the_size_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shipped network, for a few frames of it."""
+    more = ("--model", str(soak_video.MODEL), "--size", "64x96", "--frames", "3")
+    assert call(tmp_path, monkeypatch, *more) == 1  # too few frames to tell
+    assert json.loads(capsys.readouterr().out)["size"] == [64, 96]
+
+
+def test_a_wrong_model_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tmp_path, monkeypatch, "--model", "none.lct") == 1
+    assert capsys.readouterr().err.startswith("error: none.lct: no such bundle")

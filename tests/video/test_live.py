@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from toy_models import toy_manifest, toy_model
+from toy_videos import write_video
 
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines import create_engine
@@ -52,7 +54,7 @@ def test_the_oldest_frames_go_when_nobody_takes_them() -> None:
             time.sleep(0.01)
         assert [frame.index for frame in source] == [96, 97, 98, 99]
         assert source.dropped == 96 and source.reconnects == 0
-        assert source.report() == ["96 of 100 frames dropped to keep up", "ended: camera: gone"]
+        assert source.report() == ["96 of 100 frames dropped to keep up", "ended: gone"]
 
 
 def test_with_drop_none_the_sender_waits() -> None:
@@ -88,7 +90,7 @@ def test_a_lost_one_comes_back_and_is_counted() -> None:
         frames = list(source)
         assert [frame.index for frame in frames] == list(range(9))
         assert source.reconnects == 2
-        assert source.report() == ["lost and back 2 times", "ended: camera: try 10"]
+        assert source.report() == ["lost and back 2 times", "ended: try 10"]
     # Longer each time, and short again after a success; a busy machine only adds to it.
     assert (np.diff(tries) >= [0.01, 0.02, 0.04] * 3).all()
 
@@ -136,7 +138,7 @@ def test_an_unforeseen_error_is_told_of() -> None:
 
     with Live("camera", breaks, LiveOptions(retries=0)) as source:
         assert len(list(source)) == 1
-        assert source.report() == ["ended: camera: unexpected RuntimeError: driver"]
+        assert source.report() == ["ended: unexpected RuntimeError: driver"]
 
 
 def test_a_password_is_not_shown() -> None:
@@ -145,8 +147,37 @@ def test_a_password_is_not_shown() -> None:
     assert "secret" not in str(caught.value) and "rtsp://127.0.0.1:1/cam" in str(caught.value)
 
 
-@pytest.fixture
-def camera() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def test_why_it_ended_is_told_after_closing_too_and_closing_is_no_end() -> None:
+    with Live("camera", lambda: connection(1), LiveOptions(retries=0)) as source:
+        assert len(list(source)) == 1
+    assert source.report() == ["ended: gone"]
+    with Live("camera", lambda: connection(10**9, 0.01), LiveOptions()) as source:
+        next(iter(source))
+    source._thread.join(2)
+    assert not any("ended" in line for line in source.report())
+
+
+def test_a_webcam_through_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its driver is a file here, which ends and is opened again, as one that was unplugged."""
+    path, opened = write_video(tmp_path / "v.avi", 5), []
+
+    def capture(number: int) -> cv2.VideoCapture:
+        opened.append(number)
+        return cv2.VideoCapture(str(path if len(opened) < 3 else tmp_path / "none.avi"))
+
+    monkeypatch.setattr(live, "_capture", capture)
+    options = LiveOptions(drop=Drop.NONE, retries=1)
+    with open_source("3", live=options) as source:
+        assert source.name == "webcam 3" and source.count is None
+        frames = list(source)
+    assert [frame.index for frame in frames] == list(range(10))
+    assert frames[0].image.shape == (48, 64, 3) and frames[4].image.mean() > 150
+    assert opened == [3] * 3 and source.reconnects == 1
+    assert "ended: cannot be opened; is it plugged in" in source.report()[-1]
+
+
+@pytest.fixture(params=["tcp", "rtsp"])
+def camera(request: pytest.FixtureRequest) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     """Starts a server, again at the same port each time; `camera.url` is its place."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -155,18 +186,20 @@ def camera() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
 
     def start() -> subprocess.Popen[bytes]:
         server = Path(__file__).parents[1] / "stream_server.py"
-        started.append(subprocess.Popen([sys.executable, str(server), str(port), "100"]))
+        started.append(
+            subprocess.Popen([sys.executable, str(server), request.param, str(port), "100"])
+        )
         return started[-1]
 
-    start.url = f"tcp://127.0.0.1:{port}"  # type: ignore[attr-defined]
+    start.url = f"{request.param}://127.0.0.1:{port}"  # type: ignore[attr-defined]
     yield start
     for process in started:
         process.kill()
         process.wait()
 
 
-def open_when_there(url: str) -> Live:
-    options = LiveOptions(timeout=10, retries=1000)
+def open_when_there(url: str, timeout: float = 10, retries: int = 1000) -> Live:
+    options = LiveOptions(timeout=timeout, retries=retries)
     deadline = time.monotonic() + 30
     while True:  # the server needs a moment to listen
         try:
@@ -213,4 +246,20 @@ def test_a_stream_that_stops_and_comes_back(
     assert done["before"] >= 20 and done["after"] == 10
     assert stats.reconnects == 1 and stats.dropped > 10
     assert stats.frames == done["before"] + done["after"]
-    assert report[1] == "lost and back 1 times" and "dropped to keep up" in report[0]
+    assert report[1] == "lost and back once" and "dropped to keep up" in report[0]
+
+
+def test_a_stream_that_falls_silent_is_given_up(
+    camera: Callable[[], subprocess.Popen[bytes]],
+) -> None:
+    """The connection stays open, and nothing comes over it any more."""
+    server = camera()
+    with open_when_there(camera.url, timeout=1, retries=0) as source:  # type: ignore[attr-defined]
+        frames = iter(source)
+        assert next(frames).image.shape == (48, 64, 3)
+        server.send_signal(signal.SIGSTOP)
+        start = time.monotonic()
+        for _ in frames:
+            pass
+        assert time.monotonic() - start < 4
+        assert source.report()[-1] == "ended: timed out"

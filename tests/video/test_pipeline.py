@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from fake_plant import tuned
 from toy_models import COLOURS, toy_manifest, toy_model
 from toy_videos import read_video, write_video
 
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.runtime.course import find_course
 from lc_trt.runtime.engines import create_engine
+from lc_trt.runtime.governor import Governor
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.runtime.views import View
 from lc_trt.video import pipeline
@@ -164,6 +168,46 @@ def test_several_sources_share_a_run(tmp_path: Path, batch: int) -> None:
     assert len(list((tmp_path / "labels" / "a_labels").iterdir())) == 5
 
 
+def test_a_governed_run_of_several_sources(tmp_path: Path) -> None:
+    """The rate is each source's: two at once leave a frame half of the time."""
+
+    class Told(Governor):
+        def took(self, seconds: float, frames: int = 1) -> None:
+            super().took(0.02 * frames, frames)  # a pass of 20 ms a frame, whatever it took
+
+    def run(names: list[str]) -> list[float]:
+        """The level after each frame."""
+        for name in names:
+            write_video(tmp_path / name, 12)
+        governor, levels = Told(find_course(tuned()), 20), []
+        with open_sources([str(tmp_path / name) for name in names]) as sources:
+            pipeline.run(
+                sources,
+                toy(),
+                [[] for _ in names],
+                rho=governor,
+                on_frame=lambda *_: levels.append(governor.level),
+            )
+        return [*levels, governor.level]
+
+    one, two = run(["a.mp4"]), run(["a.mp4", "b.mp4"])
+    assert len(one) == 13 and len(two) == 25
+    assert one[6] > two[12] > 0
+    assert two[-1] > two[12]  # once one of them has ended, the other has its time
+
+
 def test_before_the_first_frame() -> None:
     stats = pipeline.Stats()
     assert (stats.fps, stats.shares, stats.percentile(50)) == (0, None, 0)
+
+
+def test_a_run_of_months_remembers_the_latest_frames_only() -> None:
+    """What a live source leaves behind has a bound, and percentiles are of the present."""
+    stats = pipeline.Stats()
+    result = toy()(np.zeros((48, 64, 3), np.uint8))
+    for milliseconds in (900.0, 5.0):
+        taken = replace(result, timing={"total": milliseconds})
+        for _ in range(10_000):
+            stats.add(taken)
+    assert stats.frames == 20_000 and len(stats.latency) == 10_000
+    assert stats.percentile(95) == 5

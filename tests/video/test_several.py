@@ -54,3 +54,12 @@ def test_a_silent_source_holds_up_no_other() -> None:
         if len(found) == 6:
             gate.set()
     assert found[:6] == [0, 2, 0, 2, 0, 2] and sorted(found[6:]) == [0, 1, 1]
+
+
+def test_it_tells_how_many_are_left() -> None:
+    left: list[int] = []
+    order = []
+    for number, _ in in_turns([Counting(1), Counting(3), Counting(0)], running=left.append):
+        order.append((number, left[-1]))
+    assert order == [(0, 3), (1, 3), (1, 1), (1, 1)]
+    assert left == [3, 2, 1, 0]

@@ -28,7 +28,8 @@ CHECKERS = ("memcheck", "racecheck")
 STEPS = ("tests", "shapes", *CHECKERS)
 # A checker slows a kernel down by orders of magnitude: one of each kind of case is enough there.
 CHECKED = "test_select or test_gather or test_scatter or test_restrict or test_max_pool or "
-CHECKED += "test_conv_dilations or test_conv_odd_channels or test_conv_replays or test_garbage"
+CHECKED += "test_quantize or test_conv_dilations or test_conv_odd_channels or "
+CHECKED += "test_conv_replays or test_garbage"
 FOUND = 9  # the exit code that the checker is told to give where it finds something
 
 

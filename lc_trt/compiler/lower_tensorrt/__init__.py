@@ -17,9 +17,15 @@ from lc_trt.compiler.lower_tensorrt.branches import merge_branches
 from lc_trt.compiler.lower_tensorrt.check import check_lowered
 from lc_trt.compiler.lower_tensorrt.epilogues import fuse_epilogues
 from lc_trt.compiler.lower_tensorrt.heads import scatter_logits
+from lc_trt.compiler.lower_tensorrt.integer_maps import quantize_maps
+from lc_trt.compiler.lower_tensorrt.integer_rows import quantize_rows
 from lc_trt.compiler.lower_tensorrt.masks import int32_masks
+from lc_trt.compiler.lower_tensorrt.operators import mark_integer
 from lc_trt.compiler.lower_tensorrt.plugin_nodes import name_plugins
 from lc_trt.compiler.lower_tensorrt.segments import read_segments
+from lc_trt.compiler.quantize import Quantization, group_scales
+from lc_trt.compiler.quantize_plan import make_plan
+from lc_trt.ir.plugin_functions import IntegerOutput
 
 __all__ = ["STEPS", "lower_tensorrt"]
 
@@ -31,20 +37,37 @@ STEPS = (
     scatter_logits,
     fuse_epilogues,
     merge_branches,
-    read_segments,
-    name_plugins,
 )
 
 
-def lower_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:
+def lower_tensorrt(
+    model: onnx.ModelProto,
+    quantization: Quantization | None = None,
+    floating: IntegerOutput = IntegerOutput.FP32,
+) -> onnx.ModelProto:
     """A model, cascade or dense, in the form that TensorRT runs with our plugins.
 
     Sizes may be symbolic. Batch norm and constants are folded before (`fold`, `fold_affine`).
 
+    Args:
+        quantization: makes it INT8; None leaves it in FP32.
+        floating: what region convolutions in INT8 give where something reads it in floating
+            point.
+
     Raises:
-        LcTrtError: the network does to rows what no plugin does; the message names the node.
+        LcTrtError: the network does to rows what no plugin does, the message names the node; or
+            a tensor that needs a range has none.
     """
+    folded, plan = model, None
+    if quantization is not None:
+        plan = make_plan(folded)
+        model = mark_integer(folded, set(plan.convolutions) - set(quantization.keep))
     for step in STEPS:
         model = step(model)
+    model, parts = read_segments(model)
+    if quantization is not None and plan is not None:
+        model = quantize_maps(model, folded, plan, quantization)
+        model = quantize_rows(model, parts, group_scales(plan, quantization), floating)
+    model = name_plugins(model)
     check_lowered(model)
     return model

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from lc_trt.compiler.graph import EditableGraph, attributes
-from lc_trt.compiler.lower_tensorrt.operators import BIAS, WEIGHT, has_residual, is_conv
+from lc_trt.compiler.lower_tensorrt.operators import BIAS, INTEGER, WEIGHT, has_residual, is_conv
 from lc_trt.ir.functions import DOMAIN
 
 
@@ -48,7 +48,8 @@ def _groups(graph: EditableGraph) -> list[list[onnx.NodeProto]]:
         if node.output[0] in wanted:
             continue
         scale, relu = found.get("residual_scale", 1.0), found.get("activation", 0)
-        groups.setdefault((*node.input[:WEIGHT], scale, relu), []).append(node)
+        key = (*node.input[:WEIGHT], scale, relu, INTEGER in found)
+        groups.setdefault(key, []).append(node)
     return list(groups.values())
 
 

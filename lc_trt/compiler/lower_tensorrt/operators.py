@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import onnx
 
@@ -13,7 +13,12 @@ from lc_trt.ir.functions import DOMAIN
 WEIGHT, BIAS, RESIDUAL = 4, 5, 6
 
 # Their first output is compact: under TensorRT as long as the map has pixels, valid up to count.
-_COMPACT = ("RegionSelect", "RegionGather", "RegionRestrict", "RegionConv", "RegionMaxPool")
+_COMPACT = (
+    "RegionSelect", "RegionGather", "RegionRestrict", "RegionConv", "RegionMaxPool",
+    "RegionQuantize",
+)  # fmt: skip
+# While passes run, marks the region convolutions that are to become INT8.
+INTEGER = "integer"
 
 
 def is_region(node: onnx.NodeProto, *op_types: str) -> bool:
@@ -24,6 +29,15 @@ def is_region(node: onnx.NodeProto, *op_types: str) -> bool:
 def is_conv(node: onnx.NodeProto) -> bool:
     """Whether a node is a RegionConv."""
     return is_region(node, "RegionConv")
+
+
+def mark_integer(model: onnx.ModelProto, outputs: Collection[str]) -> onnx.ModelProto:
+    """The model with `INTEGER` on the region convolutions that make these tensors."""
+    graph = EditableGraph(model)
+    for node in graph.nodes:
+        if is_conv(node) and node.output[0] in outputs:
+            node.attribute.append(onnx.helper.make_attribute(INTEGER, 1))
+    return graph.model()
 
 
 def has_residual(graph: EditableGraph, conv: onnx.NodeProto) -> bool:

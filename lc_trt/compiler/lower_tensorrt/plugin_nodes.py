@@ -6,7 +6,7 @@ import onnx
 from onnx import helper
 
 from lc_trt.compiler.graph import EditableGraph
-from lc_trt.compiler.lower_tensorrt.operators import is_conv, is_region
+from lc_trt.compiler.lower_tensorrt.operators import is_region
 from lc_trt.ir.functions import DOMAIN, VERSION, region_function
 
 # Without both the parser takes the function's body, and says nothing.
@@ -16,8 +16,8 @@ PLUGIN = {"plugin_version": str(VERSION), "plugin_namespace": DOMAIN}
 def name_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
     """Every region operator says which plugin it is.
 
-    The functions are replaced by this version's: those of an older file may not take what was
-    changed around them.
+    The functions of the exchange format are replaced by this version's: those of an older file
+    may not take what was changed around them.
     """
     graph = EditableGraph(model)
     for node in graph.nodes:
@@ -27,6 +27,6 @@ def name_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
         del node.attribute[:]
         node.attribute.extend(kept)
         node.attribute.extend(helper.make_attribute(*item) for item in PLUGIN.items())
-        if not is_conv(node):
+        if not is_region(node, "RegionConv", "RegionQuantize"):
             graph.add_function(region_function(node.op_type))
     return graph.model()

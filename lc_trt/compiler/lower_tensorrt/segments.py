@@ -17,9 +17,17 @@ import onnx
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes, known_dims
 from lc_trt.compiler.lower_tensorrt.check import refusal
-from lc_trt.compiler.lower_tensorrt.operators import BIAS, RESIDUAL, WEIGHT, has_residual, is_region
+from lc_trt.compiler.lower_tensorrt.operators import (
+    BIAS,
+    INTEGER,
+    RESIDUAL,
+    WEIGHT,
+    has_residual,
+    is_region,
+)
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN, MAX_SEGMENTS, segments_function
+from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.plugin_functions import MAX_SEGMENTS, segments_function
 
 
 class Part(NamedTuple):
@@ -35,8 +43,19 @@ class Part(NamedTuple):
         return self.end - self.begin
 
 
-def read_segments(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with every RegionConv in the form of `ir.functions.segments_function`.
+class Segmented(NamedTuple):
+    """What `read_segments` makes.
+
+    Attributes:
+        parts: where the channels of each tensor of rows that there was before are now.
+    """
+
+    model: onnx.ModelProto
+    parts: dict[str, list[Part]]
+
+
+def read_segments(model: onnx.ModelProto) -> Segmented:
+    """The model with every RegionConv in the form of `ir.plugin_functions.segments_function`.
 
     Raises:
         LcTrtError: what is no region operator, nor a Concat or Split of channels, reads rows
@@ -53,7 +72,7 @@ class _Segments:
         self.parts: dict[str, list[Part]] = {}  # of these, and of concatenations and splits
         self.nodes: list[onnx.NodeProto] = []
 
-    def run(self) -> onnx.ModelProto:
+    def run(self) -> Segmented:
         for node in self.graph.nodes:
             if is_region(node, "RegionConv"):
                 self.conv(node)
@@ -64,7 +83,7 @@ class _Segments:
             if is_region(node, "RegionGather"):
                 self.add(node.output[0], self.dense_channels(node))
         self.graph.nodes = self.nodes
-        return self.graph.model()
+        return Segmented(self.graph.model(), self.parts)
 
     def other(self, node: onnx.NodeProto) -> None:
         """An operator that reads rows whole, or none."""
@@ -225,6 +244,8 @@ class _Segments:
             channel_begin=[part.begin for part in group],
             channel_end=[part.end for part in group],
         )
+        if INTEGER in found:
+            made.attribute.append(onnx.helper.make_attribute(INTEGER, 1))
         self.nodes.append(made)
 
 

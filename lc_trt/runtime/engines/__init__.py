@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lc_trt import trt
 from lc_trt.bundle import Bundle
+from lc_trt.devices import check_device, parse_device
 from lc_trt.environment import current_gpu, module_version
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime.engines.base import Engine, EngineOutput
@@ -83,7 +84,7 @@ def create_engine(
     *,
     threads: int | None = None,
     precision: str = "fp32",
-    device: str | None = None,
+    device: str | int | None = None,
     manifest: Manifest | None = None,
     plugin: Path | None = None,
 ) -> Engine:
@@ -96,7 +97,7 @@ def create_engine(
         precision: of the CPU's backends: what the model was built for (`Manifest.precision`);
             ``int8`` is in the model itself, ``bf16`` and ``fp16`` are asked of the backend. A plan
             has its own.
-        device: ``cpu``; for TensorRT ``cuda:N``, by default the GPU of the current CUDA
+        device: ``cpu``; for TensorRT ``cuda:N`` or N, by default the GPU of the current CUDA
             context, GPU 0 where there is none.
         manifest: for TensorRT: how the plan was built.
         plugin: for TensorRT: the plugin library, where the manifest names one.
@@ -106,7 +107,9 @@ def create_engine(
         LcTrtError: the backend is not installed, cannot read the model, the model was built for
             another machine, or the backend or this processor has no arithmetic of that precision.
     """
+    device = parse_device(device)
     backend = resolve_backend(backend)
+    check_device(backend, device)
     if threads is not None and threads < 1:
         raise UsageError(f"threads {threads}: expected at least 1")
     if isinstance(model, Path) and not model.is_file():
@@ -121,17 +124,14 @@ def create_engine(
         if manifest is None:
             raise LcTrtError("a plan is loaded with the manifest of its bundle, none was given")
         return tensorrt.create(model, manifest, plugin, device)
-    if device not in (None, "cpu"):
-        raise UsageError(
-            f"device {device!r}: expected cpu, since the engine was built for {backend}; "
-            "for a GPU build it so: lc-trt build MODEL.onnx --backend tensorrt"
-        )
     module = import_module(f"lc_trt.runtime.engines.{backend}")
     engine: Engine = module.create(model, threads, precision)
     return engine
 
 
-def open_engine(bundle: Bundle, *, threads: int | None = None, device: str | None = None) -> Engine:
+def open_engine(
+    bundle: Bundle, *, threads: int | None = None, device: str | int | None = None
+) -> Engine:
     """The engine of a bundle; see `create_engine`."""
     manifest = bundle.manifest
     return create_engine(

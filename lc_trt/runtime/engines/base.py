@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
 from lc_trt.reuse_ports import LIMITS, PAST, PRESENT, WORK
 
@@ -82,10 +83,12 @@ class Engine(ABC):
         size: (H, W) of the images it takes; of several, those it is fastest with.
         batch: images a pass; of several numbers, that it is fastest with.
         smallest, largest: shapes [N, H, W, 3] that bound those it takes.
+        gpu: what it runs on; None on the CPU.
         state: shapes of the arrays of a `State`; None where it was built without temporal reuse.
     """
 
     backend: str
+    gpu: Gpu | None = None
 
     def __init__(self, origin: str, inputs: Mapping[str, Sequence[Any]], outputs: set[str]) -> None:
         """``inputs`` maps names to shapes (not an integer where not fixed)."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from cuda.bindings import driver as cuda
 
+from lc_trt.devices import check_device, parse_device
 from lc_trt.errors import LcTrtError, UsageError
 
 LEGACY_STREAM = 1  # the handle that CUDA and the array protocols know the default stream by
@@ -65,15 +65,7 @@ class Gpu:
             _finally(self, _release_primary, ordinal)
         name = check(cuda.cuDeviceGetName(256, device), "read the GPU's name")
         self.name: str = name.split(b"\0")[0].decode()
-        attribute = cuda.CUdevice_attribute
-        major, minor = (
-            int(check(cuda.cuDeviceGetAttribute(which, device), "read the compute capability"))
-            for which in (
-                attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
-                attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-            )
-        )
-        self.capability: tuple[int, int] = (major, minor)
+        self.capability: tuple[int, int] = _capability(device)
 
     @classmethod
     def open(cls, device: str | None = None) -> Gpu:
@@ -87,7 +79,9 @@ class Gpu:
             UsageError: no such device.
             LcTrtError: no driver or no GPU here.
         """
-        wanted = _ordinal(device)
+        name = parse_device(device)
+        check_device("tensorrt", name)
+        wanted = None if name is None or name == "cuda" else int(name.removeprefix("cuda:"))
         count = gpu_count()
         current = int(check(cuda.cuCtxGetCurrent(), "ask for the current context"))
         if current:
@@ -96,7 +90,10 @@ class Gpu:
                 return cls(ordinal, current, retained=False)
         ordinal = wanted or 0
         if ordinal >= count:
-            raise UsageError(f"device cuda:{ordinal}: expected cuda:0 to cuda:{count - 1}")
+            raise UsageError(
+                f"device cuda:{ordinal}: expected cuda:0 to cuda:{count - 1}, the GPUs that CUDA "
+                "shows this process"
+            )
         handle = check(cuda.cuDeviceGet(ordinal), f"find GPU {ordinal}")
         primary = check(cuda.cuDevicePrimaryCtxRetain(handle), f"open GPU {ordinal}")
         return cls(ordinal, int(primary), retained=True)
@@ -130,11 +127,24 @@ def gpu_count() -> int:
     return count
 
 
-def _ordinal(device: str | None) -> int | None:
-    found = re.fullmatch(r"cuda(?::(\d{1,3}))?", device or "cuda")
-    if not found:
-        raise UsageError(f"device {device!r}: expected cuda or cuda:N for a TensorRT engine")
-    return int(found[1]) if found[1] else None
+def capabilities() -> list[tuple[int, int]]:
+    """Compute capability (major, minor) of each GPU that CUDA shows this process."""
+    return [
+        _capability(check(cuda.cuDeviceGet(ordinal), f"find GPU {ordinal}"))
+        for ordinal in range(gpu_count())
+    ]
+
+
+def _capability(device: Any) -> tuple[int, int]:
+    attribute = cuda.CUdevice_attribute
+    major, minor = (
+        int(check(cuda.cuDeviceGetAttribute(which, device), "read the compute capability"))
+        for which in (
+            attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+        )
+    )
+    return major, minor
 
 
 class DeviceMemory:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.errors import LcTrtError
+from lc_trt import environment
+from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.plugin_library import read_library
 from lc_trt.runtime.engines import device_array
@@ -72,6 +73,7 @@ class TensorRTEngine(Engine):
 
     def __init__(self, origin: str, plan: bytes, gpu: Gpu, tensorrt: TensorRT) -> None:
         self._gpu, self._tensorrt = gpu, tensorrt
+        self.gpu = environment.Gpu(gpu.name, "{}.{}".format(*gpu.capability))
         # Runtime and engine. Nothing else refers to them, not even the frame that an error comes
         # from: TensorRT wants the context current when they go.
         self._owned: list[Any] = []
@@ -196,7 +198,12 @@ def create(
         raise LcTrtError(f"{origin}: its manifest does not say which TensorRT built it")
     tensorrt = load(facts["package"])
     check_version(origin, facts, tensorrt)
-    gpu = Gpu.open(device)
+    try:
+        gpu = Gpu.open(device)
+    except UsageError:
+        raise
+    except LcTrtError as error:
+        raise LcTrtError(f"{origin}: {error}") from error
     check_gpu(origin, manifest, facts, gpu)
     if manifest.plugin is not None:
         if plugin is None:

@@ -13,7 +13,7 @@ from typing import Any
 from lc_trt.errors import LcTrtError
 from lc_trt.manifest import Manifest
 from lc_trt.plugin_library import VERSION, PluginLibrary
-from lc_trt.runtime.engines.cuda import Gpu
+from lc_trt.runtime.engines.cuda import Gpu, capabilities
 from lc_trt.trt import TensorRT
 
 REBUILD = "build it again here: lc-trt build MODEL.onnx --backend tensorrt"
@@ -49,21 +49,31 @@ def check_gpu(origin: str, manifest: Manifest, facts: Mapping[str, Any], gpu: Gp
     Raises:
         LcTrtError: names both GPUs and what to do.
     """
-    here = "{}.{}".format(*gpu.capability)
     listed = facts.get("compute_capabilities") or []
     built_on = manifest.gpu
     if listed:
-        fits, wanted = here in listed, f"compute capability {' or '.join(listed)}"
+        wanted = f"compute capability {' or '.join(listed)}"
     elif built_on is None:
         return
     elif facts.get("hardware_compatible"):
-        fits, wanted = gpu.capability >= _AMPERE, "compute capability 8.0 or newer"
+        wanted = "compute capability 8.0 or newer"
     else:
-        found = built_on["compute_capability"]
-        fits, wanted = here == found, f"compute capability {found} ({built_on['name']})"
-    if not fits:
+        wanted = f"compute capability {built_on['compute_capability']} ({built_on['name']})"
+
+    def fits(capability: tuple[int, int]) -> bool:
+        number = "{}.{}".format(*capability)
+        if listed or built_on is None:
+            return number in listed
+        if facts.get("hardware_compatible"):
+            return capability >= _AMPERE
+        return bool(number == built_on["compute_capability"])
+
+    if not fits(gpu.capability):
+        others = [f"cuda:{i}" for i, capability in enumerate(capabilities()) if fits(capability)]
+        advice = f"take {' or '.join(others)} (--device), or {REBUILD}" if others else REBUILD
+        here = "{}.{}".format(*gpu.capability)
         raise LcTrtError(
-            f"{origin}: built for {wanted}, cuda:{gpu.ordinal} is {gpu.name} with {here}; {REBUILD}"
+            f"{origin}: built for {wanted}, cuda:{gpu.ordinal} is {gpu.name} with {here}; {advice}"
         )
     if not listed and built_on is not None and built_on["name"] != gpu.name:
         _log.warning(

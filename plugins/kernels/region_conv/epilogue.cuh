@@ -1,53 +1,130 @@
-// From a sum to an output: bias, scale, residual, activation, store.
+// From sums to outputs: bias, scales, residual, activation, store.
 #pragma once
+
+#include <type_traits>
 
 #include "kernels/region_conv/problem.cuh"
 
 namespace lc_trt {
 
+// What products of elements are summed in.
+template <typename T>
+using Sum = std::conditional_t<std::is_same_v<T, int8_t>, int32_t, float>;
+
 template <typename T>
 class Epilogue {
+    static constexpr bool kCodes = std::is_same_v<T, int8_t>;
+
   public:
+    // What is the same for all rows of neighbouring channels.
+    template <int n>
+    struct Columns {
+        int first;
+        float scale[n];  // of codes
+        float bias[n];
+    };
+
     LC_TRT_DEVICE Epilogue(const ConvProblem& p, int count) : p_(p), count_(count) {}
 
-    LC_TRT_DEVICE void store(int row, int channel, float sum) const {
-        if (row >= count_ || channel >= p_.out_channels) return;
-        const int64_t at = static_cast<int64_t>(row) * p_.out_channels + channel;
-        const float residual =
-            p_.residual == nullptr ? 0.0f : to_float(static_cast<const T*>(p_.residual)[at]);
-        static_cast<T*>(p_.y)[at] = from_float<T>(finish(sum, channel, residual));
+    template <int n>
+    LC_TRT_DEVICE Columns<n> columns(int first) const {
+        static_assert(kMostNeighbours % n == 0, "whole runs of p.runs");
+        Columns<n> c = {first, {}, {}};
+        if (whole<n>(first)) {
+            load<n>(first, c.scale, c.bias);
+        } else {
+#pragma unroll
+            for (int i = 0; i < n; ++i) {
+                if (first + i < p_.out_channels) load<1>(first + i, c.scale + i, c.bias + i);
+            }
+        }
+        return c;
     }
 
-    // Two neighbouring channels, the first of them even.
-    LC_TRT_DEVICE void store_pair(int row, int channel, float first, float second) const {
-        if (!p_.paired) {
-            store(row, channel, first);
-            store(row, channel + 1, second);
-            return;
+    template <int n>
+    LC_TRT_DEVICE void store(int row, const Columns<n>& c, const Sum<T> (&sum)[n]) const {
+        if (row >= count_) return;
+        const int64_t at = static_cast<int64_t>(row) * p_.out_channels + c.first;
+        if (whole<n>(c.first)) {
+            finish<n>(at, c.scale, c.bias, sum);
+        } else {
+#pragma unroll
+            for (int i = 0; i < n; ++i) {
+                if (c.first + i < p_.out_channels)
+                    finish<1>(at + i, c.scale + i, c.bias + i, sum + i);
+            }
         }
-        if (row >= count_ || channel >= p_.out_channels) return;
-        const int64_t at = static_cast<int64_t>(row) * p_.out_channels + channel;
-        Pair residual = {from_float<T>(0.0f), from_float<T>(0.0f)};
-        if (p_.residual != nullptr) {
-            residual = *reinterpret_cast<const Pair*>(static_cast<const T*>(p_.residual) + at);
-        }
-        *reinterpret_cast<Pair*>(static_cast<T*>(p_.y) + at) = {
-            from_float<T>(finish(first, channel, to_float(residual.first))),
-            from_float<T>(finish(second, channel + 1, to_float(residual.second)))};
     }
 
   private:
-    struct alignas(2 * sizeof(T)) Pair {
-        T first;
-        T second;
-    };
+    // Whether all of n neighbours exist and can be moved at once.
+    template <int n>
+    LC_TRT_DEVICE bool whole(int first) const {
+        return first < p_.out_channels && (n == 1 || p_.runs);
+    }
 
-    LC_TRT_DEVICE float finish(float sum, int channel, float residual) const {
-        const float bias = p_.bias_is_half ? to_float(static_cast<const __half*>(p_.bias)[channel])
-                                           : static_cast<const float*>(p_.bias)[channel];
-        const float value = residual + p_.residual_scale * (sum + bias);
-        // Written so that a NaN stays, as in torch and ONNX Runtime; fmaxf would hide it.
-        return p_.relu && value < 0.0f ? 0.0f : value;
+    // An element type that is known when the kernel is compiled, or, among codes, when it runs.
+    template <typename Use>
+    static LC_TRT_DEVICE void typed(ElementType type, const Use& use) {
+        if constexpr (!kCodes) {
+            use(T());
+        } else if (type == ElementType::kInt8) {
+            use(int8_t());
+        } else if (type == ElementType::kFloat16) {
+            use(__half());
+        } else {
+            use(float());
+        }
+    }
+
+    template <typename Element, int n>
+    static LC_TRT_DEVICE void read(const void* from, int64_t at, float* value) {
+        const auto run =
+            *reinterpret_cast<const Run<Element, n>*>(static_cast<const Element*>(from) + at);
+#pragma unroll
+        for (int i = 0; i < n; ++i) value[i] = to_float(run.at[i]);
+    }
+
+    template <int n>
+    LC_TRT_DEVICE void load(int channel, float* scale, float* bias) const {
+        if constexpr (kCodes) {
+            read<float, n>(p_.scale, channel, scale);
+            read<float, n>(p_.bias, channel, bias);
+        } else if (p_.bias_is_half) {
+            read<__half, n>(p_.bias, channel, bias);
+        } else {
+            read<float, n>(p_.bias, channel, bias);
+        }
+    }
+
+    template <int n>
+    LC_TRT_DEVICE void finish(int64_t at, const float* scale, const float* bias,
+                              const Sum<T>* sum) const {
+        float residual[n] = {};
+        if (p_.residual != nullptr) {
+            typed(p_.residual_type,
+                  [&](auto element) { read<decltype(element), n>(p_.residual, at, residual); });
+        }
+        float value[n];
+#pragma unroll
+        for (int i = 0; i < n; ++i) {
+            if constexpr (kCodes) {
+                // Fused by name, not as the compiler likes: results are the same everywhere.
+                const float product = fmaf(static_cast<float>(sum[i]), scale[i], bias[i]);
+                value[i] = fmaf(p_.residual_scale, product, p_.residual_factor * residual[i]);
+            } else {
+                value[i] = residual[i] + p_.residual_scale * (sum[i] + bias[i]);
+            }
+            // Written so that a NaN stays, as in torch and ONNX Runtime; fmaxf would hide it.
+            if (p_.relu && value[i] < 0.0f) value[i] = 0.0f;
+        }
+        typed(p_.output_type, [&](auto element) {
+            using Element = decltype(element);
+            Run<Element, n> run;
+#pragma unroll
+            for (int i = 0; i < n; ++i) run.at[i] = from_float<Element>(value[i]);
+            *reinterpret_cast<Run<Element, n>*>(static_cast<Element*>(p_.y) + at) = run;
+        });
     }
 
     const ConvProblem& p_;

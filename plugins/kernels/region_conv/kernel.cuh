@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
         fill_table<Tile>(p, count, origin.row, table);
         __syncthreads();
 
-        Loader<Tile, kVector> loader(p, table, origin.channel);
+        Loader<Tile, Product, kVector> loader(p, table, origin.channel);
         Product product;
         // kStages - 1 stages are under way at any time. Groups are committed also when they are
         // empty, so that the number to wait for stays the same at the end.

@@ -34,7 +34,7 @@ LC_TRT_DEVICE void fill_table(const ConvProblem& p, int count, int row0, int* ta
 
 // One thread's share of the copies. It always takes the same chunk of a line, so its cursor walks
 // K a stage at a time and nothing is divided in the main loop.
-template <typename Tile, bool kVector>
+template <typename Tile, typename Product, bool kVector>
 class Loader {
     using T = typename Tile::T;
 
@@ -42,9 +42,9 @@ class Loader {
     LC_TRT_DEVICE Loader(const ConvProblem& p, const int* table, int channel0)
         : p_(p),
           table_(table),
-          channel0_(channel0),
           line_(static_cast<int>(threadIdx.x) / Tile::kChunks),
-          chunk_(static_cast<int>(threadIdx.x) % Tile::kChunks) {
+          chunk_(static_cast<int>(threadIdx.x) % Tile::kChunks),
+          channel_(channel0 + Product::channel(line_)) {
         cursor_.advance(p, chunk_);
     }
 
@@ -67,7 +67,7 @@ class Loader {
         const T* weight = static_cast<const T*>(p_.weight) + in_row;
 #pragma unroll
         for (int n = line_; n < Tile::kN; n += Tile::kLines) {
-            const int channel = channel0_ + n;
+            const int channel = channel_ + n - line_;
             copy(weights + swizzle<Tile::kChunks>(n, chunk_), weight + channel * p_.weight_row,
                  p_.weight_channel, inside && channel < p_.out_channels);
         }
@@ -92,9 +92,9 @@ class Loader {
 
     const ConvProblem& p_;
     const int* table_;
-    const int channel0_;
     const int line_;
     const int chunk_;
+    const int channel_;  // whose weights go to the first line
     KCursor<T> cursor_;
 };
 

@@ -12,6 +12,9 @@ namespace lc_trt {
 template <typename T>
 constexpr int kGranule = 16 / static_cast<int>(sizeof(T));
 
+// Neighbouring channels that a thread stores at once, at most.
+constexpr int kMostNeighbours = 8;
+
 struct ConvProblem {
     struct Segment {
         const void* x;
@@ -29,14 +32,18 @@ struct ConvProblem {
     int64_t weight_row;  // elements of one output channel
     int weight_tap;      // elements from a tap to the next
     int weight_channel;  // elements from an input channel to the next
+    const float* scale;
     const void* bias;
     bool bias_is_half;
     const void* residual;
     void* y;
     int out_channels;
     float residual_scale;
+    float residual_factor;
     bool relu;
-    bool paired;  // outputs can be stored two at a time
+    ElementType residual_type;
+    ElementType output_type;
+    bool runs;  // kMostNeighbours outputs, and what they need, can be moved at once
 };
 
 // Where a granule of K is.

@@ -1,23 +1,38 @@
-// The product of a stage's rows and weights, summed in registers. INT8 joins as a third product,
-// with m16n8k32 and its scales in the epilogue: tile, table, loader and kernel know only bytes.
+// The product of a stage's rows and weights, summed in registers.
+//
+// A product says which output channel of the tile a line of weights is: where it puts channels in
+// order, so that a thread's sums are those of neighbouring ones.
 #pragma once
 
 #include "kernels/ptx.cuh"
+#include "kernels/region_conv/epilogue.cuh"
 #include "kernels/region_conv/tile.cuh"
 
 namespace lc_trt {
 
-// FP16 on tensor cores. A warp has a kWarpM x kWarpN part of the tile.
+// FP16 and INT8 on tensor cores. A warp has a kWarpM x kWarpN part of the tile. Two granules of K
+// are what an instruction takes: 16 elements of FP16 or 32 of INT8, whose fragments lie alike.
 template <typename Tile, int kWarpsM, int kWarpsN>
 class TensorCoreProduct {
+    using T = typename Tile::T;
     static constexpr int kWarpM = Tile::kM / kWarpsM;
     static constexpr int kWarpN = Tile::kN / kWarpsN;
     static constexpr int kBlocksM = kWarpM / 16;
     static constexpr int kBlocksN = kWarpN / 8;
+    static constexpr int kNeighbours = 2 * kBlocksN;  // channels of a thread
     static_assert(Tile::kThreads == 32 * kWarpsM * kWarpsN, "a warp each");
     static_assert(kWarpM % 16 == 0 && kWarpN % 16 == 0, "ldmatrix takes 16 lines at a time");
+    static_assert(Tile::kLines % kWarpN == 0, "Loader adds kLines to a channel, not to a line");
 
   public:
+    // Lane l gets columns 2 * (l % 4) and the next of every block of eight; they are to be
+    // neighbours, over all blocks of the warp.
+    static LC_TRT_HD int channel(int line) {
+        const int block = line % kWarpN / 8;
+        const int column = line % 8;
+        return line / kWarpN * kWarpN + column / 2 * kNeighbours + 2 * block + column % 2;
+    }
+
     LC_TRT_DEVICE TensorCoreProduct()
         : lane_(static_cast<int>(threadIdx.x) % 32),
           m0_(static_cast<int>(threadIdx.x) / 32 / kWarpsN * kWarpM),
@@ -30,7 +45,7 @@ class TensorCoreProduct {
             uint32_t a[kBlocksM][4];
             uint32_t b[kBlocksN][2];
             // Matrices in the order of the operand's registers: lines 0-7 and 8-15 of the first
-            // eight elements of K, then of the second.
+            // granule of K, then of the second.
 #pragma unroll
             for (int i = 0; i < kBlocksM; ++i) {
                 const int line = m0_ + i * 16 + lane_ % 16;
@@ -55,17 +70,21 @@ class TensorCoreProduct {
         }
     }
 
-    // Lane l holds columns 2 * (l % 4) and the next of lines l / 4 and l / 4 + 8 of each block.
-    template <typename Epilogue>
-    LC_TRT_DEVICE void store(const Epilogue& epilogue, const TileOrigin& origin) const {
+    // Lane l holds lines l / 4 and l / 4 + 8 of each block of rows.
+    LC_TRT_DEVICE void store(const Epilogue<T>& epilogue, const TileOrigin& origin) const {
+        const auto columns =
+            epilogue.template columns<kNeighbours>(origin.channel + n0_ + lane_ % 4 * kNeighbours);
 #pragma unroll
         for (int i = 0; i < kBlocksM; ++i) {
 #pragma unroll
-            for (int j = 0; j < kBlocksN; ++j) {
-                const int row = origin.row + m0_ + i * 16 + lane_ / 4;
-                const int channel = origin.channel + n0_ + j * 8 + lane_ % 4 * 2;
-                epilogue.store_pair(row, channel, sum_[i][j][0], sum_[i][j][1]);
-                epilogue.store_pair(row + 8, channel, sum_[i][j][2], sum_[i][j][3]);
+            for (int half = 0; half < 2; ++half) {
+                Sum<T> sum[kNeighbours];
+#pragma unroll
+                for (int j = 0; j < kBlocksN; ++j) {
+                    sum[2 * j] = sum_[i][j][2 * half];
+                    sum[2 * j + 1] = sum_[i][j][2 * half + 1];
+                }
+                epilogue.store(origin.row + m0_ + i * 16 + half * 8 + lane_ / 4, columns, sum);
             }
         }
     }
@@ -74,7 +93,7 @@ class TensorCoreProduct {
     const int lane_;
     const int m0_;
     const int n0_;
-    float sum_[kBlocksM][kBlocksN][4] = {};
+    Sum<T> sum_[kBlocksM][kBlocksN][4] = {};
 };
 
 // FP32 as fused multiply-adds: tensor cores would round the operands to TF32. Threads form a
@@ -86,6 +105,8 @@ class MultiplyAddProduct {
     static_assert(Tile::kThreads == kSide * kSide, "a square");
 
   public:
+    static LC_TRT_HD int channel(int line) { return line; }
+
     LC_TRT_DEVICE MultiplyAddProduct()
         : m0_(static_cast<int>(threadIdx.x) / kSide), n0_(static_cast<int>(threadIdx.x) % kSide) {}
 
@@ -103,23 +124,23 @@ class MultiplyAddProduct {
             for (int i = 0; i < kLinesM; ++i) {
 #pragma unroll
                 for (int j = 0; j < kLinesN; ++j) {
-                    sum_[i][j] = fmaf(a[i].x, b[j].x, sum_[i][j]);
-                    sum_[i][j] = fmaf(a[i].y, b[j].y, sum_[i][j]);
-                    sum_[i][j] = fmaf(a[i].z, b[j].z, sum_[i][j]);
-                    sum_[i][j] = fmaf(a[i].w, b[j].w, sum_[i][j]);
+                    float& sum = sum_[i][j][0];
+                    sum = fmaf(a[i].x, b[j].x, sum);
+                    sum = fmaf(a[i].y, b[j].y, sum);
+                    sum = fmaf(a[i].z, b[j].z, sum);
+                    sum = fmaf(a[i].w, b[j].w, sum);
                 }
             }
         }
     }
 
-    template <typename Epilogue>
-    LC_TRT_DEVICE void store(const Epilogue& epilogue, const TileOrigin& origin) const {
+    LC_TRT_DEVICE void store(const Epilogue<float>& epilogue, const TileOrigin& origin) const {
 #pragma unroll
         for (int i = 0; i < kLinesM; ++i) {
 #pragma unroll
             for (int j = 0; j < kLinesN; ++j) {
-                epilogue.store(origin.row + m0_ + i * kSide, origin.channel + n0_ + j * kSide,
-                               sum_[i][j]);
+                const auto column = epilogue.columns<1>(origin.channel + n0_ + j * kSide);
+                epilogue.store(origin.row + m0_ + i * kSide, column, sum_[i][j]);
             }
         }
     }
@@ -131,7 +152,7 @@ class MultiplyAddProduct {
 
     const int m0_;
     const int n0_;
-    float sum_[kLinesM][kLinesN] = {};
+    float sum_[kLinesM][kLinesN][1] = {};
 };
 
 }  // namespace lc_trt

@@ -12,6 +12,18 @@ bool aligned(const void* pointer, int bytes) {
     return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
 }
 
+struct Tiles {
+    const ConvTile* tile;
+    int variants;
+};
+
+Tiles tiles_of(ElementType type) {
+    const auto all = [](const auto& tiles) -> Tiles {
+        return {tiles, static_cast<int>(std::size(tiles))};
+    };
+    return type == ElementType::kFloat32 ? all(kFloatTiles) : all(kTensorCoreTiles);
+}
+
 // Whether every granule of rows and weights is one aligned 16-byte copy.
 bool vectorised(const RegionConvArguments& a, const ConvProblem& p) {
     const int granule = 16 / element_bytes(a.type);
@@ -27,7 +39,6 @@ bool vectorised(const RegionConvArguments& a, const ConvProblem& p) {
 ConvProblem make_problem(const RegionConvArguments& a) {
     ConvProblem p = {};
     const int granule = 16 / element_bytes(a.type);
-    const int pair = 2 * element_bytes(a.type);
     int channels = 0;
     int granules = 0;
     for (int s = 0; s < a.segment_count; ++s) {
@@ -47,18 +58,29 @@ ConvProblem make_problem(const RegionConvArguments& a) {
     const bool channels_last = a.layout == WeightLayout::kOHWI || p.taps == 1;
     p.weight_tap = channels_last ? channels : 1;
     p.weight_channel = channels_last ? 1 : p.taps;
+    p.scale = a.scale;
     p.bias = a.bias;
     p.bias_is_half = a.bias_type == ElementType::kFloat16;
     p.residual = a.residual;
     p.y = a.y;
     p.out_channels = a.out_channels;
     p.residual_scale = a.residual_scale;
+    p.residual_factor = a.residual_factor;
     p.relu = a.relu;
-    p.paired = a.out_channels % 2 == 0 && aligned(a.y, pair) && aligned(a.residual, pair);
+    p.residual_type = a.residual_type;
+    p.output_type = a.output_type;
+    p.runs = a.out_channels % kMostNeighbours == 0;
+    const void* const moved[] = {a.scale, a.bias, a.residual, a.y};
+    for (const void* pointer : moved) p.runs = p.runs && aligned(pointer, 16);
     return p;
 }
 
 bool valid(const RegionConvArguments& a) {
+    if (a.type == ElementType::kInt8) {
+        if (a.scale == nullptr || a.bias_type != ElementType::kFloat32) return false;
+    } else if (a.residual_type != a.type || a.output_type != a.type) {
+        return false;
+    }
     if (a.segment_count < 1 || a.segment_count > kMaxConvSegments) return false;
     for (int s = 0; s < a.segment_count; ++s) {
         if (a.segments[s].channels < 1 || a.segments[s].stride < a.segments[s].channels) {
@@ -80,45 +102,46 @@ bool table_fits(const ConvTile& tile, const Window& window) {
 
 // The largest tile that keeps all multiprocessors busy when a quarter of the rows are valid, which
 // is about what a cascade's later stages have. It is a guess: only tactics that were timed know.
-int choose(const ConvTile* tiles, int variants, const ConvProblem& p, int processors) {
+int choose(const Tiles& tiles, const ConvProblem& p, int processors) {
     const int rows = ceil_div(p.region.max_rows, 4);
-    for (int tactic = 1; tactic < variants; ++tactic) {
-        const ConvTile& tile = tiles[tactic - 1];
+    for (int tactic = 1; tactic < tiles.variants; ++tactic) {
+        const ConvTile& tile = tiles.tile[tactic - 1];
         const int count = ceil_div(rows, tile.rows) * ceil_div(p.out_channels, tile.channels);
         if (count >= processors && table_fits(tile, p.window)) return tactic;
     }
-    return variants;
+    return tiles.variants;
 }
 
 }  // namespace
 
-int region_conv_tactics(ElementType type) {
-    return static_cast<int>(type == ElementType::kFloat16 ? std::size(kHalfTiles)
-                                                          : std::size(kFloatTiles));
-}
+int region_conv_tactics(ElementType type) { return tiles_of(type).variants; }
 
 bool region_conv_tactic_fits(ElementType type, int tactic, const Window& window) {
-    const ConvTile* tiles = type == ElementType::kFloat16 ? kHalfTiles : kFloatTiles;
-    return tactic >= 1 && tactic <= region_conv_tactics(type) &&
-           table_fits(tiles[tactic - 1], window);
+    const Tiles tiles = tiles_of(type);
+    return tactic >= 1 && tactic <= tiles.variants && table_fits(tiles.tile[tactic - 1], window);
 }
 
 cudaError_t region_conv(const RegionConvArguments& a, int tactic, cudaStream_t stream) {
-    const int variants = region_conv_tactics(a.type);
-    if (!valid(a) || tactic < 0 || tactic > variants) return cudaErrorInvalidValue;
+    const Tiles tiles = tiles_of(a.type);
+    if (!valid(a) || tactic < 0 || tactic > tiles.variants) return cudaErrorInvalidValue;
     int processors = 0;
     const cudaError_t error = multiprocessors(&processors);
     if (error != cudaSuccess) return error;
     const ConvProblem p = make_problem(a);
     const bool vector = vectorised(a, p);
-    const bool half = a.type == ElementType::kFloat16;
-    if (half && !vector) {
-        tactic = 3;
+    if (a.type != ElementType::kFloat32 && !vector) {
+        tactic = kSlowTensorCoreTactic;
     } else if (tactic == 0) {
-        tactic = choose(half ? kHalfTiles : kFloatTiles, variants, p, processors);
+        tactic = choose(tiles, p, processors);
     }
-    return half ? region_conv_half(p, tactic, vector, processors, stream)
-                : region_conv_float(p, tactic, vector, processors, stream);
+    switch (a.type) {
+        case ElementType::kInt8:
+            return region_conv_int8(p, tactic, vector, processors, stream);
+        case ElementType::kFloat16:
+            return region_conv_half(p, tactic, vector, processors, stream);
+        default:
+            return region_conv_float(p, tactic, vector, processors, stream);
+    }
 }
 
 }  // namespace lc_trt

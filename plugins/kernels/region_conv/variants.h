@@ -14,10 +14,13 @@ struct ConvTile {
 };
 
 // From the largest tile to the smallest; tactic t is element t - 1.
-constexpr ConvTile kHalfTiles[] = {{128, 128}, {128, 64}, {64, 64}, {32, 64}};
+constexpr ConvTile kTensorCoreTiles[] = {{128, 128}, {128, 64}, {64, 64}, {32, 64}};
+constexpr int kSlowTensorCoreTactic = 3;  // for what is copied element by element
 constexpr ConvTile kFloatTiles[] = {{64, 64}, {32, 32}};
 
 cudaError_t region_conv_half(const ConvProblem& problem, int tactic, bool vector, int processors,
+                             cudaStream_t stream);
+cudaError_t region_conv_int8(const ConvProblem& problem, int tactic, bool vector, int processors,
                              cudaStream_t stream);
 cudaError_t region_conv_float(const ConvProblem& problem, int tactic, bool vector, int processors,
                               cudaStream_t stream);

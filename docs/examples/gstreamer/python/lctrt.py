@@ -16,13 +16,14 @@ gi.require_version("GstBase", "1.0")
 gi.require_version("GstVideo", "1.0")
 
 import numpy as np  # noqa: E402
-from gi.repository import GObject, Gst, GstBase, GstVideo  # noqa: E402
+from gi.repository import GLib, GObject, Gst, GstBase, GstVideo  # noqa: E402
 
 import lc_trt  # noqa: E402
 from lc_trt.errors import LcTrtError  # noqa: E402
 
 Gst.init(None)
 CAPS = Gst.Caps.from_string("video/x-raw,format=BGR")
+VIEWS = ("overlay", "mask", "stages")  # of the frame's own size
 
 
 class LcTrt(GstBase.BaseTransform):
@@ -47,12 +48,19 @@ class LcTrt(GstBase.BaseTransform):
 
     def do_start(self) -> bool:
         """Load the model."""
+        if self.view not in VIEWS:
+            return self.fail(f"view {self.view}: expected {', '.join(VIEWS)}")
         try:
             self.segmenter = lc_trt.load(self.model or "")
         except LcTrtError as error:
-            Gst.error(f"lctrt: {error}")
-            return False
+            return self.fail(str(error))
         return True
+
+    def fail(self, text: str) -> bool:
+        """Tell the pipeline, which ends for it."""
+        error = GLib.Error.new_literal(Gst.stream_error_quark(), text, Gst.StreamError.FAILED)
+        self.post_message(Gst.Message.new_error(self, error, ""))
+        return False
 
     def do_stop(self) -> bool:
         """Free it."""
@@ -78,6 +86,10 @@ class LcTrt(GstBase.BaseTransform):
             )
             result = self.segmenter(rows.copy(), "fast" if self.fast else None)
             rows[:] = result.view(self.view)
+        except LcTrtError as error:  # stages of a dense network, for one
+            # Logged only: a message from this thread, and gst-launch waits for it for ever.
+            Gst.error(f"lctrt: {error}")
+            return Gst.FlowReturn.ERROR
         finally:
             buffer.unmap(memory)
         return Gst.FlowReturn.OK

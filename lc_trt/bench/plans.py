@@ -1,0 +1,109 @@
+"""TensorRT engines that a bench builds in memory: dense networks, a cascade at another size."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import onnx
+
+from lc_trt import trt
+from lc_trt.bundle import Bundle
+from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt
+from lc_trt.compiler.quantize import Quantization
+from lc_trt.environment import Gpu
+from lc_trt.errors import LcTrtError
+from lc_trt.manifest import Manifest
+from lc_trt.plan.engine import build_plan
+from lc_trt.plan.options import PlanOptions, Profile
+from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
+
+
+def build_engine(
+    bundle: Bundle,
+    model: onnx.ModelProto,
+    size: tuple[int, int],
+    batch: int,
+    precision: str,
+    device: str | None,
+    quantization: Quantization | None = None,
+) -> Engine:
+    """Build a network on a GPU as the bundle was built, and load it there.
+
+    With the bundle's builder options and plugin library, at one size and batch.
+
+    Args:
+        model: an exchange model, cascade or dense.
+        precision: of all of it, or beside ``quantization`` of what stays out of INT8.
+        device: of a GPU that the bundle runs on (`lc_trt.devices.parse_device`).
+
+    Raises:
+        LcTrtError: TensorRT builds no engine of it; the message says why.
+    """
+    # Comes with what the bundle itself was loaded by.
+    from lc_trt.runtime.engines import cuda
+
+    manifest = bundle.manifest
+    assert manifest.tensorrt is not None
+    lowered = compile_for_tensorrt(model, size, batch, cast(Precision, precision), quantization)
+    gpu = cuda.Gpu.open(device)
+    here = Gpu(gpu.name, "{}.{}".format(*gpu.capability))
+    options = PlanOptions.from_manifest(
+        manifest.tensorrt,
+        plugin=bundle.file(manifest.plugin["file"]) if manifest.plugin else None,
+        timing_cache=timing_cache(manifest, here),
+    )
+    with gpu.current():  # TensorRT builds for the GPU of the current context
+        plan = build_plan(
+            trt.load(manifest.tensorrt["package"]),
+            lowered,
+            options,
+            batch=Profile.of(batch),
+            size=Profile.of(size),
+            gpu=here,
+            origin=f"{bundle.path} ({model.graph.name})",
+        )
+    library = plan.library
+    return create_engine(
+        TENSORRT,
+        plan.content,
+        device=device,
+        manifest=replace(manifest, plugin=library.manifest_entry() if library else None),
+        plugin=library.path if library else None,
+    )
+
+
+def timing_cache(manifest: Manifest, gpu: Gpu) -> Path | None:
+    """Where TensorRT keeps what it timed, so that the next bench builds in less time.
+
+    In the temporary folder, in one of this user's own. None for TensorRT for RTX, which times
+    nothing while it builds.
+
+    Raises:
+        LcTrtError: the folder cannot be made, or is not this user's alone.
+    """
+    assert manifest.tensorrt is not None
+    package, version = manifest.tensorrt["package"], manifest.tensorrt["version"]
+    if package != "tensorrt":
+        return None
+    folder = Path(tempfile.gettempdir()) / f"lc-trt-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Everybody may write into the temporary folder; what others put there is not read.
+        mine = folder.lstat()
+    except OSError as error:
+        raise LcTrtError(
+            f"{folder}: cannot be made ({error.strerror}); name another temporary folder in TMPDIR"
+        ) from error
+    if mine.st_uid != os.getuid() or mine.st_mode & 0o077 or not folder.is_dir():
+        raise LcTrtError(
+            f"{folder}: others may write there; remove it, or name another temporary folder in "
+            "TMPDIR"
+        )
+    # A cache holds for one version and one GPU.
+    name = re.sub(r"[^\w.-]+", "-", f"{package}-{version}-{gpu.name}")
+    return folder / f"{name}.timing"

@@ -1,0 +1,115 @@
+"""`lc-trt tune`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lc_trt.cli import console, options
+
+if TYPE_CHECKING:
+    from lc_trt.evaluation.tune import Tuned
+
+
+def tune(
+    model: Annotated[Path, typer.Argument(help="Bundle of a cascade, that lc-trt build made.")],
+    images: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Images like those it will see: a folder, or a video."),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Label maps, NAME.png for each image: quality is then mIoU. Default: quality is "
+            "the share of labels equal to those of rho 1, where no pixel leaves early.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="N images, evenly spread.")] = 16,
+    grid: Annotated[
+        int, typer.Option(metavar="N", min=2, max=20, help="N thresholds a boundary: N x N pairs.")
+    ] = 7,
+    rho: Annotated[
+        str | None,
+        typer.Option(
+            metavar="R1[,R2]",
+            help="Measure from the fast thresholds up to these.",
+            show_default="the bundle's default ones",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="CPU threads.", show_default="all")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a picture of the front (PNG).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the front, all pairs.")] = (
+        False
+    ),
+) -> None:
+    """Find the thresholds with which to hold a frame rate.
+
+    Every pair of a grid of thresholds is measured: pixels leaving at each stage, time, and
+    quality. Those that no other beats in both time and quality are stored in the bundle, and a
+    governor then moves over them to hold a frame rate. The network runs about
+    (limit + 1) * (grid * grid + 3) times.
+
+    Example:
+      lc-trt tune model.lct --images photos/
+      lc-trt tune model.lct --images val/images --labels val/labels --plot front.png
+      lc-trt run model.lct --source traffic.mp4 --save out.mp4 --target-fps 23.6
+    """
+    from lc_trt.evaluation import tune as tuning
+
+    if plot is not None:
+        from lc_trt.evaluation import tune_figure  # matplotlib, before a minute is spent
+
+        tune_figure.check(plot)
+    asked = tuning.Options(
+        labels=labels,
+        limit=limit,
+        grid=grid,
+        top=None if rho is None else options.thresholds("--rho", rho),
+        threads=threads,
+    )
+    found = tuning.tune(model, images, asked, progress=console.progress)
+    if plot is not None:
+        tune_figure.write(plot, found)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        _print(model, found)
+    if found.uneven > tuning.UNEVEN:
+        console.warn(
+            f"times lay {found.uneven:.0%} off the line through them, as with other work on the "
+            "machine; tune again when it is idle"
+        )
+    if plot is not None:
+        console.note(f"wrote {plot}")
+
+
+def _print(model: Path, found: Tuned) -> None:
+    front = found.front
+    rows = [
+        (
+            *(f"{rho:g}" for rho in point.rho),
+            *(f"{100 * share:.1f}" for share in point.shares),
+            f"{100 * point.quality:.2f}",
+            f"{point.ms:.1f}",
+        )
+        for point in front.points
+    ]
+    columns = ("rho 1", "rho 2", "stage 1 %", "stage 2 %", "stage 3 %", "quality %", "ms")
+    console.out().print(console.table(columns, rows, "The thresholds that none beats in both"))
+    least, most = front.points[0], front.points[-1]
+    console.out().print(
+        f"{model}: {len(front.points)} of {len(found.points)} pairs stored, {least.ms:.1f} to "
+        f"{most.ms:.1f} ms ({1e3 / most.ms:.1f} to {1e3 / least.ms:.1f} fps); quality is "
+        f"{front.measure}, over {front.images} images of {front.origin}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

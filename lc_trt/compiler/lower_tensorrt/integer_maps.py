@@ -1,0 +1,44 @@
+"""INT8 on the map: Q and DQ where TensorRT looks for them to fuse."""
+
+from __future__ import annotations
+
+import onnx
+
+from lc_trt.compiler.quantize import Quantization, Quantizer
+from lc_trt.compiler.quantize_plan import Plan, wanted_tensors
+from lc_trt.ir.functions import DOMAIN
+
+
+def quantize_maps(
+    lowered: onnx.ModelProto, folded: onnx.ModelProto, plan: Plan, how: Quantization
+) -> onnx.ModelProto:
+    """The standard convolutions of a lowered model in INT8, and whatever a region gathers.
+
+    Activations are int8 with zero point 0, TensorRT's only form. What moves values (Concat,
+    MaxPool) stands between a DQ and a Q of the same scale and not between codes: TensorRT
+    moves Q and DQ past it, and fuses each convolution with those around it.
+
+    Args:
+        folded, plan: what was lowered, and its plan.
+
+    Raises:
+        LcTrtError: a tensor that needs a range has none.
+    """
+    return _Maps(lowered, how, plan, wanted_tensors(folded, plan, how.keep), signed=True).run()
+
+
+class _Maps(Quantizer):
+    def rewrite(self, node: onnx.NodeProto) -> None:
+        if node.domain == DOMAIN:
+            self.nodes.append(node)
+        else:
+            super().rewrite(node)
+
+    def move(self, node: onnx.NodeProto) -> bool:
+        found = self.moved_codes(node)
+        if found is None:
+            return False
+        self.nodes.append(node)
+        output = node.output[0]
+        self.renamed[output] = self.around(output, found[1])
+        return True

@@ -1,0 +1,57 @@
+"""The picture of a Pareto front, drawn by matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.evaluation.figures import BLUE, GREY, VERMILION, png
+from lc_trt.evaluation.tune import Tuned
+from lc_trt.runtime.course import find_course
+
+
+def check(path: Path) -> None:
+    """Refuse a path that `write` would refuse, before the work is done."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--plot {path}: unknown kind of picture, expected .png")
+    if not path.parent.is_dir():
+        raise LcTrtError(f"{path}: no such folder {path.parent}; make it first")
+
+
+def write(path: Path, found: Tuned) -> None:
+    """The front of what was tuned, the other pairs, and the governor's course."""
+    content = png(lambda figure: _front(figure, found), 7.2, 4.4)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise LcTrtError(f"{path}: cannot be written ({error.strerror}); choose another") from error
+
+
+def _front(figure: Figure, found: Tuned) -> None:
+    axes = figure.subplots()
+    for points, style in (
+        (found.points, {"color": GREY, "alpha": 0.5, "label": "measured pairs", "marker": "."}),
+        (found.front.points, {"color": BLUE, "label": "none beats them in both", "marker": "o"}),
+    ):
+        axes.plot(
+            [p.ms for p in points], [100 * p.quality for p in points], linestyle="none", **style
+        )
+    course = find_course(found.front).points
+    axes.plot(
+        [p.ms for p in course], [100 * p.quality for p in course], "-", color=VERMILION, lw=1.2,
+        label="the governor's course", zorder=0,
+    )  # fmt: skip
+    for point in course:
+        axes.annotate(
+            f"{point.rho[0]:.3g}, {point.rho[1]:.3g}", (point.ms, 100 * point.quality), (5, -9),
+            textcoords="offset points", color=BLUE, fontsize=7,
+        )  # fmt: skip
+    axes.set_xlabel("milliseconds of the engine an image")
+    axes.set_ylabel(f"{found.front.measure}, %")
+    axes.margins(0.1, 0.1)
+    axes.grid(True, lw=0.4, alpha=0.5)
+    figure.legend(loc="outside lower center", ncols=3)

@@ -1,0 +1,311 @@
+"""The bench of a TensorRT bundle, on a fake driver and a fake TensorRT: what it builds, and how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from fake_cuda import FakeCuda
+from fake_gpu import driver, trt
+from fake_library import library_bytes
+from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
+from int8_cases import image_folder, tiny_table
+from tiny_networks import INFO
+
+from lc_trt import trt as packages
+from lc_trt.bench import networks, plans
+from lc_trt.bench.published import LC, LC_FAST
+from lc_trt.bench.suite import Options, run_bench
+from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
+from lc_trt.calibration.table import Table
+from lc_trt.cli.app import main
+from lc_trt.environment import Gpu
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.functions import DOMAIN
+from lc_trt.model import presets
+from lc_trt.model.cascade import Dense
+from lc_trt.model.layers import Chain, Conv, MaxPool
+from lc_trt.plan.engine import Plan
+from lc_trt.plan.options import PlanOptions, Profile
+from lc_trt.plugin_library import open_library
+from lc_trt.runtime import engines
+
+__all__ = ["driver", "trt"]
+SIZE = (48, 80)
+QUICK = Options(rounds=3, warmup=1, target_fps=1e-3, size=SIZE)
+HERE = Gpu("Fake 1", "8.9")
+BUILT = {"workspace_mib": 64, "optimization_level": 2, "hardware_compatible": False}
+
+
+class Builder:
+    """In the place of TensorRT's builder; ``asked`` is what it was to build."""
+
+    def __init__(self, driver: FakeCuda) -> None:
+        self.driver, self.asked = driver, list[dict[str, Any]]()
+
+    def __call__(
+        self,
+        api: Any,
+        model: onnx.ModelProto,
+        options: PlanOptions,
+        *,
+        batch: Profile[int],
+        size: Profile[tuple[int, int]],
+        gpu: Gpu | None,
+        **_: Any,
+    ) -> Plan:
+        cascade = any(i.name == "rho" for i in model.graph.input)
+        self.asked.append(
+            {
+                "kind": "cascade" if cascade else "dense",
+                "model": model,
+                "options": options,
+                "gpu": gpu,
+                "context": self.driver.stack[-1] if self.driver.stack else None,
+            }
+        )
+        content = fake_plan("cascade" if cascade else "dense", (batch.opt, *size.opt))
+        region = any(node.domain == DOMAIN for node in model.graph.node)
+        return Plan(content, open_library(options.plugin) if region else None, None)
+
+
+@pytest.fixture
+def builder(
+    driver: FakeCuda, trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Builder]:
+    """A GPU, TensorRT and its builder, and a temporary folder."""
+    made = Builder(driver)
+
+    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
+    monkeypatch.setattr(packages, "load", trt.facade)
+    monkeypatch.setattr(plans, "build_plan", made)
+    monkeypatch.setattr("lc_trt.bench.environment.busy", lambda: 0.0)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    return made
+
+
+@pytest.fixture
+def bundle(source: Path, tmp_path: Path) -> Any:
+    """Writes bundles of the tiny cascade."""
+
+    def write(
+        kind: str = "cascade", gpu: Gpu = HERE, table: Table | None = None, **changes: Any
+    ) -> Bundle:
+        library = tmp_path / "library.so"
+        library.write_bytes(library_bytes())
+        entry = open_library(library).manifest_entry()
+        built = fake_manifest(
+            kind,
+            gpu={"name": gpu.name, "compute_capability": gpu.compute_capability},
+            plugin=entry if kind == "cascade" else None,
+            size=SIZE,
+            name=INFO.name,
+            classes=INFO.classes,
+            colours=INFO.colours,
+            tensorrt=BUILT,
+            **{"precision": "fp16", **changes},
+        )
+        model = networks.densify(onnx.load(source)) if kind == "dense" else onnx.load(source)
+        files: dict[str, bytes | Path] = {
+            PLAN: fake_plan(kind, (1, *SIZE)),
+            SOURCE: model.SerializeToString(),
+        }
+        if kind == "cascade":
+            files[PLUGINS] = library
+        if table is not None:
+            files[CALIBRATION] = table.dumps().encode()
+        return write_bundle(tmp_path / f"{kind}.lct", built, files)
+
+    return write
+
+
+def test_all_rows_of_a_cascade_are_plans(builder: Builder, bundle: Any) -> None:
+    found = run_bench(bundle().path, QUICK)
+    assert [row.name for row in found.rows] == ["dense", "LC", "LC fast"]
+    assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "fp16")}
+    dense, lc, fast = found.rows
+    for row in found.rows:
+        assert row.fps == pytest.approx(1e3 / row.latency_ms["p50"])
+    # Thresholds move at run time, so the time per stage comes from the same plan.
+    for row in (lc, fast):
+        assert row.stage_ms is not None and row.ceiling is not None and row.ceiling > 1
+        assert sum(row.stage_ms) == pytest.approx(row.latency_ms["p50"])
+    # Near the published ones; saturated pixels of photographs are ties for the fake network.
+    assert lc.shares is not None and lc.shares[0] == pytest.approx(LC.shares[0], abs=0.1)
+    assert fast.shares is not None and fast.shares[0] == pytest.approx(LC_FAST.shares[0], abs=0.1)
+    assert found.reference is dense and dense.stage_ms is None and "-" in dense.cells()
+    assert found.environment["gpu"] == {"name": "Fake 1", "compute_capability": "8.9"}
+    assert "Fake 1 (compute capability 8.9)" in found.title() and "thread" not in found.title()
+    json.dumps(found.as_dict())
+
+
+def test_the_dense_network_is_built_as_the_bundle_was(
+    builder: Builder, bundle: Any, driver: FakeCuda
+) -> None:
+    run_bench(bundle().path, QUICK)
+    (asked,) = builder.asked  # the cascade itself runs as built
+    options = asked["options"]
+    assert asked["kind"] == "dense" and asked["gpu"] == HERE
+    assert (options.workspace, options.opt_level) == (64, 2)
+    assert asked["context"] == 1000  # of the GPU that it is measured on
+    types = {i.data_type for i in asked["model"].graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in types  # in the bundle's precision
+
+
+def test_baselines_are_plans_too(
+    builder: Builder, bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(classes: int) -> Dense:
+        trunk = Chain([Conv(3, 8, 3, stride=2), MaxPool(stride=2), MaxPool(stride=2)])
+        return Dense([trunk], Chain([Conv(8, classes, norm=False, relu=False)]), classes)
+
+    for name in ("vgg16", "resnet101"):
+        baseline = replace(presets.BASELINES[name], build=small)
+        monkeypatch.setitem(presets.BASELINES, name, baseline)
+    found = run_bench(bundle().path, replace(QUICK, baselines=True))
+    assert [row.name for row in found.rows] == ["VGG16", "ResNet-101", "dense", "LC", "LC fast"]
+    assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "fp16")}
+    assert [asked["kind"] for asked in builder.asked] == ["dense"] * 3
+
+
+@pytest.mark.parametrize("rest", ["fp16", "fp32"])
+def test_a_dense_network_of_an_int8_bundle_is_in_int8(
+    builder: Builder, bundle: Any, source: Path, tmp_path: Path, rest: str
+) -> None:
+    table = tiny_table(onnx.load(source), image_folder(tmp_path / "images", 2))
+    calibration = {**table.summary(), "kept": [], "keep": [], "rest": rest}
+    made = bundle(table=table, precision="int8", calibration=calibration)
+    found = run_bench(made.path, replace(QUICK, size=(32, 64)))
+    assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "int8")}
+    other = {"fp16": onnx.TensorProto.FLOAT16, "fp32": onnx.TensorProto.FLOAT}[rest]
+    for asked in builder.asked:  # the dense network, and the cascade at another size
+        types = {i.data_type for i in asked["model"].graph.initializer}
+        operators = [node.op_type for node in asked["model"].graph.node]
+        assert {onnx.TensorProto.INT8, other} <= types and "QuantizeLinear" in operators
+    assert [asked["kind"] for asked in builder.asked] == ["dense", "cascade"]
+
+
+def test_another_size_and_batch_build_the_cascade_again(builder: Builder, bundle: Any) -> None:
+    found = run_bench(bundle().path, replace(QUICK, size=(64, 96), batch=2))
+    assert (found.size, found.batch) == ((64, 96), 2)
+    assert [asked["kind"] for asked in builder.asked] == ["dense", "cascade"]
+    shape = builder.asked[1]["model"].graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_value for d in shape] == [2, 64, 96, 3]
+    # With the library that the bundle carries: a process loads one.
+    assert builder.asked[1]["options"].plugin.name == PLUGINS
+
+
+def test_a_dense_bundle_is_its_own_row(builder: Builder, bundle: Any) -> None:
+    found = run_bench(bundle("dense").path, replace(QUICK, target_fps=None))
+    assert [(row.name, row.backend) for row in found.rows] == [("dense", "tensorrt")]
+    assert builder.asked == []
+
+
+def test_the_device_is_the_one_that_is_asked_for(
+    builder: Builder, bundle: Any, driver: FakeCuda
+) -> None:
+    second = Gpu("Fake 2", "8.6")
+    found = run_bench(bundle(gpu=second).path, replace(QUICK, device="cuda:1"))
+    assert found.environment["gpu"]["name"] == "Fake 2"
+    (asked,) = builder.asked
+    assert (asked["gpu"], asked["context"]) == (second, 1001)
+
+
+def test_a_bundle_that_does_not_run_here_is_refused_before_anything_is_built(
+    builder: Builder, bundle: Any, driver: FakeCuda
+) -> None:
+    other = bundle(gpu=Gpu("Other", "9.0")).path
+    with pytest.raises(LcTrtError, match=r"built for compute capability 9.0 \(Other\)"):
+        run_bench(other, QUICK)
+    with pytest.raises(UsageError, match="device cpu: expected cuda"):
+        run_bench(bundle().path, replace(QUICK, device="cpu"))
+    driver.gpus = ()
+    with pytest.raises(LcTrtError, match="no NVIDIA GPU is visible here"):
+        run_bench(bundle().path, QUICK)
+    assert builder.asked == []
+
+
+def test_every_runner_of_the_precision_takes_part(
+    builder: Builder, bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "available_on_cpu", lambda: ["openvino", "onnxruntime"])
+
+    def check(backend: str, precision: str) -> None:
+        if backend == "onnxruntime":
+            raise LcTrtError("has no fp16")
+
+    monkeypatch.setattr(networks, "check_precision", check)
+    made = bundle()
+    found = networks.dense_networks(
+        made, onnx.load(made.file(SOURCE)), SIZE, 1, 1, all_runners=True
+    )
+    assert [(row.row, row.precision) for row in found] == [
+        ("dense (tensorrt)", "fp16"),
+        ("dense (openvino)", "fp16"),
+    ]
+
+
+def test_a_second_bench_begins_with_the_times_of_the_first(
+    builder: Builder, bundle: Any, tmp_path: Path
+) -> None:
+    run_bench(bundle().path, QUICK)
+    cache = builder.asked[0]["options"].timing_cache
+    assert cache.parent.parent == tmp_path / "tmp" and cache.parent.stat().st_mode & 0o777 == 0o700
+    assert cache.name == "tensorrt-11.4.0.106-Fake-1.timing"
+    rtx = replace(bundle().manifest, tensorrt={"package": "tensorrt_rtx", "version": "1.7.1"})
+    assert plans.timing_cache(rtx, HERE) is None  # it has none
+
+
+def test_a_folder_of_somebody_else_is_not_read(
+    builder: Builder, bundle: Any, tmp_path: Path
+) -> None:
+    made = bundle()
+    folder = plans.timing_cache(made.manifest, HERE)
+    assert folder is not None
+    folder.parent.chmod(0o777)
+    with pytest.raises(LcTrtError, match=r"others may write there; .* TMPDIR"):
+        run_bench(made.path, QUICK)
+    folder.parent.rmdir()
+    folder.parent.symlink_to(tmp_path)
+    with pytest.raises(LcTrtError, match="others may write there"):
+        plans.timing_cache(made.manifest, HERE)
+    folder.parent.unlink()
+    folder.parent.write_bytes(b"")
+    with pytest.raises(LcTrtError, match=r"cannot be made \(File exists\)"):
+        plans.timing_cache(made.manifest, HERE)
+
+
+def test_the_command_prints_the_table(
+    builder: Builder, bundle: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(bundle().path)
+    quick = ["--rounds", "2", "--warmup", "0", "--size", "48x80", "--target-fps", "0.001"]
+    assert main(["bench", path, *quick, "--device", "0"]) == 0
+    shown = capsys.readouterr().out
+    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    assert {"dense", "LC"} <= set(rows) and "tensorrt" in rows["dense"]
+    assert shown.rstrip().endswith("met")
+
+
+def test_without_a_gpu_it_is_one_line(
+    bundle: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the packages that are installed here."""
+    if packages.installed() is None or engines.current_gpu() is not None:
+        pytest.skip("needs TensorRT or TensorRT for RTX, and no GPU")
+    here = packages.load()
+    made = bundle()
+    facts = {**BUILT, "package": here.package, "version": here.version}
+    files = {name: made.file(name) for name in made.manifest.files}
+    path = write_bundle(made.path, replace(made.manifest, tensorrt=facts), files).path
+    for words in (["bench"], ["run", "-s", "none.png"]):
+        assert main([words[0], str(path), *words[1:]]) == 1
+        shown = capsys.readouterr()
+        assert shown.out == "" and shown.err.count("\n") == 1
+        assert "NVIDIA" in shown.err and "--backend openvino" in shown.err

@@ -1,0 +1,162 @@
+"""`lc-trt tune`, and `lc-trt run --target-fps` on what it stored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fake_plant import costed, tuned
+from toy_models import SIZE, toy_bundle
+from toy_videos import write_video
+
+from lc_trt.bundle import read_bundle
+from lc_trt.cli.app import main
+from lc_trt.evaluation import sweep, tune
+from lc_trt.runtime import governor
+from lc_trt.runtime.front import read_front, store_front
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a bundle, images and a video; the toy's costs are made up."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tune, "sweep", lambda *a, **k: costed(sweep.sweep(*a, **k)))
+    toy_bundle(Path("toy.lct"), backend="onnxruntime")
+    write_video(Path("v.mp4"), 30)
+    Path("images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+    cv2.imwrite("images/a.png", noise)
+    return tmp_path
+
+
+def call(*args: str) -> int:
+    return main(["tune", "toy.lct", "--limit", "1", "--grid", "3", "--threads", "1", *args])
+
+
+def test_a_table_and_a_picture(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--images", "images", "--plot", "front.png") == 0
+    out, err = capsys.readouterr()
+    front = read_front(read_bundle("toy.lct"))
+    assert front is not None and len(front.points) > 2
+    lines = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
+    assert [float(line[0]) for line in lines] == [p.rho[0] for p in front.points]
+    assert "quality is labels equal to those of rho 1, over 1 images of images" in out
+    assert err == "wrote front.png\n"
+    picture = cv2.imread("front.png")
+    assert picture is not None and picture.shape[1] == 1152
+    assert sorted(p.name for p in here.iterdir()) == ["front.png", "images", "toy.lct", "v.mp4"]
+
+
+def test_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--images", "images", "--rho", "0.8,0.7", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["top"] == [0.8, 0.7] and found["origin"] == "images" and found["images"] == 1
+    assert len(found["measured"]) >= len(found["points"]) >= 2
+    assert set(found["points"][0]) == {"rho", "ms", "measured_ms", "quality", "shares"}
+    assert {"cpu", "threads"} <= set(found["environment"])
+    # As a program then finds it in the bundle.
+    front = read_front(read_bundle("toy.lct"))
+    assert front is not None and [list(p.rho) for p in front.points] == [
+        p["rho"] for p in found["points"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        ([], 2, "--images"),
+        (["--images", "none"], 1, "none: no such file"),
+        (["--images", "images", "--labels", "none"], 1, "--labels none: no such folder"),
+        (["--images", "images", "--rho", "2"], 2, "--rho: rho [2.0]: expected"),
+        (["--images", "images", "--rho", "0.1"], 2, "expected thresholds above the fast ones"),
+        (["--images", "images", "--grid", "1"], 2, "--grid"),
+        (["--images", "images", "--plot", "front.jpg"], 2, "front.jpg: unknown kind of picture"),
+        (["--images", "images", "--plot", "no/front.png"], 1, "no/front.png: no such folder"),
+    ],
+)
+def test_errors_are_one_line_and_change_nothing(
+    here: Path, capfd: pytest.CaptureFixture[str], args: list[str], code: int, message: str
+) -> None:
+    assert call(*args) == code
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("\n") == 1 and message in err
+    assert read_front(read_bundle("toy.lct")) is None
+    assert sorted(p.name for p in here.iterdir()) == ["images", "toy.lct", "v.mp4"]
+
+
+def test_inspect_shows_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "toy.lct", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tuning"] is None
+    store_front(read_bundle("toy.lct"), tuned())
+    assert main(["inspect", "toy.lct", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["tuning"]["points"]) == len(tuned().points)
+    assert main(["inspect", "toy.lct"]) == 0
+    assert "13 pairs of thresholds, 10.3 to 49.8 fps" in capsys.readouterr().out
+
+
+def run(*args: str) -> int:
+    return main(["run", "toy.lct", "-s", "v.mp4", "--threads", "1", *args])
+
+
+def test_a_governed_run_reports(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store_front(read_bundle("toy.lct"), tuned())
+    assert run("--target-fps", "20", "--json") == 0
+    *lines, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert len(lines) == 30 and all(line["target_held"] for line in lines)
+    # The toy is far quicker than the front says: after a few passes all quality is there.
+    assert lines[0]["rho"] != lines[-1]["rho"] == [0.995, 0.995]
+    found = last["summary"]["governor"]
+    assert found.pop("mean_level") > 0.5
+    assert found == {
+        "target_fps": 20, "held": 1, "episodes": 0, "fast": [0.35, 0], "quality": [0.995, 0.995],
+    }  # fmt: skip
+    assert run("--target-fps", "20", "--rho", "0.9", "-o", "o.mp4") == 0
+    out = capsys.readouterr().out
+    assert "20 frames a second held for 100% of the frames, " in out
+
+
+def test_a_target_out_of_reach_is_said_once(
+    here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_front(read_bundle("toy.lct"), tuned())
+    write_video(Path("v.mp4"), 600, (16, 16))
+    monkeypatch.setattr(governor, "_PATIENCE", 0.02)  # seconds; the toy's passes are short
+    assert run("--target-fps", "10000", "--json") == 0
+    out, err = capfd.readouterr()
+    warned = [line for line in err.splitlines() if line.startswith("warning: ")]
+    *lines, last = map(json.loads, out.splitlines())
+    found = last["summary"]["governor"]
+    assert len(warned) == found["episodes"] == 1
+    assert warned[0].startswith(
+        "warning: 10000 frames a second cannot be held: the network reaches"
+    )
+    assert found["held"] < 1 and not lines[-1]["target_held"] and lines[0]["target_held"]
+
+
+def test_a_run_without_a_target_says_nothing_of_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--json", "--frames", "2") == 0
+    *lines, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "target_held" not in lines[0] and lines[0]["rho"] == [0.9, 0.8]
+    assert last["summary"]["governor"] is None
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["--target-fps", "20"], 1, "no front of thresholds to hold a rate with; measure one: "),
+        (["--target-fps", "0"], 2, "--target-fps"),
+        (["--target-fps", "20", "--rho", "2"], 2, "rho 2: expected"),
+    ],
+)
+def test_targets_that_make_no_sense(
+    here: Path, capfd: pytest.CaptureFixture[str], args: list[str], code: int, message: str
+) -> None:
+    assert run(*args) == code
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("\n") == 1 and message in err
+    assert sorted(p.name for p in here.iterdir()) == ["images", "toy.lct", "v.mp4"]

@@ -1,0 +1,156 @@
+"""The forms that only TensorRT's plugins have, in ONNX Runtime; what is of integers is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from function_cases import FLOAT, call, described, masks, windows
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto
+from torch import nn
+
+from lc_trt.ir.plugin_functions import (
+    IntegerOutput,
+    integer_function,
+    quantize_function,
+    segments_function,
+)
+
+INT8, HALF = TensorProto.INT8, TensorProto.FLOAT16
+TYPES = {
+    IntegerOutput.INT8: (INT8, np.int8),
+    IntegerOutput.FP32: (FLOAT, np.float32),
+    IntegerOutput.FP16: (HALF, np.float16),
+}
+
+
+@given(
+    mask=masks,
+    window=windows,
+    parts=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(0, 2)), min_size=1, max_size=8
+    ),
+    seed=st.integers(0, 999),
+)
+def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts, seed):
+    """Each part is (channels before it, its own, those after it) of an input."""
+    (kh, kw), dilation = window
+    torch.manual_seed(seed)
+    region, rows, index, count = described(mask)
+    xs = [torch.randn(len(rows), sum(part)) for part in parts]
+    begins = [before for before, _, _ in parts]
+    ends = [before + own for before, own, _ in parts]
+    joined = torch.cat([x[:, b:e] for x, b, e in zip(xs, begins, ends, strict=True)], 1)
+    conv = nn.Conv2d(joined.shape[1], 4, (kh, kw), dilation=dilation)
+    skip = torch.randn(len(rows), 4)
+    with torch.no_grad():
+        expected = torch.relu(0.3 * region.conv(joined, conv) + skip)
+    (found,) = call(
+        "RegionConv",
+        {
+            **{f"x{i}": x.numpy() for i, x in enumerate(xs)},
+            "rows": rows, "index": index, "count": count,
+            "weight": np.ascontiguousarray(conv.weight.detach().permute(0, 2, 3, 1).numpy()),
+            "bias": conv.bias.detach().numpy(), "residual": skip.numpy(),
+        },
+        {"y": (FLOAT, 2)},
+        function=segments_function(len(parts)),
+        kernel_shape=[kh, kw], dilations=list(dilation), activation=1, residual_scale=0.3,
+        weight_layout=1, channel_begin=begins, channel_end=ends,
+    )  # fmt: skip
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+def codes(rng, *shape):
+    """Any code, both ends among them."""
+    return rng.integers(-128, 128, shape, np.int8)
+
+
+@given(
+    mask=masks,
+    window=windows,
+    parts=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(1, 20), st.integers(0, 2)), min_size=1, max_size=8
+    ),
+    output=st.sampled_from(IntegerOutput),
+    residual=st.sampled_from(["none", "codes", "floating"]),
+    relu=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_conv_of_codes_adds_up_exactly_and_rounds_once(
+    mask, window, parts, output, residual, relu, seed
+):
+    (kh, kw), dilation = window
+    rng = np.random.default_rng(seed)
+    region, rows, index, count = described(mask)
+    xs = [codes(rng, len(rows), sum(part)) for part in parts]
+    begins = [before for before, _, _ in parts]
+    ends = [before + own for before, own, _ in parts]
+    joined = np.concatenate([x[:, b:e] for x, b, e in zip(xs, begins, ends, strict=True)], 1)
+    weight = codes(rng, 4, kh, kw, joined.shape[1])
+    scale = rng.uniform(1e-5, 1e-2, 4).astype(np.float32)
+    bias = rng.normal(size=4).astype(np.float32)
+    kind, dtype = TYPES[output]
+    added = {
+        "none": np.zeros((1, 1), np.int8),
+        "codes": codes(rng, len(rows), 4),
+        "floating": rng.normal(size=(len(rows), 4)).astype(dtype),
+    }[residual]
+    conv = nn.Conv2d(joined.shape[1], 4, (kh, kw), dilation=dilation, bias=False).double()
+    with torch.no_grad():
+        conv.weight.copy_(torch.from_numpy(weight).permute(0, 3, 1, 2))
+        sums = region.conv(torch.from_numpy(joined).double(), conv).numpy()
+    expected = added * 0.5 + 0.3 * (sums * scale.astype(np.float64) + bias)
+    if relu:
+        expected = np.maximum(expected, 0)
+    (found,) = call(
+        "RegionConv",
+        {
+            **{f"x{i}": x for i, x in enumerate(xs)},
+            "rows": rows, "index": index, "count": count,
+            "weight": weight, "scale": scale, "bias": bias, "residual": added,
+        },
+        {"y": (kind, 2)},
+        function=integer_function(len(parts), output),
+        kernel_shape=[kh, kw], dilations=list(dilation), activation=int(relu), residual_scale=0.3,
+        residual_factor=0.5, weight_layout=1, channel_begin=begins, channel_end=ends,
+        output_type=output.number,
+    )  # fmt: skip
+    assert found.dtype == dtype
+    if output is not IntegerOutput.INT8:
+        return np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-3)
+    # Nothing but FP32's rounding of the sum may decide between two codes.
+    np.testing.assert_allclose(found, np.clip(expected, -128, 127), atol=0.5 + 1e-4)
+
+
+def test_a_code_half_way_goes_to_the_even_one_and_what_is_outside_saturates():
+    x = np.array([[1], [3], [-1], [-3], [127], [-128]], np.int8)
+    (found,) = call(
+        "RegionConv",
+        {
+            "x0": x, "rows": np.arange(6, dtype=np.int32),
+            "index": np.arange(1, 7, dtype=np.int32).reshape(1, 1, 6),
+            "count": np.array([6], np.int32), "weight": np.full((1, 1, 1, 1), 5, np.int8),
+            "scale": np.array([0.5], np.float32), "bias": np.zeros(1, np.float32),
+            "residual": np.zeros((1, 1), np.int8),
+        },
+        {"y": (INT8, 2)},
+        function=integer_function(1, IntegerOutput.INT8),
+        kernel_shape=[1, 1], dilations=[1, 1], channel_begin=[0], channel_end=[1],
+    )  # fmt: skip
+    assert found.ravel().tolist() == [2, 8, -2, -8, 127, -128]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_quantize(dtype):
+    x = np.array([[0.25, 0.75, -0.25], [100, -100, 63.5]], dtype)
+    (found,) = call(
+        "RegionQuantize",
+        {"x": x, "count": np.array([2], np.int32)},
+        {"y": (INT8, 2)},
+        function=quantize_function(),
+        scale=0.5,
+    )
+    assert found.tolist() == [[0, 2, 0], [127, -128, 127]]
