@@ -91,7 +91,7 @@ def build(
         int8 = replace(int8, state=state)
     options = plan or PlanOptions()
     maker = make_maker(
-        backend, precision, int8, batches, sizes, options, show, reuse=reuse, calib=calib
+        backend, precision, int8, batches, sizes, options, show, calib=calib, reuse=reuse
     )
     check_out(out)
     show.step("reading")

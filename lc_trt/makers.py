@@ -72,8 +72,8 @@ def make_maker(
     options: PlanOptions,
     show: Show,
     *,
-    reuse: bool = False,
     calib: Path | None = None,
+    reuse: bool = False,
 ) -> Maker:
     """The maker of a backend; the arguments are those of `lc_trt.build.build`.
 
@@ -96,10 +96,10 @@ def make_maker(
         check_precision(backend, precision)
     if (precision == "int8") != (int8 is not None):
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
-    if calib is not None and precision != "fp16":
-        raise UsageError("--calib belongs to --int8 and --fp16")
     if int8 is not None:
         _check_rest(backend, int8)
+    if calib is not None and precision != "fp16":
+        raise UsageError("--calib belongs to --int8 and --fp16")
     if backend == TENSORRT and reuse:
         raise UsageError(
             "--reuse: for the CPU so far, since the runtime of TensorRT's engines keeps no state "
@@ -116,7 +116,7 @@ def make_maker(
             f"a range of batches or sizes: for --backend tensorrt only, this is {backend}; "
             "give --batch and --size"
         )
-    return _OnCpu(backend, precision, int8, batch.opt, show, reuse=reuse, calib=calib)
+    return _OnCpu(backend, precision, int8, batch.opt, show, calib, reuse=reuse)
 
 
 class _OnCpu(Maker):
@@ -129,12 +129,12 @@ class _OnCpu(Maker):
         int8: Int8 | None,
         batch: int,
         show: Show,
+        calib: Path | None,
         *,
         reuse: bool,
-        calib: Path | None,
     ) -> None:
         self._backend, self._precision, self._batch = backend, precision, batch
-        self._int8, self._show, self._reuse, self._calib = int8, show, reuse, calib
+        self._int8, self._show, self._calib, self._reuse = int8, show, calib, reuse
 
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
@@ -156,8 +156,8 @@ class _OnCpu(Maker):
         overflow: tuple[str, ...] = ()
         if self._precision == "fp16":
             plain = compile_model(model, self._backend, size.opt, 1)
-            beyond = find_overflow(plain, info, size.opt, self._calib, self._show)
-            overflow, facts["calibration"] = beyond.tensors, beyond.summary
+            overflowing = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, facts["calibration"] = overflowing.tensors, overflowing.summary
         compiled = compile_model(
             model, self._backend, size.opt, self._batch, quantization, self._precision, overflow,
             reuse=self._reuse,
@@ -198,18 +198,17 @@ class _TensorRT(Maker):
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
     ) -> Made:
-        prepared, stand_in = None, None
+        prepared, stand_in, calibration = None, None, None
         floating, quantization = self._precision, None
-        calibration: dict[str, Any] | None = None
         overflow: tuple[str, ...] = ()
         if self._int8 is not None:
             prepared = prepare_int8(model, info, TENSORRT, size.opt, self._int8, self._show)
             floating, quantization = rest_for_tensorrt(self._int8), prepared.quantization
             calibration = {**prepared.summary, "rest": floating}
-        elif floating == "fp16":
+        elif self._precision == "fp16":
             plain = compile_for_tensorrt(model, size.opt, 1, "fp32")
-            beyond = find_overflow(plain, info, size.opt, self._calib, self._show)
-            overflow, calibration = beyond.tensors, beyond.summary
+            found = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, calibration = found.tensors, found.summary
         lowered = compile_for_tensorrt(
             model, size.fixed, self._batch.fixed, cast(Precision, floating), quantization, overflow
         )

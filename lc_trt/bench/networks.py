@@ -72,6 +72,7 @@ def dense_networks(
             not only on the bundle's.
     """
     manifest = bundle.manifest
+    keep = overflow(bundle)
     found = []
     others = [name for name in BASELINES if baselines and name != manifest.name]
     for name in [*others, manifest.name]:
@@ -91,12 +92,11 @@ def dense_networks(
                     model = export_baseline(name, bundle)
                 else:
                     model = densify(source) if manifest.kind == "cascade" else source
-                ranges = quantization(bundle) if own else None
-                keep = overflow(bundle) if own else ()
+                ranges, kept = (quantization(bundle), keep) if own else (None, ())
                 if backend == TENSORRT:
                     floating = _floating(manifest)
-                    return build_engine(bundle, model, size, batch, floating, device, ranges, keep)
-                return _compile(model, backend, size, batch, threads, precision, ranges, keep)
+                    return build_engine(bundle, model, size, batch, floating, device, ranges, kept)
+                return _compile(model, backend, size, batch, threads, precision, ranges, kept)
 
             row = DENSE_ROW if own else BASELINES[name]
             row = f"{row} ({backend})" if all_runners else row
@@ -168,10 +168,12 @@ def load_own(
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
         return open_engine(bundle, threads=threads, device=device)
-    ranges, keep, precision = quantization(bundle), overflow(bundle), manifest.precision
+    ranges, keep = quantization(bundle), overflow(bundle)
     if manifest.backend == TENSORRT:
         return build_engine(bundle, source, size, batch, _floating(manifest), device, ranges, keep)
-    return _compile(source, manifest.backend, size, batch, threads, precision, ranges, keep)
+    return _compile(
+        source, manifest.backend, size, batch, threads, manifest.precision, ranges, keep
+    )
 
 
 def _compile(

@@ -72,6 +72,8 @@ def _print(file: Path, summary: Summary, manifest: Manifest | None, front: Front
             ("built", f"{manifest.created} by lc-trt {manifest.lc_trt_version}"),
             ("check", manifest.check_summary),
         ]
+        if manifest.reuse:
+            rows.append(("temporal reuse", "built for it: lc-trt run --reuse"))
     if front:
         least, most = front.points[0], front.points[-1]
         speed = f"{1e3 / most.ms:.1f} to {1e3 / least.ms:.1f} fps"

@@ -93,6 +93,11 @@ class _Choice:
         values = (*inferred.input, *inferred.output, *inferred.value_info)
         self.types = {v.name: v.type.tensor_type.elem_type for v in values}
         self.paths: tuple[str, ...] = ()
+        self.decoded_weights = {
+            node.output[0]
+            for node in self.graph.nodes
+            if node.op_type == "DequantizeLinear" and node.input[0] in self.graph.constants
+        }
 
     def parts_of(self, operators: Iterable[str]) -> None:
         """Keep in FP32 what stands under the paths of these operators."""
@@ -110,7 +115,8 @@ class _Choice:
         if node.name.startswith(self.paths):
             return FULL
         if node.op_type in PRODUCTS and node.domain in ("", DOMAIN):
-            return HALF
+            # In FP32 between DQ and Q: scales do not fit into FP16.
+            return FULL if self.decodes_weight(node) else HALF
         if node.op_type in _KEEPS_FULL:
             return FULL
         constants = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
@@ -118,6 +124,10 @@ class _Choice:
             return FULL
         data = [n for n in node.input if n and n not in self.graph.constants]
         return HALF if any(self.types.get(name) == HALF for name in data) else FULL
+
+    def decodes_weight(self, node: onnx.NodeProto) -> bool:
+        """Whether a standard product's weight comes as INT8, for TensorRT to fuse."""
+        return len(node.input) > 1 and node.input[1] in self.decoded_weights
 
     def follow(self, node: onnx.NodeProto, wanted: int) -> None:
         """Note the type of what a node gives."""
@@ -132,11 +142,6 @@ class _Typing(_Choice):
         self.nodes: list[onnx.NodeProto] = []
         self.casts: dict[tuple[str, int], str] = {}
         self.renamed: dict[str, str] = {}
-        self.decoded_weights = {
-            node.output[0]
-            for node in self.graph.nodes
-            if node.op_type == "DequantizeLinear" and node.input[0] in self.graph.constants
-        }
 
     def run(self) -> onnx.ModelProto:
         outputs = {output.name for output in self.graph.outputs}
@@ -173,16 +178,6 @@ class _Typing(_Choice):
         if self.is_float(residual):
             conv.input[len(conv.input) - 1] = self.typed(residual, self.types[conv.output[0]], conv)
         self.nodes.append(conv)
-
-    def decodes_weight(self, node: onnx.NodeProto) -> bool:
-        """Whether a standard product's weight comes as INT8, for TensorRT to fuse."""
-        return len(node.input) > 1 and node.input[1] in self.decoded_weights
-
-    def wanted(self, node: onnx.NodeProto) -> int:
-        """The type that a node computes in."""
-        if node.op_type in PRODUCTS and self.decodes_weight(node):
-            return FULL  # between DQ and Q: scales do not fit into FP16
-        return super().wanted(node)
 
     def assign(self, node: onnx.NodeProto, wanted: int, outputs: set[str]) -> None:
         """Give a node its inputs in one type, and note that of its outputs."""

@@ -145,8 +145,8 @@ class Segmenter:
                 A pass waits until so many have come or the frames end.
             in_flight: passes under way at most, from reading to drawing.
             reuse: lets pixels that have not moved keep their results; one a stream.
-            sources: of several videos in turns, which one each frame is of; read after the
-                frame. None: all frames are of one.
+            sources: for ``reuse``, which video each frame is of, where there are several; read
+                after the frame. None: all frames are of one.
 
         Returns:
             Results in the order of the frames. An error of the frames or the engine is raised
@@ -260,17 +260,19 @@ class Segmenter:
         return resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
 
     def _prepare(
-        self, frames: Sequence[npt.NDArray[np.uint8]], sources: Sequence[Hashable] = ()
+        self, frames: Sequence[npt.NDArray[np.uint8]], sources: Sequence[Hashable] | None = None
     ) -> _Prepared:
         """Frames, at least one and at most as many as a pass takes, as one array."""
         start = perf_counter()
+        whose = (None,) * len(frames) if sources is None else sources
+        if len(whose) != len(frames):
+            raise UsageError("sources ended before the frames: expected one for each frame")
         size = self.engine.size
         images = [
             image.place(frame, size, image.window(_size(frame), size, self.fit)) for frame in frames
         ]
         images += [images[-1]] * (self.engine.smallest[0] - len(images))
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
-        whose = sources or (None,) * len(frames)
         return _Prepared(frames, stacked, whose, (perf_counter() - start) * 1e3)
 
     def _infer(

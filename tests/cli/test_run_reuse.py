@@ -76,6 +76,25 @@ def test_a_still_video_is_computed_once(
     assert summary["reused"] == pytest.approx(np.mean([x["reused"] for x in lines]), abs=1e-3)
 
 
+def test_several_sources_have_a_state_each(
+    bundle: Path, still: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(other / f"{number}.png"), frames(3, INFO.size)[2])
+    assert run(bundle, still, "-s", str(other), "--frames", "3", "--reuse") == 0
+    *lines, _ = map(json.loads, capfd.readouterr().out.splitlines())
+    # One of each in turns: with one state for both, each would be a scene cut.
+    assert [line["name"] for line in lines] == ["0", "0", "1", "1", "2", "2"]
+    assert [line["reused"] > 0 for line in lines] == [False, False, True, True, True, True]
+
+
+def test_inspect_says_so(bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(bundle)]) == 0
+    assert "built for it" in capfd.readouterr().out
+
+
 def test_every_n_frames_and_the_tolerance(
     bundle: Path, still: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

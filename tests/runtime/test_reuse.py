@@ -155,6 +155,17 @@ def test_sources_in_a_batch_know_nothing_of_each_other(backend: str) -> None:
         assert (result.labels == alone.labels).mean() > 0.999
 
 
+def test_sources_that_end_too_early_are_an_error() -> None:
+    (scene,) = scenes(1)
+    with (
+        segmenter("onnxruntime").stream(
+            [scene] * 3, reuse=lc_trt.Reuse(), sources=iter("ab")
+        ) as results,
+        pytest.raises(UsageError, match="one for each frame"),
+    ):
+        list(results)
+
+
 def test_a_source_that_ends_leaves_the_other_its_state() -> None:
     one, other = scenes()
     frames_of = [one, other, one, other, other, other, other]
