@@ -164,10 +164,10 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str]) -> onnx.ModelProto:
     """An FP32 graph whose values are rounded to FP16 where `to_half` would have them in it."""
     graph = EditableGraph(plain)
     noted = {entry.key: entry.value for entry in note_full(plain, keep).metadata_props}
-    full = set(json.loads(noted[FULL_TENSORS]))
     inferred = onnx.shape_inference.infer_shapes(plain).graph
     values = (*inferred.output, *inferred.value_info)
     floats = {v.name for v in values if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+    full = floats.intersection(json.loads(noted[FULL_TENSORS]))
     nodes: list[onnx.NodeProto] = []
     seen: dict[str, str] = {}
 
