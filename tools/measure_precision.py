@@ -97,7 +97,6 @@ def main() -> int:
     known.out.parent.mkdir(parents=True, exist_ok=True)
     rows = run(known)
     verdicts = judge(rows)
-    shown = [a for a in sys.argv[1:] if a != str(known.work)]
     result: dict[str, Any] = {
         "model": known.model.parent.name,
         "data": f"{known.data.name} val",
@@ -105,7 +104,7 @@ def main() -> int:
         "verdicts": [asdict(verdict) for verdict in verdicts],
         "bisection": None,
         "environment": describe_environment(None),
-        "command": " ".join(["python", "tools/measure_precision.py", *map(_shown, shown)]),
+        "command": " ".join(["python", "tools/measure_precision.py", *map(_shown, sys.argv[1:])]),
     }
     known.out.write_text(json.dumps(result, indent=2) + "\n")
     if known.bisect:  # takes longest: what was measured before it is written
