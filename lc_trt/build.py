@@ -36,6 +36,7 @@ def build(
     batch: int | Profile[int] = 1,
     precision: str | None = None,
     int8: Int8 | None = None,
+    calib: Path | None = None,
     rho: tuple[float, float] | None = None,
     fast_rho: tuple[float, float] | None = None,
     classes: ClassSet | None = None,
@@ -57,6 +58,8 @@ def build(
         precision: ``fp32``, ``fp16``, ``bf16``, or ``int8``, which goes with the argument of that
             name; default ``fp16`` for TensorRT, ``fp32`` for others.
         int8: how to calibrate and what to keep in FP32.
+        calib: for FP16: folder of images on which to look for values that it cannot hold; default
+            some photographs of scikit-image.
         rho, fast_rho: thresholds that replace the model's own.
         classes: names and colours for a plain ONNX, which has none.
         normalisation: of a plain ONNX; ours normalise inside the graph.
@@ -83,8 +86,12 @@ def build(
     sizes = size if isinstance(size, Profile) or size is None else Profile.of(size)
     for wanted in (sizes.min, sizes.max) if sizes else (None,):
         check_numbers(wanted, batches.min)
+    state = out.with_name(f".{out.name}.seen")
+    if int8 is not None:
+        int8 = replace(int8, state=state)
+    options = plan or PlanOptions()
     maker = make_maker(
-        backend, precision, int8, batches, sizes, plan or PlanOptions(), show, reuse=reuse
+        backend, precision, int8, batches, sizes, options, show, calib=calib, reuse=reuse
     )
     check_out(out)
     show.step("reading")
@@ -120,7 +127,9 @@ def build(
     asked = Wanted(check_images, min_agreement, must_agree)
     found = check_engine(model, made, manifest, info, asked, show)
     show.step("writing")
-    return write_bundle(out, replace(manifest, check=found), {**made.files, SOURCE: kept})
+    bundle = write_bundle(out, replace(manifest, check=found), {**made.files, SOURCE: kept})
+    state.unlink(missing_ok=True)
+    return bundle
 
 
 def check_numbers(size: tuple[int, int] | None, batch: int) -> None:

@@ -218,7 +218,10 @@ def _speed_over_dense(
     """
     backend, precision = manifest.backend, manifest.precision
     quantization = made.prepared.quantization if made.prepared else None
-    dense = compile_model(densify(model), backend, manifest.size, manifest.batch, quantization)
+    dense = compile_model(
+        densify(model), backend, manifest.size, manifest.batch, quantization, precision,
+        made.overflow,
+    )  # fmt: skip
     engines = [
         create_engine(backend, content, precision=precision)
         for content in (dense.SerializeToString(), made.engine)

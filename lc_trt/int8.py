@@ -41,6 +41,8 @@ class Int8:
             at the default thresholds; what has to be kept in FP32 for it is found. None: no
             labels, the agreement with FP32 decides.
         layout, split: of the labelled images (`lc_trt.datasets.open_dataset`).
+        state: file in which to keep what a calibration on images has seen, and from which a
+            stopped one goes on; who asks removes it. None: a stopped one begins anew.
     """
 
     calib: Path
@@ -52,6 +54,7 @@ class Int8:
     layout: str = "folder"
     split: str = "val"
     rest: str | None = None
+    state: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,9 @@ def _table(
         images, held_out = images.split(min(HELD_OUT, max(1, len(images) // 5)))
     settings = Settings(asked.method, asked.percentile, size)
     with show.phase("calibrating", len(images)) as advance:
-        table = calibrate(model, info, images, settings, advance=advance, warn=show.warn)
+        table = calibrate(
+            model, info, images, settings, state=asked.state, advance=advance, warn=show.warn
+        )
     return table, held_out
 
 

@@ -16,6 +16,7 @@ from lc_trt.compiler.fold import freeze
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model
 from lc_trt.environment import current_gpu, module_version
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.half import find_overflow
 from lc_trt.int8 import Int8, Prepared, prepare_int8, rest_for_tensorrt
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.plan.engine import build_plan
@@ -37,6 +38,7 @@ class Made:
         files: the bundle's files, without ``source.onnx``.
         facts: fields of the manifest.
         prepared: what an INT8 engine was quantised with; None for others.
+        overflow: tensors that an FP16 engine keeps in FP32.
         unchecked: why it cannot be compared with ONNX Runtime here; None where it can.
         stand_in: what an INT8 engine that cannot run here was built from, for ONNX Runtime: by
             the functions' bodies it computes the same codes.
@@ -46,6 +48,7 @@ class Made:
     files: dict[str, bytes | Path]
     facts: dict[str, Any] = field(default_factory=dict)
     prepared: Prepared | None = None
+    overflow: tuple[str, ...] = ()
     unchecked: str | None = None
     stand_in: bytes | None = None
 
@@ -69,6 +72,7 @@ def make_maker(
     options: PlanOptions,
     show: Show,
     *,
+    calib: Path | None = None,
     reuse: bool = False,
 ) -> Maker:
     """The maker of a backend; the arguments are those of `lc_trt.build.build`.
@@ -94,13 +98,15 @@ def make_maker(
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
     if int8 is not None:
         _check_rest(backend, int8)
+    if calib is not None and precision != "fp16":
+        raise UsageError("--calib belongs to --int8 and --fp16")
     if backend == TENSORRT and reuse:
         raise UsageError(
             "--reuse: for the CPU so far, since the runtime of TensorRT's engines keeps no state "
             "between frames; leave it out, or build with --backend openvino"
         )
     if backend == TENSORRT:
-        return _TensorRT(precision, int8, batch, options, show)
+        return _TensorRT(precision, int8, batch, options, show, calib)
     if options.given():
         raise UsageError(
             f"{', '.join(options.given())}: for --backend tensorrt only, this is {backend}"
@@ -110,7 +116,7 @@ def make_maker(
             f"a range of batches or sizes: for --backend tensorrt only, this is {backend}; "
             "give --batch and --size"
         )
-    return _OnCpu(backend, precision, int8, batch.opt, show, reuse=reuse)
+    return _OnCpu(backend, precision, int8, batch.opt, show, calib, reuse=reuse)
 
 
 class _OnCpu(Maker):
@@ -123,11 +129,12 @@ class _OnCpu(Maker):
         int8: Int8 | None,
         batch: int,
         show: Show,
+        calib: Path | None,
         *,
         reuse: bool,
     ) -> None:
         self._backend, self._precision, self._batch = backend, precision, batch
-        self._int8, self._show, self._reuse = int8, show, reuse
+        self._int8, self._show, self._calib, self._reuse = int8, show, calib, reuse
 
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
@@ -146,9 +153,15 @@ class _OnCpu(Maker):
             quantization = prepared.quantization
             facts["calibration"] = prepared.summary
             files[CALIBRATION] = prepared.table.dumps().encode()
+        overflow: tuple[str, ...] = ()
+        if self._precision == "fp16":
+            plain = compile_model(model, self._backend, size.opt, 1)
+            overflowing = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, facts["calibration"] = overflowing.tensors, overflowing.summary
         compiled = compile_model(
-            model, self._backend, size.opt, self._batch, quantization, reuse=self._reuse
-        )
+            model, self._backend, size.opt, self._batch, quantization, self._precision, overflow,
+            reuse=self._reuse,
+        )  # fmt: skip
         if self._reuse:
             facts["reuse"] = {
                 value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
@@ -156,7 +169,7 @@ class _OnCpu(Maker):
                 if value.name in (*PAST, LIMITS)
             }
         content = compiled.SerializeToString()
-        return Made(content, {MODEL: content, **files}, facts, prepared)
+        return Made(content, {MODEL: content, **files}, facts, prepared, overflow)
 
 
 class _TensorRT(Maker):
@@ -169,9 +182,10 @@ class _TensorRT(Maker):
         batch: Profile[int],
         options: PlanOptions,
         show: Show,
+        calib: Path | None,
     ) -> None:
         self._precision, self._int8, self._batch = precision, int8, batch
-        self._options, self._show = options, show
+        self._options, self._show, self._calib = options, show, calib
         self._api, self._gpu = trt.load(), current_gpu()
         check_options(options, self._api, self._gpu)
         # What the check runs the plan with; better to know before the build than after.
@@ -184,13 +198,19 @@ class _TensorRT(Maker):
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
     ) -> Made:
-        prepared, stand_in = None, None
+        prepared, stand_in, calibration = None, None, None
         floating, quantization = self._precision, None
+        overflow: tuple[str, ...] = ()
         if self._int8 is not None:
             prepared = prepare_int8(model, info, TENSORRT, size.opt, self._int8, self._show)
             floating, quantization = rest_for_tensorrt(self._int8), prepared.quantization
+            calibration = {**prepared.summary, "rest": floating}
+        elif self._precision == "fp16":
+            plain = compile_for_tensorrt(model, size.opt, 1, "fp32")
+            found = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, calibration = found.tensors, found.summary
         lowered = compile_for_tensorrt(
-            model, size.fixed, self._batch.fixed, cast(Precision, floating), quantization
+            model, size.fixed, self._batch.fixed, cast(Precision, floating), quantization, overflow
         )
         plan = build_plan(
             self._api,
@@ -216,12 +236,12 @@ class _TensorRT(Maker):
         facts = {
             "backend_version": api.version,
             "precision": self._precision,
-            "calibration": {**prepared.summary, "rest": floating} if prepared else None,
+            "calibration": calibration,
             "tensorrt": self._options.manifest_entry(api, gpu),
             "plugin": plan.library.manifest_entry() if plan.library else None,
             "gpu": asdict(gpu) if gpu is not None else None,
         }
-        return Made(plan.content, files, facts, prepared, unchecked, stand_in)
+        return Made(plan.content, files, facts, prepared, overflow, unchecked, stand_in)
 
     def _unchecked(self) -> str | None:
         gpu, api = self._gpu, self._api

@@ -53,8 +53,8 @@ class Manifest:
         batch_profile: ``min``, ``opt`` and ``max`` images a pass; None where ``batch`` is fixed.
         size_profile: ``min``, ``opt`` and ``max``, each [height, width]; None where ``size`` is
             fixed.
-        calibration: how an INT8 engine was calibrated, which layers were kept in FP32 and why;
-            None for others.
+        calibration: how an INT8 engine was calibrated, or on which images an FP16 engine's values
+            were measured, which layers were kept in FP32 and why; None for others.
         reuse: of an engine that lets frames reuse results: the shapes of its extra inputs by name
             (`lc_trt.reuse_ports`; each ``past_*`` has an output ``present_*``); None for others.
         check: the comparison after the build: ``checked``; then, if False, the ``reason``; if

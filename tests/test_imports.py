@@ -26,7 +26,7 @@ ORDER = (
     ("samples",),
     ("calibration",),
     ("sensitivity",),
-    ("int8",),
+    ("int8", "half"),
     ("makers",),
     ("check",),
     ("build",),

@@ -17,6 +17,8 @@ import lc_trt.int8
 from lc_trt.bench.networks import dense_networks, load_own
 from lc_trt.build import build
 from lc_trt.bundle import CALIBRATION, SOURCE
+from lc_trt.calibration import calibrate as calibrating
+from lc_trt.calibration.observer import Observer
 from lc_trt.calibration.table import read_table, write_table
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.int8 import Int8
@@ -98,6 +100,32 @@ def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
     assert bundle.manifest.check["images"] == "1 images held out of the calibration"
     assert phases == [("calibrating", 5), ("comparing with FP32", 2)]
     assert any("5 images to calibrate on" in w for w in warnings)
+
+
+def test_a_stopped_build_goes_on_where_its_calibration_was(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrating, "SAVE_EVERY", 2)
+    whole = build_int8(root, tmp_path / "whole.lct", "images").file(CALIBRATION).read_text()
+    passes, real = [], Observer.run
+
+    def stopping(self, image, rho):
+        passes.append(1)
+        if len(passes) == 4:
+            raise KeyboardInterrupt
+        return real(self, image, rho)
+
+    monkeypatch.setattr(Observer, "run", stopping)
+    out, state = tmp_path / "m.lct", tmp_path / ".m.lct.seen"
+    with pytest.raises(KeyboardInterrupt):
+        build_int8(root, out, "images")
+    assert state.is_file() and not out.exists()
+    # Refused for its agreement after the calibration: that need not be done again either.
+    with pytest.raises(LcTrtError, match="nothing was written"):
+        build_int8(root, out, "images", min_agreement=1.0)
+    assert len(passes) == 4 + 3 and state.is_file()
+    bundle = build_int8(root, out, "images")
+    assert len(passes) == 7, "all five images had been seen: two before the stop, three after"
+    assert bundle.file(CALIBRATION).read_text() == whole
+    assert not state.exists()
 
 
 def test_too_little_agreement_writes_nothing_and_says_what_to_try(root, tmp_path):
@@ -231,6 +259,7 @@ def test_half_precision_runs_where_the_processor_has_it(root, tmp_path, precisio
         min_agreement=0.8,
     )  # fmt: skip
     assert json.loads((bundle.path / "manifest.json").read_text())["precision"] == precision
-    assert bundle.manifest.calibration is None and CALIBRATION not in bundle.manifest.files
+    found = bundle.manifest.calibration
+    assert (found is None) == (precision == "bf16") and CALIBRATION not in bundle.manifest.files
     with lc_trt.load(bundle.path) as segmenter:
         segmenter(cv2.imread(str(root / "images" / "000.png")))

@@ -122,7 +122,8 @@ def run(known: argparse.Namespace) -> list[Lane]:
     for form, source in (("dense", densify(model)), ("fast", model)):
         for precision, backend in COMBINATIONS:
             how = Quantization(ranges) if precision == "int8" else None
-            compiled = compile_model(source, backend, SIZE, 1, how).SerializeToString()
+            made = compile_model(source, backend, SIZE, 1, how, precision)
+            compiled = made.SerializeToString()
             try:
                 engine = create_engine(
                     backend, compiled, threads=known.threads, precision=precision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -72,6 +72,7 @@ def dense_networks(
             not only on the bundle's.
     """
     manifest = bundle.manifest
+    keep = overflow(bundle)
     found = []
     others = [name for name in BASELINES if baselines and name != manifest.name]
     for name in [*others, manifest.name]:
@@ -91,11 +92,11 @@ def dense_networks(
                     model = export_baseline(name, bundle)
                 else:
                     model = densify(source) if manifest.kind == "cascade" else source
-                ranges = quantization(bundle) if own else None
+                ranges, kept = (quantization(bundle), keep) if own else (None, ())
                 if backend == TENSORRT:
                     floating = _floating(manifest)
-                    return build_engine(bundle, model, size, batch, floating, device, ranges)
-                return _compile(model, backend, size, batch, threads, precision, ranges)
+                    return build_engine(bundle, model, size, batch, floating, device, ranges, kept)
+                return _compile(model, backend, size, batch, threads, precision, ranges, kept)
 
             row = DENSE_ROW if own else BASELINES[name]
             row = f"{row} ({backend})" if all_runners else row
@@ -110,17 +111,25 @@ def _baseline_precision(backend: str, manifest: Manifest) -> str:
 
 def _floating(manifest: Manifest) -> str:
     """The precision of a TensorRT bundle; of one in INT8 that of what is not."""
-    if manifest.calibration is None:
+    if manifest.precision != "int8" or manifest.calibration is None:
         return manifest.precision
     return str(manifest.calibration["rest"])
 
 
 def quantization(bundle: Bundle) -> Quantization | None:
     """How an INT8 bundle was quantised, for another size or its dense form; else None."""
-    if bundle.manifest.calibration is None:
+    if CALIBRATION not in bundle.manifest.files or bundle.manifest.calibration is None:
         return None
     table = read_table(bundle.file(CALIBRATION))
     return Quantization(table.ranges, bundle.manifest.calibration["keep"])
+
+
+def overflow(bundle: Bundle) -> Sequence[str]:
+    """What an FP16 bundle keeps in FP32, for another size or its dense form; else nothing."""
+    if bundle.manifest.precision != "fp16" or bundle.manifest.calibration is None:
+        return ()
+    keep: list[str] = bundle.manifest.calibration["keep"]
+    return keep
 
 
 def _runners(manifest: Manifest) -> list[str]:
@@ -159,10 +168,12 @@ def load_own(
     manifest = bundle.manifest
     if (size, batch) == (manifest.size, manifest.batch):
         return open_engine(bundle, threads=threads, device=device)
-    ranges = quantization(bundle)
+    ranges, keep = quantization(bundle), overflow(bundle)
     if manifest.backend == TENSORRT:
-        return build_engine(bundle, source, size, batch, _floating(manifest), device, ranges)
-    return _compile(source, manifest.backend, size, batch, threads, manifest.precision, ranges)
+        return build_engine(bundle, source, size, batch, _floating(manifest), device, ranges, keep)
+    return _compile(
+        source, manifest.backend, size, batch, threads, manifest.precision, ranges, keep
+    )
 
 
 def _compile(
@@ -173,9 +184,12 @@ def _compile(
     threads: int | None,
     precision: str = "fp32",
     ranges: Quantization | None = None,
+    keep: Sequence[str] = (),
 ) -> Engine:
-    compiled = compile_model(model, backend, size, batch, ranges).SerializeToString()
-    return create_engine(backend, compiled, threads=threads, precision=precision)
+    compiled = compile_model(model, backend, size, batch, ranges, precision, keep)
+    return create_engine(
+        backend, compiled.SerializeToString(), threads=threads, precision=precision
+    )
 
 
 def export_baseline(name: str, bundle: Bundle) -> onnx.ModelProto:

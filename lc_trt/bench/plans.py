@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -31,6 +32,7 @@ def build_engine(
     precision: str,
     device: str | None,
     quantization: Quantization | None = None,
+    keep: Collection[str] = (),
 ) -> Engine:
     """Build a network on a GPU as the bundle was built, and load it there.
 
@@ -39,6 +41,7 @@ def build_engine(
     Args:
         model: an exchange model, cascade or dense.
         precision: of all of it, or beside ``quantization`` of what stays out of INT8.
+        keep: tensors that FP16 cannot hold.
         device: of a GPU that the bundle runs on (`lc_trt.devices.parse_device`).
 
     Raises:
@@ -49,7 +52,9 @@ def build_engine(
 
     manifest = bundle.manifest
     assert manifest.tensorrt is not None
-    lowered = compile_for_tensorrt(model, size, batch, cast(Precision, precision), quantization)
+    lowered = compile_for_tensorrt(
+        model, size, batch, cast(Precision, precision), quantization, keep
+    )
     gpu = cuda.Gpu.open(device)
     here = Gpu(gpu.name, "{}.{}".format(*gpu.capability))
     options = PlanOptions.from_manifest(

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 
 from lc_trt.calibration.histogram import Histogram
-from lc_trt.calibration.images import FEW, MAX_BROKEN, ImageList, read_image
+from lc_trt.calibration.images import FEW, ImageList, read_image, skip_broken
 from lc_trt.calibration.methods import PERCENTILE, check_method, find_range
 from lc_trt.calibration.observer import Observer
 from lc_trt.calibration.progress_file import Seen, load_seen, save_seen
@@ -63,8 +63,8 @@ def calibrate(
         warn: called with what is wrong but no error: few images, a broken file.
 
     Raises:
-        LcTrtError: more than ``MAX_BROKEN`` of the files are broken, a tensor is NaN or infinite,
-            or no pixel reached a part of the network.
+        LcTrtError: too many of the files are broken (`images.skip_broken`), a tensor is NaN or
+            infinite, or no pixel reached a part of the network.
         UsageError: an unknown method.
     """
     settings = settings or Settings()
@@ -84,7 +84,8 @@ def calibrate(
     while seen.done < len(images):
         _see(observer, images, seen, size, rho, warn)
         advance(1)
-        if state is not None and seen.done % SAVE_EVERY == 0:
+        # The last one too: what follows a calibration may be stopped as well.
+        if state is not None and (seen.done % SAVE_EVERY == 0 or seen.done == len(images)):
             save_seen(state, seen)
     tensors = tuple(
         _range(name, seen.histograms[name], settings, made_by[name]) for name in plan.tensors
@@ -132,13 +133,7 @@ def _see(
     image = read_image(file)
     seen.done += 1
     if image is None:
-        seen.skipped.append(file.name)
-        warn(f"{file}: a broken image, skipped")
-        if len(seen.skipped) > MAX_BROKEN * len(images):
-            raise LcTrtError(
-                f"{images.origin}: {len(seen.skipped)} of {len(images)} files are broken, more "
-                f"than {MAX_BROKEN:.0%}; the last is {file.name}. Remove or replace them"
-            )
+        skip_broken(images, file, seen.skipped, warn)
         return
     for name, values in observer.run(to_size(image, size)[None], rho):
         try:

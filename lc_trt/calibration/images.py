@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,23 @@ def read_image(path: Path) -> npt.NDArray[np.uint8] | None:
     except cv2.error:  # a size beyond OpenCV's limits, for one
         return None
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def skip_broken(
+    images: ImageList, file: Path, skipped: list[str], warn: Callable[[str], None]
+) -> None:
+    """Note a broken file in ``skipped`` and name it.
+
+    Raises:
+        LcTrtError: these are more than ``MAX_BROKEN`` of the images.
+    """
+    skipped.append(file.name)
+    warn(f"{file}: a broken image, skipped")
+    if len(skipped) > MAX_BROKEN * len(images):
+        raise LcTrtError(
+            f"{images.origin}: {len(skipped)} of {len(images)} files are broken, more "
+            f"than {MAX_BROKEN:.0%}; the last is {file.name}. Remove or replace them"
+        )
 
 
 def _is_image(path: Path) -> bool:

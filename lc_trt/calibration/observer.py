@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,29 +12,26 @@ from lc_trt.compiler.lower_standard import Lowering, lower_standard
 from lc_trt.compiler.quantize_plan import Plan
 
 
-class Observer:
-    """ONNX Runtime on the lowered model, whose outputs are the plan's tensors.
+class TensorReader:
+    """ONNX Runtime on a model whose outputs are the tensors that are asked for."""
 
-    Regions are not padded and the row that stands for a missing neighbour is made behind the
-    tensors, so what is seen inside a region are the rows that exist, no more.
-    """
-
-    def __init__(self, model: onnx.ModelProto, plan: Plan, threads: int | None = None) -> None:
-        """``model`` is folded (`pipeline.prepare`)."""
+    def __init__(
+        self, model: onnx.ModelProto, names: Sequence[str], threads: int | None = None
+    ) -> None:
+        """``model`` is one that ONNX Runtime runs; its own outputs go."""
         import onnxruntime  # type: ignore[import-untyped]  # heavy, and not always needed
 
-        lowered = lower_standard(model, Lowering())
-        del lowered.graph.output[:]
-        lowered.graph.output.extend(
-            onnx.helper.make_empty_tensor_value_info(name) for name in plan.tensors
-        )
+        shown = onnx.ModelProto()
+        shown.CopyFrom(model)
+        del shown.graph.output[:]
+        shown.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        self.names = list(plan.tensors)
+        self.names = list(names)
         self._session = onnxruntime.InferenceSession(
-            lowered.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def run(
@@ -45,3 +42,15 @@ class Observer:
         if rho is not None:
             feed["rho"] = np.array(rho, np.float32)
         yield from zip(self.names, self._session.run(self.names, feed), strict=True)
+
+
+class Observer(TensorReader):
+    """The lowered model, whose outputs are the plan's tensors.
+
+    Regions are not padded and the row that stands for a missing neighbour is made behind the
+    tensors, so what is seen inside a region are the rows that exist, no more.
+    """
+
+    def __init__(self, model: onnx.ModelProto, plan: Plan, threads: int | None = None) -> None:
+        """``model`` is folded (`pipeline.prepare`)."""
+        super().__init__(lower_standard(model, Lowering()), plan.tensors, threads)

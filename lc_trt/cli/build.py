@@ -82,7 +82,12 @@ def build(
     ] = None,
     calib: Annotated[
         Path | None,
-        typer.Option(metavar="DIR|TABLE", help="Images, or a table of lc-trt calibrate."),
+        typer.Option(
+            metavar="DIR|TABLE",
+            help="INT8: images, or a table of lc-trt calibrate. FP16: images to look for values "
+            "beyond its range.",
+            show_default="FP16: scikit-image's",
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option(help="Of --calib DIR: mse, entropy, percentile or minmax.")
@@ -222,12 +227,14 @@ def build(
     # With --int8 the others say what the rest is in.
     floating = options.one_of("precision", fp32=fp32, fp16=fp16, bf16=bf16)
     precision = "int8" if int8 else floating
-    if precision != "int8" and (calib or keep or eval_root or max_drop is not None):
-        raise UsageError("--calib, --keep, --max-drop and --eval-root belong to --int8")
+    if calib is not None and precision not in ("int8", "fp16"):
+        raise UsageError("--calib belongs to --int8 and --fp16")
+    if precision != "int8" and (keep or eval_root or max_drop is not None):
+        raise UsageError("--keep, --max-drop and --eval-root belong to --int8")
     if max_drop is not None and eval_root is None:
         raise UsageError("--max-drop needs --eval-root: labelled images to measure it on")
     asked = None
-    if calib is not None:
+    if calib is not None and precision == "int8":
         asked = Int8(
             calib,
             method=method,
@@ -252,6 +259,7 @@ def build(
             batch=make_profile("batch", batch, min_batch, opt_batch, max_batch) or 1,
             precision=precision,
             int8=asked,
+            calib=calib if precision == "fp16" else None,
             rho=options.thresholds("--rho", rho) if rho else None,
             fast_rho=options.thresholds("--fast-rho", fast_rho) if fast_rho else None,
             classes=find_classes(classes) if classes else None,

@@ -43,6 +43,7 @@ def tune(
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="CPU threads.", show_default="all")
     ] = None,
+    device: options.Device = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a picture of the front (PNG).")
     ] = None,
@@ -74,6 +75,7 @@ def tune(
         grid=grid,
         top=None if rho is None else options.thresholds("--rho", rho),
         threads=threads,
+        device=options.device(device),
     )
     found = tuning.tune(model, images, asked, progress=console.progress)
     if plot is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -16,7 +16,7 @@ from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
-from lc_trt.compiler.precision import to_half
+from lc_trt.compiler.precision import note_full, to_half
 from lc_trt.compiler.quantize import Quantization, quantize
 from lc_trt.compiler.quantize_lower import integer_bias
 from lc_trt.compiler.reuse import add_reuse
@@ -64,6 +64,8 @@ def compile_model(
     size: tuple[int, int],
     batch: int,
     quantization: Quantization | None = None,
+    precision: str = "fp32",
+    keep: Collection[str] = (),
     *,
     reuse: bool = False,
 ) -> onnx.ModelProto:
@@ -72,6 +74,10 @@ def compile_model(
     Args:
         size: (height, width) in pixels.
         quantization: makes it INT8; None leaves it in FP32.
+        precision: what an engine will be asked for; of ``fp16`` and ``bf16`` the model says which
+            of its operators stay in FP32 (`lc_trt.compiler.precision.note_full`).
+        keep: tensors that FP16 cannot hold (`lc_trt.calibration.peaks`); names that this form of
+            the network does not have are left out.
         reuse: adds temporal reuse to a cascade.
 
     Returns:
@@ -95,8 +101,11 @@ def compile_model(
     model = fold_constants(inliner.inline_local_functions(model))
     if quantization is not None:
         model = integer_bias(model)
+    lowered = model
     for change in recipe.after:
         model = change(model)
+    if precision in ("fp16", "bf16"):
+        model = note_full(model, keep if precision == "fp16" else None, lowered)
     onnx.checker.check_model(model)
     return model
 
@@ -107,6 +116,7 @@ def compile_for_tensorrt(
     batch: int | None,
     precision: Precision,
     quantization: Quantization | None = None,
+    keep: Collection[str] = (),
 ) -> onnx.ModelProto:
     """An exchange model, cascade or dense, as TensorRT's parser takes it, plugins and all.
 
@@ -116,6 +126,7 @@ def compile_for_tensorrt(
         precision: ``fp16`` or ``fp32``. TensorRT's networks are strongly typed: the types are
             those of the graph.
         quantization: makes it INT8, and leaves what stays in floating point in ``precision``.
+        keep: as for `compile_model`.
 
     Returns:
         A model with the same inputs and outputs, which ONNX Runtime runs too.
@@ -133,6 +144,6 @@ def compile_for_tensorrt(
     floating = IntegerOutput.FP16 if precision == "fp16" else IntegerOutput.FP32
     model = lower_tensorrt(fold_affine(model, region_factors=False), quantization, floating)
     if precision == "fp16":
-        model = to_half(model)
+        model = to_half(model, keep)
     onnx.checker.check_model(model)
     return model

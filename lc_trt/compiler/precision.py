@@ -1,10 +1,15 @@
-"""FP16 as types in the graph: what a strongly typed TensorRT network computes in.
+"""Half precision: which operators compute in it, and FP16 as types in the graph.
 
-Products run in FP16, and what follows them does too, until an operator asks for FP32. Casts stand
-only where the type changes: one for each tensor that is read in the other type.
+Products run in half precision, and what follows them does too, until an operator asks for FP32.
+That one rule serves all: `to_half` writes it into the graph as types, which is what a strongly
+typed TensorRT network computes in, and `note_full` as a list of names beside the graph, for an
+engine that is asked for FP16 or bf16 as a whole and told what to leave out.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import onnx
@@ -18,7 +23,7 @@ from lc_trt.ir.functions import DOMAIN
 HALF, FULL = TensorProto.FLOAT16, TensorProto.FLOAT
 
 # Tensor cores are for these.
-_PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "RegionConv"}
+PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "RegionConv"}
 # Probabilities and what compares them, interpolation, and sums and powers that leave FP16's range
 # or need its digits. Names of operators that do neither are not listed: they follow their input.
 _KEEPS_FULL = {
@@ -30,36 +35,113 @@ _KEEPS_FULL = {
     "QuantizeLinear",  # of FP32 only, in this opset
 }  # fmt: skip
 _SHAPE_ONLY = {"Shape", "Size"}
+# Where `note_full` writes; a JSON list of tensors.
+FULL_TENSORS = "lc_trt.fp32"
 # The kernel adds the bias in FP32, whatever the rest is in.
 _FULL_INPUTS = {"RegionConv": -2}
 
 
-def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_half(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelProto:
     """The model in mixed FP16 and FP32, with the inputs and outputs that it had.
 
-    Images are normalised in FP32: their operators come before the first product. A constant
-    beside a product that exceeds FP16 is an error; one elsewhere keeps its operator in FP32.
+    Images are normalised in FP32: their operators come before the first product. Casts stand only
+    where the type changes: one for each tensor that is read in the other type.
+
+    Args:
+        keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32.
 
     Raises:
-        LcTrtError: a weight exceeds FP16, or an operator has a graph inside (If, Loop).
+        LcTrtError: a weight exceeds FP16 and its product is not kept, or an operator has a graph
+            inside (If, Loop).
     """
-    return _Typing(model).run()
+    return _Typing(model, keep).run()
 
 
-class _Typing:
-    def __init__(self, model: onnx.ModelProto) -> None:
+def note_full(
+    model: onnx.ModelProto, keep: Collection[str] | None, before: onnx.ModelProto | None = None
+) -> onnx.ModelProto:
+    """The same model with the names of what its operators compute in FP32 in its metadata.
+
+    Args:
+        keep: as for `to_half`; None for bf16, whose range is that of FP32.
+        before: the model before passes that made others of its operators: what stands under the
+            path of one that wants FP32 (a Resize as two products) does so too.
+    """
+    choice = _Choice(model, keep)
+    if before is not None:
+        choice.parts_of(node.name for node in before.graph.node if node.op_type in _KEEPS_FULL)
+    full: list[str] = []
+    for node in choice.graph.nodes:
+        wanted = choice.wanted(node)
+        choice.follow(node, wanted)
+        # A comparison gives no floating point and reads some.
+        if wanted == FULL and any(map(choice.is_float, (*node.input, *node.output))):
+            full += [name for name in node.output if name]
+    noted = onnx.ModelProto()
+    noted.CopyFrom(model)
+    noted.metadata_props.add(key=FULL_TENSORS, value=json.dumps(full))
+    return noted
+
+
+class _Choice:
+    """The type that each operator computes in, one after the other."""
+
+    def __init__(self, model: onnx.ModelProto, keep: Collection[str] | None) -> None:
         self.graph = EditableGraph(model)
+        self.limited, self.keep = keep is not None, frozenset(keep or ())
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.input, *inferred.output, *inferred.value_info)
         self.types = {v.name: v.type.tensor_type.elem_type for v in values}
-        self.nodes: list[onnx.NodeProto] = []
-        self.casts: dict[tuple[str, int], str] = {}
-        self.renamed: dict[str, str] = {}
+        self.paths: tuple[str, ...] = ()
         self.decoded_weights = {
             node.output[0]
             for node in self.graph.nodes
             if node.op_type == "DequantizeLinear" and node.input[0] in self.graph.constants
         }
+
+    def parts_of(self, operators: Iterable[str]) -> None:
+        """Keep in FP32 what stands under the paths of these operators."""
+        self.paths = tuple(f"{name}/" for name in operators if name)
+
+    def is_float(self, name: str) -> bool:
+        if name in self.graph.constants:
+            return self.graph.constants[name].dtype in (np.float16, np.float32)
+        return self.types.get(name) in (HALF, FULL)
+
+    def wanted(self, node: onnx.NodeProto) -> int:
+        """The type that a node computes in."""
+        if not self.keep.isdisjoint((*node.input, *node.output)):
+            return FULL
+        if node.name.startswith(self.paths):
+            return FULL
+        if node.op_type in PRODUCTS and node.domain in ("", DOMAIN):
+            # In FP32 between DQ and Q: scales do not fit into FP16.
+            return FULL if self.decodes_weight(node) else HALF
+        if node.op_type in _KEEPS_FULL:
+            return FULL
+        constants = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
+        if self.limited and any(exceeds_half(value) for value in constants):
+            return FULL
+        data = [n for n in node.input if n and n not in self.graph.constants]
+        return HALF if any(self.types.get(name) == HALF for name in data) else FULL
+
+    def decodes_weight(self, node: onnx.NodeProto) -> bool:
+        """Whether a standard product's weight comes as INT8, for TensorRT to fuse."""
+        return len(node.input) > 1 and node.input[1] in self.decoded_weights
+
+    def follow(self, node: onnx.NodeProto, wanted: int) -> None:
+        """Note the type of what a node gives."""
+        for name in node.output:
+            if self.is_float(name):
+                self.types[name] = wanted
+
+
+class _Typing(_Choice):
+    def __init__(self, model: onnx.ModelProto, keep: Collection[str]) -> None:
+        super().__init__(model, keep)
+        self.nodes: list[onnx.NodeProto] = []
+        self.casts: dict[tuple[str, int], str] = {}
+        self.renamed: dict[str, str] = {}
 
     def run(self) -> onnx.ModelProto:
         outputs = {output.name for output in self.graph.outputs}
@@ -82,11 +164,6 @@ class _Typing:
         self.graph.nodes = self.nodes
         return self.graph.model()
 
-    def is_float(self, name: str) -> bool:
-        if name in self.graph.constants:
-            return self.graph.constants[name].dtype in (np.float16, np.float32)
-        return self.types.get(name) in (HALF, FULL)
-
     def is_cast_between(self, node: onnx.NodeProto) -> bool:
         is_cast = node.op_type == "Cast" and attributes(node)["to"] in (HALF, FULL)
         return is_cast and self.is_float(node.input[0])
@@ -101,23 +178,6 @@ class _Typing:
         if self.is_float(residual):
             conv.input[len(conv.input) - 1] = self.typed(residual, self.types[conv.output[0]], conv)
         self.nodes.append(conv)
-
-    def decodes_weight(self, node: onnx.NodeProto) -> bool:
-        """Whether a standard product's weight comes as INT8, for TensorRT to fuse."""
-        return len(node.input) > 1 and node.input[1] in self.decoded_weights
-
-    def wanted(self, node: onnx.NodeProto) -> int:
-        """The type that a node computes in."""
-        if node.op_type in _PRODUCTS and node.domain in ("", DOMAIN):
-            # In FP32 between DQ and Q: scales do not fit into FP16.
-            return FULL if self.decodes_weight(node) else HALF
-        if node.op_type in _KEEPS_FULL:
-            return FULL
-        constants = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
-        if any(_exceeds_half(value) for value in constants):
-            return FULL
-        data = [n for n in node.input if n and n not in self.graph.constants]
-        return HALF if any(self.types.get(name) == HALF for name in data) else FULL
 
     def assign(self, node: onnx.NodeProto, wanted: int, outputs: set[str]) -> None:
         """Give a node its inputs in one type, and note that of its outputs."""
@@ -184,6 +244,7 @@ class _Typing:
             raise LcTrtError(f"node {node.name!r}: {error}; build with --fp32") from error
 
 
-def _exceeds_half(value: np.ndarray) -> bool:
+def exceeds_half(value: np.ndarray) -> bool:
+    """Whether FP16 cannot hold a constant."""
     largest = np.finfo(np.float16).max
     return bool(value.dtype == np.float32 and value.size and np.abs(value).max() > largest)

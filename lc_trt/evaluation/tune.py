@@ -37,6 +37,7 @@ class Options:
         grid: thresholds a boundary.
         top: the thresholds up to which to measure; None for the bundle's default ones.
         threads: CPU threads, None for all.
+        device: as `lc_trt.load` takes it.
     """
 
     labels: Path | None = None
@@ -44,6 +45,7 @@ class Options:
     grid: int = 7
     top: Rho | None = None
     threads: int | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def tune(model: Path, images: Path, options: Options, *, progress: Progress = si
     """
     bundle = read_bundle(model)
     check_out(bundle.path)
-    with load(model, threads=options.threads) as segmenter:
+    with load(model, device=options.device, threads=options.threads) as segmenter:
         fast, top = _ends(model, segmenter, options.top)
         found = _labelled(images, options, segmenter) if options.labels else None
         frames = (

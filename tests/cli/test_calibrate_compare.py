@@ -73,7 +73,8 @@ def test_what_is_asked_for_wrongly_is_one_line(root, tmp_path, capsys):
     model, images, out = root / "model.onnx", root / "images", tmp_path / "m.lct"
     cases = [
         (["build", model, "-o", out, "--int8"], 2, "INT8 needs images or a table"),
-        (["build", model, "-o", out, "--calib", images], 2, "belong to --int8"),
+        (["build", model, "-o", out, "--calib", images], 2, "--calib belongs to --int8 and --fp16"),
+        (["build", model, "-o", out, "--fp16", "--keep", "head1"], 2, "--keep, --max-drop"),
         (["build", model, "-o", out, "--bf16", "--fp16"], 2, "--fp16 and --bf16: expected one"),
         (
             ["build", model, "-o", out, "--int8", "--calib", images, "--max-drop", 1],

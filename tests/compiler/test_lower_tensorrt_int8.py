@@ -225,6 +225,41 @@ def test_everything_kept_is_the_network_without_int8(tiny):
     assert kept.SerializeToString(deterministic=True) == plain.SerializeToString(deterministic=True)
 
 
+def is_aligned(made):
+    """Whether each INT8 convolution can copy 16 channels at a time."""
+    widths = {}
+    for node in made.graph.node:
+        if node.op_type == "RegionConv":
+            weight = node.input[-4 if node.overload.startswith("int8") else -3]
+            widths[node.output[0]] = next(
+                t.dims[0] for t in made.graph.initializer if t.name == weight
+            )
+    found = []
+    for node in named(made, "RegionConv"):
+        if node.overload.startswith("int8"):
+            given = {a.name: a.ints for a in node.attribute}
+            for x, *part in zip(
+                node.input[: len(given["channel_begin"])],
+                given["channel_begin"], given["channel_end"], strict=True,
+            ):  # fmt: skip
+                found += [n % 16 == 0 for n in (*part, widths.get(x, 0))]
+    return bool(found) and all(found)
+
+
+def test_rows_are_as_wide_as_the_fast_path_wants_them(tiny):
+    """Widths that are no multiple of 16, of branches, of the residual stream and of the map."""
+    model, ranges, *_ = tiny("irnet", "plain")
+    made = compile_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges))
+    assert is_aligned(made)
+    (gather,) = named(made, "RegionGather")
+    (pad,) = named(made, "Pad")
+    by_output = {o: n for n in made.graph.node for o in n.output}
+    assert by_output[by_output[gather.input[0]].input[0]] is pad
+    assert by_output[pad.input[0]].op_type == "DequantizeLinear"
+    plain = compile_for_tensorrt(model, SIZE, 1, "fp16")
+    assert not named(plain, "Pad")
+
+
 def test_a_tensor_without_a_range_is_named(tiny):
     model, ranges, *_ = tiny("irnet", "plain")
     folded = prepare(model, SIZE, 1)
@@ -308,7 +343,7 @@ def test_branches_that_are_one_product_keep_their_scales():
     (scale,) = [
         onnx.numpy_helper.to_array(t) for t in made.graph.initializer if t.name == merged.input[-3]
     ]
-    assert types_of(made)[merged.output[0]] == INT8 and scale.shape == (8,)
+    assert types_of(made)[merged.output[0]] == INT8 and scale.shape == (32,)
 
 
 @pytest.mark.parametrize("parts", [8, 17])

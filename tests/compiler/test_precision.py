@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import session, tiny_model
 
 from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.compiler.precision import to_half
+from lc_trt.compiler.precision import FULL_TENSORS, note_full, to_half
 from lc_trt.errors import LcTrtError
 
 HALF, FULL, INT32 = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.INT32
@@ -99,6 +101,46 @@ def test_another_constant_that_does_not_fit_keeps_its_operator_in_full():
     half = to_half(graph_of(nodes, {"w": weight(), "big": np.float32(1e6)}))
     types = types_of(half)
     assert [types[n.input[0]] for n in half.graph.node if n.op_type != "Cast"] == [HALF, FULL, HALF]
+
+
+def test_what_makes_or_reads_a_kept_tensor_is_in_full():
+    nodes = [conv("x", "a"), helper.make_node("Relu", ["a"], ["b"]), conv("b", "c"), conv("c", "y")]
+    half = to_half(graph_of(nodes, {"w": weight()}), keep=["a"])
+    types = types_of(half)
+    kinds = [types[n.input[0]] for n in half.graph.node if n.op_type != "Cast"]
+    assert kinds == [FULL, FULL, HALF, HALF]
+    big = to_half(graph_of([conv("x", "y")], {"w": weight(1e6)}), keep=["y"])
+    assert [n.op_type for n in big.graph.node] == ["Conv"], "a weight that does not fit may be kept"
+
+
+def test_the_note_names_what_the_types_say():
+    model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
+    keep = ["stage1/1/relu"]
+    types = types_of(to_half(model, keep))
+    noted = {entry.key: entry.value for entry in note_full(model, keep).metadata_props}
+    full = set(json.loads(noted[FULL_TENSORS]))
+    floats = {n: t for n, t in types_of(model).items() if t == FULL}
+    made = [name for node in model.graph.node for name in node.output if name in floats]
+    assert {n for n in made if types[n] == FULL} == {n for n in made if n in full}
+    assert {"stage1/1/relu", "stage1/2/conv", "head1/softmax"} <= full
+    assert not {"stage1/0/conv", "stage1/3/branch1/conv"} & full
+
+
+def test_bf16_keeps_nothing_for_its_range():
+    nodes = [conv("x", "a"), helper.make_node("Mul", ["a", "big"], ["y"])]
+    model = graph_of(nodes, {"w": weight(1e6), "big": np.float32(1e6)})
+    notes = [note_full(model, keep).metadata_props[0].value for keep in (None, ())]
+    assert notes == ["[]", '["y"]']
+
+
+def test_parts_of_an_operator_want_what_it_wanted():
+    nodes = [conv("x", "a"), helper.make_node("MatMul", ["a", "m"], ["y"], "up/wide")]
+    before = graph_of(
+        [conv("x", "a"), helper.make_node("Softmax", ["a"], ["y"], "up")], {"w": weight()}
+    )
+    model = graph_of(nodes, {"w": weight(), "m": np.eye(4, dtype=np.float32)})
+    notes = [note_full(model, None, b).metadata_props[0].value for b in (None, before)]
+    assert notes == ["[]", '["y"]']
 
 
 def test_casts_that_were_there_before_decide_nothing():

@@ -11,6 +11,7 @@ import sysconfig
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 from toy_models import COLOURS, toy_bundle
@@ -42,6 +43,24 @@ def test_pyav_file(tmp_path: Path, model: str) -> None:
     video, out = write_video(tmp_path / "v.mp4", 6, fps=12.5), tmp_path / "out.mp4"
     example("pyav_file.py").main(model, str(video), str(out))
     assert times(out) == pytest.approx(times(video), abs=0.001)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/video.md"])
+def test_the_first_lines_that_people_copy(
+    tmp_path: Path, model: str, repository: Path, monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
+    """The first block of Python, in a folder that has what it names."""
+    Path(model).rename(tmp_path / "model.lct")
+    monkeypatch.chdir(tmp_path)
+    frame = np.full((90, 120, 3), 255, np.uint8)
+    cv2.imwrite("street.png", frame)
+    shown: list[np.ndarray] = []
+    block = (repository / document).read_text().split("```python\n")[1].split("```")[0]
+    given = {"frame": frame, "frames": [frame] * 3, "show": shown.append}
+    exec(compile(block, document, "exec"), given)
+    if document == "README.md":
+        shown.append(np.asarray(cv2.imread("overlay.png")))
+    assert shown and all(picture.shape == frame.shape for picture in shown)
 
 
 def gstreamer_missing() -> str | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plugin_cases import Conv, ConvCase, mask_of
+from plugin_cases import mask_of
+from plugin_conv_cases import Conv, ConvCase
 from plugin_harness import Harness, HarnessError, Region
 
 SIZE = (1, 9, 11)

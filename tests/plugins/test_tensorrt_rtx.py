@@ -201,6 +201,74 @@ def test_half_precision_builds_with_segments_and_slices(build, capability):
     assert len(build(half_precision(), capability).content) > 10_000
 
 
+def codes() -> onnx.ModelProto:
+    """INT8 by hand, every plugin that takes it: nothing between them is in floating point.
+
+    RegionConv writes INT8, then FP16 for a reader in floating point, of which RegionQuantize makes
+    codes again. There are no functions in it, as above.
+    """
+    rng = np.random.default_rng(0)
+    half, int32 = TensorProto.FLOAT16, TensorProto.INT32
+    inputs = [
+        helper.make_tensor_value_info("x", half, [1, 32, 6, 8]),
+        helper.make_tensor_value_info("confidence", TensorProto.FLOAT, [1, 1, 6, 8]),
+        helper.make_tensor_value_info("active", int32, [1, 1, 6, 8]),
+        helper.make_tensor_value_info("rho", TensorProto.FLOAT, []),
+    ]
+    weights = {
+        "step": np.array(0.05, np.float16), "zero": np.array(0, np.int8),
+        "w1": rng.integers(-127, 128, (48, 3, 3, 32)).astype(np.int8),
+        "w2": rng.integers(-127, 128, (32, 1, 1, 64)).astype(np.int8),
+        "s1": np.full(48, 1e-3, np.float32), "b1": np.zeros(48, np.float32),
+        "s2": np.full(32, 1e-3, np.float32), "b2": np.zeros(32, np.float32),
+        "none": np.zeros((1, 1), np.int8), "base": np.zeros((1, 32, 6, 8), np.float16),
+    }  # fmt: skip
+    window = {"dilations": [1, 1], "weight_layout": 1, "activation": 1}
+    region = ["rows", "index", "count"]
+
+    def node(op: str, given: list[str], made: list[str], **attributes: Any) -> onnx.NodeProto:
+        return helper.make_node(op, given, made, made[0], domain=DOMAIN, **PLUGIN, **attributes)
+
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "step", "zero"], ["codes"], "q"),
+        node("RegionSelect", ["confidence", "active", "rho"], [*region, "hard"]),
+        node("RegionGather", ["codes", "rows", "count"], ["a"]),
+        node("RegionConv", ["a", *region, "w1", "s1", "b1", "none"], ["b"], kernel_shape=[3, 3],
+             overload="int8_segments1", **window),
+        node("RegionMaxPool", ["b", *region], ["c"], kernel_shape=[3, 3], dilations=[1, 1]),
+        node("RegionConv", ["c", "a", *region, "w2", "s2", "b2", "a"], ["d"],
+             kernel_shape=[1, 1], channel_begin=[16, 0], channel_end=[48, 32], output_type=2,
+             residual_factor=0.05, overload="int8_segments2", **window),
+        node("RegionQuantize", ["d", "count"], ["e"], scale=0.05),
+        node("RegionRestrict", ["e", "index", "rows", "count"], ["f"]),
+        node("RegionConv", ["f", *region, "w3", "s2", "b2", "d"], ["g"], kernel_shape=[1, 1],
+             output_type=2, overload="int8_segments1", **window),
+        node("RegionScatter", ["g", "rows", "count", "base"], ["y"]),
+    ]  # fmt: skip
+    weights["w3"] = weights["w2"][..., :32]
+    outputs = [helper.make_tensor_value_info("y", half, [1, 32, 6, 8])]
+    constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "codes", inputs, outputs, constants)
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid(DOMAIN, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def test_int8_builds_and_stays_int8_between_plugins(api, build, plugin_library):
+    for capability in CAPABILITIES:
+        assert len(build(codes(), capability).content) > 10_000
+    api.load_plugins(open_library(plugin_library))
+    with api.messages() as messages:
+        builder = api.module.Builder(api.logger)
+        network = parse(api, builder, codes(), "model", messages)
+    types = {}
+    for layer in (network.get_layer(i) for i in range(network.num_layers)):
+        if layer.type.name == "PLUGIN_V3":
+            types[layer.name] = layer.get_output(0).dtype
+    int8, half = api.module.int8, api.module.float16
+    found = {name: types[name] for name in "abcdefg"}
+    assert found == dict.fromkeys("abcef", int8) | dict.fromkeys("dg", half)
+
+
 def test_a_shape_that_a_plugin_refuses_fails_the_build_with_its_reason(
     build, plugin_library, capfd
 ):

@@ -34,11 +34,11 @@ def test_all_of_it(
 
     monkeypatch.setattr(bench_governor, "prepare", prepare)
     monkeypatch.setattr(bench_governor, "PHASES", (Phase("a", 0), Phase("b", 1, reachable=False)))
-    monkeypatch.setattr(bench_governor, "REACTION", 0.2)
+    monkeypatch.setattr(bench_governor, "REACTION", 0.1)
     monkeypatch.setattr(bench_governor, "SETTLED", 0.0)
     video = write_video(tmp_path / "v.mp4", 70)
     arguments = ["--model", model, "--video", video, "--work", work, "--out", out]
-    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments), "--seconds", "0.7"])
+    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments), "--seconds", "0.4"])
     code = bench_governor.main()
     found = json.loads(out.read_text())
     assert code == (1 if found["missed"] else 0)

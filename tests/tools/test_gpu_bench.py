@@ -99,6 +99,76 @@ def test_a_layer_is_checked_and_timed_for_every_region(gpu_tool, kernels, unit, 
     json.dumps(rows)
 
 
+CODES = Layer(((32, 0, 32), (48, 16, 32)), 24, (1, 3, 1, 2), True, True)
+
+
+@pytest.fixture
+def int8_unit(gpu_tool):
+    return gpu_tool("bench_kernels").Unit("tiny", (32, 40), 2, "int8", CODES, 3, 0.5)
+
+
+def test_int8_is_checked_and_timed_beside_the_faster_dense(
+    gpu_tool, kernels, int8_unit, fake_backend
+):
+    bench = gpu_tool("bench_kernels").Bench(int8_unit, kernels)
+    times = iter([4.0, 3.0, 2.0, 1.5, 3.0, 2.5, 2.0])  # FP16, product, then tactics 0 to 4
+    (row,) = bench.rows(fake_backend(times), (0.25,), ("clustered",), 2, 10)
+    assert row["denses"] == {"conv": 4.0, "int8 product": 3.0}
+    assert (row["ms"], row["ratio"]) == (1.5, 0.5)
+    # One byte a value, at twice the rate of FP16: what the floor is made of.
+    half = gpu_tool("bench_kernels").floor(CODES, 10, torch.float16)
+    assert row["floor_ms"] == pytest.approx(half / 2)
+    found = bench.buffers[-1][:10].float()
+    assert 10 < found.std() < 50  # of codes that neither vanish nor saturate
+    json.dumps(row)
+
+
+def test_a_wrong_code_is_not_timed(gpu_tool, kernels, int8_unit, fake_backend):
+    bench = gpu_tool("bench_kernels").Bench(int8_unit, kernels)
+    bench.step.scale = bench.step.scale * 1.02
+    expected, right = bench.expected, bench.step.scale / 1.02
+
+    def reference():
+        bench.step.scale, wrong = right, bench.step.scale
+        value = expected()
+        bench.step.scale = wrong
+        return value
+
+    bench.expected = reference
+    with pytest.raises(LcTrtError, match=r"int8 .*tactic 0 is off by .*expected at most 1e-03"):
+        next(bench.rows(fake_backend(iter([])), (0.5,), ("clustered",), 1, 1))
+
+
+def test_quantised_steps_are_the_step_up_to_its_codes():
+    from gpubench.int8 import codes, quantised
+    from gpubench.plan import ConvStep, Part
+
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(5, 1, 1, 16, generator=generator)
+    weight[2] = 0  # a channel that was pruned
+    x, residual = torch.randn(9, 16, generator=generator), torch.randn(9, 5, generator=generator)
+    bias = torch.randn(5, generator=generator)
+    step = ConvStep("a", (Part(0, 0, 16),), weight, bias, (1, 1, 1, 1), False, 1, 2)
+    int8 = quantised(step, 0.03, 0.08, 0.04)
+    assert int8.weight.abs().flatten(1).amax(1).tolist() == [127, 127, 0, 127, 127]
+    sums = codes(x, 0.03).float() @ int8.weight.view(5, 16).float().t()
+    found = sums * int8.scale + int8.bias + int8.factor * codes(residual, 0.04)
+    expected = (x @ weight.view(5, 16).t() + bias + residual) / 0.08
+    assert (found - expected).abs().max() < 2
+
+
+@pytest.mark.parametrize(("rows", "depth", "channels"), [(40, 24, 16), (3, 9, 21)])
+def test_a_dense_product_has_the_convolution_s_size(rows, depth, channels):
+    from gpubench.int8 import DenseProduct
+
+    product = DenseProduct(rows, depth, channels, torch.device("cpu"))
+    out = product()
+    assert out.dtype == torch.int32
+    assert out.shape[0] >= rows and out.shape[1] >= channels
+    exact = product.patches.double() @ product.weight.double()
+    assert torch.equal(out.double(), exact)
+
+
 def test_a_wrong_result_is_not_timed(gpu_tool, kernels, unit, fake_backend, monkeypatch):
     monkeypatch.setattr(kernels, "conv", lambda *arguments: None)
     rows = gpu_tool("bench_kernels").Bench(unit, kernels).rows(

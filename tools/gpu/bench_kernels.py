@@ -3,8 +3,10 @@
     python tools/gpu/bench_kernels.py --out kernels.jsonl [--done EARLIER.jsonl] [--minutes 9]
 
 A layer's tactics are captured in CUDA graphs once and replayed for every share of active pixels,
-clustered and scattered; the dense convolution is torch's, FP16, channels last, cudnn.benchmark,
-in a graph too, without bias or activation. Each layer's result is compared with float32 first.
+clustered and scattered; the dense convolution is torch's, of the same type, channels last,
+cudnn.benchmark, in a graph too, without bias or activation. INT8 has none in torch: it is compared
+with the faster of the FP16 one and cuBLASLt's INT8 product of the same size, INT32 out. Each
+layer's result is compared with float32 first.
 The layers that take most of their network come first, in all sizes and batches, and every line is
 written as it is found; --done skips what an earlier run has. All tensors stay in the caches as
 far as they fit, on both sides.
@@ -21,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gpubench.int8 import DenseProduct, codes, quantised
 from gpubench.kernels import NUMPY, Kernels, Rows, segments
 from gpubench.machine import GPU, describe_machine, finish, open_kernels, require_gpu
 from gpubench.masks import KINDS, mask
@@ -37,10 +40,13 @@ PRESETS = ("irnet", "inception-resnet-v2")
 SIZES = ((300, 500), (512, 1024))
 BATCHES = (8, 1, 4)
 SHARES = (0.05, 0.10, 0.15, 0.25, 0.44, 0.50, 0.77, 1.00)
-TYPES = {"float16": torch.float16, "float32": torch.float32}
+TYPES = {"float16": torch.float16, "int8": torch.int8, "float32": torch.float32}
 CHECKED = 0.3  # share of the region that results are compared on
 GOAL, GOAL_FULL, GOAL_FROM = 0.9, 1.1, 0.10
-TOLERANCE = {torch.float16: 2e-3, torch.float32: 1e-5}  # |out - ref| / |ref|
+# |out - ref| / |ref|. Codes are those of the reference, but for ties of its FP32 sums.
+TOLERANCE = {torch.float16: 2e-3, torch.float32: 1e-5, torch.int8: 1e-3}
+# Values are standard normal: the scales of inputs, residuals and, three such sums, outputs.
+X_SCALE, RESIDUAL_SCALE, Y_SCALE = 4 / 127, 4 / 127, 8 / 127
 
 
 @dataclass(frozen=True)
@@ -77,14 +83,19 @@ def units(
         for size in sizes:
             for batch in batches:
                 rows = float(np.prod(feature_map(batch, size)))
-                cost = {la: n * bound(la, rows, H100_MEASURED).ms for la, n in layers.items()}
-                total = sum(cost.values())
-                found += [
-                    Unit(preset, size, batch, kind, layer, layers[layer], cost[layer] / total)
-                    for kind in types
-                    for layer in layers
-                ]
+                for kind in types:
+                    cost = {la: n * floor(la, rows, TYPES[kind]) for la, n in layers.items()}
+                    total = sum(cost.values())
+                    found += [
+                        Unit(preset, size, batch, kind, layer, layers[layer], cost[layer] / total)
+                        for layer in layers
+                    ]
     return sorted(found, key=lambda unit: -unit.part)
+
+
+def floor(layer: Layer, rows: float, dtype: torch.dtype) -> float:
+    """Milliseconds by the roofline."""
+    return bound(layer, rows, H100_MEASURED, NUMPY[dtype].itemsize).ms
 
 
 class Bench:
@@ -99,7 +110,7 @@ class Bench:
 
         def noise(*sides: int, scale: float = 1.0) -> Tensor:
             value = torch.randn(*sides, generator=generator, device=device, dtype=torch.float32)
-            return (value * scale).to(dtype)
+            return (value * scale).to(torch.float32 if dtype == torch.int8 else dtype)
 
         self.x = [noise(rows, width) for width, _, _ in layer.segments]
         self.residual, y = noise(rows, layer.out_channels), noise(rows, layer.out_channels)
@@ -112,13 +123,24 @@ class Bench:
             layer.name, parts, weight, noise(layer.out_channels), layer.window, layer.relu,
             residual, len(parts) + 1,
         )  # fmt: skip
-        self.buffers = [*self.x, self.residual, y]
+        self.place = {"padding": (dh * (kh // 2), dw * (kw // 2)), "dilation": (dh, dw)}
         n, h, w = shape
-        self.map = noise(n, layer.channels, h, w).contiguous(memory_format=torch.channels_last)
+        self.dense = {"conv": self.dense_conv(noise(n, layer.channels, h, w), weight)}
+        if dtype == torch.int8:
+            self.x = [codes(x, X_SCALE) for x in self.x]
+            self.residual, y = codes(self.residual, RESIDUAL_SCALE), codes(y, Y_SCALE)
+            self.step = quantised(self.step, X_SCALE, Y_SCALE, RESIDUAL_SCALE)
+            depth = layer.taps * layer.channels
+            self.dense["int8 product"] = DenseProduct(rows, depth, layer.out_channels, device)
+        self.buffers = [*self.x, self.residual, y]
+
+    def dense_conv(self, x: Tensor, weight: Tensor) -> Callable[[], Tensor]:
+        """cuDNN's of the same type; of INT8, FP16's."""
+        if self.dtype == torch.int8:
+            x, weight = x.half(), weight.half()
+        x = x.contiguous(memory_format=torch.channels_last)
         last = weight.permute(0, 3, 1, 2)  # [Cout, Cin, kh, kw], channels last already
-        place = {"padding": (dh * (kh // 2), dw * (kw // 2)), "dilation": (dh, dw)}
-        self.dense: Callable[[], Tensor] = lambda: functional.conv2d(self.map, last, **place)
-        self.place, self.last = place, last
+        return lambda: functional.conv2d(x, last, **self.place)
 
     def launch(self, tactic: int) -> Callable[[], None]:
         """The region convolution."""
@@ -126,7 +148,7 @@ class Bench:
         return lambda: self.kernels.conv(self.step, x, self.buffers, self.region, tactic)
 
     def expected(self) -> Tensor:
-        """What the region's rows are, float32 [count, Cout]."""
+        """What the region's rows are, float32 [count, Cout]; of INT8, codes."""
         count = int(self.region.count_tensor)
         positions = self.region.rows_tensor[:count].long()
         n, h, w = self.region.shape
@@ -135,15 +157,19 @@ class Bench:
         full = read.new_zeros(n * h * w, read.shape[1], dtype=torch.float32)
         full[positions] = read.float()
         full = full.view(n, h, w, -1).permute(0, 3, 1, 2)
-        y = functional.conv2d(full, self.last.float(), self.step.bias.float(), **self.place)
+        step = self.step
+        last = step.weight.permute(0, 3, 1, 2).float()
+        y = functional.conv2d(full, last, **self.place)
         rows = y.permute(0, 2, 3, 1).reshape(n * h * w, -1)[positions]
-        if self.step.residual is not None:
-            rows = rows + self.residual[:count].float()
-        return rows.relu() if self.step.relu else rows
+        rows = rows * (1.0 if step.scale is None else step.scale) + step.bias.float()
+        if step.residual is not None:
+            rows = rows + step.factor * self.residual[:count].float()
+        rows = rows.relu() if step.relu else rows
+        return codes(rows, 1.0).float() if self.dtype == torch.int8 else rows
 
     def error(self, tactic: int, expected: Tensor) -> float:
         """``|out - ref| / |ref|`` of a tactic on the region."""
-        self.buffers[-1].fill_(float("nan"))
+        self.buffers[-1].view(torch.uint8).fill_(0xFF)  # NaN, or the code -1
         self.launch(tactic)()
         found = self.buffers[-1][: len(expected)].float()
         return float((found - expected).norm() / expected.norm())
@@ -169,7 +195,11 @@ class Bench:
                     f"{unit.key}: tactic {tactic} is off by {wrong:.2e}, expected at most "
                     f"{TOLERANCE[self.dtype]:.0e}; nothing was timed"
                 )
-        dense = median(backend, backend.record(self.dense, copies), rounds, copies)
+        denses = {
+            name: median(backend, backend.record(run, copies), rounds, copies)
+            for name, run in self.dense.items()
+        }
+        dense = min(denses.values())
         recorded = {t: backend.record(self.launch(t), copies) for t in tactics}
         pixels = int(np.prod(shape))
         for kind in kinds:
@@ -187,10 +217,11 @@ class Bench:
                     "mask": kind if share < 1.0 else "full", "share": share, "rows": rows,
                     "ms": ms, "tactic": best, "tactics": {str(t): v for t, v in taken.items()},
                     "tflops": operations(layer, rows) / ms / 1e9,
-                    "dense_ms": dense, "dense_tflops": operations(layer, pixels) / dense / 1e9,
+                    "dense_ms": dense, "denses": denses,
+                    "dense_tflops": operations(layer, pixels) / dense / 1e9,
                     "ratio": ms / dense, "goal": limit,
                     "met": ms <= limit * dense if share >= GOAL_FROM else None,
-                    "floor_ms": bound(layer, rows, H100_MEASURED, NUMPY[self.dtype].itemsize).ms,
+                    "floor_ms": floor(layer, rows, self.dtype),
                 }  # fmt: skip
 
 
@@ -231,15 +262,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--presets", nargs="+", default=PRESETS)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
-    parser.add_argument("--types", nargs="+", default=["float16"])
+    parser.add_argument("--types", nargs="+", default=["float16", "int8"])
     parser.add_argument("--rounds", type=int, default=20)
     given = parser.parse_args()
     require_gpu()
     for kind in given.types:
         if kind not in TYPES:
-            raise UsageError(
-                f"--types {kind}: the harness has no such kernel, expected {', '.join(TYPES)}"
-            )
+            raise UsageError(f"--types {kind}: expected {', '.join(TYPES)}")
     budget = Budget(given.minutes)
     earlier = finished([*given.done, *([given.out] if given.out.is_file() else [])])
     every = units(given.presets, SIZES, given.batches, given.types)

@@ -1,6 +1,7 @@
 """Print what the region convolutions should take on an H100: the roofline, before any measurement.
 
     python tools/gpu/predict.py [--preset irnet] [--size 300x500] [--batch 8] [--share 0.44]
+                                [--type float16]
 
 A layer's floor is the longer of its operations over the arithmetic rate and its bytes, each input
 read and each output written once, over the memory's. Needs no GPU.
@@ -24,9 +25,12 @@ from gpubench.shapes import Layer, feature_map, region_layers
 US = 1e3  # microseconds in a millisecond
 
 
-def table(layers: dict[Layer, int], rows: int, share: float) -> list[str]:
+ELEMENT = {"float16": 2, "int8": 1}  # bytes
+
+
+def table(layers: dict[Layer, int], rows: int, share: float, kind: str) -> list[str]:
     """Markdown: a line a layer, what takes most first, and the sum."""
-    active = share * rows
+    active, element = share * rows, ELEMENT[kind]
     lines = [
         f"| layer | times | GFLOP | MB | at the datasheet's rates, us | at measured rates, us "
         f"| with mma.sync, us | limit | dense (share 1), us | ratio over share {share:g} |",
@@ -36,14 +40,14 @@ def table(layers: dict[Layer, int], rows: int, share: float) -> list[str]:
 
     def cost(layer: Layer) -> list[float]:
         return [
-            bound(layer, active, H100_DATASHEET).ms,
-            bound(layer, active, H100_MEASURED).ms,
-            bound(layer, active, H100_MEASURED, part_of_flops=MMA_SYNC).ms,
-            bound(layer, rows, H100_MEASURED).ms,
+            bound(layer, active, H100_DATASHEET, element).ms,
+            bound(layer, active, H100_MEASURED, element).ms,
+            bound(layer, active, H100_MEASURED, element, reached=MMA_SYNC).ms,
+            bound(layer, rows, H100_MEASURED, element).ms,
         ]
 
     for layer, count in sorted(layers.items(), key=lambda item: -item[1] * cost(item[0])[2]):
-        times, found = cost(layer), bound(layer, active, H100_MEASURED, part_of_flops=MMA_SYNC)
+        times, found = cost(layer), bound(layer, active, H100_MEASURED, element, MMA_SYNC)
         totals = [total + count * time for total, time in zip(totals, times, strict=True)]
         sheet, measured, kernel, dense = (time * US for time in times)
         lines.append(
@@ -66,14 +70,15 @@ def main() -> int:
     parser.add_argument("--size", default="300x500")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--share", type=float, default=0.44)
+    parser.add_argument("--type", choices=ELEMENT, default="float16")
     given = parser.parse_args()
     height, width = (int(side) for side in given.size.split("x"))
     rows = math.prod(feature_map(given.batch, (height, width)))
     print(
-        f"{given.preset}, {given.size}, batch {given.batch}, FP16, share {given.share:g} of "
-        f"{rows} pixels\n"
+        f"{given.preset}, {given.size}, batch {given.batch}, {given.type}, "
+        f"share {given.share:g} of {rows} pixels\n"
     )
-    print("\n".join(table(region_layers(given.preset), rows, given.share)))
+    print("\n".join(table(region_layers(given.preset), rows, given.share, given.type)))
     print(f"\nDatasheet: {H100_DATASHEET.source}. Measured: {H100_MEASURED.source}.")
     print(f"mma.sync: {MMA_SYNC_SOURCE}.")
     return 0

@@ -19,10 +19,11 @@ from lc_trt.compiler.lower_tensorrt.epilogues import fuse_epilogues
 from lc_trt.compiler.lower_tensorrt.heads import scatter_logits
 from lc_trt.compiler.lower_tensorrt.integer_maps import quantize_maps
 from lc_trt.compiler.lower_tensorrt.integer_rows import quantize_rows
+from lc_trt.compiler.lower_tensorrt.integer_widths import widen_rows
 from lc_trt.compiler.lower_tensorrt.masks import int32_masks
 from lc_trt.compiler.lower_tensorrt.operators import mark_integer
 from lc_trt.compiler.lower_tensorrt.plugin_nodes import name_plugins
-from lc_trt.compiler.lower_tensorrt.segments import read_segments
+from lc_trt.compiler.lower_tensorrt.segments import Segmented, read_segments
 from lc_trt.compiler.quantize import Quantization, group_scales
 from lc_trt.compiler.quantize_plan import make_plan
 from lc_trt.ir.plugin_functions import IntegerOutput
@@ -66,6 +67,7 @@ def lower_tensorrt(
         model = step(model)
     model, parts = read_segments(model)
     if quantization is not None and plan is not None:
+        model, parts = widen_rows(Segmented(model, parts))
         model = quantize_maps(model, folded, plan, quantization)
         model = quantize_rows(model, parts, group_scales(plan, quantization), floating)
     model = name_plugins(model)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
+from lc_trt.compiler.lower_tensorrt.operators import is_region
 from lc_trt.compiler.quantize import Quantization, Quantizer
 from lc_trt.compiler.quantize_plan import Plan, wanted_tensors
 from lc_trt.ir.functions import DOMAIN
@@ -28,10 +31,21 @@ def quantize_maps(
 
 
 class _Maps(Quantizer):
+    def __init__(self, model: onnx.ModelProto, how: Quantization, *given: Any, **more: Any) -> None:
+        super().__init__(model, how, *given, **more)
+        self.gathered = {
+            node.input[0] for node in self.graph.nodes if is_region(node, "RegionGather")
+        }
+
+    def pads(self, node: onnx.NodeProto) -> bool:
+        """Let a Pad of ours stand between DQ and Q."""
+        return node.op_type == "Pad" and self.move(node)
+
     def rewrite(self, node: onnx.NodeProto) -> None:
         if node.domain == DOMAIN:
             self.nodes.append(node)
-        else:
+        # Zeros behind what is gathered (`integer_widths`) are codes on any scale.
+        elif node.output[0] not in self.gathered or not self.pads(node):
             super().rewrite(node)
 
     def move(self, node: onnx.NodeProto) -> bool:

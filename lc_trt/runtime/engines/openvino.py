@@ -12,9 +12,11 @@ import openvino as ov
 
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines.base import Engine, HostEngine, describe, unreadable
+from lc_trt.runtime.engines.openvino_pins import pin
 
 # What is computed in where the model itself leaves it open; INT8 is in the model.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
+_HALF = ("bf16", "fp16")
 
 
 class OpenVINOEngine(HostEngine):
@@ -26,6 +28,14 @@ class OpenVINOEngine(HostEngine):
         check_precision(precision)
         try:
             network = _core().read_model(model)
+            if precision in _HALF:
+                pinned = pin(_core(), network)
+                if pinned is None:
+                    raise LcTrtError(
+                        f"{describe(model)}: was not compiled for {precision}; "
+                        f"build it: lc-trt build MODEL.onnx --backend openvino --{precision}"
+                    )
+                network = pinned
             # Asked for by name: where the CPU has bf16 the default would be that.
             settings: dict[str, Any] = {
                 "PERFORMANCE_HINT": "LATENCY",
@@ -75,8 +85,8 @@ def check_precision(precision: str) -> None:
         raise LcTrtError(f"precision {precision!r}: expected {', '.join(_HINTS)}")
     # OpenVINO runs the model in FP32 then, and does not say so.
     found = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if precision in ("bf16", "fp16") and precision.upper() not in found:
-        others = [p for p in ("bf16", "fp16") if p.upper() in found]
+    if precision in _HALF and precision.upper() not in found:
+        others = [p for p in _HALF if p.upper() in found]
         raise LcTrtError(
             f"this processor has no {precision} arithmetic; build with "
             + " or ".join(f"--{p}" for p in (*others, "int8"))

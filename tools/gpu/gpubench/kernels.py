@@ -17,6 +17,7 @@ from gpubench.plan import ConvStep, Features, PoolStep
 NUMPY = {
     torch.float32: np.dtype(np.float32),
     torch.float16: np.dtype(np.float16),
+    torch.int8: np.dtype(np.int8),
     torch.int32: np.dtype(np.int32),
     torch.bool: np.dtype(np.bool_),
 }
@@ -123,6 +124,7 @@ class Kernels:
             x, region, View(step.weight), View(step.bias), residual, View(buffers[step.out]),
             window=step.window, relu=step.relu, layout=1,
             tactic=step.tactic if tactic is None else tactic,
+            scales=None if step.scale is None else View(step.scale), factor=step.factor,
         )  # fmt: skip
 
     def tactics(self, dtype: torch.dtype) -> int:

@@ -48,6 +48,7 @@ class ConvStep:
         window: kernel height and width, dilation height and width.
         residual: a buffer as wide as the output; None for none.
         tactic: the kernel's variant; 0 lets it guess.
+        scale, factor: of INT8, [Cout] for the sums and one for the residual.
     """
 
     name: str
@@ -59,6 +60,8 @@ class ConvStep:
     residual: int | None
     out: int
     tactic: int = 0
+    scale: Tensor | None = None
+    factor: float = 1.0
 
     @property
     def macs(self) -> int:

@@ -1,0 +1,279 @@
+"""Measure what bf16, FP16 and INT8 cost in accuracy, on labelled images, beside what they may.
+
+    python tools/measure_precision.py --data CAMVID [--limit N] [--bisect] [--out FILE.json]
+
+Builds the shipped model in every precision that this machine computes in, as ``lc-trt build``
+does, and evaluates each at the same thresholds. TensorRT's FP16 graph runs in ONNX Runtime in FP32,
+through the bodies of its region operators, with every tensor and weight that the plan has in FP16
+rounded to it: left to itself, ONNX Runtime computes FP16 in FP32 and rounds hardly anything. With
+``--bisect`` it also quantises with a bad calibration on purpose (``--percentile``) and lets the
+build find the layers to keep. Exits with 1 where a row costs more than it may. About five minutes
+on two cores, with ``--bisect`` about ten more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from lc_trt.bench.environment import describe_environment
+from lc_trt.build import build
+from lc_trt.calibrate_file import calibrate_file
+from lc_trt.calibration.calibrate import Settings
+from lc_trt.calibration.images import list_images
+from lc_trt.cli import console
+from lc_trt.compiler.graph import EditableGraph
+from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.precision import FULL_TENSORS, note_full
+from lc_trt.errors import LcTrtError
+from lc_trt.evaluation.data import class_set, open_samples
+from lc_trt.evaluation.evaluate import evaluate
+from lc_trt.half import find_overflow
+from lc_trt.int8 import Int8
+from lc_trt.ir.cascade_graph import load_onnx
+from lc_trt.ir.metadata import ModelInfo, read_info
+from lc_trt.manifest import Manifest
+from lc_trt.runtime.engines import create_engine
+from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.show import Show
+
+MODEL = Path("models/irnet-small-camvid/model.onnx")
+TABLE = Path("calib/irnet-small-camvid.json")
+ROWS = (
+    ("fp32", "openvino"), ("bf16", "openvino"), ("fp16", "openvino"), ("int8", "openvino"),
+    ("int8", "onnxruntime"),
+)  # fmt: skip
+REFERENCE = "fp32 openvino"
+ON_GRAPH = "fp16 tensorrt's graph in onnxruntime"
+MAX_DROP = {"bf16": 0.2, "fp16": 0.2, "int8": 1.0}  # points of mIoU
+MAX_SHIFT = 3.0  # points of a stage's share
+BAD_IMAGES = 20  # enough for ranges that are bad on purpose
+
+
+@dataclass(frozen=True)
+class Row:
+    """A precision's accuracy; all values from 0 to 1."""
+
+    name: str
+    precision: str
+    miou: float
+    pixel_accuracy: float
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a row costs beside what it may; in points."""
+
+    row: str
+    drop: float
+    allowed_drop: float
+    shift: float
+    allowed_shift: float
+    met: bool
+
+
+def main() -> int:
+    """Run the steps; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="train/ and val/ with labels")
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--limit", type=int, default=None, help="labelled images, default all")
+    parser.add_argument("--bisect", action="store_true")
+    parser.add_argument("--percentile", type=float, default=97.0, help="of the bad calibration")
+    parser.add_argument("--work", type=Path, default=Path("runs/precision"), help="for bundles")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/precision-accuracy.json"))
+    known = parser.parse_args()
+    known.work.mkdir(parents=True, exist_ok=True)
+    known.out.parent.mkdir(parents=True, exist_ok=True)
+    rows = run(known)
+    verdicts = judge(rows)
+    shown = [a for a in sys.argv[1:] if a != str(known.work)]
+    result: dict[str, Any] = {
+        "model": known.model.parent.name,
+        "data": f"{known.data.name} val",
+        "rows": [asdict(row) for row in rows],
+        "verdicts": [asdict(verdict) for verdict in verdicts],
+        "bisection": None,
+        "environment": describe_environment(None),
+        "command": " ".join(["python", "tools/measure_precision.py", *map(_shown, shown)]),
+    }
+    known.out.write_text(json.dumps(result, indent=2) + "\n")
+    if known.bisect:  # takes longest: what was measured before it is written
+        result["bisection"] = bisect(known)
+        known.out.write_text(json.dumps(result, indent=2) + "\n")
+    for row in rows:
+        shares = " / ".join(f"{share:.1%}" for share in row.shares)
+        print(f"{row.name}: mIoU {row.miou:.2%}, stages {shares}")
+    for v in verdicts:
+        verdict = "met" if v.met else "missed"
+        print(f"{v.row}: {v.drop:+.2f} of {v.allowed_drop}, shares {v.shift:.2f}: {verdict}")
+    return int(not all(v.met for v in verdicts))
+
+
+def _shown(argument: str) -> str:
+    """Without the folders of this machine."""
+    return Path(argument).name if argument.startswith("/") else argument
+
+
+def run(known: argparse.Namespace) -> list[Row]:
+    """Every precision that there is here."""
+    rows = []
+    manifest: Manifest | None = None
+    for precision, backend in ROWS:
+        name, out = f"{precision} {backend}", known.work / f"{precision}-{backend}.lct"
+        int8 = Int8(known.table) if precision == "int8" else None
+        try:
+            bundle = build(
+                known.model, out, backend=backend, precision=precision, int8=int8,
+                must_agree=False, show=_Warnings(),
+            )  # fmt: skip
+        except LcTrtError as error:
+            console.warn(f"{name} left out: {error}")
+            continue
+        if name == REFERENCE:
+            manifest = bundle.manifest
+        with load(bundle.path) as segmenter:
+            rows.append(row(name, precision, segmenter, known))
+    assert manifest is not None, "FP32 builds everywhere"
+    rows.append(row(ON_GRAPH, "fp16", tensorrt_graph(known.model, manifest), known))
+    return rows
+
+
+def tensorrt_graph(source: Path, manifest: Manifest) -> Segmenter:
+    """TensorRT's FP16 graph as ONNX Runtime runs it."""
+    model = load_onnx(source)
+    info = read_info(model)
+    assert isinstance(info, ModelInfo), "the shipped model has its facts"
+    plain = compile_for_tensorrt(model, manifest.size, 1, "fp32")
+    found = find_overflow(plain, info, manifest.size, None, _Warnings())
+    graph = rounded(plain, found.tensors).SerializeToString()
+    return Segmenter(create_engine("onnxruntime", graph), manifest)
+
+
+def rounded(plain: onnx.ModelProto, keep: Collection[str]) -> onnx.ModelProto:
+    """An FP32 graph whose values are rounded to FP16 where `to_half` would have them in it."""
+    graph = EditableGraph(plain)
+    noted = {entry.key: entry.value for entry in note_full(plain, keep).metadata_props}
+    full = set(json.loads(noted[FULL_TENSORS]))
+    inferred = onnx.shape_inference.infer_shapes(plain).graph
+    values = (*inferred.output, *inferred.value_info)
+    floats = {v.name for v in values if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+    nodes: list[onnx.NodeProto] = []
+    seen: dict[str, str] = {}
+
+    def half(name: str, output: str | None = None) -> str:
+        """A tensor through FP16."""
+        down = graph.make("Cast", [name], f"{name}/half", to=onnx.TensorProto.FLOAT16)
+        outputs = None if output is None else [output]
+        up = graph.make(
+            "Cast", [down.output[0]], f"{name}/rounded", outputs=outputs, to=onnx.TensorProto.FLOAT
+        )
+        nodes.extend((down, up))
+        return str(up.output[0])
+
+    for node in graph.nodes:
+        made = [name for name in node.output if name in floats]
+        if not made or not full.isdisjoint(made):
+            nodes.append(node)
+            continue
+        # The kernel of a region convolution adds its bias in FP32.
+        exact = len(node.input) - 2 if node.op_type == "RegionConv" else None
+        for i, name in enumerate(node.input):
+            value = graph.constants.get(name)
+            if value is not None and value.dtype == np.float32 and i != exact:
+                with np.errstate(over="ignore"):
+                    value = value.astype(np.float16).astype(np.float32)
+                node.input[i] = graph.constant(f"{name}/rounded", value, np.float32)
+            elif name in full:
+                if name not in seen:
+                    seen[name] = half(name)
+                node.input[i] = seen[name]
+        outputs = list(node.output)
+        for i, name in enumerate(outputs):
+            if name in floats:
+                node.output[i] = graph.unique(f"{name}/exact")
+        nodes.append(node)
+        for name, exactly in zip(outputs, node.output, strict=True):
+            if name in floats:
+                half(exactly, name)
+    graph.nodes = nodes
+    return graph.model()
+
+
+def row(name: str, precision: str, segmenter: Segmenter, known: argparse.Namespace) -> Row:
+    """One evaluation."""
+    manifest = segmenter.manifest
+    classes = class_set(manifest.classes, manifest.colours)
+    samples = open_samples("folder", known.data, "val", classes, known.limit)
+    with console.progress(name, len(samples)) as advance:
+        found = evaluate(segmenter, samples, manifest.classes, advance=advance)
+    assert found.shares is not None, "the shipped model is a cascade"
+    shares = tuple(round(share, 5) for share in found.shares)
+    return Row(name, precision, round(found.miou, 5), round(found.pixel_accuracy, 5), shares)
+
+
+def judge(rows: list[Row]) -> list[Verdict]:
+    """What each row costs, beside what it may."""
+    reference = next(row for row in rows if row.name == REFERENCE)
+    verdicts = []
+    for row in rows:
+        if row is reference:
+            continue
+        drop = round((reference.miou - row.miou) * 100, 3)
+        shifts = [abs(a - b) * 100 for a, b in zip(row.shares, reference.shares, strict=True)]
+        shift, allowed = round(max(shifts), 3), MAX_DROP[row.precision]
+        met = drop <= allowed and shift <= MAX_SHIFT
+        verdicts.append(Verdict(row.name, drop, allowed, shift, MAX_SHIFT, met))
+    return verdicts
+
+
+def bisect(known: argparse.Namespace) -> dict[str, Any]:
+    """A build with bad ranges and ``--max-drop``: what it measured, kept and reached."""
+    images = list_images(known.data / "train" / "images").some(BAD_IMAGES)
+    table = known.work / "bad.json"
+    calibrate_file(known.model, images, table, Settings("percentile", known.percentile))
+    show = _Warnings()
+    bundle = build(
+        known.model, known.work / "kept.lct", backend="openvino", precision="int8",
+        int8=Int8(table, eval_root=known.data, max_drop=MAX_DROP["int8"]), show=show,
+    )  # fmt: skip
+    calibration = bundle.manifest.calibration
+    assert calibration is not None, "every INT8 bundle has one"
+    return {
+        "method": "percentile",
+        "percentile": known.percentile,
+        "images": len(images),
+        "max_drop": MAX_DROP["int8"],
+        "evaluations": show.evaluations,
+        "kept": calibration["kept"],
+        "miou": bundle.manifest.check["miou"],
+    }
+
+
+class _Warnings(Show):
+    """Warnings on stderr, and how often a network was evaluated."""
+
+    def __init__(self) -> None:
+        self.evaluations: list[str] = []
+
+    def start(self, phase: str, steps: int) -> None:
+        if phase.startswith("mIoU"):
+            self.evaluations.append(phase)
+            console.note(phase)
+
+    def warn(self, text: str) -> None:
+        console.warn(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
