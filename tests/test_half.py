@@ -92,7 +92,7 @@ def test_what_goes_beyond_is_found_and_named(model, photos):
 def test_what_reads_it_is_kept_too_and_nothing_else(model, photos):
     plain = compile_for_tensorrt(model, INFO.size, 1, "fp32")
     found = find_overflow(plain, INFO, INFO.size, photos, Show())
-    half = compile_for_tensorrt(model, INFO.size, 1, "fp16", found.tensors)
+    half = compile_for_tensorrt(model, INFO.size, 1, "fp16", keep=found.tensors)
     inferred = onnx.shape_inference.infer_shapes(half).graph
     types = {v.name: v.type.tensor_type.elem_type for v in inferred.value_info}
     types |= {t.name: t.data_type for t in half.graph.initializer}

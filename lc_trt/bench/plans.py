@@ -43,6 +43,7 @@ def build_engine(
         precision: of all of it, or beside ``quantization`` of what stays out of INT8.
         keep: tensors that FP16 cannot hold.
         device: of a GPU that the bundle runs on (`lc_trt.devices.parse_device`).
+        keep: tensors that FP16 cannot hold (`lc_trt.compiler.pipeline.compile_model`).
 
     Raises:
         LcTrtError: TensorRT builds no engine of it; the message says why.
