@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,7 @@ import onnx
 from lc_trt.agreement import Agreement, Case, compare_engines, separating_rho
 from lc_trt.bundle import PLUGINS
 from lc_trt.calibration.images import ImageList, read_image
-from lc_trt.compiler.densify import densify
 from lc_trt.compiler.fold import freeze
-from lc_trt.compiler.pipeline import compile_model
 from lc_trt.errors import LcTrtError
 from lc_trt.int8 import HELD_OUT
 from lc_trt.ir.metadata import ModelInfo
@@ -27,12 +24,12 @@ from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
 from lc_trt.runtime.image import to_size
 from lc_trt.samples import check_samples
 from lc_trt.show import Show
+from lc_trt.speed import compare_speed
 
 MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
 MIN_AGREEMENT_REDUCED = 0.97  # share of labels, and of stages, equal to FP32's
 CHECK_IMAGES = 4  # batches
 STAND_IN = "onnxruntime"  # runs `Made.stand_in`
-ROUNDS = 7  # timed passes of each engine, after one to warm up
 _Images = npt.NDArray[np.uint8]
 
 
@@ -101,7 +98,7 @@ def check_engine(
         return {"checked": False, "reason": made.unchecked, "network": network}
     # A dense engine of TensorRT's would have to be built for it.
     if reduced and info.kind == "cascade" and manifest.backend != TENSORRT:
-        found["speed_over_dense"] = _speed_over_dense(model, made, manifest, batches, show)
+        found |= compare_speed(model, made, manifest, batches, show)
     return {"checked": True, **found}
 
 
@@ -202,53 +199,3 @@ def judge(
     raise LcTrtError(
         f"{found}; nothing was written. {advice}, or keep the engine as it is with --no-check"
     )
-
-
-def _speed_over_dense(
-    model: onnx.ModelProto,
-    made: Made,
-    manifest: Manifest,
-    batches: Sequence[_Images],
-    show: Show,
-) -> dict[str, float]:
-    """Dense time over the cascade's, both in this precision, at its two operating points.
-
-    Measured in turns on a few images: enough to warn where the cascade does not pay, not a
-    benchmark. Narrow networks are so quick in INT8 that gathering rows costs more than it saves.
-    """
-    backend, precision = manifest.backend, manifest.precision
-    quantization = made.prepared.quantization if made.prepared else None
-    dense = compile_model(
-        densify(model), backend, manifest.size, manifest.batch, quantization, precision,
-        made.overflow,
-    )  # fmt: skip
-    engines = [
-        create_engine(backend, content, precision=precision)
-        for content in (dense.SerializeToString(), made.engine)
-    ]
-    found = {}
-    try:
-        for name, rho in {"default": manifest.default_rho, "fast": manifest.fast_rho}.items():
-            thresholds = np.array(rho, np.float32)
-            ratios = []
-            for i in range(ROUNDS + 1):
-                images = batches[i % len(batches)]
-                times = []
-                for engine, given in zip(engines, (None, thresholds), strict=True):
-                    began = perf_counter()
-                    engine.run(images, given)
-                    times.append(perf_counter() - began)
-                ratios.append(times[0] / times[1])
-            found[name] = round(float(np.median(ratios[1:])), 3)
-    finally:
-        for engine in engines:
-            engine.close()
-    slower = [name for name, ratio in found.items() if ratio < 1]
-    if slower:
-        show.warn(
-            f"at the {' and '.join(slower)} thresholds the cascade is slower here than its dense "
-            f"network in {precision} ("
-            + ", ".join(f"{name} {found[name]:.2f}x" for name in slower)
-            + "): for speed export it with --dense"
-        )
-    return found

@@ -60,9 +60,9 @@ class Manifest:
         check: the comparison after the build: ``checked``; then, if False, the ``reason``; if
             True, ``images``, the figures of `lc_trt.agreement.Agreement`, and what decided:
             ``required`` (the share that has to agree) or ``miou`` (``fp32``, ``int8`` and ``drop``
-            in points); of a cascade in reduced precision also ``speed_over_dense``. Of an INT8
-            engine that could not run where it was built ``network`` has these figures of its
-            network instead, and who ran it (``run_by``).
+            in points); of a cascade in reduced precision also ``speed_over_dense`` and
+            ``speed_over_fp32``. Of an INT8 engine that could not run where it was built
+            ``network`` has these figures of its network instead, and who ran it (``run_by``).
         trained: facts of the model card, None for untrained weights.
         files: SHA-256 by file name; `write_bundle` fills it in.
         created: UTC, ISO 8601.

@@ -13,7 +13,7 @@ WORK = "work"  # uint8 [N, h, w]: see Work
 
 # Defaults (`lc_trt.runtime.reuse.Reuse`), chosen with tools/bench_reuse.py so that on a still and
 # on a moving street video 99 % of the labels are those without reuse.
-TOLERANCE = 0.25
+TOLERANCE = 0.2
 CUT = 0.5
 EVERY = 100
 

@@ -28,6 +28,7 @@ ORDER = (
     ("sensitivity",),
     ("int8", "half"),
     ("makers",),
+    ("speed",),
     ("check",),
     ("build",),
     ("calibrate_file",),

@@ -57,7 +57,9 @@ def test_an_int8_bundle_says_how_it_was_made_and_runs(root, tmp_path, backend):
     assert manifest.calibration["kept"] == [{"layers": ["head1"], "why": "asked for with --keep"}]
     assert manifest.calibration["keep"] == ["head1/0/conv", "head1/1/conv"]
     assert 0.5 <= manifest.check["mean_labels"] <= 1 and manifest.check["required"] == 0.5
-    assert set(manifest.check["speed_over_dense"]) == {"default", "fast"}
+    for figure in ("speed_over_dense", "speed_over_fp32"):
+        assert set(manifest.check[figure]) == {"default", "fast"}
+        assert all(ratio > 0 for ratio in manifest.check[figure].values())
     assert read_table(bundle.file(CALIBRATION)) == read_table(root / "table.json")
     with lc_trt.load(bundle.path) as segmenter:
         result = segmenter(cv2.imread(str(root / "images" / "000.png")))

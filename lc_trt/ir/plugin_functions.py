@@ -66,10 +66,12 @@ def segments_function(segments: int) -> onnx.FunctionProto:
     1 to 8 inputs ``x`` [R, C] instead of one, convolved as if they were concatenated; of each
     the channels from ``channel_begin`` to ``channel_end`` are read. ``weight`` is
     [Cout, kh, kw, Cin], which is what ``weight_layout`` 1 says; ``bias`` may be FP32 where the
-    rest is not.
+    rest is not. ``residual_factor`` and ``output_type`` are there for the plugin alone, whose INT8
+    form has them: here they have no value but their defaults.
     """
     return _in_segments(
-        f"segments{segments}", segments, "weight, bias", "", PRODUCT,
+        f"segments{segments}", segments, "weight, bias",
+        ", residual_factor: float = 1.0, output_type: int = 0", PRODUCT,
         "y = Where(rectify, rectified, total)",
     )  # fmt: skip
 

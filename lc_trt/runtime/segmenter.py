@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable
 from itertools import islice, repeat
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +15,11 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
 from lc_trt.runtime import image
 from lc_trt.runtime.course import find_course
-from lc_trt.runtime.engines import Engine, EngineOutput, open_engine
+from lc_trt.runtime.engines import Engine, open_engine
 from lc_trt.runtime.front import TUNE, Front, read_front
 from lc_trt.runtime.governor import Governor, log
 from lc_trt.runtime.image import Fit
+from lc_trt.runtime.passes import Inferred, Passes, Prepared, thresholds_array
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.reuse import Reuse, check
 from lc_trt.runtime.stream import Stream
@@ -69,6 +68,7 @@ class Segmenter:
         self.manifest = manifest
         self.fit = Fit(fit)
         self.front = front
+        self._passes = Passes(engine, manifest, self.fit)
 
     def __call__(
         self,
@@ -113,8 +113,10 @@ class Segmenter:
         checked = [image.check_frame(frame) for frame in frames]
         results: list[Result] = []
         for start in range(0, len(checked), self.engine.batch):
-            group = self._prepare(checked[start : start + self.engine.batch])
-            results += _watched(self._finish(self._infer(group, thresholds, reuse)), thresholds)
+            group = self._passes.prepare(checked[start : start + self.engine.batch])
+            results += _watched(
+                self._passes.finish(self._passes.infer(group, thresholds, reuse)), thresholds
+            )
         return results
 
     def stream(
@@ -165,19 +167,19 @@ class Segmenter:
         # Where steps overlap, the pass alone decides the rate that thresholds can change.
         overlap = in_flight > 1
 
-        def infer(group: _Prepared) -> _Inferred:
-            passed = self._infer(group, thresholds, reuse)
+        def infer(group: Prepared) -> Inferred:
+            passed = self._passes.infer(group, thresholds, reuse)
             if overlap and isinstance(thresholds, Governor):
                 thresholds.took(passed.milliseconds / 1e3, len(group.frames))
             return passed
 
         return Stream(
             frames,
-            lambda group: self._prepare(
+            lambda group: self._passes.prepare(
                 [image.check_frame(frame) for frame in group], tuple(islice(whose, len(group)))
             ),
             infer,
-            lambda passed: _watched(self._finish(passed), None if overlap else thresholds),
+            lambda passed: _watched(self._passes.finish(passed), None if overlap else thresholds),
             batch=batch,
             in_flight=in_flight,
         )
@@ -243,7 +245,7 @@ class Segmenter:
                 f"the bundle was built for {self.engine.backend}, which has no results on a GPU; "
                 "build it for one: lc-trt build MODEL.onnx --backend tensorrt"
             )
-        output: DeviceOutput = run(images, _array(self._thresholds(rho)), stream=stream)
+        output: DeviceOutput = run(images, thresholds_array(self._thresholds(rho)), stream=stream)
         return output
 
     def close(self) -> None:
@@ -258,104 +260,6 @@ class Segmenter:
 
     def _thresholds(self, rho: Rho | None) -> tuple[float, float] | None:
         return resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
-
-    def _prepare(
-        self, frames: Sequence[npt.NDArray[np.uint8]], sources: Sequence[Hashable] | None = None
-    ) -> _Prepared:
-        """Frames, at least one and at most as many as a pass takes, as one array."""
-        start = perf_counter()
-        whose = (None,) * len(frames) if sources is None else sources
-        if len(whose) != len(frames):
-            raise UsageError("sources ended before the frames: expected one for each frame")
-        size = self.engine.size
-        images = [
-            image.place(frame, size, image.window(_size(frame), size, self.fit)) for frame in frames
-        ]
-        images += [images[-1]] * (self.engine.smallest[0] - len(images))
-        stacked = np.stack(images) if len(images) > 1 else images[0][None]
-        return _Prepared(frames, stacked, whose, (perf_counter() - start) * 1e3)
-
-    def _infer(
-        self,
-        group: _Prepared,
-        rho: Governor | tuple[float, float] | None,
-        reuse: Reuse | None,
-    ) -> _Inferred:
-        start = perf_counter()
-        if isinstance(rho, Governor):
-            rho = rho.rho
-        thresholds = _array(rho)
-        if reuse is None or thresholds is None:
-            out = self.engine.run(group.images, thresholds)
-        else:
-            out = reuse.run(self.engine, group.images, thresholds, group.sources)
-        took = (perf_counter() - start) * 1e3
-        self._check(out.confidence)
-        return _Inferred(group, out, rho, took)
-
-    def _check(self, confidence: npt.NDArray[np.float32]) -> None:
-        # The largest of K probabilities is 1 / K at least. A backend may hide NaN in it and give
-        # 0 instead, so this looks for what cannot be, and is written so that NaN fails. The
-        # slack is for rounding in reduced precision.
-        least, most = 0.9 / len(self.manifest.classes), 1.01
-        if not (confidence.min() >= least and confidence.max() <= most):
-            raise LcTrtError(
-                f"{self.manifest.name}: the network computed confidences that are no "
-                "probabilities (NaN, for one), so its weights or its size of numbers are at "
-                "fault: export weights without NaN, or build with a higher precision"
-            )
-
-    def _finish(self, passed: _Inferred) -> list[Result]:
-        group, out = passed.group, passed.out
-        results = []
-        for i, frame in enumerate(group.frames):
-            begin = perf_counter()
-            part = image.window(_size(frame), self.engine.size, self.fit)
-            labels = image.labels_to_size(part.cut(out.labels[i]), _size(frame))
-            cells = None if out.stages is None else out.stages[i]
-            timing = {
-                "prepare": group.milliseconds / len(group.frames),
-                "engine": passed.milliseconds / len(group.frames),
-                "finish": (perf_counter() - begin) * 1e3,
-            }
-            timing["total"] = sum(timing.values())
-            results.append(
-                Result(
-                    labels=labels,
-                    shares=None if cells is None else _shares(cells),
-                    rho=passed.rho,
-                    timing=timing,
-                    classes=self.manifest.classes,
-                    colours=self.manifest.colours,
-                    frame=frame,
-                    engine_size=self.engine.size,
-                    cell_stages=cells,
-                    cell_confidence=out.confidence[i],
-                    cell_work=None if out.work is None else out.work[i],
-                    fit=self.fit,
-                )
-            )
-        return results
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A group of frames and what the engine takes for them, uint8 [batch, H, W, 3]."""
-
-    frames: Sequence[npt.NDArray[np.uint8]]
-    images: npt.NDArray[np.uint8]
-    sources: Sequence[Hashable]
-    milliseconds: float
-
-
-@dataclass(frozen=True)
-class _Inferred:
-    """A group after its pass."""
-
-    group: _Prepared
-    out: EngineOutput
-    rho: tuple[float, float] | None
-    milliseconds: float
 
 
 def load(
@@ -391,17 +295,3 @@ def _watched(results: list[Result], rho: Governor | tuple[float, float] | None) 
     if isinstance(rho, Governor):
         rho.took(sum(result.timing["total"] for result in results) / 1e3, len(results))
     return results
-
-
-def _array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:
-    return None if rho is None else np.array(rho, np.float32)
-
-
-def _size(frame: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    height, width = frame.shape[:2]
-    return height, width
-
-
-def _shares(stages: npt.NDArray[Any]) -> tuple[float, float, float]:
-    first, second, third = np.bincount(stages.ravel(), minlength=4)[1:4] / stages.size
-    return float(first), float(second), float(third)

@@ -231,7 +231,10 @@ def test_each_plugin_is_told_all_it_can_be_told():
     final = lower_tensorrt(region_graph(lambda b: (b.pool(block(b)[0]), CHANNELS)))
     plugin = {"plugin_version": b"1", "plugin_namespace": b"lc_trt"}
     window = {"kernel_shape", "dilations"}
-    segments = {"activation", "residual_scale", "weight_layout", "channel_begin", "channel_end"}
+    segments = {
+        "activation", "residual_scale", "residual_factor", "output_type", "weight_layout",
+        "channel_begin", "channel_end",
+    }  # fmt: skip
     expected = {"RegionMaxPool": window, "RegionConv": window | segments}
     regions = [n for n in final.graph.node if n.domain == DOMAIN]
     assert len(regions) == 7

@@ -145,7 +145,5 @@ class _Rows:
             name=p,
             domain=DOMAIN,
             overload=function.overload,
-            **found,
-            residual_factor=factor,
-            output_type=output.number,
+            **(found | {"residual_factor": factor, "output_type": output.number}),
         )

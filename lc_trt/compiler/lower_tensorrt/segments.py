@@ -240,6 +240,9 @@ class _Segments:
             dilations=list(found["dilations"]),
             activation=activation,
             residual_scale=float(found.get("residual_scale", 1.0)),
+            # The parser warns of each attribute of the plugin that a node leaves out.
+            residual_factor=1.0,
+            output_type=0,
             weight_layout=1,
             channel_begin=[part.begin for part in group],
             channel_end=[part.end for part in group],
