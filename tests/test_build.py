@@ -87,7 +87,9 @@ def test_a_dense_model_builds_and_has_no_thresholds(source, tmp_path):
 
 def test_an_engine_that_disagrees_is_not_written(source, tmp_path, monkeypatch):
     real = lc_trt.makers.compile_model
-    monkeypatch.setattr(lc_trt.makers, "compile_model", lambda m, *rest: real(_biased(m), *rest))
+    monkeypatch.setattr(
+        lc_trt.makers, "compile_model", lambda m, *rest, **more: real(_biased(m), *rest, **more)
+    )
     disagrees = r"agrees with ONNX Runtime in FP32 on .*expected at least 99%"
     with pytest.raises(LcTrtError, match=f"{disagrees}.*--no-check"):
         build(source, tmp_path / "m.lct")

@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
 
 from lc_trt.calibration import calibrate as calibrating
+from lc_trt.calibration import images as image_files
 from lc_trt.calibration.calibrate import Settings, calibrate
 from lc_trt.calibration.images import list_images
 from lc_trt.calibration.observer import Observer
@@ -114,7 +115,7 @@ def test_a_stopped_calibration_goes_on_where_it_was(model, folder, table, tmp_pa
 def test_a_broken_file_is_named_and_skipped_and_many_are_an_error(model, tmp_path, monkeypatch):
     image_folder(tmp_path, 2)
     (tmp_path / "zz.jpg").write_bytes(b"no picture")
-    monkeypatch.setattr(calibrating, "MAX_BROKEN", 0.4)
+    monkeypatch.setattr(image_files, "MAX_BROKEN", 0.4)
     warnings = []
     found = calibrate(model, INFO, list_images(tmp_path), SETTINGS, warn=warnings.append)
     assert found.images == 2 and found.skipped == ("zz.jpg",)
