@@ -89,7 +89,7 @@ def main() -> int:
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--limit", type=int, default=None, help="labelled images, default all")
     parser.add_argument("--bisect", action="store_true")
-    parser.add_argument("--percentile", type=float, default=97.0, help="of the bad calibration")
+    parser.add_argument("--percentile", type=float, default=99.5, help="of the bad calibration")
     parser.add_argument("--work", type=Path, default=Path("runs/precision"), help="for bundles")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/precision-accuracy.json"))
     known = parser.parse_args()
