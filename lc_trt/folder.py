@@ -1,11 +1,11 @@
-"""A folder that is written whole or not at all."""
+"""Folders and files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lc_trt.errors import LcTrtError
@@ -39,6 +39,28 @@ def whole_folder(out: Path, advice: str) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def write_whole(path: Path, content: bytes, advice: str, *, option: str = "") -> None:
+    """Write a file by way of a temporary neighbour; what was there stays until it is whole.
+
+    Args:
+        advice: what to do instead where ``path`` cannot be written, for the error.
+        option: that named the path, for the error.
+
+    Raises:
+        LcTrtError: ``path`` cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error, advice, option) from error
+    finally:
+        # Where even this fails, the error above says why.
+        with suppress(OSError):
+            partial.unlink()
+
+
 def check_place(out: Path, advice: str) -> None:
     """Raise what `whole_folder` would raise where nothing can be written beside ``out``."""
     _neighbour(Path(os.path.abspath(out)), advice).rmdir()
@@ -55,8 +77,9 @@ def _neighbour(out: Path, advice: str) -> Path:
     return partial
 
 
-def _unwritable(out: Path, error: OSError, advice: str) -> LcTrtError:
-    return LcTrtError(f"{out}: cannot be written ({error.strerror}); {advice}")
+def _unwritable(out: Path, error: OSError, advice: str, option: str = "") -> LcTrtError:
+    place = f"{option} {out}" if option else str(out)
+    return LcTrtError(f"{place}: cannot be written ({error.strerror}); {advice}")
 
 
 def _sync(path: Path) -> None:

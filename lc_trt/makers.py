@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,16 +11,17 @@ import onnx
 
 from lc_trt import trt
 from lc_trt.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
+from lc_trt.compiled import LIMITS, PAST
 from lc_trt.compiler.fold import freeze
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model
 from lc_trt.environment import current_gpu, module_version
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.folder import write_whole
 from lc_trt.half import find_overflow
 from lc_trt.int8 import Int8, Prepared, prepare_int8, rest_for_tensorrt
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.plan.engine import build_plan
 from lc_trt.plan.options import PlanOptions, Profile, check_options, targets
-from lc_trt.reuse_ports import LIMITS, PAST
 from lc_trt.runtime.engines import TENSORRT, available, check_precision
 from lc_trt.show import Show
 
@@ -223,7 +223,10 @@ class _TensorRT(Maker):
             show=self._show,
         )
         if self._options.save_layers is not None and plan.layers is not None:
-            _write(self._options.save_layers, plan.layers)
+            write_whole(
+                self._options.save_layers, plan.layers.encode(), "choose another file",
+                option="--save-layers",
+            )  # fmt: skip
         files: dict[str, bytes | Path] = {PLAN: plan.content}
         if plan.library is not None:
             files[PLUGINS] = plan.library.path
@@ -264,15 +267,3 @@ def _check_rest(backend: str, int8: Int8) -> None:
             f"--int8 --{int8.rest}: what stays out of INT8 is {' or '.join(known)} with {backend}; "
             f"leave out --{int8.rest}"
         )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    except OSError as error:
-        raise LcTrtError(
-            f"--save-layers {path}: cannot be written ({error.strerror}); choose another file"
-        ) from error

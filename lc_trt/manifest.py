@@ -56,7 +56,7 @@ class Manifest:
         calibration: how an INT8 engine was calibrated, or on which images an FP16 engine's values
             were measured, which layers were kept in FP32 and why; None for others.
         reuse: of an engine that lets frames reuse results: the shapes of its extra inputs by name
-            (`lc_trt.reuse_ports`; each ``past_*`` has an output ``present_*``); None for others.
+            (`lc_trt.compiled`; each ``past_*`` has an output ``present_*``); None for others.
         check: the comparison after the build: ``checked``; then, if False, the ``reason``; if
             True, ``images``, the figures of `lc_trt.agreement.Agreement`, and what decided:
             ``required`` (the share that has to agree) or ``miou`` (``fp32``, ``int8`` and ``drop``

@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 
 from lc_trt.bench.environment import busy, describe_environment
 from lc_trt.cli import console
+from lc_trt.compiled import EVERY, TOLERANCE, Work
 from lc_trt.compiler import reuse
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.ir.cascade_graph import StageMacs, load_onnx, stage_macs
 from lc_trt.ir.metadata import read_info
-from lc_trt.reuse_ports import EVERY, TOLERANCE, Work
 from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
 from lc_trt.runtime.image import to_size
 from lc_trt.runtime.reuse import Reuse

@@ -41,7 +41,6 @@ def build_engine(
     Args:
         model: an exchange model, cascade or dense.
         precision: of all of it, or beside ``quantization`` of what stays out of INT8.
-        keep: tensors that FP16 cannot hold.
         device: of a GPU that the bundle runs on (`lc_trt.devices.parse_device`).
         keep: tensors that FP16 cannot hold (`lc_trt.compiler.pipeline.compile_model`).
 

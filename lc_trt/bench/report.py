@@ -10,6 +10,7 @@ from typing import Any
 
 from lc_trt.bench.memory import Memory
 from lc_trt.errors import LcTrtError
+from lc_trt.folder import write_whole
 from lc_trt.runtime.find_rho import Shares
 
 COLUMNS = (
@@ -17,6 +18,7 @@ COLUMNS = (
     "speed-up", "ceiling", "reached",
 )  # fmt: skip
 NONE = "-"
+_ADVICE = "choose another --json FILE"
 
 
 @dataclass(frozen=True)
@@ -145,14 +147,8 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write `as_dict` as JSON, whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
-            os.replace(partial, path)
-        except OSError as error:
-            raise _unwritable(path, error.strerror or str(error)) from error
-        finally:
-            partial.unlink(missing_ok=True)
+        content = json.dumps(self.as_dict(), indent=2) + "\n"
+        write_whole(path, content.encode(), _ADVICE)
 
     def title(self) -> str:
         """What was measured, in one line."""
@@ -201,7 +197,7 @@ def check_writable(path: Path) -> None:
 
 
 def _unwritable(path: Path, reason: str) -> LcTrtError:
-    return LcTrtError(f"{path}: cannot be written ({reason}); choose another --json FILE")
+    return LcTrtError(f"{path}: cannot be written ({reason}); {_ADVICE}")
 
 
 def _rounded(values: tuple[float, ...] | None, digits: int) -> list[float] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from lc_trt import __version__
 from lc_trt.compiler.quantize import Range
 from lc_trt.compiler.quantize_plan import fingerprints, make_plan
 from lc_trt.errors import LcTrtError
+from lc_trt.folder import write_whole
 
 FORMAT = 1
 
@@ -86,17 +86,13 @@ class Table:
 
 def write_table(path: Path, table: Table) -> None:
     """Write a table, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(table.dumps(), encoding="utf-8")
-        partial.replace(path)
     except OSError as error:
         raise LcTrtError(
-            f"{path}: cannot be written ({error.strerror}); choose another -o"
+            f"{path}: its folder cannot be made ({error.strerror}); choose another -o"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, table.dumps().encode(), "choose another -o")
 
 
 def read_table(path: Path) -> Table:

@@ -9,8 +9,8 @@ import typer
 
 from lc_trt.cli import console, options
 from lc_trt.cli.interrupts import interrupts
+from lc_trt.compiled import EVERY, TOLERANCE
 from lc_trt.errors import UsageError
-from lc_trt.reuse_ports import EVERY, TOLERANCE
 from lc_trt.runtime.image import Fit
 from lc_trt.runtime.views import View
 from lc_trt.thresholds import parse_rho

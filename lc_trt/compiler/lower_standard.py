@@ -191,8 +191,9 @@ class _Lowerer:
         kernel = tuple(found["kernel_shape"])
         key = (*kernel, *found["dilations"])
         outputs, inputs = weight.shape[:2]
-        wide = 4 * outputs > inputs or not self.lowering.float_products
-        if decoded and (kernel == (1, 1) or wide):
+        # Products are floats, four bytes each, where gathered rows are one byte a channel.
+        few = 4 * outputs <= inputs and self.lowering.float_products
+        if decoded and (kernel == (1, 1) or not few):
             y = region_product(
                 self.add, self.const, self.graph.constants, self.dequantized[x], decoded, bias,
                 None if kernel == (1, 1) else self.table(self.regions[rows], key), p,

@@ -82,7 +82,7 @@ def compile_model(
 
     Returns:
         A model of standard operators only, with the same inputs and outputs, and those of
-        `lc_trt.reuse_ports` where it has temporal reuse.
+        `lc_trt.compiled` where it has temporal reuse.
 
     Raises:
         LcTrtError: no such backend, or a weight is NaN.

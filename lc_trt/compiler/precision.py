@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from lc_trt.compiled import FULL_TENSORS
 from lc_trt.compiler.graph import EditableGraph, attributes
 from lc_trt.compiler.store_half import as_half
 from lc_trt.errors import LcTrtError
@@ -35,8 +36,6 @@ _KEEPS_FULL = {
     "QuantizeLinear",  # of FP32 only, in this opset
 }  # fmt: skip
 _SHAPE_ONLY = {"Shape", "Size"}
-# Where `note_full` writes; a JSON list of tensors.
-FULL_TENSORS = "lc_trt.fp32"
 # The kernel adds the bias in FP32, whatever the rest is in.
 _FULL_INPUTS = {"RegionConv": -2}
 

@@ -131,5 +131,4 @@ def tap_products(
     zero = const(f"{p}/matrix_zero", np.zeros(taps * outputs), "int8")
     rows = add("DequantizeLinear", x.x, x.scale, x.zero, name=f"{p}/rows_dq")
     decoded = add("DequantizeLinear", matrix, scale, zero, name=f"{p}/matrix_dq", axis=0)
-    bias = const(f"{p}/no_bias", np.zeros(taps * outputs), "float32")
-    return add("Gemm", rows, decoded, bias, name=f"{p}/gemm", transB=1)
+    return add("Gemm", rows, decoded, name=f"{p}/gemm", transB=1)

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
+from lc_trt.compiled import LIMITS, PAST, PRESENT, WORK, Work
 from lc_trt.compiler.graph import EditableGraph, known_dims
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
-from lc_trt.reuse_ports import LIMITS, PAST, PRESENT, WORK, Work
 
 # Cells to each side of a pixel whose movement counts for it, since its result depends on them.
 # docs/reuse.md has what fewer give.
@@ -33,7 +33,7 @@ CONTEXT = 2
 
 
 def add_reuse(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A cascade in exchange form with the inputs and outputs of `lc_trt.reuse_ports`.
+    """A cascade in exchange form with the inputs and outputs of `lc_trt.compiled`.
 
     With f(q) the features of pixel q at stage 2's entry and r(q) those at its last full
     computation, a hard pixel p has moved where over the hard pixels q up to ``AROUND`` cells from

@@ -38,7 +38,7 @@ def argmax_of_upsampled(model: onnx.ModelProto) -> onnx.ModelProto:
     resized: dict[str, onnx.NodeProto] = {}
     for node in graph.nodes:
         after = readers.get(node.output[0], []) if node.output[0] not in kept else []
-        if _is_bilinear(node, shapes) and len(after) == 1 and _is_argmax(after[0]):
+        if _is_bilinear(node, shapes, graph.constants) and len(after) == 1 and _is_argmax(after[0]):
             resized[node.output[0]] = node
         elif node.op_type == "ArgMax" and node.input[0] in resized:
             nodes += _compare(graph, resized[node.input[0]], node, shapes)
@@ -48,24 +48,25 @@ def argmax_of_upsampled(model: onnx.ModelProto) -> onnx.ModelProto:
     return graph.model()
 
 
-def _is_bilinear(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:
+def _is_bilinear(
+    node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]], constants: dict[str, Array]
+) -> bool:
     if node.op_type != "Resize" or node.domain:
         return False
-    found = attributes(node)
-    plain = {
-        "mode": b"linear", "coordinate_transformation_mode": b"half_pixel", "antialias": 0,
+    defaults = {
+        "mode": b"nearest", "coordinate_transformation_mode": b"half_pixel", "antialias": 0,
         "axes": None, "keep_aspect_ratio_policy": b"stretch",
     }  # fmt: skip
-    if any(found.get(name, value) != value for name, value in plain.items()):
-        return False
-    # The defaults of these two are others.
-    if "mode" not in found:
+    found = defaults | attributes(node)
+    if any(found[name] != value for name, value in (defaults | {"mode": b"linear"}).items()):
         return False
     before, after = shapes.get(node.input[0], ()), shapes.get(node.output[0], ())
-    return (
-        len(before) == 4 and len(after) == 4 and before[:2] == after[:2]
-        and before[0] == 1 and before[1] > 1 and before[2] <= _MOST_ROWS
-    )  # fmt: skip
+    if len(before) != 4 or len(after) != 4 or before[:2] != after[:2]:
+        return False
+    scales = constants.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    if scales is not None and not np.array_equal(np.multiply(before, scales), after):
+        return False  # rounded down: positions go by the scales then, not by both sizes
+    return before[0] == 1 and before[1] > 1 and before[2] <= _MOST_ROWS
 
 
 def _is_argmax(node: onnx.NodeProto) -> bool:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.figures import BLUE, GREY, VERMILION, png
 from lc_trt.evaluation.tune import Tuned
+from lc_trt.folder import write_whole
 from lc_trt.runtime.course import find_course
 
 
@@ -23,12 +24,7 @@ def check(path: Path) -> None:
 def write(path: Path, found: Tuned) -> None:
     """The front of what was tuned, the other pairs, and the governor's course."""
     content = png(lambda figure: _front(figure, found), 7.2, 4.4)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise LcTrtError(f"{path}: cannot be written ({error.strerror}); choose another") from error
+    write_whole(path, content, "choose another file", option="--plot")
 
 
 def _front(figure: Figure, found: Tuned) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.compiled import Work
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.reuse_ports import Work
 from lc_trt.runtime import draw, image
 from lc_trt.runtime.views import View
 
@@ -41,7 +41,7 @@ class Result:
             pixels of its image; None for a dense network.
         cell_confidence: float32 [h, w], the same of the winning probability.
         cell_work: uint8 [h, w], what was done for each cell (codes of
-            `lc_trt.reuse_ports.Work`); None without temporal reuse.
+            `lc_trt.compiled.Work`); None without temporal reuse.
         fit: how the frame came to the engine's size.
     """
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.compiled import CUT, EVERY, TOLERANCE
 from lc_trt.errors import UsageError
-from lc_trt.reuse_ports import CUT, EVERY, TOLERANCE
 from lc_trt.runtime.engines.base import Engine, EngineOutput, State
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,26 @@ _MOST_ERRORS = 1000
 _HIGHEST_FPS = 1000.0  # what headers say above that is a clock's rate, not the frames'
 
 
+@dataclass
+class Damage:
+    """What of a video could not be had so far.
+
+    Attributes:
+        count: packets that could not be decoded, and frames that were only in part.
+        lost: what the container said when it could be read no further, None at its proper end.
+    """
+
+    count: int = 0
+    lost: str | None = None
+
+
 class Decoder:
     """The pictures of a container's first video stream.
 
+    Its codec's threads end when it is forgotten, not when the container is closed.
+
     Attributes:
-        damaged: packets that could not be decoded so far, and frames that were only in part.
-        lost: what the container said when it could be read no further, None at its proper end.
+        damage: what could not be decoded, counted on.
     """
 
     def __init__(self, container: InputContainer, *, live: bool = False) -> None:
@@ -33,8 +48,7 @@ class Decoder:
         self._stream = container.streams.video[0]
         # Threads over frames are quickest, but each of them holds a frame back.
         self._stream.thread_type = "SLICE" if live else "AUTO"
-        self.damaged = 0
-        self.lost: str | None = None
+        self.damage = Damage()
 
     @property
     def fps(self) -> float:
@@ -78,10 +92,10 @@ class Decoder:
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:
-                self.damaged += 1
+                self.damage.count += 1
                 continue
             for frame in frames:
-                self.damaged += frame.is_corrupt
+                self.damage.count += frame.is_corrupt
                 yield frame
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
@@ -94,13 +108,13 @@ class Decoder:
                 return
             except av.error.InvalidDataError:
                 # The demuxer may find its way again behind what it could not read.
-                self.damaged += 1
+                self.damage.count += 1
                 errors += 1
                 if errors == _MOST_ERRORS:
-                    self.lost = "nothing more could be read"
+                    self.damage.lost = "nothing more could be read"
                     return
             except av.error.FFmpegError as error:
-                self.lost = _reason(error)
+                self.damage.lost = _reason(error)
                 return
 
 

@@ -27,15 +27,16 @@ class Film(Source):
         self._container = container or open_container(place)
         self._lock = Lock()  # a container that closes under a decoder takes the process with it
         self._closed = False
-        self._decoder = Decoder(self._container)
-        self.fps = self._decoder.fps
+        decoder = Decoder(self._container)
+        self.fps = decoder.fps
         self.sound = len(self._container.streams.audio)
-        self._duration = self._decoder.duration
-        self._exact = self._decoder.count is not None
-        self.count = self._decoder.count
+        self._damage = decoder.damage
+        self._duration = decoder.duration
+        self._exact = decoder.count is not None
+        self.count = decoder.count
         if self.count is None and self._duration is not None:
             self.count = max(1, round(self._duration * self.fps))
-        self._pictures = iter(self._decoder)
+        self._pictures = iter(decoder)
         self._first = next(self._pictures, None)
         if self._first is None:
             self.close()
@@ -66,12 +67,12 @@ class Film(Source):
     def report(self) -> Sequence[str]:
         """What could not be decoded, and whether it ended early."""
         found = []
-        if self._decoder.damaged:
-            found.append(f"{self._decoder.damaged} damaged packets or frames in it")
+        if self._damage.count:
+            found.append(f"{self._damage.count} damaged packets or frames in it")
         if self._ended and self._cut_short():
             found.append(f"{self._read} frames could be read of {self._announced()} announced")
-        if self._decoder.lost:
-            found.append(f"reading it failed before its end: {self._decoder.lost}")
+        if self._damage.lost:
+            found.append(f"reading it failed before its end: {self._damage.lost}")
         return found
 
     def _cut_short(self) -> bool:
@@ -93,5 +94,6 @@ class Film(Source):
         if self._lock.acquire(timeout=_PATIENCE):
             try:
                 self._container.close()
+                self._pictures = iter(())  # the last that holds the decoder and its threads
             finally:
                 self._lock.release()

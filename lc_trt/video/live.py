@@ -242,7 +242,7 @@ def open_network(url: str, options: LiveOptions) -> Source:
                 yield image
         finally:
             container.close()
-        raise LcTrtError(f"{name}: {decoder.lost or 'the sender ended it'}")
+        raise LcTrtError(f"{name}: {decoder.damage.lost or 'the sender ended it'}")
 
     container = open_again()
     if container.duration and not url.startswith("rtsp"):

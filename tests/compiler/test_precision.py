@@ -10,8 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import session, tiny_model
 
+from lc_trt.compiled import FULL_TENSORS
 from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.compiler.precision import FULL_TENSORS, note_full, to_half
+from lc_trt.compiler.precision import note_full, to_half
 from lc_trt.errors import LcTrtError
 
 HALF, FULL, INT32 = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.INT32

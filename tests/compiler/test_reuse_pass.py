@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from onnx.utils import Extractor
 from tiny_networks import CLASSES, frames, middle_rho, session, tiny_model
 
+from lc_trt.compiled import LIMITS, PAST, PRESENT, WORK, Work
 from lc_trt.compiler.densify import densify
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
@@ -22,7 +23,6 @@ from lc_trt.compiler.lower_tensorrt import lower_tensorrt
 from lc_trt.compiler.precision import to_half
 from lc_trt.compiler.reuse import AROUND, CONTEXT, OWN, add_reuse
 from lc_trt.errors import LcTrtError
-from lc_trt.reuse_ports import LIMITS, PAST, PRESENT, WORK, Work
 
 Maps = dict[str, npt.NDArray[np.generic]]
 TRUNKS = ("irnet", "inception")

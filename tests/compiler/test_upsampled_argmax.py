@@ -68,6 +68,14 @@ def test_the_classes_are_those_of_resize_and_argmax(classes, height, width, scal
     np.testing.assert_allclose(taken, big.max(1), atol=1e-5)
 
 
+def test_a_scale_that_leaves_a_part_of_a_pixel_stays():
+    """Positions then go by the scale, and not by both sizes."""
+    source = model([1, 5, 5, 7], (1.5, 2.5))
+    x = np.random.default_rng(0).normal(size=(1, 5, 5, 7)).astype(np.float32)
+    np.testing.assert_array_equal(ort(argmax_of_upsampled(source), x), ort(source, x))
+    assert operators(argmax_of_upsampled(source)) == {"Resize", "ArgMax"}
+
+
 def test_the_first_of_equals_and_some_class_for_nan():
     changed = argmax_of_upsampled(model([1, 11, 3, 4], (8, 8)))
     assert (ort(changed, np.ones((1, 11, 3, 4), np.float32)) == 0).all()

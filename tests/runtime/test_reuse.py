@@ -14,12 +14,12 @@ from tiny_networks import INFO, frames, middle_rho, session, tiny_model
 from toy_models import bgr, toy_manifest, toy_model
 
 import lc_trt
+from lc_trt.compiled import Work
 from lc_trt.compiler.pipeline import compile_model, prepare
 from lc_trt.compiler.quantize import Quantization
 from lc_trt.compiler.quantize_plan import make_plan
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.manifest import Manifest
-from lc_trt.reuse_ports import Work
 from lc_trt.runtime.engines import CPU_BACKENDS, Engine, create_engine
 from lc_trt.runtime.engines.base import State
 from lc_trt.runtime.segmenter import Segmenter

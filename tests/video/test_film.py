@@ -39,6 +39,23 @@ def film(path: Path, count: int = 5, moments: list[float] | None = None, noise: 
     return path
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's list of threads")
+def test_closed_in_the_middle_it_leaves_no_thread(tmp_path: Path) -> None:
+    path = film(tmp_path / "v.mp4", count=20)
+
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    before = threads()
+    source = Film(str(path))
+    frames = iter(source)
+    next(frames), next(frames)
+    assert threads() > before, "the codec has threads of its own"
+    source.close()
+    assert threads() == before
+    assert list(frames) == [] and source.report() == []
+
+
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_a_turned_phone_gives_upright_frames(tmp_path: Path, degrees: int) -> None:
     path = film(tmp_path / "v.mp4")

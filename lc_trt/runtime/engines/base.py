@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.compiled import LIMITS, PAST, PRESENT, WORK
 from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
-from lc_trt.reuse_ports import LIMITS, PAST, PRESENT, WORK
 
 # Input and output names of a compiled model.
 IMAGE, RHO = "image", "rho"
@@ -30,7 +30,7 @@ class EngineOutput:
         labels: uint8 [N, H, W], at the engine's size.
         stages: uint8 [N, h, w], 1 to 3, the stage a pixel left at; None for a dense network.
         confidence: float32 [N, h, w], the winning probability; h = ceil(H / 8), w likewise.
-        work: uint8 [N, h, w], codes of `lc_trt.reuse_ports.Work`; None without temporal reuse.
+        work: uint8 [N, h, w], codes of `lc_trt.compiled.Work`; None without temporal reuse.
     """
 
     labels: npt.NDArray[np.uint8]

@@ -18,8 +18,8 @@ import openvino as ov
 from openvino import opset8
 from openvino.utils.node_factory import NodeFactory
 
-# Where the compiler writes which tensors (`lc_trt.compiler.precision.FULL_TENSORS`).
-FULL_TENSORS = "lc_trt.fp32"
+from lc_trt.compiled import FULL_TENSORS
+
 _DATA = ("Const", "Parameter")
 
 

@@ -1,9 +1,13 @@
-"""What temporal reuse adds to a compiled cascade: names of inputs and outputs, codes of a map."""
+"""What the compiler writes into a compiled model and the runtime reads from it, by name."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 
+# Of its metadata, under bf16 and FP16: a JSON list of tensors whose operators compute in FP32.
+FULL_TENSORS = "lc_trt.fp32"
+
+# Temporal reuse: names of inputs and outputs, codes of a map.
 # What a pass gets of the frames before, and the same after it, for the next frame:
 # features float32 [N, C, h, w], probabilities float32 [N, K, h, w], stages uint8 [N, h, w].
 PAST = ("past_features", "past_probabilities", "past_stages")
