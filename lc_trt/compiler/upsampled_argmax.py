@@ -1,8 +1,9 @@
-"""The classes of an upsampled map, by two products and comparisons: faster in OpenVINO.
+"""The classes of an upsampled map, without the upsampled map: faster in OpenVINO.
 
-Its ArgMax sorts, and even as maxima (`argmax`) it goes over the upsampled map three times. A map
-of one image that was upsampled by products lies class by class in memory, so that it is split
-without a copy, and comparing two classes after the other is fused into a few kernels.
+Its ArgMax sorts, and even as maxima (`argmax`) it goes over the upsampled map three times. Here
+only the columns are interpolated on their own, by a product. Between two of the map's rows values
+run straight, and OpenVINO fuses that with the comparison of two classes, so that of the
+upsampled map just the largest value so far and its class are ever written.
 """
 
 from __future__ import annotations
@@ -15,17 +16,15 @@ import onnx
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes, static_shapes
 
-# A product has as many terms as the map has rows, where interpolation has two: beyond this many
-# it is no longer the faster.
-_MOST_ROWS = 96
-_TOGETHER = 6  # classes compared in one go: OpenVINO's fused kernels take about twelve inputs
+_TOGETHER = 6  # classes compared in one go, then the best of each go
 
 
 def argmax_of_upsampled(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Resize and ArgMax over classes -> products, and the first of the largest by comparison.
+    """Resize and ArgMax over classes -> interpolated rows, and the first of the largest.
 
-    For a bilinear Resize (half-pixel) of one image [1, K, h, w] with known shapes that only an
-    ArgMax over axis 1 reads, without the axis kept. Equal to it but for rounding.
+    For a bilinear Resize (half-pixel) of one image [1, K, h, w] with known shapes to a multiple of
+    h rows that only an ArgMax over axis 1 reads, without the axis kept. Equal to it but for
+    rounding.
     """
     graph = EditableGraph(model)
     shapes = static_shapes(model)
@@ -66,7 +65,7 @@ def _is_bilinear(
     scales = constants.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
     if scales is not None and not np.array_equal(np.multiply(before, scales), after):
         return False  # rounded down: positions go by the scales then, not by both sizes
-    return before[0] == 1 and before[1] > 1 and before[2] <= _MOST_ROWS
+    return before[0] == 1 and before[1] > 1 and after[2] % before[2] == 0
 
 
 def _is_argmax(node: onnx.NodeProto) -> bool:
@@ -100,6 +99,7 @@ def _compare(
 ) -> list[onnx.NodeProto]:
     _, classes, height, width = shapes[resize.input[0]]
     rows, columns = shapes[resize.output[0]][2:]
+    scale = rows // height
     nodes: list[onnx.NodeProto] = []
 
     def add(
@@ -107,6 +107,9 @@ def _compare(
     ) -> str:
         nodes.append(graph.make(op_type, inputs, f"{at.name}/{name}", **attrs))
         return str(nodes[-1].output[0])
+
+    def const(name: str, value: Any, dtype: str, at: onnx.NodeProto = argmax) -> str:
+        return graph.constant(f"{at.name}/{name}", value, dtype)
 
     def larger(a: tuple[str, str], b: tuple[str, str]) -> tuple[str, str]:
         """Of two (value, class) the one with the larger value, the first of equals."""
@@ -116,25 +119,42 @@ def _compare(
             add("Where", second, b[1], a[1], name="best"),
         )
 
-    along = graph.constant(f"{resize.name}/columns", interpolation(width, columns).T, "float32")
-    down = graph.constant(f"{resize.name}/rows", interpolation(height, rows), "float32")
-    wide = add("MatMul", resize.input[0], along, name="wide", at=resize)
-    full = add("MatMul", down, wide, name="full", at=resize)
-    maps = [graph.unique(f"{argmax.name}/class{k}") for k in range(classes)]
+    # Bands of ``scale`` rows, from one of the map's rows to the next; both borders stand twice.
+    row = range(height)
+    upper = const("upper", [0, *row], "int64", resize)
+    lower = const("lower", [*row, height - 1], "int64", resize)
+    top = add("Gather", resize.input[0], upper, name="top", at=resize, axis=2)
+    bottom = add("Gather", resize.input[0], lower, name="bottom", at=resize, axis=2)
+    step = add("Sub", bottom, top, name="step", at=resize)
+    both = add("Concat", top, step, name="both", at=resize, axis=1)
+    along = const("columns", interpolation(width, columns).T, "float32", resize)
+    wide = add("MatMul", both, along, name="wide", at=resize)
+    shape = const("bands", [1, 2 * classes, height + 1, 1, columns], "int64", resize)
+    banded = add("Reshape", wide, shape, name="banded", at=resize)
+    # Class by class in memory: OpenVINO splits that without a copy.
+    maps = [graph.unique(f"{resize.name}/class{k}") for k in range(2 * classes)]
     nodes.append(
         graph.make(
-            "Split", [full], f"{argmax.name}/split", outputs=maps, axis=1, num_outputs=classes
+            "Split", [banded], f"{resize.name}/split", outputs=maps, axis=1,
+            num_outputs=2 * classes,
         )
-    )
-    best = [
-        (name, graph.constant(f"{argmax.name}/{k}", np.full((1, 1, 1, 1), k), "float32"))
-        for k, name in enumerate(maps)
-    ]
+    )  # fmt: skip
+    # How far each row of a band is on its way (half-pixel).
+    way = (np.arange(scale) + (0.5 if scale % 2 == 0 else 0.0)) / scale
+    part = const("way", way.reshape(1, 1, 1, scale, 1), "float32", resize)
+    best = []
+    for k, (start, rise) in enumerate(zip(maps[:classes], maps[classes:], strict=True)):
+        risen = add("Mul", rise, part, name=f"risen{k}", at=resize)
+        value = add("Add", start, risen, name=f"value{k}", at=resize)
+        best.append((value, const(str(k), np.full((1, 1, 1, 1, 1), k), "float32")))
     while len(best) > 1:
         groups = [best[i : i + _TOGETHER] for i in range(0, len(best), _TOGETHER)]
         best = [reduce(larger, group) for group in groups]
-    axes = graph.constant(f"{argmax.name}/axes", [1], "int64")
-    index = add("Squeeze", best[0][1], axes, name="index")
+    flat = const("flat", [1, (height + 1) * scale, columns], "int64")
+    index = add("Reshape", best[0][1], flat, name="index")
+    first = scale - scale // 2
+    ends = [const(name, [at], "int64") for name, at in (("from", first), ("to", first + rows))]
+    cut = add("Slice", index, *ends, const("axes", [1], "int64"), name="cut")
     output, kind = list(argmax.output), onnx.TensorProto.INT64
-    nodes.append(graph.make("Cast", [index], f"{argmax.name}/cast", outputs=output, to=kind))
+    nodes.append(graph.make("Cast", [cut], f"{argmax.name}/cast", outputs=output, to=kind))
     return nodes
