@@ -53,4 +53,5 @@ class Observer(TensorReader):
 
     def __init__(self, model: onnx.ModelProto, plan: Plan, threads: int | None = None) -> None:
         """``model`` is folded (`pipeline.prepare`)."""
-        super().__init__(lower_standard(model, Lowering()), plan.tensors, threads)
+        lowered = lower_standard(model, Lowering(), plan.tensors)
+        super().__init__(lowered, plan.tensors, threads)

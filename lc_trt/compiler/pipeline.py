@@ -14,11 +14,11 @@ from lc_trt.compiler.check_weights import check_weights
 from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
+from lc_trt.compiler.integer_bias import integer_bias
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
 from lc_trt.compiler.precision import note_full, to_half
 from lc_trt.compiler.quantize import Quantization, quantize
-from lc_trt.compiler.quantize_lower import integer_bias
 from lc_trt.compiler.reuse import add_reuse
 from lc_trt.compiler.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
@@ -96,7 +96,7 @@ def compile_model(
         model = add_reuse(model)
     if quantization is not None:
         model = quantize(model, replace(quantization, branches=recipe.quantised_branches))
-    model = lower_standard(model, recipe.lowering)
+    model = lower_standard(model, recipe.lowering, keep)
     # Whatever functions a foreign exporter left: OpenVINO knows none.
     model = fold_constants(inliner.inline_local_functions(model))
     if quantization is not None:

@@ -26,7 +26,8 @@ from lc_trt.compiler.densify import densify
 from lc_trt.compiler.dilated_pool import shift_dilated_pools
 from lc_trt.compiler.fold import fold_constants, freeze
 from lc_trt.compiler.fold_affine import fold_affine
-from lc_trt.compiler.lower_standard import Lowering, lower_standard, neighbour_positions
+from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.lower_standard.tables import neighbour_positions, window
 from lc_trt.compiler.store_half import store_half
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_dense
@@ -192,7 +193,7 @@ def test_lowering_names_an_operator_it_does_not_know():
 
 def test_neighbours_stop_at_the_image_s_border():
     # Two images of 2 x 2; a 1 x 3 window: left, itself, right.
-    found = neighbour_positions((2, 2, 2), (1, 3, 1, 1))
+    found = neighbour_positions((2, 2, 2), window((1, 3), (1, 1)))
     assert found.tolist() == [
         [0, 1, 2], [1, 2, 0], [0, 3, 4], [3, 4, 0],
         [0, 5, 6], [5, 6, 0], [0, 7, 8], [7, 8, 0],

@@ -1,0 +1,128 @@
+"""RegionConv, and sums of them, as products of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from lc_trt.compiler.graph import Array, attributes
+from lc_trt.compiler.lower_standard.builder import Builder
+from lc_trt.compiler.lower_standard.integer import Dequantized, region_product, tap_products
+from lc_trt.compiler.lower_standard.sums import TapSum
+from lc_trt.compiler.lower_standard.tables import Region, Taps, product_table, table, window
+from lc_trt.errors import LcTrtError
+
+_ITSELF: Taps = ((0, 0),)
+
+
+def lower_conv(
+    b: Builder,
+    node: onnx.NodeProto,
+    region: Region,
+    dequantized: dict[str, Dequantized],
+    float_products: bool,
+) -> int:
+    """Add what a RegionConv becomes; the channels that it gives.
+
+    Args:
+        dequantized: what nodes before it decode.
+        float_products: as of `Lowering`.
+
+    Raises:
+        LcTrtError: its weight is not a constant.
+    """
+    x, _, _, _, weight_name, bias, residual = node.input
+    found, p = attributes(node), node.name
+    decoded = dequantized.get(weight_name)
+    weight = b.constants.get(decoded.x if decoded else weight_name)
+    if weight is None:
+        raise LcTrtError(f"node {p!r}: its weight is not a constant")
+    factor = float(found.get("residual_scale", 1.0))
+    taps = window(found["kernel_shape"], found["dilations"])
+    outputs, inputs = (int(n) for n in weight.shape[:2])
+    # Products are floats, four bytes each, where gathered rows are one byte a channel.
+    few = 4 * outputs <= inputs and float_products
+    if decoded and (taps == _ITSELF or not few):
+        rows = None if taps == _ITSELF else table(b, region, taps)
+        y = region_product(b, dequantized[x], decoded, bias, rows, p)
+    else:
+        if decoded:
+            products = tap_products(b, dequantized[x], decoded, p)
+            y = sum_of_taps(b, products, outputs, region, taps, p)
+        elif taps == _ITSELF:
+            y = matmul(b, x, weight.reshape(outputs, inputs).T, p)
+        elif outputs < inputs:
+            y = project_then_gather(b, x, weight.reshape(outputs, inputs, -1), region, taps, p)
+        else:
+            y = gather_then_multiply(b, x, weight, region, taps, p)
+        y = b.add("Add", y, bias, name=f"{p}/bias")
+    if factor != 1.0:
+        y = b.add("Mul", y, b.const(f"{p}/factor", factor, "float32"), name=f"{p}/scaled")
+    if residual not in b.constants:
+        y = b.add("Add", y, residual, name=f"{p}/residual")
+    if found.get("activation", 0):
+        y = b.add("Relu", y, name=f"{p}/relu")
+    b.nodes[-1].output[0] = node.output[0]
+    return outputs
+
+
+def lower_sum(b: Builder, found: TapSum, region: Region, name: str, output: str) -> int:
+    """Add what a sum of convolutions becomes; the channels that it gives."""
+    weight = np.stack(list(found.weights.values()), axis=-1)
+    y = project_then_gather(b, found.x, weight, region, found.taps, name)
+    bias = b.const(f"{name}/bias", found.bias, "float32")
+    b.add("Add", y, bias, name=name, output=output)
+    return len(weight)
+
+
+def matmul(b: Builder, x: str, matrix: Array, p: str) -> str:
+    """A product with a constant."""
+    weight = b.const(f"{p}/matrix", np.ascontiguousarray(matrix), str(matrix.dtype))
+    return b.add("MatMul", x, weight, name=f"{p}/matmul")
+
+
+def gather_then_multiply(
+    b: Builder, x: str, weight: Array, region: Region, taps: Taps, p: str
+) -> str:
+    """Rows of the window side by side, then one product: [R, taps * Cin] x [.., Cout]."""
+    outputs, inputs = weight.shape[:2]
+    found = windows(b, x, inputs, table(b, region, taps), p)
+    shape = b.const(f"{p}/patch", [-1, len(taps) * inputs], "int64")
+    patches = b.add("Reshape", found, shape, name=f"{p}/patches")
+    return matmul(b, patches, weight.transpose(2, 3, 1, 0).reshape(-1, outputs), p)
+
+
+def project_then_gather(
+    b: Builder, x: str, weight: Array, region: Region, taps: Taps, p: str
+) -> str:
+    """Every tap's product first, then the window's sum.
+
+    The same multiplications, but what is gathered is Cout wide instead of Cin: with 21
+    classes from 2048 channels a hundredth of the memory traffic.
+
+    Args:
+        weight: [Cout, Cin, taps].
+    """
+    outputs, inputs = weight.shape[:2]
+    products = matmul(b, x, weight.transpose(1, 2, 0).reshape(inputs, -1), p)
+    return sum_of_taps(b, products, outputs, region, taps, p)
+
+
+def sum_of_taps(b: Builder, products: str, outputs: int, region: Region, taps: Taps, p: str) -> str:
+    """[R, Cout]: of each tap's product [R, taps * Cout] the one of the row that it reads."""
+    shape = b.const(f"{p}/per_tap", [-1, outputs], "int64")
+    per_tap = b.add("Reshape", products, shape, name=f"{p}/per_tap")
+    found = windows(b, per_tap, outputs, product_table(b, region, taps), p)
+    axis = b.const(f"{p}/axis", [1], "int64")
+    # Without the axis kept OpenVINO 2026.4 fuses a following QuantizeLinear into the sum and
+    # gives wrong codes (tests/compiler/test_quantize.py).
+    total = b.add("ReduceSum", found, axis, name=f"{p}/sum", keepdims=1)
+    flat = b.const(f"{p}/flat", [-1, outputs], "int64")
+    return b.add("Reshape", total, flat, name=f"{p}/flat")
+
+
+def windows(b: Builder, x: str, channels: int, rows: str, p: str) -> str:
+    """[R, taps, C]: rows by table, where entry 0 is a row of zeros."""
+    zero = b.const(f"{p}/zero_row", np.zeros((1, channels)), "float32")
+    with_zero = b.add("Concat", zero, x, name=f"{p}/with_zero", axis=0)
+    return b.add("Gather", with_zero, rows, name=f"{p}/windows", axis=0)

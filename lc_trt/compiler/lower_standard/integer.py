@@ -1,0 +1,79 @@
+"""Region convolutions on 8-bit rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from lc_trt.compiler.lower_standard.builder import Builder
+
+
+@dataclass(frozen=True)
+class Dequantized:
+    """The inputs of a DequantizeLinear node: quantised values, scale and zero point."""
+
+    x: str
+    scale: str
+    zero: str
+
+
+def find_dequantized(node: onnx.NodeProto) -> dict[str, Dequantized]:
+    """By its output's name, what a DequantizeLinear decodes; nothing for another node."""
+    if node.op_type != "DequantizeLinear" or len(node.input) != 3:
+        return {}
+    return {node.output[0]: Dequantized(*node.input)}
+
+
+def gather_windows(b: Builder, x: Dequantized, channels: int, table: str, p: str) -> str:
+    """8-bit [R, taps, C]: rows by table, where entry 0 decodes to exactly 0."""
+    zero = b.constants[x.zero]
+    missing = b.const(f"{p}/zero_row", np.full((1, channels), zero), str(zero.dtype))
+    with_zero = b.add("Concat", missing, x.x, name=f"{p}/with_zero", axis=0)
+    return b.add("Gather", with_zero, table, name=f"{p}/windows", axis=0)
+
+
+def region_product(
+    b: Builder, x: Dequantized, weight: Dequantized, bias: str, table: str | None, p: str
+) -> str:
+    """[R, Cout] float: a region convolution's product and bias, in front of any residual.
+
+    Args:
+        x: 8-bit rows [R, Cin].
+        weight: int8 [Cout, Cin, kh, kw] with a scale for each Cout.
+        table: row + 1 of each neighbour [R, taps], 0 where there is none; None for 1x1.
+    """
+    values = b.constants[weight.x]
+    outputs, inputs = values.shape[:2]
+    rows = x.x
+    if table is not None:
+        windows = gather_windows(b, x, inputs, table, p)
+        shape = b.const(f"{p}/patch", [-1, values[0].size], "int64")
+        rows = b.add("Reshape", windows, shape, name=f"{p}/patches")
+    patches = b.add("DequantizeLinear", rows, x.scale, x.zero, name=f"{p}/patches_dq")
+    # The window's places before its channels, as the rows lie side by side.
+    matrix = b.const(f"{p}/matrix_int8", values.transpose(0, 2, 3, 1).reshape(outputs, -1), "int8")
+    decoded = b.add(
+        "DequantizeLinear", matrix, weight.scale, weight.zero, name=f"{p}/matrix_dq", axis=0
+    )
+    return b.add("Gemm", patches, decoded, bias, name=f"{p}/gemm", transB=1)
+
+
+def tap_products(b: Builder, x: Dequantized, weight: Dequantized, p: str) -> str:
+    """[R, taps * Cout] float: each row's product with every tap of a region convolution.
+
+    Nothing is gathered in 8 bits then, but Cout floats a tap afterwards: less to move where a
+    row has many more channels than the result.
+
+    Args: as of `region_product`.
+    """
+    values = b.constants[weight.x]
+    outputs, inputs = values.shape[:2]
+    taps = values[0, 0].size
+    matrix = b.const(f"{p}/matrix_int8", values.transpose(2, 3, 0, 1).reshape(-1, inputs), "int8")
+    scale = b.const(f"{p}/matrix_scale", np.tile(b.constants[weight.scale], taps), "float32")
+    zero = b.const(f"{p}/matrix_zero", np.zeros(taps * outputs), "int8")
+    rows = b.add("DequantizeLinear", x.x, x.scale, x.zero, name=f"{p}/rows_dq")
+    decoded = b.add("DequantizeLinear", matrix, scale, zero, name=f"{p}/matrix_dq", axis=0)
+    return b.add("Gemm", rows, decoded, name=f"{p}/gemm", transB=1)

@@ -1,0 +1,202 @@
+"""One operator after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from lc_trt.compiler.graph import EditableGraph, attributes, static_shapes
+from lc_trt.compiler.lower_standard.builder import Builder
+from lc_trt.compiler.lower_standard.convolutions import lower_conv, lower_sum, windows
+from lc_trt.compiler.lower_standard.integer import Dequantized, find_dequantized, gather_windows
+from lc_trt.compiler.lower_standard.lowering import Lowering
+from lc_trt.compiler.lower_standard.sums import find_sums
+from lc_trt.compiler.lower_standard.tables import Region, table, window
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.functions import DOMAIN
+
+_KEEPS_CHANNELS = (
+    "Add", "BatchNormalization", "DequantizeLinear", "Mul", "QuantizeLinear", "Relu", "Softmax",
+)  # fmt: skip
+
+
+def lower_standard(
+    model: onnx.ModelProto, lowering: Lowering, named: Collection[str] = ()
+) -> onnx.ModelProto:
+    """The same model in standard operators only; its size must be fixed (see `fold.freeze`).
+
+    Args:
+        named: tensors that have to be there afterwards, by these names.
+    """
+    return _Lowerer(model, lowering, named).run()
+
+
+class _Lowerer(Builder):
+    def __init__(self, model: onnx.ModelProto, lowering: Lowering, named: Collection[str]) -> None:
+        super().__init__(EditableGraph(model))
+        self.shapes = static_shapes(model)
+        self.lowering = lowering
+        self.sums, self.dropped = find_sums(self.graph, named)
+        self.regions: dict[str, Region] = {}  # by the name of their rows
+        self.of_index: dict[str, Region] = {}  # by the name of their index
+        self.row_channels: dict[str, int] = {}
+        self.dequantized: dict[str, Dequantized] = {}
+        self.map_size: tuple[int, int, int] | None = None
+
+    def run(self) -> onnx.ModelProto:
+        rules = {
+            "RegionSelect": self.select,
+            "RegionGather": self.gather,
+            "RegionRestrict": self.restrict,
+            "RegionConv": self.conv,
+            "RegionMaxPool": self.max_pool,
+            "RegionScatter": self.scatter,
+        }
+        for node in self.graph.nodes:
+            if node.output[0] in self.dropped:
+                continue
+            if node.output[0] in self.sums:
+                self.sum(node)
+            elif node.domain != DOMAIN:
+                self.nodes.append(node)
+                self.follow_channels(node)
+                self.dequantized |= find_dequantized(node)
+            elif node.op_type in rules:
+                rules[node.op_type](node)
+            else:
+                raise LcTrtError(f"node {node.name!r}: unknown operator {DOMAIN}.{node.op_type}")
+        self.graph.nodes = self.nodes
+        return self.graph.model()
+
+    def select(self, node: onnx.NodeProto) -> None:
+        confidence, active, rho = node.input
+        rows, index_output, _, hard = node.output
+        p = node.name
+        if self.map_size is None:
+            shape = self.shapes.get(confidence)
+            if shape is None:
+                raise LcTrtError(f"node {p!r}: the map's size is not fixed; freeze the model first")
+            self.map_size = (shape[0], shape[2], shape[3])
+        sure = self.add("Greater", confidence, rho, name=f"{p}/sure")
+        unsure = self.add("Not", sure, name=f"{p}/unsure")
+        self.add("And", active, unsure, name=f"{p}/hard", output=hard)
+        flat = self.add("Reshape", hard, self.const(f"{p}/flat", [-1], "int64"), name=f"{p}/flat")
+        found = self.add("NonZero", flat, name=f"{p}/nonzero")
+        exact = self.add("Squeeze", found, self.const(f"{p}/axis", [0], "int64"), name=f"{p}/exact")
+        ones = self.add("Cast", flat, name=f"{p}/ones", to=TensorProto.INT64)
+        running = self.add("CumSum", ones, self.const(f"{p}/axis", 0, "int64"), name=f"{p}/cumsum")
+        index = self.add("Mul", running, ones, name=f"{p}/index")
+        with_zero = self.add(
+            "Concat", self.const(f"{p}/zero", [0], "int64"), index, name=f"{p}/index_zero", axis=0
+        )
+        region = Region(p, self.pad_rows(p, exact, rows), hard, with_zero, self.map_size)
+        self.regions[rows] = self.of_index[index_output] = region
+
+    def pad_rows(self, p: str, exact: str, output: str) -> str:
+        """Row numbers, the last repeated up to a multiple; none stays none."""
+        multiple = self.lowering.row_multiple
+        if multiple == 1:
+            return self.add("Identity", exact, name=f"{p}/rows", output=output)
+        count = self.add("Size", exact, name=f"{p}/count")
+        step = self.const(f"{p}/multiple", multiple, "int64")
+        more = self.add(
+            "Add", count, self.const(f"{p}/round", multiple - 1, "int64"), name=f"{p}/up"
+        )
+        groups = self.add("Div", more, step, name=f"{p}/groups")
+        padded = self.add("Mul", groups, step, name=f"{p}/padded")
+        one = self.const(f"{p}/one", 1, "int64")
+        numbers = self.add(
+            "Range", self.const(f"{p}/start", 0, "int64"), padded, one, name=f"{p}/range"
+        )
+        last = self.add("Sub", count, one, name=f"{p}/last")
+        clipped = self.add("Min", numbers, last, name=f"{p}/clipped")
+        return self.add("Gather", exact, clipped, name=f"{p}/rows", output=output, axis=0)
+
+    def gather(self, node: onnx.NodeProto) -> None:
+        x, rows, _ = node.input
+        flat = self.flatten(x, node.name)
+        region = self.regions[rows]
+        self.add("Gather", flat, region.rows, name=node.name, output=node.output[0], axis=0)
+        self.row_channels[node.output[0]] = self.shapes[x][1]
+
+    def flatten(self, x: str, p: str) -> str:
+        """[N, C, h, w] -> [N*h*w, C]."""
+        last = self.add("Transpose", x, name=f"{p}/nhwc", perm=[0, 2, 3, 1])
+        # 0 copies a dimension that -1 could not tell apart; channels come from the map itself.
+        channels = self.shapes[x][1]
+        shape = self.const(f"{p}/flat", [-1, channels], "int64")
+        return self.add("Reshape", last, shape, name=f"{p}/flat")
+
+    def restrict(self, node: onnx.NodeProto) -> None:
+        x, previous_index, rows, _ = node.input
+        previous, region, p = self.of_index[previous_index], self.regions[rows], node.name
+        one = self.const(f"{p}/one", 1, "int64")
+        # flat_index starts with the entry for "missing", so position q stands at q + 1.
+        shifted = self.add("Add", region.rows, one, name=f"{p}/shifted")
+        numbers = self.add("Gather", previous.flat_index, shifted, name=f"{p}/numbers", axis=0)
+        before = self.add("Sub", numbers, one, name=f"{p}/before")
+        self.add("Gather", x, before, name=p, output=node.output[0], axis=0)
+        self.row_channels[node.output[0]] = self.channels(x)
+
+    def conv(self, node: onnx.NodeProto) -> None:
+        region = self.regions[node.input[1]]
+        self.row_channels[node.output[0]] = lower_conv(
+            self, node, region, self.dequantized, self.lowering.float_products
+        )
+
+    def sum(self, node: onnx.NodeProto) -> None:
+        found, output = self.sums[node.output[0]], node.output[0]
+        region = self.regions[found.rows]
+        self.row_channels[output] = lower_sum(self, found, region, node.name, output)
+
+    def max_pool(self, node: onnx.NodeProto) -> None:
+        x, rows = node.input[:2]
+        given = attributes(node)
+        taps = window(given["kernel_shape"], given["dilations"])
+        neighbours = table(self, self.regions[rows], taps)
+        channels = self.channels(x)
+        decoded = self.dequantized.get(x)
+        if decoded:
+            codes = gather_windows(self, decoded, channels, neighbours, node.name)
+            found = self.add(
+                "DequantizeLinear", codes, decoded.scale, decoded.zero, name=f"{node.name}/dq"
+            )
+        else:
+            found = windows(self, x, channels, neighbours, node.name)
+        axis = self.const(f"{node.name}/axis", [1], "int64")
+        self.add("ReduceMax", found, axis, name=node.name, output=node.output[0], keepdims=0)
+        self.row_channels[node.output[0]] = channels
+
+    def follow_channels(self, node: onnx.NodeProto) -> None:
+        """Channels of compact rows: ONNX's inference does not look through our operators."""
+        known = [self.row_channels[name] for name in node.input if name in self.row_channels]
+        if known and node.op_type == "Concat" and len(known) == len(node.input):
+            self.row_channels[node.output[0]] = sum(known)
+        elif known and node.op_type in _KEEPS_CHANNELS:
+            self.row_channels[node.output[0]] = known[0]
+
+    def channels(self, x: str) -> int:
+        if x not in self.row_channels:
+            raise LcTrtError(f"tensor {x!r}: its number of channels could not be inferred")
+        return self.row_channels[x]
+
+    def scatter(self, node: onnx.NodeProto) -> None:
+        x, rows, _, base = node.input
+        region, p = self.regions[rows], node.name
+        n, h, w = region.size
+        channels = self.shapes[base][1]
+        zero = self.const(f"{p}/zero_row", np.zeros((1, channels)), "float32")
+        with_zero = self.add("Concat", zero, x, name=f"{p}/with_zero", axis=0)
+        index = self.add(
+            "Slice", region.flat_index, self.const(f"{p}/from", [1], "int64"),
+            self.const(f"{p}/to", [n * h * w + 1], "int64"), name=f"{p}/index",
+        )  # fmt: skip
+        spread = self.add("Gather", with_zero, index, name=f"{p}/spread", axis=0)
+        shape = self.const(f"{p}/shape", [n, h, w, channels], "int64")
+        last = self.add("Reshape", spread, shape, name=f"{p}/nhwc")
+        first = self.add("Transpose", last, name=f"{p}/nchw", perm=[0, 3, 1, 2])
+        self.add("Where", region.hard, first, base, name=p, output=node.output[0])
+        self.shapes[node.output[0]] = (n, channels, h, w)
