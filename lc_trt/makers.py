@@ -205,10 +205,13 @@ class _TensorRT(Maker):
             prepared = prepare_int8(model, info, TENSORRT, size.opt, self._int8, self._show)
             floating, quantization = rest_for_tensorrt(self._int8), prepared.quantization
             calibration = {**prepared.summary, "rest": floating}
-        elif self._precision == "fp16":
-            plain = compile_for_tensorrt(model, size.opt, 1, "fp32")
-            found = find_overflow(plain, info, size.opt, self._calib, self._show)
-            overflow, calibration = found.tensors, found.summary
+        if floating == "fp16":
+            plain = compile_for_tensorrt(model, size.opt, 1, "fp32", quantization)
+            found = find_overflow(plain, info, size.opt, self._images(), self._show)
+            overflow = found.tensors
+            calibration = (
+                found.summary if calibration is None else calibration | {"overflow": found.summary}
+            )
         lowered = compile_for_tensorrt(
             model, size.fixed, self._batch.fixed, cast(Precision, floating), quantization, overflow
         )
@@ -245,6 +248,12 @@ class _TensorRT(Maker):
             "gpu": asdict(gpu) if gpu is not None else None,
         }
         return Made(plan.content, files, facts, prepared, overflow, unchecked, stand_in)
+
+    def _images(self) -> Path | None:
+        """Where values beyond FP16 are looked for; a table of ranges has no images."""
+        if self._int8 is None:
+            return self._calib
+        return None if self._int8.calib.suffix == ".json" else self._int8.calib
 
     def _unchecked(self) -> str | None:
         gpu, api = self._gpu, self._api

@@ -7,10 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from fake_library import library_bytes
 from int8_cases import image_folder, tiny_table
+from onnx import numpy_helper
 from tiny_networks import INFO, tiny_model
 
 from lc_trt import makers
@@ -48,12 +50,15 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         options: PlanOptions,
         precision: str = "fp16",
         int8: Int8 | None = None,
+        model: onnx.ModelProto | None = None,
+        show: Show | None = None,
     ) -> Made:
         api = TensorRT(package, "11.4.0", module, None, [])
         monkeypatch.setattr(makers.trt, "load", lambda: api)
         monkeypatch.setattr(makers, "current_gpu", lambda: gpu)
-        maker = make_maker("tensorrt", precision, int8, Profile(1, 2, 4), SIZE, options, Show())
-        return maker.make(tiny_model(), INFO, "model.onnx", SIZE)
+        shown = show or Show()
+        maker = make_maker("tensorrt", precision, int8, Profile(1, 2, 4), SIZE, options, shown)
+        return maker.make(model or tiny_model(), INFO, "model.onnx", SIZE)
 
     monkeypatch.setattr(makers, "build_plan", build_plan)
     monkeypatch.setattr(makers, "available", lambda: ["tensorrt", "openvino"])
@@ -152,6 +157,44 @@ def test_where_no_gpu_is_the_network_of_an_int8_engine_is_checked(make: Any, tab
     # The profile's optimum, in which ONNX Runtime runs it.
     shape = network.graph.input[0].type.tensor_type.shape.dim
     assert [d.dim_value for d in shape] == [2, 48, 72, 3]
+
+
+class Warnings(Show):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize("rest", [None, "fp32"])
+def test_what_fp16_beside_int8_cannot_hold_is_found(
+    make: Any, tmp_path: Path, rest: str | None
+) -> None:
+    """Values of a layer that stays out of INT8, and far beyond FP16."""
+    model = tiny_model()
+    tensors = {t.name: t for t in model.graph.initializer}
+    scales = {"stage1/1/bn_scale": 8e4, "stage1/1/bn_shift": 8e4, "stage1/2/weight": 1 / 8e4}
+    for name, factor in scales.items():
+        value = numpy_helper.to_array(tensors[name]) * np.float32(factor)
+        tensors[name].CopyFrom(numpy_helper.from_array(value, name))
+    write_table(tmp_path / "t.json", tiny_table(model, image_folder(tmp_path / "images", 2)))
+    asked = Int8(tmp_path / "t.json", keep=("stage1/1", "stage1/2"), rest=rest)
+    show = Warnings()
+    made = make("tensorrt", ADA, PlanOptions(), "int8", asked, model, show)
+    calibration = made.facts["calibration"]
+    assert calibration["keep"] == ["stage1/1/conv", "stage1/2/conv"]
+    built = onnx.shape_inference.infer_shapes(make.asked[0]["model"]).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in built.value_info}
+    assert types["stage1/1/conv"] == types["stage1/1/relu"] == onnx.TensorProto.FLOAT
+    if rest == "fp32":
+        assert "overflow" not in calibration and show.texts == []
+    else:
+        assert {"stage1/1/conv", "stage1/1/relu"} <= set(calibration["overflow"]["keep"])
+        assert calibration["overflow"]["source"] == "photographs of scikit-image"
+        assert "kept in FP32: stage1/1/conv (" in show.texts[0]
+        half = [name for name, kind in types.items() if kind == onnx.TensorProto.FLOAT16]
+        assert "stage1/0/relu" in half
 
 
 def test_what_int8_is_mixed_with_is_checked(make: Any, table: Path) -> None:

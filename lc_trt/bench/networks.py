@@ -125,10 +125,10 @@ def quantization(bundle: Bundle) -> Quantization | None:
 
 
 def overflow(bundle: Bundle) -> Sequence[str]:
-    """What an FP16 bundle keeps in FP32, for another size or its dense form; else nothing."""
-    if bundle.manifest.precision != "fp16" or bundle.manifest.calibration is None:
-        return ()
-    keep: list[str] = bundle.manifest.calibration["keep"]
+    """What a bundle keeps in FP32 that FP16 cannot hold, for another size or its dense form."""
+    calibration = bundle.manifest.calibration or {}
+    found = calibration if bundle.manifest.precision == "fp16" else calibration.get("overflow", {})
+    keep: list[str] = found.get("keep", [])
     return keep
 
 

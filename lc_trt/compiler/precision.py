@@ -64,7 +64,7 @@ def note_full(
     Args:
         keep: as for `to_half`; None for bf16, whose range is that of FP32.
         before: the model before passes that made others of its operators: what stands under the
-            path of one that wants FP32 (a Resize as two products) does so too.
+            path of one that wants FP32 (a Resize as bands between rows) does so too.
     """
     choice = _Choice(model, keep)
     if before is not None:

@@ -191,6 +191,19 @@ def test_a_dense_network_of_an_int8_bundle_is_in_int8(
     assert [asked["kind"] for asked in builder.asked] == ["dense", "cascade"]
 
 
+def test_what_fp16_beside_int8_cannot_hold_stays_in_fp32(
+    builder: Builder, bundle: Any, source: Path, tmp_path: Path
+) -> None:
+    table = tiny_table(onnx.load(source), image_folder(tmp_path / "images", 2))
+    overflow = {"keep": ["head3/softmax", "stage1/0/conv"]}
+    calibration = {**table.summary(), "kept": [], "keep": [], "rest": "fp16", "overflow": overflow}
+    run_bench(bundle(table=table, precision="int8", calibration=calibration).path, QUICK)
+    (asked,) = builder.asked
+    inferred = onnx.shape_inference.infer_shapes(asked["model"]).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in inferred.value_info}
+    assert types["stage1/0/conv"] == onnx.TensorProto.FLOAT
+
+
 def test_another_size_and_batch_build_the_cascade_again(builder: Builder, bundle: Any) -> None:
     found = run_bench(bundle().path, replace(QUICK, size=(64, 96), batch=2))
     assert (found.size, found.batch) == ((64, 96), 2)
