@@ -210,7 +210,8 @@ def test_labels_measure_a_tensorrt_engine_by_its_network(root, tmp_path, monkeyp
     asked = Int8(root / "table.json", eval_root=tmp_path / "data", max_drop=100)
     model = load_onnx(root / "model.onnx")
     prepared = lc_trt.int8.prepare_int8(model, read_info(model), TENSORRT, INFO.size, asked, Show())
-    assert made == [("fp32", False), ("fp16", True)]
+    # The codes are what INT8 costs; what FP16 beside them cannot hold is not known yet.
+    assert made == [("fp32", False), ("fp32", True)]
     assert prepared.miou["drop"] == pytest.approx(
         (prepared.miou["fp32"] - prepared.miou["int8"]) * 100, abs=0.01
     )

@@ -120,13 +120,11 @@ def _compare(
         )
 
     # Bands of ``scale`` rows, from one of the map's rows to the next; both borders stand twice.
-    row = range(height)
-    upper = const("upper", [0, *row], "int64", resize)
-    lower = const("lower", [*row, height - 1], "int64", resize)
-    top = add("Gather", resize.input[0], upper, name="top", at=resize, axis=2)
-    bottom = add("Gather", resize.input[0], lower, name="bottom", at=resize, axis=2)
-    step = add("Sub", bottom, top, name="step", at=resize)
-    both = add("Concat", top, step, name="both", at=resize, axis=1)
+    # Of each class where its bands begin, then how far they rise.
+    row = np.arange(height)
+    begin, end = np.eye(height)[[0, *row]], np.eye(height)[[*row, height - 1]]
+    ends = const("ends", np.concatenate([begin, end - begin]), "float32", resize)
+    both = add("MatMul", ends, resize.input[0], name="both", at=resize)
     along = const("columns", interpolation(width, columns).T, "float32", resize)
     wide = add("MatMul", both, along, name="wide", at=resize)
     shape = const("bands", [1, 2 * classes, height + 1, 1, columns], "int64", resize)
@@ -143,7 +141,7 @@ def _compare(
     way = (np.arange(scale) + (0.5 if scale % 2 == 0 else 0.0)) / scale
     part = const("way", way.reshape(1, 1, 1, scale, 1), "float32", resize)
     best = []
-    for k, (start, rise) in enumerate(zip(maps[:classes], maps[classes:], strict=True)):
+    for k, (start, rise) in enumerate(zip(maps[::2], maps[1::2], strict=True)):
         risen = add("Mul", rise, part, name=f"risen{k}", at=resize)
         value = add("Add", start, risen, name=f"value{k}", at=resize)
         best.append((value, const(str(k), np.full((1, 1, 1, 1, 1), k), "float32")))
@@ -153,8 +151,8 @@ def _compare(
     flat = const("flat", [1, (height + 1) * scale, columns], "int64")
     index = add("Reshape", best[0][1], flat, name="index")
     first = scale - scale // 2
-    ends = [const(name, [at], "int64") for name, at in (("from", first), ("to", first + rows))]
-    cut = add("Slice", index, *ends, const("axes", [1], "int64"), name="cut")
+    of = [const(name, [at], "int64") for name, at in (("from", first), ("to", first + rows))]
+    cut = add("Slice", index, *of, const("axes", [1], "int64"), name="cut")
     output, kind = list(argmax.output), onnx.TensorProto.INT64
     nodes.append(graph.make("Cast", [cut], f"{argmax.name}/cast", outputs=output, to=kind))
     return nodes

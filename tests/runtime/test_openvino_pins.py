@@ -44,7 +44,7 @@ def test_what_decides_is_in_fp32_and_products_are_not(form, precision):
     confidences = [n for n in named if n.endswith("/confidence") and n.startswith("head")]
     assert len(confidences) == (1 if form == "dense" else 3)
     upsampling = [n for n in named if n.startswith("output/resize/") and "/" not in n[14:]]
-    assert {"output/resize/wide", "output/resize/full"} <= set(upsampling)
+    assert {"output/resize/both", "output/resize/wide", "output/resize/value0"} <= set(upsampling)
     # Comparisons of confidences with thresholds, and of classes; what is no number has no half.
     compared = [n for n in named if n.endswith("/sure") or n.startswith("output/argmax/")]
     assert len(compared) > (4 if form == "dense" else 6)
@@ -70,7 +70,7 @@ def test_a_model_that_does_not_say_is_refused(precision):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_resize_that_stays_one_is_in_fp32_too(precision):
-    """Of two images a pass: products stand for it only where there is one."""
+    """Of two images a pass: other operators stand for it only where there is one."""
     compiled = compile_model(tiny_model(), "openvino", INFO.size, 2, None, precision)
     engine = create_engine("openvino", compiled.SerializeToString(), precision=precision)
     kernels = {kernel for found in executed(engine).values() for kernel in found}
