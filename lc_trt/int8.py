@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import onnx
 
@@ -35,8 +35,8 @@ class Int8:
         calib: a folder of images, or a table that ``lc-trt calibrate`` made.
         method, percentile: of a calibration on images.
         keep: layers that stay in floating point, by path or the start of one.
-        rest: precision of what is not in INT8, ``fp32`` or, with TensorRT, ``fp16``; None is
-            FP32 on the CPU and FP16 with TensorRT.
+        rest: precision of what is not in INT8: ``fp32``, or with TensorRT ``fp16`` or ``bf16``.
+            None is FP32 on the CPU and FP16 with TensorRT.
         eval_root: labelled images, of which the mIoU may drop by ``max_drop`` points (0 to 100)
             at the default thresholds; what has to be kept in FP32 for it is found. None: no
             labels, the agreement with FP32 decides.
@@ -137,7 +137,7 @@ def _table(
 
 def rest_for_tensorrt(asked: Int8) -> Precision:
     """The precision of what a TensorRT engine does not compute in INT8."""
-    return "fp32" if asked.rest == "fp32" else "fp16"
+    return cast(Precision, asked.rest or "fp16")
 
 
 @dataclass

@@ -21,7 +21,7 @@ from lc_trt.half import find_overflow
 from lc_trt.int8 import Int8, Prepared, prepare_int8, rest_for_tensorrt
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.plan.engine import build_plan
-from lc_trt.plan.options import PlanOptions, Profile, check_options, targets
+from lc_trt.plan.options import PlanOptions, Profile, check_bf16, check_options, targets
 from lc_trt.runtime.engines import TENSORRT, available, check_precision
 from lc_trt.show import Show
 
@@ -85,14 +85,7 @@ def make_maker(
     precision = precision or ("fp16" if backend == TENSORRT else "fp32")
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}: expected {', '.join(PRECISIONS)}")
-    if backend == TENSORRT:
-        known = (*get_args(Precision), "int8")
-        if precision not in known:
-            raise UsageError(
-                f"--{precision}: TensorRT engines are {', '.join(known)}; leave it out, or build "
-                f"for the CPU: --backend openvino --{precision}"
-            )
-    else:
+    if backend != TENSORRT:
         check_precision(backend, precision)
     if (precision == "int8") != (int8 is not None):
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
@@ -188,6 +181,8 @@ class _TensorRT(Maker):
         self._options, self._show, self._calib = options, show, calib
         self._api, self._gpu = trt.load(), current_gpu()
         check_options(options, self._api, self._gpu)
+        if "bf16" in (precision, int8 and int8.rest):
+            check_bf16(options, self._api, self._gpu)
         # What the check runs the plan with; better to know before the build than after.
         if self._gpu is not None and TENSORRT not in available():
             raise LcTrtError(
@@ -237,7 +232,12 @@ class _TensorRT(Maker):
         if self._int8 is not None and prepared is not None:
             files[CALIBRATION] = prepared.table.dumps().encode()
             if unchecked is not None:
-                stand_in = freeze(lowered, self._batch.opt, size.opt).SerializeToString()
+                runs = lowered
+                if floating == "bf16":  # which ONNX Runtime does not compute in
+                    runs = compile_for_tensorrt(
+                        model, size.fixed, self._batch.fixed, "fp32", quantization
+                    )
+                stand_in = freeze(runs, self._batch.opt, size.opt).SerializeToString()
         gpu, api = self._gpu, self._api
         facts = {
             "backend_version": api.version,

@@ -1,6 +1,6 @@
 """Checks of the region convolution, for the emulator and for a GPU alike.
 
-FP32 and FP16 against PyTorch in float64; INT8 bit for bit, see `CodeConv`.
+FP32, FP16 and BF16 against PyTorch in float64; INT8 bit for bit, see `CodeConv`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from plugin_cases import DEVICE, MapSize, dense, mask_of, poison, rows_of, valid
 from plugin_harness import Array, Harness, Plugin
 from torch.nn import functional
 
-OUTPUT_TYPES = {"float32": 1, "float16": 2}  # of codes, by the attribute output_type
+OUTPUT_TYPES = {"float32": 1, "float16": 2, "bfloat16": 3}  # of codes, by the attribute output_type
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ConvCase:
 class Conv:
     """A case on the device, to be launched and checked for one region after another.
 
-    FP32 and FP16; `conv_of` makes what a case needs.
+    FP32, FP16 and BF16; `conv_of` makes what a case needs.
     """
 
     def __init__(self, harness: Harness, case: ConvCase) -> None:
@@ -128,8 +128,8 @@ class Conv:
         padding = tuple(d * (k // 2) for k, d in zip(case.kernel, case.dilation, strict=True))
         y = functional.conv2d(
             dense(self.read(), mask),
-            torch.from_numpy(self.weight).to(DEVICE).double(),
-            torch.from_numpy(self.bias).to(DEVICE).double(),
+            torch.from_numpy(self.weight.astype(np.float64)).to(DEVICE),
+            torch.from_numpy(self.bias.astype(np.float64)).to(DEVICE),
             padding=padding, dilation=case.dilation,
         )  # fmt: skip
         value = case.scale * rows_of(y[:, :, : mask.shape[1], : mask.shape[2]], mask)
@@ -138,9 +138,10 @@ class Conv:
         return np.maximum(value, 0) if case.relu else value
 
     def check(self) -> None:
-        """Within the rounding of the output for FP16, and of FP32 sums for FP32."""
+        """Within the rounding of the output for 16 bits, and of FP32 sums for FP32."""
         found, expected = valid_part(self.y, self.region.size), self.expected()
-        tolerance = 2e-3 if self.case.dtype == "float16" else 2e-5
+        tolerance = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 2e-5}[self.case.dtype]
+        found = found.astype(np.float64)
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 

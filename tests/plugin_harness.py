@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1, np.dtype(np.int8): 2}
+TYPES[np.dtype(ml_dtypes.bfloat16)] = 3
 LINEAR, HWC8, HWC16 = 0, 2, 11
 # nvinfer1::DataType and PluginFieldType.
-FLOAT, HALF, INT8, INT32, BOOL = 0, 1, 2, 3, 4
-TENSOR_TYPES = {"float32": FLOAT, "float16": HALF, "int8": INT8, "int32": INT32, "bool": BOOL}
+FLOAT, HALF, INT8, INT32, BOOL, BF16 = 0, 1, 2, 3, 4, 7
+TENSOR_TYPES = {
+    "float32": FLOAT, "float16": HALF, "bfloat16": BF16, "int8": INT8, "int32": INT32, "bool": BOOL,
+}  # fmt: skip
 FIELD_TYPES = {"float32": 1, "int32": 5, "int64": 10}
 
 

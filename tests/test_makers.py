@@ -111,9 +111,22 @@ def test_a_check_without_cuda_python_is_refused_before_the_build(
     assert make.asked == []
 
 
-def test_another_precision_is_refused(make: Any) -> None:
-    with pytest.raises(UsageError, match="--bf16: TensorRT engines are fp16, fp32, int8; leave"):
-        make("tensorrt", ADA, PlanOptions(), precision="bf16")
+def test_bf16_is_refused_for_gpus_without_it(make: Any) -> None:
+    turing = Gpu("Some Turing", "7.5")
+    for gpu, options in (
+        (turing, PlanOptions()),
+        (None, PlanOptions(compute_capabilities=("7.5",))),
+    ):
+        with pytest.raises(UsageError, match=r"--bf16: needs compute capability 8\.0.* for 7\.5"):
+            make("tensorrt" if gpu else "tensorrt_rtx", gpu, options, precision="bf16")
+    assert make.asked == []
+
+
+@pytest.mark.parametrize("gpu", [ADA, None])
+def test_bf16_is_what_products_are_in_and_nothing_is_looked_for(make: Any, gpu: Gpu | None) -> None:
+    made = make("tensorrt" if gpu else "tensorrt_rtx", gpu, PlanOptions(), precision="bf16")
+    assert made.facts["precision"] == "bf16" and made.facts["calibration"] is None
+    assert set(input_types(make.asked[0]["model"], "RegionConv")) == {"BFLOAT16"}
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +159,16 @@ def test_an_int8_engine_says_how_it_was_quantised(
     assert made.files[CALIBRATION] == table.read_bytes()
     types = input_types(make.asked[0]["model"], "RegionConv")
     assert set(types) == {"INT8", floating} and types["INT8"] > 10
+
+
+def test_int8_with_bf16_is_checked_by_what_onnx_runtime_computes(make: Any, table: Path) -> None:
+    asked = Int8(table, rest="bf16")
+    made = make("tensorrt_rtx", None, PlanOptions(), precision="int8", int8=asked)
+    assert made.facts["calibration"]["rest"] == "bf16"
+    built = input_types(make.asked[0]["model"], "RegionConv")
+    network = input_types(onnx.load_from_string(made.stand_in), "RegionConv")
+    assert built["INT8"] == network["INT8"] > 0
+    assert built["BFLOAT16"] == network["FLOAT"] > 0
 
 
 def test_where_no_gpu_is_the_network_of_an_int8_engine_is_checked(make: Any, table: Path) -> None:
@@ -198,8 +221,6 @@ def test_what_fp16_beside_int8_cannot_hold_is_found(
 
 
 def test_what_int8_is_mixed_with_is_checked(make: Any, table: Path) -> None:
-    with pytest.raises(UsageError, match="--int8 --bf16: what stays out of INT8 is fp16 or fp32"):
-        make("tensorrt", ADA, PlanOptions(), precision="int8", int8=Int8(table, rest="bf16"))
     arguments = (Profile.of(1), SIZE, PlanOptions(), Show())
     with pytest.raises(UsageError, match="--int8 --fp16: what stays out of INT8 is fp32 with onnx"):
         make_maker("onnxruntime", "int8", Int8(table, rest="fp16"), *arguments)

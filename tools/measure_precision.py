@@ -3,9 +3,10 @@
     python tools/measure_precision.py --data CAMVID [--limit N] [--bisect] [--out FILE.json]
 
 Builds the shipped model in every precision that this machine computes in, as ``lc-trt build``
-does, and evaluates each at the same thresholds. TensorRT's FP16 graph runs in ONNX Runtime in FP32,
-through the bodies of its region operators, with every tensor and weight that the plan has in FP16
-rounded to it: left to itself, ONNX Runtime computes FP16 in FP32 and rounds hardly anything. With
+does, and evaluates each at the same thresholds. TensorRT's FP16 and BF16 graphs run in ONNX Runtime
+in FP32, through the bodies of their region operators, with every tensor and weight that the plan
+has in half precision rounded to it: left to itself, ONNX Runtime computes FP16 in FP32 and rounds
+hardly anything, and it has no BF16. With
 ``--bisect`` it also quantises with a bad calibration on purpose (``--percentile``) and lets the
 build find the layers to keep. Exits with 1 where a row costs more than it may. About five minutes
 on two cores, with ``--bisect`` about ten more.
@@ -32,7 +33,7 @@ from lc_trt.calibration.images import list_images
 from lc_trt.cli import console
 from lc_trt.compiler.graph import EditableGraph
 from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.compiler.precision import FULL_TENSORS, note_full
+from lc_trt.compiler.precision import FULL_TENSORS, Half, note_full
 from lc_trt.errors import LcTrtError
 from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import evaluate
@@ -52,7 +53,9 @@ ROWS = (
     ("int8", "onnxruntime"),
 )  # fmt: skip
 REFERENCE = "fp32 openvino"
-ON_GRAPH = "fp16 tensorrt's graph in onnxruntime"
+ON_GRAPH: dict[Half, str] = {
+    half: f"{half} tensorrt's graph in onnxruntime" for half in ("fp16", "bf16")
+}
 MAX_DROP = {"bf16": 0.2, "fp16": 0.2, "int8": 1.0}  # points of mIoU
 MAX_SHIFT = 3.0  # points of a stage's share
 BAD_IMAGES = 20  # enough for ranges that are bad on purpose
@@ -144,23 +147,32 @@ def run(known: argparse.Namespace) -> list[Row]:
         with load(bundle.path) as segmenter:
             rows.append(row(name, precision, segmenter, known))
     assert manifest is not None, "FP32 builds everywhere"
-    rows.append(row(ON_GRAPH, "fp16", tensorrt_graph(known.model, manifest), known))
+    for half, name in ON_GRAPH.items():
+        rows.append(row(name, half, tensorrt_graph(known.model, manifest, half), known))
     return rows
 
 
-def tensorrt_graph(source: Path, manifest: Manifest) -> Segmenter:
-    """TensorRT's FP16 graph as ONNX Runtime runs it."""
+def tensorrt_graph(source: Path, manifest: Manifest, half: Half) -> Segmenter:
+    """TensorRT's FP16 or BF16 graph as ONNX Runtime runs it."""
     model = load_onnx(source)
     info = read_info(model)
     assert isinstance(info, ModelInfo), "the shipped model has its facts"
     plain = compile_for_tensorrt(model, manifest.size, 1, "fp32")
-    found = find_overflow(plain, info, manifest.size, None, _Warnings())
-    graph = rounded(plain, found.tensors).SerializeToString()
+    keep: Collection[str] | None = None
+    if half == "fp16":
+        keep = find_overflow(plain, info, manifest.size, None, _Warnings()).tensors
+    graph = rounded(plain, keep).SerializeToString()
     return Segmenter(create_engine("onnxruntime", graph), manifest)
 
 
-def rounded(plain: onnx.ModelProto, keep: Collection[str]) -> onnx.ModelProto:
-    """An FP32 graph whose values are rounded to FP16 where `to_half` would have them in it."""
+def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelProto:
+    """An FP32 graph whose values are rounded to half precision where `to_half` would have it.
+
+    Args:
+        keep: what FP16 cannot hold; None rounds to BF16.
+    """
+    kind = onnx.TensorProto.BFLOAT16 if keep is None else onnx.TensorProto.FLOAT16
+    array = onnx.helper.tensor_dtype_to_np_dtype(kind)
     graph = EditableGraph(plain)
     noted = {entry.key: entry.value for entry in note_full(plain, keep).metadata_props}
     inferred = onnx.shape_inference.infer_shapes(plain).graph
@@ -171,8 +183,8 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str]) -> onnx.ModelProto:
     seen: dict[str, str] = {}
 
     def half(name: str, output: str | None = None) -> str:
-        """A tensor through FP16."""
-        down = graph.make("Cast", [name], f"{name}/half", to=onnx.TensorProto.FLOAT16)
+        """A tensor through half precision."""
+        down = graph.make("Cast", [name], f"{name}/half", to=kind)
         outputs = None if output is None else [output]
         up = graph.make(
             "Cast", [down.output[0]], f"{name}/rounded", outputs=outputs, to=onnx.TensorProto.FLOAT
@@ -191,7 +203,7 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str]) -> onnx.ModelProto:
             value = graph.constants.get(name)
             if value is not None and value.dtype == np.float32 and i != exact:
                 with np.errstate(over="ignore"):
-                    value = value.astype(np.float16).astype(np.float32)
+                    value = value.astype(array).astype(np.float32)
                 node.input[i] = graph.constant(f"{name}/rounded", value, np.float32)
             elif name in full:
                 if name not in seen:

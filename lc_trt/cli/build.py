@@ -43,12 +43,15 @@ def build(
         ),
     ] = False,
     bf16: Annotated[
-        bool, typer.Option("--bf16", help="bfloat16; OpenVINO, where the processor has it.")
+        bool,
+        typer.Option(
+            "--bf16", help="bfloat16, where the processor or GPU has it; not ONNX Runtime."
+        ),
     ] = False,
     int8: Annotated[
         bool,
         typer.Option(
-            "--int8", help="INT8; needs --calib. TensorRT: the rest in FP16, or add --fp32."
+            "--int8", help="INT8; needs --calib. TensorRT: the rest in FP16, or add --fp32, --bf16."
         ),
     ] = False,
     rho: Annotated[

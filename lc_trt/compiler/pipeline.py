@@ -24,7 +24,7 @@ from lc_trt.compiler.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.plugin_functions import IntegerOutput
 
-Precision = Literal["fp16", "fp32"]
+Precision = Literal["fp16", "bf16", "fp32"]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 
@@ -123,8 +123,7 @@ def compile_for_tensorrt(
     Args:
         size: (height, width) in pixels; None keeps both symbolic, for an optimisation profile.
         batch: None keeps it symbolic.
-        precision: ``fp16`` or ``fp32``. TensorRT's networks are strongly typed: the types are
-            those of the graph.
+        precision: TensorRT's networks are strongly typed: their types are those of the graph.
         quantization: makes it INT8, and leaves what stays in floating point in ``precision``.
         keep: as for `compile_model`.
 
@@ -141,9 +140,9 @@ def compile_for_tensorrt(
         )
     check_weights(source)
     model = fold_constants(freeze(source, batch, size))
-    floating = IntegerOutput.FP16 if precision == "fp16" else IntegerOutput.FP32
+    floating = IntegerOutput[precision.upper()]
     model = lower_tensorrt(fold_affine(model, region_factors=False), quantization, floating)
-    if precision == "fp16":
-        model = to_half(model, keep)
+    if precision != "fp32":
+        model = to_half(model, precision, keep)
     onnx.checker.check_model(model)
     return model

@@ -1,4 +1,4 @@
-"""Half precision: which operators compute in it, and FP16 as types in the graph.
+"""Half precision: which operators compute in it, and FP16 or BF16 as types in the graph.
 
 Products run in half precision, and what follows them does too, until an operator asks for FP32.
 That one rule serves all: `to_half` writes it into the graph as types, which is what a strongly
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from typing import Literal
 
+import ml_dtypes
 import numpy as np
 import onnx
 from onnx import TensorProto
@@ -21,7 +23,14 @@ from lc_trt.compiler.store_half import as_half
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
 
-HALF, FULL = TensorProto.FLOAT16, TensorProto.FLOAT
+FULL = TensorProto.FLOAT
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+Half = Literal["fp16", "bf16"]
+_HALVES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
+_HALF_ARRAYS: dict[int, np.dtype] = {
+    TensorProto.FLOAT16: np.dtype(np.float16),
+    TensorProto.BFLOAT16: BFLOAT16,
+}
 
 # Tensor cores are for these.
 PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "RegionConv"}
@@ -40,20 +49,23 @@ _SHAPE_ONLY = {"Shape", "Size"}
 _FULL_INPUTS = {"RegionConv": -2}
 
 
-def to_half(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelProto:
-    """The model in mixed FP16 and FP32, with the inputs and outputs that it had.
+def to_half(
+    model: onnx.ModelProto, half: Half = "fp16", keep: Collection[str] = ()
+) -> onnx.ModelProto:
+    """The model in mixed FP16 and FP32, or BF16 and FP32, with the inputs and outputs it had.
 
     Images are normalised in FP32: their operators come before the first product. Casts stand only
     where the type changes: one for each tensor that is read in the other type.
 
     Args:
-        keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32.
+        half: the type of products.
+        keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32. BF16 holds all.
 
     Raises:
         LcTrtError: a weight exceeds FP16 and its product is not kept, or an operator has a graph
             inside (If, Loop).
     """
-    return _Typing(model, keep).run()
+    return _Typing(model, half, keep if half == "fp16" else None).run()
 
 
 def note_full(
@@ -66,7 +78,7 @@ def note_full(
         before: the model before passes that made others of its operators: what stands under the
             path of one that wants FP32 (a Resize as bands between rows) does so too.
     """
-    choice = _Choice(model, keep)
+    choice = _Choice(model, "bf16" if keep is None else "fp16", keep)
     if before is not None:
         choice.parts_of(node.name for node in before.graph.node if node.op_type in _KEEPS_FULL)
     full: list[str] = []
@@ -83,10 +95,15 @@ def note_full(
 
 
 class _Choice:
-    """The type that each operator computes in, one after the other."""
+    """The type that each operator computes in, one after the other.
 
-    def __init__(self, model: onnx.ModelProto, keep: Collection[str] | None) -> None:
-        self.graph = EditableGraph(model)
+    Args:
+        keep: as for `note_full`.
+
+    """
+
+    def __init__(self, model: onnx.ModelProto, half: Half, keep: Collection[str] | None) -> None:
+        self.graph, self.half = EditableGraph(model), _HALVES[half]
         self.limited, self.keep = keep is not None, frozenset(keep or ())
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.input, *inferred.output, *inferred.value_info)
@@ -104,8 +121,8 @@ class _Choice:
 
     def is_float(self, name: str) -> bool:
         if name in self.graph.constants:
-            return self.graph.constants[name].dtype in (np.float16, np.float32)
-        return self.types.get(name) in (HALF, FULL)
+            return self.graph.constants[name].dtype in (np.float32, *_HALF_ARRAYS.values())
+        return self.types.get(name) in (FULL, *_HALF_ARRAYS)
 
     def wanted(self, node: onnx.NodeProto) -> int:
         """The type that a node computes in."""
@@ -115,14 +132,14 @@ class _Choice:
             return FULL
         if node.op_type in PRODUCTS and node.domain in ("", DOMAIN):
             # In FP32 between DQ and Q: scales do not fit into FP16.
-            return FULL if self.decodes_weight(node) else HALF
+            return FULL if self.decodes_weight(node) else self.half
         if node.op_type in _KEEPS_FULL:
             return FULL
         constants = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
         if self.limited and any(exceeds_half(value) for value in constants):
             return FULL
         data = [n for n in node.input if n and n not in self.graph.constants]
-        return HALF if any(self.types.get(name) == HALF for name in data) else FULL
+        return self.half if any(self.types.get(name) == self.half for name in data) else FULL
 
     def decodes_weight(self, node: onnx.NodeProto) -> bool:
         """Whether a standard product's weight comes as INT8, for TensorRT to fuse."""
@@ -136,8 +153,8 @@ class _Choice:
 
 
 class _Typing(_Choice):
-    def __init__(self, model: onnx.ModelProto, keep: Collection[str]) -> None:
-        super().__init__(model, keep)
+    def __init__(self, model: onnx.ModelProto, half: Half, keep: Collection[str] | None) -> None:
+        super().__init__(model, half, keep)
         self.nodes: list[onnx.NodeProto] = []
         self.casts: dict[tuple[str, int], str] = {}
         self.renamed: dict[str, str] = {}
@@ -147,7 +164,8 @@ class _Typing(_Choice):
         for node in self.graph.nodes:
             if any(a.HasField("g") or a.graphs for a in node.attribute):
                 raise LcTrtError(
-                    f"node {node.name!r}: FP16 does not reach into the graphs of {node.op_type}; "
+                    f"node {node.name!r}: half precision does not reach into the graphs of "
+                    f"{node.op_type}; "
                     "build with --fp32"
                 )
             for i, name in enumerate(node.input):
@@ -164,7 +182,7 @@ class _Typing(_Choice):
         return self.graph.model()
 
     def is_cast_between(self, node: onnx.NodeProto) -> bool:
-        is_cast = node.op_type == "Cast" and attributes(node)["to"] in (HALF, FULL)
+        is_cast = node.op_type == "Cast" and attributes(node)["to"] in (FULL, *_HALF_ARRAYS)
         return is_cast and self.is_float(node.input[0])
 
     def is_integer_conv(self, node: onnx.NodeProto) -> bool:
@@ -215,7 +233,7 @@ class _Typing(_Choice):
             return name
         key = (name, wanted)
         if key not in self.casts:
-            suffix = "half" if wanted == HALF else "full"
+            suffix = "full" if wanted == FULL else "half"
             cast = self.graph.make("Cast", [name], f"{name}/{suffix}", to=wanted)
             self.nodes.append(cast)
             self.casts[key] = cast.output[0]
@@ -226,19 +244,23 @@ class _Typing(_Choice):
         value = self.graph.constants[name]
         key = (name, wanted)
         if key not in self.casts:
-            if value.dtype == (np.float16 if wanted == HALF else np.float32):
+            kind = _HALF_ARRAYS.get(wanted, np.dtype(np.float32))
+            if value.dtype == kind:
                 self.casts[key] = name
-            elif wanted == HALF:
-                self.casts[key] = self.graph.constant(
-                    f"{name}/half", self.half(name, node), np.float16
-                )
+            elif wanted == FULL:
+                self.casts[key] = self.graph.constant(f"{name}/full", value, kind)
             else:
-                self.casts[key] = self.graph.constant(f"{name}/full", value, np.float32)
+                self.casts[key] = self.graph.constant(
+                    f"{name}/half", self.in_half(name, node), kind
+                )
         return self.casts[key]
 
-    def half(self, name: str, node: onnx.NodeProto) -> np.ndarray:
+    def in_half(self, name: str, node: onnx.NodeProto) -> np.ndarray:
+        value = self.graph.constants[name]
+        if not self.limited:
+            return value.astype(_HALF_ARRAYS[self.half])
         try:
-            return as_half(name, self.graph.constants[name])
+            return as_half(name, value)
         except LcTrtError as error:
             raise LcTrtError(f"node {node.name!r}: {error}; build with --fp32") from error
 

@@ -89,6 +89,7 @@ class IntegerOutput(enum.Enum):
     )
     FP32 = "_fp32", 1, "y = Identity(active)"
     FP16 = "_fp16", 2, "y = Cast<to = 10>(active)"
+    BF16 = "_bf16", 3, "y = Cast<to = 16>(active)"
 
     def __init__(self, ending: str, number: int, step: str) -> None:
         self.ending, self.number, self.step = ending, number, step

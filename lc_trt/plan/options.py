@@ -174,6 +174,21 @@ def check_options(options: PlanOptions, api: TensorRT, gpu: Gpu | None) -> None:
         raise UsageError("--save-layers: TensorRT's inspector needs a GPU, and there is none here")
 
 
+def check_bf16(options: PlanOptions, api: TensorRT, gpu: Gpu | None) -> None:
+    """Refuse BF16 for GPUs whose tensor cores do not know it.
+
+    Raises:
+        UsageError: one that the engine is to run on is older than compute capability 8.0.
+    """
+    here = () if gpu is None else (gpu.compute_capability,)
+    for capability in targets(options, api, gpu) or here:
+        if int(capability.split(".")[0]) < 8:
+            raise UsageError(
+                f"--bf16: needs compute capability 8.0 (Ampere) or later, this is for "
+                f"{capability}; build with --fp16"
+            )
+
+
 def _check_for_rtx(options: PlanOptions, api: TensorRT) -> None:
     for option, asked in (
         ("--timing-cache", options.timing_cache is not None),

@@ -21,7 +21,8 @@ inline bool is_linear(const TensorDesc& tensor, nvinfer1::DataType type) {
 
 // The floating types that features can have.
 inline bool is_feature_type(nvinfer1::DataType type) {
-    return type == nvinfer1::DataType::kFLOAT || type == nvinfer1::DataType::kHALF;
+    return type == nvinfer1::DataType::kFLOAT || type == nvinfer1::DataType::kHALF ||
+           type == nvinfer1::DataType::kBF16;
 }
 
 // The types that a region's rows can have: features, or their INT8 codes.
@@ -35,6 +36,8 @@ inline ElementType element_type(const TensorDesc& tensor) {
             return ElementType::kInt8;
         case nvinfer1::DataType::kHALF:
             return ElementType::kFloat16;
+        case nvinfer1::DataType::kBF16:
+            return ElementType::kBFloat16;
         default:
             return ElementType::kFloat32;
     }

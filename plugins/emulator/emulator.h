@@ -1,6 +1,7 @@
 // CUDA's names for a kernel that is compiled for the CPU. See README.md.
 #pragma once
 
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 #include <vector_types.h>
@@ -39,6 +40,7 @@ namespace emulator {
 unsigned char* dynamic_shared();
 [[noreturn]] void trap();
 bool checks_bounds();
+bool is_turing();
 
 // Runs or, while the stream captures, records.
 cudaError_t submit(const LaunchShape& shape, std::function<void()> thread);
@@ -53,7 +55,9 @@ void copy_wait() {
     copy_wait(kPending);
 }
 void load_matrices(uint32_t (&out)[4], const void* row);
+template <typename T>
 void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+template <typename T>
 void multiply_add(int32_t (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void multiply_add_8x8x16(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b);
 

@@ -51,10 +51,12 @@ struct SmallCodeMultiplication {
 int32_t code_of(uint32_t word, int which) { return static_cast<int8_t>(word >> (8 * which)); }
 
 // Half `which` of a register.
+template <typename T>
 float half_of(uint32_t word, int which) {
-    __half_raw bits;
-    bits.x = static_cast<unsigned short>(word >> (16 * which));
-    return __half2float(bits);
+    const auto bits = static_cast<uint16_t>(word >> (16 * which));
+    T value;
+    std::memcpy(static_cast<void*>(&value), &bits, sizeof bits);
+    return to_float(value);
 }
 
 void shuffle_up(const void* const* lanes) {
@@ -89,6 +91,7 @@ void load_four_matrices(const void* const* lanes) {
 // a1 (g + 8, 2t), a2 (g, 2t + 8), a3 (g + 8, 2t + 8); of B: b0 (2t, g), b1 (2t + 8, g); of the
 // sums: c0 (g, 2t), c1 (g, 2t + 1), c2 (g + 8, 2t), c3 (g + 8, 2t + 1). Each register of A and B
 // has the next element of K in its upper half.
+template <typename T>
 void multiply_matrices(const void* const* lanes) {
     float a[16][16];
     float b[16][8];
@@ -98,10 +101,10 @@ void multiply_matrices(const void* const* lanes) {
         const int t = lane % 4;
         for (int which = 0; which < 2; ++which) {
             for (int part = 0; part < 4; ++part) {
-                a[g + part % 2 * 8][2 * t + which + part / 2 * 8] = half_of(mine.a[part], which);
+                a[g + part % 2 * 8][2 * t + which + part / 2 * 8] = half_of<T>(mine.a[part], which);
             }
             for (int part = 0; part < 2; ++part) {
-                b[2 * t + which + part * 8][g] = half_of(mine.b[part], which);
+                b[2 * t + which + part * 8][g] = half_of<T>(mine.b[part], which);
             }
         }
     }
@@ -209,12 +212,17 @@ void load_matrices(uint32_t (&out)[4], const void* row) {
     block().meet_warp(&mine, load_four_matrices);
 }
 
+template <typename T>
 void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     const Multiplication mine = {sum, a, b};
-    block().meet_warp(&mine, multiply_matrices);
+    block().meet_warp(&mine, multiply_matrices<T>);
 }
+template void multiply_add<__half>(float (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]);
+template void multiply_add<__nv_bfloat16>(float (&)[4], const uint32_t (&)[4],
+                                          const uint32_t (&)[2]);
 
-void multiply_add(int32_t (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+template <>
+void multiply_add<int8_t>(int32_t (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     if (g_turing) {
         multiply_add_in_quarters(sum, a, b);
         return;
@@ -230,12 +238,14 @@ void multiply_add_8x8x16(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b) {
 
 }  // namespace lc_trt
 
+bool lc_trt::emulator::is_turing() { return g_turing; }
+
 // Matrices that ldmatrix could not read at once, since the last call.
 extern "C" __attribute__((visibility("default"))) int lct_emulator_bank_conflicts() {
     return std::exchange(lc_trt::g_bank_conflicts, 0);
 }
 
-// Whether INT8 is multiplied as sm_75 does, or as the GPUs after it.
+// Whether this is sm_75, which multiplies INT8 otherwise and BF16 not at all.
 extern "C" __attribute__((visibility("default"))) void lct_emulator_turing(int on) {
     lc_trt::g_turing = on != 0;
 }

@@ -109,9 +109,16 @@ cudaError_t cudaGetDevice(int* device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-    if (attribute != cudaDevAttrMultiProcessorCount) return cudaErrorInvalidValue;
-    *value = kMultiprocessors;
-    return cudaSuccess;
+    switch (attribute) {
+        case cudaDevAttrMultiProcessorCount:
+            *value = kMultiprocessors;
+            return cudaSuccess;
+        case cudaDevAttrComputeCapabilityMajor:
+            *value = lc_trt::emulator::is_turing() ? 7 : 8;
+            return cudaSuccess;
+        default:
+            return cudaErrorInvalidValue;
+    }
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
@@ -164,6 +171,8 @@ const char* cudaGetErrorString(cudaError_t error) {
             return "no error";
         case cudaErrorInvalidValue:
             return "invalid argument";
+        case cudaErrorNotSupported:
+            return "operation not supported";
         case cudaErrorAssert:
             return "a check in a kernel failed";
         default:

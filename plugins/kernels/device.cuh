@@ -6,6 +6,7 @@
 #ifdef LC_TRT_EMULATE
 #include "emulator/emulator.h"
 #else
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #endif
@@ -103,6 +104,7 @@ struct alignas(min_of(16, kElements* static_cast<int>(sizeof(T)))) Run {
 
 LC_TRT_DEVICE float to_float(float value) { return value; }
 LC_TRT_DEVICE float to_float(__half value) { return __half2float(value); }
+LC_TRT_DEVICE float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
 LC_TRT_DEVICE float to_float(int8_t value) { return static_cast<float>(value); }
 
 template <typename T>
@@ -114,6 +116,10 @@ LC_TRT_DEVICE float from_float<float>(float value) {
 template <>
 LC_TRT_DEVICE __half from_float<__half>(float value) {
     return __float2half_rn(value);
+}
+template <>
+LC_TRT_DEVICE __nv_bfloat16 from_float<__nv_bfloat16>(float value) {
+    return __float2bfloat16_rn(value);
 }
 // Half to even, saturated; a NaN, which codes do not have, becomes the smallest code.
 template <>

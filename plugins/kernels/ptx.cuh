@@ -49,8 +49,14 @@ LC_TRT_DEVICE void load_matrices(uint32_t (&out)[4], const void* row) {
                  : "memory");
 }
 
-// sum [16 x 8] += a [16 x 16] * b [16 x 8], FP16 with FP32 sums. sm_75 has half the depth.
-LC_TRT_DEVICE void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+// sum [16 x 8] += a [16 x 16] * b [16 x 8], of T with FP32 sums.
+template <typename T>
+LC_TRT_DEVICE void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
+// sm_75 has half the depth.
+template <>
+LC_TRT_DEVICE void multiply_add<__half>(float (&sum)[4], const uint32_t (&a)[4],
+                                        const uint32_t (&b)[2]) {
 #if __CUDA_ARCH__ >= 800
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
@@ -66,6 +72,22 @@ LC_TRT_DEVICE void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const u
             : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
             : "r"(a[2 * half]), "r"(a[2 * half + 1]), "r"(b[half]));
     }
+#endif
+}
+
+// sm_75 has none: region_conv() refuses it there.
+template <>
+LC_TRT_DEVICE void multiply_add<__nv_bfloat16>(float (&sum)[4], const uint32_t (&a)[4],
+                                               const uint32_t (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
+        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    static_cast<void>(sum), static_cast<void>(a), static_cast<void>(b);
+    LC_TRT_TRAP();
 #endif
 }
 
@@ -98,7 +120,9 @@ LC_TRT_DEVICE void multiply_add_in_quarters(int32_t (&sum)[4], const uint32_t (&
 #ifndef LC_TRT_EMULATE
 
 // The same on any GPU.
+template <typename T>
 LC_TRT_DEVICE void multiply_add(int32_t (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    static_assert(sizeof(T) == 1, "INT8");
 #if __CUDA_ARCH__ >= 800
     asm volatile(
         "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "

@@ -6,10 +6,10 @@
 namespace lc_trt {
 
 // The element types of features. INT8 holds codes, of which 0 stands for exactly 0.
-enum class ElementType : int32_t { kFloat32 = 0, kFloat16 = 1, kInt8 = 2 };
+enum class ElementType : int32_t { kFloat32 = 0, kFloat16 = 1, kInt8 = 2, kBFloat16 = 3 };
 
 constexpr int32_t element_bytes(ElementType type) {
-    return type == ElementType::kInt8 ? 1 : type == ElementType::kFloat16 ? 2 : 4;
+    return type == ElementType::kInt8 ? 1 : type == ElementType::kFloat32 ? 4 : 2;
 }
 
 // A map of batch x height x width pixels.

@@ -1,6 +1,6 @@
 // Region convolution, on a region's rows only. A neighbour outside the region or the image reads 0.
 //
-// FP32 and FP16: y = activation(residual + residual_scale * (conv(x) + bias)).
+// FP32, FP16 and BF16: y = activation(residual + residual_scale * (conv(x) + bias)).
 // INT8: y = activation(residual_factor * residual + residual_scale * (scale * conv(x) + bias)),
 // where conv(x) is exact in INT32 and the rest FP32: fmaf(conv(x), scale, bias), then
 // fmaf(residual_scale, that, residual_factor * residual). An INT8 y is rounded half to even and
@@ -43,7 +43,7 @@ struct RegionConvArguments {
     float residual_factor;  // of INT8; 1 for the others
     bool relu;
     ElementType type;           // of x and weight
-    ElementType bias_type;      // INT8: FP32
+    ElementType bias_type;      // FP32; FP16 and BF16: or as `type`
     ElementType residual_type;  // INT8: any; as `type` for the others
     ElementType output_type;    // INT8: any; as `type` for the others
     WeightLayout layout;
@@ -55,7 +55,8 @@ int region_conv_tactics(ElementType type);
 // Whether the tile's table of neighbours fits into the shared memory of every GPU we build for.
 bool region_conv_tactic_fits(ElementType type, int tactic, const Window& window);
 
-// FP16 runs on tensor cores and FP32 as fused multiply-adds, both summing in FP32. Channels in
+// FP16 and BF16 run on tensor cores and FP32 as fused multiply-adds, all summing in FP32. BF16
+// needs sm_80: before that the error is cudaErrorNotSupported. Channels in
 // multiples of 16 bytes with kOHWI weights take 16-byte asynchronous copies; all else is correct
 // and slower, and has one tile only.
 cudaError_t region_conv(const RegionConvArguments& arguments, int tactic, cudaStream_t stream);

@@ -63,6 +63,8 @@ cudaError_t region_max_pool(const RegionMaxPoolArguments& a, cudaStream_t stream
             return max_pool<int8_t>(a, stream);
         case ElementType::kFloat16:
             return max_pool<__half>(a, stream);
+        case ElementType::kBFloat16:
+            return max_pool<__nv_bfloat16>(a, stream);
         default:
             return max_pool<float>(a, stream);
     }

@@ -64,8 +64,14 @@ cudaError_t quantize(const RegionQuantizeArguments& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t region_quantize(const RegionQuantizeArguments& a, cudaStream_t stream) {
-    return a.type == ElementType::kFloat16 ? quantize<__half>(a, stream)
-                                           : quantize<float>(a, stream);
+    switch (a.type) {
+        case ElementType::kFloat16:
+            return quantize<__half>(a, stream);
+        case ElementType::kBFloat16:
+            return quantize<__nv_bfloat16>(a, stream);
+        default:
+            return quantize<float>(a, stream);
+    }
 }
 
 }  // namespace lc_trt

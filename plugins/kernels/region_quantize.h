@@ -7,7 +7,7 @@
 namespace lc_trt {
 
 struct RegionQuantizeArguments {
-    const void* x;  // [max_rows, channels], FP32 or FP16
+    const void* x;  // [max_rows, channels], FP32, FP16 or BF16
     const int32_t* count;
     int8_t* y;  // [max_rows, channels]; nothing is written beyond count
     int32_t max_rows;

@@ -17,10 +17,10 @@ cudaError_t fixed_grid(int most_blocks, int* blocks) {
 // Calls `use` with an integer as wide as an element.
 template <typename Use>
 cudaError_t with_word(ElementType type, const Use& use) {
-    switch (type) {
-        case ElementType::kInt8:
+    switch (element_bytes(type)) {
+        case 1:
             return use(uint8_t());
-        case ElementType::kFloat16:
+        case 2:
             return use(uint16_t());
         default:
             return use(uint32_t());

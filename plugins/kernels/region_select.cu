@@ -99,14 +99,23 @@ cudaError_t select(const RegionSelectArguments& a, cudaStream_t stream) {
     return launch(select_kernel<T, Mask>, {blocks, dim3(kThreads)}, stream, maps);
 }
 
+template <typename T>
+cudaError_t select(const RegionSelectArguments& a, cudaStream_t stream) {
+    return a.mask == MaskType::kByte ? select<T, uint8_t>(a, stream)
+                                     : select<T, int32_t>(a, stream);
+}
+
 }  // namespace
 
 cudaError_t region_select(const RegionSelectArguments& a, cudaStream_t stream) {
-    const bool half = a.type == ElementType::kFloat16;
-    if (a.mask == MaskType::kByte) {
-        return half ? select<__half, uint8_t>(a, stream) : select<float, uint8_t>(a, stream);
+    switch (a.type) {
+        case ElementType::kFloat16:
+            return select<__half>(a, stream);
+        case ElementType::kBFloat16:
+            return select<__nv_bfloat16>(a, stream);
+        default:
+            return select<float>(a, stream);
     }
-    return half ? select<__half, int32_t>(a, stream) : select<float, int32_t>(a, stream);
 }
 
 }  // namespace lc_trt

@@ -21,7 +21,7 @@ constexpr char kChannelEnd[] = "channel_end";
 constexpr int64_t kMostProducts = (int64_t{1} << 31) / (128 * 128) - 1;
 
 // The values of output_type.
-enum OutputType : int32_t { kAsX, kFloat, kHalf, kOutputTypes };
+enum OutputType : int32_t { kAsX, kFloat, kHalf, kBFloat16, kOutputTypes };
 
 int32_t below(const AttributeReader& attributes, const char* name, int32_t limit,
               const char* expected) {
@@ -53,7 +53,7 @@ RegionConv::RegionConv(const AttributeReader& attributes)
       activation_(below(attributes, kActivation, 2, "0 or 1")),
       residual_scale_(attributes.real(kResidualScale, 1.0f)),
       residual_factor_(attributes.real(kResidualFactor, 1.0f)),
-      output_type_(below(attributes, kOutputType, kOutputTypes, "0, 1 or 2")),
+      output_type_(below(attributes, kOutputType, kOutputTypes, "0, 1, 2 or 3")),
       weight_layout_(below(attributes, kWeightLayout, 2, "0 or 1")),
       channel_begin_(attributes.ints(kChannelBegin, -1, {})),
       channel_end_(attributes.ints(kChannelEnd, -1, {})) {
@@ -99,9 +99,16 @@ bool RegionConv::takes(int inputs) const {
 }
 
 DataType RegionConv::output_type(DataType type) const {
-    return output_type_ == kFloat  ? DataType::kFLOAT
-           : output_type_ == kHalf ? DataType::kHALF
-                                   : type;
+    switch (output_type_) {
+        case kFloat:
+            return DataType::kFLOAT;
+        case kHalf:
+            return DataType::kHALF;
+        case kBFloat16:
+            return DataType::kBF16;
+        default:
+            return type;
+    }
 }
 
 bool RegionConv::supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors,

@@ -12,14 +12,15 @@ std::vector<nvinfer1::PluginField> RegionGather::fields() { return no_fields(); 
 
 RegionGather::RegionGather(const AttributeReader&) {}
 
-// Convolutions in FP16 and INT8 like to leave their results channels-last, and rows are copied
-// faster from it.
+// Convolutions in FP16, BF16 and INT8 like to leave their results channels-last, and rows are
+// copied faster from it.
 bool RegionGather::supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors, int) const {
     const TensorDesc& tensor = tensors[at].desc;
     switch (at) {
         case kX:
             return (is_linear(tensor) && is_row_type(tensor.type)) ||
-                   (tensor.format == TensorFormat::kHWC8 && tensor.type == DataType::kHALF) ||
+                   (tensor.format == TensorFormat::kHWC8 &&
+                    (tensor.type == DataType::kHALF || tensor.type == DataType::kBF16)) ||
                    (tensor.format == TensorFormat::kHWC16 && tensor.type == DataType::kINT8);
         case kRows:
         case kCount:

@@ -1,4 +1,4 @@
-"""FP16 as types in the graph: where it is, where it is not, and what does not fit."""
+"""FP16 and BF16 as types in the graph: where they are, where not, and what does not fit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from lc_trt.compiler.precision import note_full, to_half
 from lc_trt.errors import LcTrtError
 
 HALF, FULL, INT32 = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.INT32
+BF16 = TensorProto.BFLOAT16
 
 
 def types_of(model):
@@ -26,27 +27,38 @@ def types_of(model):
     }
 
 
-@pytest.fixture(scope="module", params=["irnet", "inception"])
-def cascade(request):
-    return compile_for_tensorrt(tiny_model(request.param, "aspp"), (48, 72), 1, "fp16")
+@pytest.fixture(
+    scope="module", params=[("irnet", "fp16"), ("inception", "fp16"), ("irnet", "bf16")]
+)
+def typed(request):
+    """A lowered cascade, and the type that half precision has in it."""
+    network, half = request.param
+    lowered = compile_for_tensorrt(tiny_model(network, "aspp"), (48, 72), 1, half)
+    return lowered, {"fp16": HALF, "bf16": BF16}[half]
 
 
-def test_products_are_half_and_what_decides_is_full(cascade):
+@pytest.fixture(scope="module")
+def cascade(typed):
+    return typed[0]
+
+
+def test_products_are_half_and_what_decides_is_full(typed):
+    cascade, half = typed
     types = types_of(cascade)
     seen = set()
     for node in cascade.graph.node:
         given = [types[name] for name in node.input if name]
         if node.op_type == "Conv":
-            assert set(given) == {HALF}
+            assert set(given) == {half}
         elif node.op_type == "RegionConv":
             segments = len(given) - 6
             rows, (weight, bias, residual) = given[segments : segments + 3], given[-3:]
-            assert {*given[:segments], weight, residual} == {HALF}
+            assert {*given[:segments], weight, residual} == {half}
             assert rows == [INT32] * 3 and bias == FULL
         elif node.op_type in ("Softmax", "ReduceMax", "Resize", "ArgMax", "RegionSelect"):
             assert given[0] == FULL
         elif node.op_type in ("RegionGather", "RegionRestrict", "RegionMaxPool", "Concat", "Relu"):
-            assert given[0] == HALF
+            assert given[0] == half
         else:
             continue
         seen.add(node.op_type)
@@ -117,7 +129,7 @@ def test_what_makes_or_reads_a_kept_tensor_is_in_full():
 def test_the_note_names_what_the_types_say():
     model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
     keep = ["stage1/1/relu"]
-    types = types_of(to_half(model, keep))
+    types = types_of(to_half(model, keep=keep))
     noted = {entry.key: entry.value for entry in note_full(model, keep).metadata_props}
     full = set(json.loads(noted[FULL_TENSORS]))
     floats = {n: t for n, t in types_of(model).items() if t == FULL}
@@ -184,7 +196,9 @@ def test_an_operator_with_a_graph_inside_is_named():
         [helper.make_tensor_value_info("inner", FULL, None)],
     )  # fmt: skip
     node = helper.make_node("If", ["c"], ["y"], "choice", then_branch=body, else_branch=body)
-    with pytest.raises(LcTrtError, match="node 'choice': FP16 does not reach into the graphs of"):
+    with pytest.raises(
+        LcTrtError, match="node 'choice': half precision does not reach into the graphs of"
+    ):
         to_half(graph_of([node], {"c": np.asarray(True)}))
 
 

@@ -22,7 +22,7 @@ from plugin_conv_cases import Conv, ConvCase, check_conv, check_conv_replay
 pytestmark = pytest.mark.gpu
 
 REGIONS = ["empty", "one", "full", "blobs", 0.1, 0.5]
-FLOATS = ["float32", "float16"]
+FLOATS = ["float32", "float16", "bfloat16"]
 DTYPES = [*FLOATS, "int8"]
 SIZES = [(1, 38, 63), (3, 38, 63)]  # 300 x 500 at an eighth
 LARGE = (4, 64, 128)  # 512 x 1024 at an eighth
@@ -46,7 +46,7 @@ def test_select_gives_the_same_rows_every_time(gpu):
 @pytest.mark.parametrize("channels", [1, 37, 320])
 @pytest.mark.parametrize(
     ("dtype", "layout"),
-    [("float32", 0), ("float16", 0), ("float16", 1), ("int8", 0), ("int8", 2)],
+    [("float32", 0), ("float16", 0), ("float16", 1), ("bfloat16", 1), ("int8", 0), ("int8", 2)],
 )
 def test_gather(gpu, size, share, channels, dtype, layout):
     check_gather(gpu, mask_of(share, size), channels, dtype, layout)
@@ -101,7 +101,7 @@ def test_conv_dilations(gpu, dilation, dtype):
 @pytest.mark.parametrize("tactic", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("channels", [8, 16, 48, 320, 1088])
 @pytest.mark.parametrize("share", ["one", 0.1, "full"])
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
 def test_conv_tiles_on_tensor_cores(gpu, tactic, channels, share, dtype):
     case = ConvCase.of(channels, 200, share=share, tactic=tactic, dtype=dtype)
     check_conv(gpu, replace(case, size=(3, 38, 63)))

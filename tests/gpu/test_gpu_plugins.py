@@ -14,7 +14,7 @@ pytestmark = pytest.mark.gpu
 CASE = ConvCase.of(128, 192, kernel=(3, 3), size=(3, 38, 63), residual=True, relu=True, scale=0.17)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8"])
 @pytest.mark.parametrize("prepare", ["new", "clone", "reloaded"])
 @pytest.mark.parametrize("share", ["empty", "one", "full", 0.3])
 def test_conv_runs(gpu_plugins, dtype, prepare, share):
@@ -23,13 +23,13 @@ def test_conv_runs(gpu_plugins, dtype, prepare, share):
 
 
 @pytest.mark.parametrize("tactic", [1, 2, 3, 4])
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
 def test_each_tactic_gives_the_same(gpu_plugins, tactic, dtype):
     case = replace(CASE, tactic=tactic, dtype=dtype)
     check_plugin_conv(gpu_plugins, case, lambda plugin: plugin)
 
 
-@pytest.mark.parametrize("output", ["int8", "float16", "float32"])
+@pytest.mark.parametrize("output", ["int8", "float16", "bfloat16", "float32"])
 def test_codes_become_any_type(gpu_plugins, output):
     case = replace(CASE, dtype="int8", output=output, residual_dtype=output, factor=1.3)
     check_plugin_conv(gpu_plugins, case, lambda plugin: plugin)

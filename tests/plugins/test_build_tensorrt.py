@@ -85,7 +85,7 @@ def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
 @pytest.mark.parametrize("capability", ["8.0", "8.6", "8.9", "12.0"])
 def test_irnet_small_builds(irnet_small, tmp_path, plugin_library, capsys, precision, capability):
     out = tmp_path / "m.lct"
@@ -97,13 +97,13 @@ def test_irnet_small_builds(irnet_small, tmp_path, plugin_library, capsys, preci
     check_bundle(out, plugin_library, precision, [capability])
 
 
-@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
 def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, capsys, precision):
     out = tmp_path / "m.lct"
     assert main(arguments(irnet, out, plugin_library, f"--{precision}", "--verbose")) == 0
     check_trace(irnet, capsys.readouterr().err)
     bundle = check_bundle(out, plugin_library, precision, ["8.0", "8.6", "8.9", "12.0"])
-    weights = irnet.stat().st_size / (2 if precision == "fp16" else 1)
+    weights = irnet.stat().st_size / (1 if precision == "fp32" else 2)
     assert bundle.engine.stat().st_size > 0.9 * weights
 
 
@@ -145,6 +145,20 @@ def test_irnet_builds_in_int8_for_all_gpus_at_once(irnet, tmp_path, plugin_libra
     assert bundle.manifest.calibration["rest"] == "fp16"
     assert bundle.manifest.calibration["kept"][0]["layers"] == ["stage3/0"]
     assert bundle.engine.stat().st_size < 0.4 * irnet.stat().st_size
+
+
+def test_int8_and_bf16_go_together_and_bf16_wants_ampere(source, tmp_path, plugin_library, capsys):
+    out, images = tmp_path / "m.lct", image_folder(tmp_path / "images", 2)
+    both = ["--int8", "--bf16", "--calib", str(images), "--no-check"]
+    assert main(arguments(source, out, plugin_library, *both)) == 0
+    calibration = check_bundle(out, plugin_library, "int8", ["8.0", "8.6", "8.9", "12.0"])
+    assert calibration.manifest.calibration["rest"] == "bf16"
+    capsys.readouterr()
+    older = tmp_path / "older.lct"
+    options = ["--bf16", "--compute-capability", "7.5"]
+    assert main(arguments(source, older, plugin_library, *options)) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "--bf16: needs compute capability 8.0" in said and not older.exists()
 
 
 def test_an_int8_engine_that_ruins_the_labels_is_not_written(

@@ -14,7 +14,7 @@ from lc_trt import trt
 from lc_trt.bench.networks import BASELINES, export_baseline
 from lc_trt.bundle import Bundle
 from lc_trt.compiler.densify import densify
-from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt
 from lc_trt.plan.network import parse
 
 pytestmark = pytest.mark.slow
@@ -27,19 +27,24 @@ def dense(name: str, repository: Path) -> onnx.ModelProto:
     return densify(onnx.load(repository / "models" / "irnet-small-camvid" / "model.onnx"))
 
 
-@pytest.mark.parametrize("name", [*BASELINES, "irnet-small"])
-def test_the_parser_takes_it_without_a_plugin(repository: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, "fp16") for name in (*BASELINES, "irnet-small")), ("irnet-small", "bf16")],
+)
+def test_the_parser_takes_it_without_a_plugin(
+    repository: Path, name: str, precision: Precision
+) -> None:
     if trt.installed() is None:
         pytest.skip("needs TensorRT for RTX: pip install tensorrt-rtx==1.7.1.116")
     api = trt.load()
-    model = compile_for_tensorrt(dense(name, repository), SIZE, 1, "fp16")
+    model = compile_for_tensorrt(dense(name, repository), SIZE, 1, precision)
     with api.messages() as messages:
         builder: Any = api.module.Builder(api.logger)
         network = parse(api, builder, model, name, messages)
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     convolutions = [layer for layer in layers if layer.type.name == "CONVOLUTION"]
     # Strongly typed: a convolution is in FP16 because the ONNX says so.
-    half = api.module.float16
+    half = {"fp16": api.module.float16, "bf16": api.module.bfloat16}[precision]
     assert len(convolutions) > 12 and {c.get_output(0).dtype for c in convolutions} == {half}
     assert not [layer.name for layer in layers if layer.type.name == "PLUGIN_V3"]
     outputs = {network.get_output(i).name for i in range(network.num_outputs)}

@@ -13,7 +13,7 @@ from plugin_cases import valid_part
 from plugin_conv_cases import CodeConv, ConvCase, check_conv
 from plugin_harness import Harness, HarnessError
 
-TYPES = ["int8", "float16", "float32"]
+TYPES = ["int8", "float16", "bfloat16", "float32"]
 RESIDUALS = [None, *TYPES]
 
 
@@ -72,6 +72,12 @@ def turing(emulator: Harness) -> Iterator[Harness]:
 def test_the_small_products_of_sm_75_add_up(turing, tactic):
     case = ConvCase.of(144, 136, kernel=(1, 3), share=0.9, dtype="int8", tactic=tactic)
     check_conv(turing, case)
+
+
+def test_bf16_is_refused_on_sm_75(turing):
+    case = ConvCase.of(16, 16, dtype="bfloat16")
+    with pytest.raises(HarnessError, match="operation not supported"):
+        check_conv(turing, case)
 
 
 def one_by_one(harness: Harness, channels: int, out_channels: int, **more: object) -> CodeConv:

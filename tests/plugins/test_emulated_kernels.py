@@ -21,11 +21,12 @@ from plugin_conv_cases import Conv, ConvCase, check_conv, check_conv_replay
 from plugin_harness import Harness, HarnessError
 
 REGIONS = ["empty", "one", "full", 0.5]
-DTYPES = ["float32", "float16", "int8"]
+FLOATS = ["float32", "float16", "bfloat16"]
+DTYPES = [*FLOATS, "int8"]
 
 
 @pytest.mark.parametrize("share", REGIONS)
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("mask_dtype", ["bool", "int32"])
 def test_select(emulator, share, dtype, mask_dtype):
     check_select(emulator, (2, 5, 7), share, dtype, mask_dtype)
@@ -39,14 +40,16 @@ def test_select_numbers_rows_across_blocks(either_order, size):
 @pytest.mark.parametrize("share", REGIONS)
 @pytest.mark.parametrize("channels", [1, 8, 37, 160])
 @pytest.mark.parametrize(
-    ("layout", "dtype"), [(0, "float32"), (0, "int8"), (1, "float16"), (2, "int8")]
+    ("layout", "dtype"), [(0, "float32"), (0, "int8"), (1, "float16"), (1, "bfloat16"), (2, "int8")]
 )
 def test_gather(either_order, share, channels, layout, dtype):
     check_gather(either_order, mask_of(share, (2, 11, 13)), channels, dtype, layout)
 
 
 @pytest.mark.parametrize("share", REGIONS)
-@pytest.mark.parametrize(("channels", "dtype"), [(1, "float32"), (37, "float16"), (300, "float16")])
+@pytest.mark.parametrize(
+    ("channels", "dtype"), [(1, "float32"), (37, "float16"), (300, "bfloat16")]
+)
 def test_scatter(either_order, share, channels, dtype):
     check_scatter(either_order, mask_of(share, (2, 11, 13)), channels, dtype)
 
@@ -55,7 +58,7 @@ def test_scatter(either_order, share, channels, dtype):
 @pytest.mark.parametrize("keep", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(
     ("channels", "dtype"),
-    [(5, "float32"), (5, "float16"), (24, "float16"), (5, "int8"), (32, "int8")],
+    [(5, "float32"), (5, "float16"), (24, "bfloat16"), (5, "int8"), (32, "int8")],
 )
 def test_restrict(emulator, share, keep, channels, dtype):
     check_restrict(emulator, mask_of(share, (2, 7, 9)), keep, channels, dtype)
@@ -67,11 +70,12 @@ def test_max_pool(emulator, share, dilation):
     check_max_pool(emulator, mask_of(share, (2, 7, 9)), 5, "float32", 3, dilation)
     check_max_pool(emulator, mask_of(share, (2, 7, 9)), 130, "float16", 3, dilation)
     check_max_pool(emulator, mask_of(share, (2, 7, 9)), 130, "int8", 3, dilation)
+    check_max_pool(emulator, mask_of(share, (2, 7, 9)), 7, "bfloat16", 3, dilation)
 
 
 @pytest.mark.parametrize("share", REGIONS)
 @pytest.mark.parametrize("channels", [1, 24, 37])
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("scale", [0.05, 1.0])
 def test_quantize(either_order, share, channels, dtype, scale):
     check_quantize(either_order, mask_of(share, (2, 7, 9)), channels, dtype, scale)
@@ -79,7 +83,7 @@ def test_quantize(either_order, share, channels, dtype, scale):
 
 @pytest.mark.parametrize("tactic", [1, 2, 3, 4])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3)])
-@pytest.mark.parametrize(("dtype", "channels"), [("float16", 72), ("int8", 144)])
+@pytest.mark.parametrize(("dtype", "channels"), [("float16", 72), ("bfloat16", 72), ("int8", 144)])
 def test_conv_on_tensor_cores(either_order, tactic, kernel, dtype, channels):
     case = ConvCase.of(channels, 136, kernel=kernel, size=(2, 13, 14), share=0.8, tactic=tactic)
     check_conv(either_order, replace(case, dtype=dtype))
@@ -185,7 +189,7 @@ def test_conv_of_any_shape(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
 def test_conv_replays_with_another_count(emulator, dtype):
     case = ConvCase.of(16, 24, kernel=(3, 3), size=(2, 9, 11), residual=True, dtype=dtype)
     check_conv_replay(emulator, case, [0.5, "full", "empty", "one", 0.2])

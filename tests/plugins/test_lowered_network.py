@@ -42,9 +42,14 @@ def parsed(repository: Path, plugin_library: Path) -> Any:
     return run
 
 
-@pytest.mark.parametrize("symbolic", [False, True], ids=["fixed", "symbolic"])
-def test_no_layer_of_tensorrt_s_own_reads_rows_of_a_region(parsed, symbolic):
-    model, layers, module = parsed(*((None, None) if symbolic else ((64, 96), 1)), "fp16")
+@pytest.mark.parametrize(
+    ("symbolic", "half"),
+    [(False, "fp16"), (True, "fp16"), (False, "bf16")],
+    ids=["fixed", "symbolic", "bf16"],
+)
+def test_no_layer_of_tensorrt_s_own_reads_rows_of_a_region(parsed, symbolic, half):
+    model, layers, module = parsed(*((None, None) if symbolic else ((64, 96), 1)), half)
+    kind = {"fp16": module.float16, "bf16": module.bfloat16}[half]
     operators = {n.name: n.op_type for n in model.graph.node if n.domain == DOMAIN}
     plugins = [layer for layer in layers if layer.name in operators]
     assert len(plugins) == len(operators) == 93
@@ -59,7 +64,7 @@ def test_no_layer_of_tensorrt_s_own_reads_rows_of_a_region(parsed, symbolic):
     assert read > len(plugins)
     for layer in features:
         if operators[layer.name] != "RegionSelect":
-            assert layer.get_output(0).dtype == module.float16
+            assert layer.get_output(0).dtype == kind
 
 
 def test_region_convolutions_receive_int8_rows_and_weights(repository, parsed):

@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 from plugin_cases import check_quantize, mask_of, padded, valid_part, values
 from plugin_conv_cases import ConvCase, check_plugin_conv
-from plugin_harness import FLOAT, HALF, INT8, INT32, Harness, HarnessError, Plugin, Tensor, tensor
+from plugin_harness import (
+    BF16,
+    FLOAT,
+    HALF,
+    INT8,
+    INT32,
+    Harness,
+    HarnessError,
+    Plugin,
+    Tensor,
+    tensor,
+)
 
 WINDOW = {"kernel_shape": [3, 3], "dilations": [1, 1]}
 COUNT, INDEX, ROWS = tensor(INT32, 1), tensor(INT32, 2, 6, 8), tensor(INT32, 96)
-OUTPUTS = {0: INT8, 1: FLOAT, 2: HALF}  # by output_type
+OUTPUTS = {0: INT8, 1: FLOAT, 2: HALF, 3: BF16}  # by output_type
 # Places behind one x.
 WEIGHT, SCALE, BIAS, RESIDUAL = 4, 5, 6, 7
 
@@ -45,9 +56,9 @@ def test_each_tensor_takes_its_own_types_only(emulated_plugins, output_type):
     plugin = conv(emulated_plugins, output_type=output_type)
     inputs, outputs = conv_tensors(OUTPUTS[output_type], segments=2)
     right = [{t.type} for t in (*inputs, *outputs)]
-    right[0] |= {FLOAT, HALF}
-    right[RESIDUAL + 1] |= {FLOAT, HALF}
-    for at, kind in itertools.product(range(len(right)), (FLOAT, HALF, INT8, INT32)):
+    right[0] |= {FLOAT, HALF, BF16}
+    right[RESIDUAL + 1] |= {FLOAT, HALF, BF16}
+    for at, kind in itertools.product(range(len(right)), (FLOAT, HALF, BF16, INT8, INT32)):
         changed = [*inputs, *outputs]
         changed[at] = tensor(kind, *changed[at].sizes[: changed[at].rank])
         found = plugin.supports(at, changed[: len(inputs)], changed[len(inputs) :])
@@ -102,8 +113,8 @@ def test_a_number_of_inputs_that_the_type_cannot_have_is_refused(emulated_plugin
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"output_type": 3}, "output_type is 3, expected 0, 1 or 2"),
-        ({"output_type": -1}, "output_type is -1, expected 0, 1 or 2"),
+        ({"output_type": 4}, "output_type is 4, expected 0, 1, 2 or 3"),
+        ({"output_type": -1}, "output_type is -1, expected 0, 1, 2 or 3"),
         ({"residual_factor": 1}, "residual_factor is not one float"),
     ],
 )

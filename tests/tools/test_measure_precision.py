@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import cv2
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -69,6 +70,16 @@ def test_a_whole_network_is_rounded_and_stays_near(tool: ModuleType) -> None:
     found = run(session(tool.rounded(plain, ())), images, (0.5, 0.5))
     difference = np.abs(found["confidence"] - exact["confidence"])
     assert 0 < difference.mean() < 0.01
+    in_bf16 = run(session(tool.rounded(plain, None)), images, (0.5, 0.5))
+    assert difference.mean() < np.abs(in_bf16["confidence"] - exact["confidence"]).mean() < 0.05
+
+
+def test_values_are_rounded_as_bf16_has_them(tool: ModuleType) -> None:
+    x = np.array([[1.0078125, 299008]], np.float32)
+    model = session(tool.rounded(product(1.01), None))
+    half = ml_dtypes.bfloat16
+    expected = x.astype(half) * np.asarray(1.01, half) * np.asarray(0.5, half)
+    assert np.array_equal(model.run(["h"], {"x": x})[0], expected.astype(np.float32))
 
 
 ROWS = {
@@ -113,7 +124,7 @@ def test_it_runs(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert tool.main() in (0, 1)
     body = json.loads(out.read_text())
     names = [row["name"] for row in body["rows"]]
-    assert names[0] == tool.REFERENCE and names[-1] == tool.ON_GRAPH
+    assert names[0] == tool.REFERENCE and names[-2:] == list(tool.ON_GRAPH.values())
     assert {"int8 openvino", "int8 onnxruntime"} <= set(names)
     assert all(sum(row["shares"]) == pytest.approx(1, abs=0.01) for row in body["rows"])
     assert body["bisection"]["evaluations"][0] == "mIoU in FP32"

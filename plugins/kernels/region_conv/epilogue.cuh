@@ -72,6 +72,8 @@ class Epilogue {
             use(int8_t());
         } else if (type == ElementType::kFloat16) {
             use(__half());
+        } else if (type == ElementType::kBFloat16) {
+            use(__nv_bfloat16());
         } else {
             use(float());
         }
@@ -90,10 +92,10 @@ class Epilogue {
         if constexpr (kCodes) {
             read<float, n>(p_.scale, channel, scale);
             read<float, n>(p_.bias, channel, bias);
-        } else if (p_.bias_is_half) {
-            read<__half, n>(p_.bias, channel, bias);
-        } else {
+        } else if (p_.bias_is_full) {
             read<float, n>(p_.bias, channel, bias);
+        } else {
+            read<T, n>(p_.bias, channel, bias);
         }
     }
 

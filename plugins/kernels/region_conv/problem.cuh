@@ -34,7 +34,7 @@ struct ConvProblem {
     int weight_channel;  // elements from an input channel to the next
     const float* scale;
     const void* bias;
-    bool bias_is_half;
+    bool bias_is_full;  // FP32, whatever the type of x
     const void* residual;
     void* y;
     int out_channels;

@@ -10,8 +10,9 @@
 
 namespace lc_trt {
 
-// FP16 and INT8 on tensor cores. A warp has a kWarpM x kWarpN part of the tile. Two granules of K
-// are what an instruction takes: 16 elements of FP16 or 32 of INT8, whose fragments lie alike.
+// FP16, BF16 and INT8 on tensor cores. A warp has a kWarpM x kWarpN part of the tile. Two granules
+// of K are what an instruction takes: 16 elements of FP16 or BF16 or 32 of INT8, whose fragments
+// lie alike.
 template <typename Tile, int kWarpsM, int kWarpsN>
 class TensorCoreProduct {
     using T = typename Tile::T;
@@ -65,7 +66,7 @@ class TensorCoreProduct {
 #pragma unroll
             for (int i = 0; i < kBlocksM; ++i) {
 #pragma unroll
-                for (int j = 0; j < kBlocksN; ++j) multiply_add(sum_[i][j], a[i], b[j]);
+                for (int j = 0; j < kBlocksN; ++j) multiply_add<T>(sum_[i][j], a[i], b[j]);
             }
         }
     }

@@ -24,6 +24,17 @@ Tiles tiles_of(ElementType type) {
     return type == ElementType::kFloat32 ? all(kFloatTiles) : all(kTensorCoreTiles);
 }
 
+// An error on GPUs before sm_80, whose tensor cores do not know the type.
+cudaError_t multiplies_bfloat16() {
+    int device = 0;
+    int major = 0;
+    cudaError_t error = cudaGetDevice(&device);
+    if (error == cudaSuccess) {
+        error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    }
+    return error == cudaSuccess && major < 8 ? cudaErrorNotSupported : error;
+}
+
 // Whether every granule of rows and weights is one aligned 16-byte copy.
 bool vectorised(const RegionConvArguments& a, const ConvProblem& p) {
     const int granule = 16 / element_bytes(a.type);
@@ -60,7 +71,7 @@ ConvProblem make_problem(const RegionConvArguments& a) {
     p.weight_channel = channels_last ? 1 : p.taps;
     p.scale = a.scale;
     p.bias = a.bias;
-    p.bias_is_half = a.bias_type == ElementType::kFloat16;
+    p.bias_is_full = a.bias_type == ElementType::kFloat32;
     p.residual = a.residual;
     p.y = a.y;
     p.out_channels = a.out_channels;
@@ -78,7 +89,8 @@ ConvProblem make_problem(const RegionConvArguments& a) {
 bool valid(const RegionConvArguments& a) {
     if (a.type == ElementType::kInt8) {
         if (a.scale == nullptr || a.bias_type != ElementType::kFloat32) return false;
-    } else if (a.residual_type != a.type || a.output_type != a.type) {
+    } else if (a.residual_type != a.type || a.output_type != a.type ||
+               (a.bias_type != a.type && a.bias_type != ElementType::kFloat32)) {
         return false;
     }
     if (a.segment_count < 1 || a.segment_count > kMaxConvSegments) return false;
@@ -125,7 +137,8 @@ cudaError_t region_conv(const RegionConvArguments& a, int tactic, cudaStream_t s
     const Tiles tiles = tiles_of(a.type);
     if (!valid(a) || tactic < 0 || tactic > tiles.variants) return cudaErrorInvalidValue;
     int processors = 0;
-    const cudaError_t error = multiprocessors(&processors);
+    cudaError_t error = multiprocessors(&processors);
+    if (error == cudaSuccess && a.type == ElementType::kBFloat16) error = multiplies_bfloat16();
     if (error != cudaSuccess) return error;
     const ConvProblem p = make_problem(a);
     const bool vector = vectorised(a, p);
@@ -137,6 +150,8 @@ cudaError_t region_conv(const RegionConvArguments& a, int tactic, cudaStream_t s
     switch (a.type) {
         case ElementType::kInt8:
             return region_conv_int8(p, tactic, vector, processors, stream);
+        case ElementType::kBFloat16:
+            return region_conv_bfloat16(p, tactic, vector, processors, stream);
         case ElementType::kFloat16:
             return region_conv_half(p, tactic, vector, processors, stream);
         default:

@@ -1,4 +1,4 @@
-// The variants on tensor cores, of FP16 and of INT8: the same tiles in bytes.
+// The variants on tensor cores, of FP16, BF16 and INT8: the same tiles in bytes.
 #pragma once
 
 #include "kernels/region_conv/kernel.cuh"

@@ -20,6 +20,8 @@ constexpr ConvTile kFloatTiles[] = {{64, 64}, {32, 32}};
 
 cudaError_t region_conv_half(const ConvProblem& problem, int tactic, bool vector, int processors,
                              cudaStream_t stream);
+cudaError_t region_conv_bfloat16(const ConvProblem& problem, int tactic, bool vector,
+                                 int processors, cudaStream_t stream);
 cudaError_t region_conv_int8(const ConvProblem& problem, int tactic, bool vector, int processors,
                              cudaStream_t stream);
 cudaError_t region_conv_float(const ConvProblem& problem, int tactic, bool vector, int processors,
