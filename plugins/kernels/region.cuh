@@ -10,6 +10,19 @@
 
 namespace lc_trt {
 
+// Calls `use` with an element of a floating type.
+template <typename Use>
+cudaError_t with_feature(ElementType type, const Use& use) {
+    switch (type) {
+        case ElementType::kFloat16:
+            return use(__half());
+        case ElementType::kBFloat16:
+            return use(__nv_bfloat16());
+        default:
+            return use(float());
+    }
+}
+
 LC_TRT_HD bool within(int value, int limit) {
     return static_cast<uint32_t>(value) < static_cast<uint32_t>(limit);
 }

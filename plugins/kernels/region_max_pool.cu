@@ -58,16 +58,9 @@ cudaError_t max_pool(const RegionMaxPoolArguments& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t region_max_pool(const RegionMaxPoolArguments& a, cudaStream_t stream) {
-    switch (a.type) {
-        case ElementType::kInt8:
-            return max_pool<int8_t>(a, stream);
-        case ElementType::kFloat16:
-            return max_pool<__half>(a, stream);
-        case ElementType::kBFloat16:
-            return max_pool<__nv_bfloat16>(a, stream);
-        default:
-            return max_pool<float>(a, stream);
-    }
+    if (a.type == ElementType::kInt8) return max_pool<int8_t>(a, stream);
+    return with_feature(a.type,
+                        [&](auto element) { return max_pool<decltype(element)>(a, stream); });
 }
 
 }  // namespace lc_trt

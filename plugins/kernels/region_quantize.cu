@@ -64,14 +64,8 @@ cudaError_t quantize(const RegionQuantizeArguments& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t region_quantize(const RegionQuantizeArguments& a, cudaStream_t stream) {
-    switch (a.type) {
-        case ElementType::kFloat16:
-            return quantize<__half>(a, stream);
-        case ElementType::kBFloat16:
-            return quantize<__nv_bfloat16>(a, stream);
-        default:
-            return quantize<float>(a, stream);
-    }
+    return with_feature(a.type,
+                        [&](auto element) { return quantize<decltype(element)>(a, stream); });
 }
 
 }  // namespace lc_trt

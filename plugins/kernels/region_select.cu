@@ -108,14 +108,7 @@ cudaError_t select(const RegionSelectArguments& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t region_select(const RegionSelectArguments& a, cudaStream_t stream) {
-    switch (a.type) {
-        case ElementType::kFloat16:
-            return select<__half>(a, stream);
-        case ElementType::kBFloat16:
-            return select<__nv_bfloat16>(a, stream);
-        default:
-            return select<float>(a, stream);
-    }
+    return with_feature(a.type, [&](auto element) { return select<decltype(element)>(a, stream); });
 }
 
 }  // namespace lc_trt
