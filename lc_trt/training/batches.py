@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.calibration.images import read_image
 from lc_trt.classes import IGNORE
 from lc_trt.datasets import Dataset, Sample
+from lc_trt.errors import LcTrtError
 from lc_trt.training.config import Augment
 
 Image = npt.NDArray[np.uint8]
@@ -104,19 +108,47 @@ def _place(side: int, crop: int, hold: float | None, rng: np.random.Generator) -
     return int(np.clip(hold - crop * rng.uniform(0.2, 0.8), 0, last))
 
 
+def unlabelled_sample(path: Path, crop: tuple[int, int]) -> Sample:
+    """A photograph as a sample that no label is known of, in a size that the crop just fits into.
+
+    Raises:
+        LcTrtError: it cannot be read.
+    """
+    image = read_image(path)
+    if image is None:
+        raise LcTrtError(f"{path}: a broken image; remove it from distil.unlabelled")
+    factor = max(crop[0] / image.shape[0], crop[1] / image.shape[1])
+    size = [max(1, round(side * factor)) for side in image.shape[1::-1]]
+    scaled = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return Sample(path.name, scaled, np.full(scaled.shape[:2], IGNORE, np.uint8))
+
+
 class Batches:
     """Endless shuffled batches; an epoch shows no image twice.
 
     Args:
+        batch: images a step, of them at least one of the data set.
         workers: threads that prepare the batches after the one that was asked for; 0 makes each
             when it is asked for. The batches are the same.
+        unlabelled: photographs without labels; they come last in a batch, labelled 255.
+        part: of the batch that is drawn from them, rounded.
     """
 
     def __init__(
-        self, dataset: Dataset, batch: int, how: Augment, seed: int, workers: int = 0
+        self,
+        dataset: Dataset,
+        batch: int,
+        how: Augment,
+        seed: int,
+        workers: int = 0,
+        unlabelled: Sequence[Path] = (),
+        part: float = 0.0,
     ) -> None:
-        self.dataset, self.batch, self.how, self.seed = dataset, batch, how, seed
-        self.steps_per_epoch = max(1, len(dataset) // batch)
+        self.dataset, self.how, self.seed = dataset, how, seed
+        self.unlabelled = unlabelled
+        self.more = min(round(batch * part), batch - 1) if unlabelled else 0
+        self.batch = batch - self.more
+        self.steps_per_epoch = max(1, len(dataset) // self.batch)
         self._workers, self._ahead = workers, 2 * workers
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: dict[int, Future[tuple[Image, Image]]] = {}
@@ -150,4 +182,6 @@ class Batches:
             place * self.batch : (place + 1) * self.batch
         ]
         pairs = [augment(self.dataset[int(i)], self.how, rng) for i in chosen]
+        for path in rng.choice(np.array(self.unlabelled, object), self.more):
+            pairs.append(augment(unlabelled_sample(path, self.how.crop), self.how, rng))
         return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])

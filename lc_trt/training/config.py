@@ -153,6 +153,27 @@ class Phase(Section):
         return self.weights or STAGE_WEIGHTS[self.loss]
 
 
+class Distil(Section):
+    """A larger network to learn from beside the labels."""
+
+    teacher: str = Field(
+        "", description="segmentation ONNX of the same classes, as lc-trt build takes; empty: none"
+    )
+    weight: Positive = Field(1.0, description="of the distance from it beside the labels' loss")
+    unlabelled: str = Field(
+        "", description="folder of photographs without labels, of which only the teacher speaks"
+    )
+    part: Annotated[float, Ge(0), Lt(1)] = Field(
+        0.25, description="of each batch that is drawn from them, if there are any"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.unlabelled and not self.teacher:
+            raise ValueError("unlabelled photographs teach nothing without a teacher")
+        return self
+
+
 class TrainConfig(Section):
     """A run."""
 
@@ -170,6 +191,7 @@ class TrainConfig(Section):
     )
     data: Data = Field(Data(), description="the labelled images")
     augment: Augment = Field(Augment(), description="what every step draws anew")
+    distil: Distil = Field(Distil(), description="a larger network to learn from")
     phases: tuple[Phase, ...] = Field(min_length=1, description="one after the other")
     batch: Annotated[int, Gt(0)] = Field(4, description="images a step")
     ema: Annotated[float, Ge(0), Lt(1)] = Field(

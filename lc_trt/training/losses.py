@@ -49,6 +49,23 @@ def deep_losses(logits: list[Tensor], label: Tensor, weight: Tensor | None) -> l
     return [cross_entropy(*at_loss_size(one, label), weight) for one in logits]
 
 
+def distillation_loss(logits: Tensor, taught: Tensor, counts: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of [N, K, h, w] logits against a teacher's probabilities.
+
+    G. Hinton, O. Vinyals, J. Dean, 2015, at temperature 1. It has the gradient of the divergence
+    from the teacher.
+
+    Args:
+        taught: [N, K, H, W] of any size; read bilinearly where the logits are.
+        counts: bool [N, 1, h, w]; pixels that count. No pixel at all gives 0, not NaN.
+    """
+    target = functional.interpolate(taught, logits.shape[2:], mode="bilinear")
+    loss = -(target * logits.float().log_softmax(1)).sum(1, keepdim=True)
+    if counts is None:
+        return loss.mean()
+    return (loss * counts).sum() / counts.sum().clamp(min=1)
+
+
 def cascade_losses(output: CascadeOutput, label: Tensor, weight: Tensor | None) -> list[Tensor]:
     """Stage 1 on all pixels; stages 2 and 3 on the pixels that reached them."""
     losses = [cross_entropy(*at_loss_size(output.logits[0], label), weight)]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lc_trt.calibration.images import list_images
 from lc_trt.classes import find_classes
 from lc_trt.datasets import open_dataset
 from lc_trt.errors import LcTrtError
@@ -23,9 +24,10 @@ from lc_trt.training.average import averaged
 from lc_trt.training.batches import Batches, Image, class_weights
 from lc_trt.training.config import Phase, TrainConfig
 from lc_trt.training.log import Log
-from lc_trt.training.objective import Objective, objective
+from lc_trt.training.objective import Objective, Taught, objective
 from lc_trt.training.optimizer import new_optimizer
 from lc_trt.training.schedule import Plan
+from lc_trt.training.teacher import Teacher
 from lc_trt.training.validation import Validation, validate
 
 REFUSED_IN_A_ROW = 20  # non-finite steps after which a run has diverged
@@ -78,9 +80,16 @@ class Trainer:
         data = config.data
         self.train_set = open_dataset(data.layout, data.root, data.train, self.classes)
         self.val_set = open_dataset(data.layout, data.root, data.val, self.classes)
+        distil = config.distil
         self.batches = Batches(
-            self.train_set, config.batch, config.augment, config.seed, config.workers
-        )
+            self.train_set, config.batch, config.augment, config.seed, config.workers,
+            list_images(distil.unlabelled).files if distil.unlabelled else (), distil.part,
+        )  # fmt: skip
+        self.teacher: Teacher | None = None
+        if distil.teacher:
+            self.teacher = Teacher(
+                Path(distil.teacher), self.classes, config.batch, config.augment.crop
+            )
         self.plan = Plan(config.phases, self.batches.steps_per_epoch)
         torch.manual_seed(config.seed)
         self.model: Cascade = build_cascade(config.preset, len(self.classes), config.heads)
@@ -178,8 +187,12 @@ class Trainer:
         x, y = self.to_input(image), torch.from_numpy(label).to(self.device)
         weight = self.class_weight if self.phase.class_weights == "log" else None
         half = self.config.precision == "bf16"
+        taught = None
+        if self.teacher is not None:
+            probabilities = torch.from_numpy(self.teacher(image)).to(self.device)
+            taught = Taught(probabilities, self.config.distil.weight)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
-            return objective(self.model, x, y, self.phase, weight)
+            return objective(self.model, x, y, self.phase, weight, taught=taught)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Train to the end, or until ``stop()``; saves on the way and when it leaves."""

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -241,3 +242,52 @@ def test_every_fourth_image_is_blurred():
     contrast = np.array([augment(sample, drawn, rng)[0].std() for _ in range(200)])
     assert 30 <= (contrast < noise_.std() * 0.99).sum() <= 70
     assert contrast.min() < noise_.std() * 0.3
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    paths = []
+    for i, (h, w) in enumerate([(30, 200), (300, 40), (64, 64)]):
+        paths.append(tmp_path / f"{i}.png")
+        cv2.imwrite(str(paths[-1]), np.full((h, w, 3), 100 + i, np.uint8))
+    return paths
+
+
+class Grey(list):
+    """Four labelled images, all 0."""
+
+    classes = 2
+
+    def __init__(self):
+        zero = np.zeros((64, 64, 3), np.uint8)
+        super().__init__(Sample(str(i), zero, zero[..., 0]) for i in range(4))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_part_of_a_batch_comes_from_photographs_without_labels(photographs, workers):
+    batches = Batches(Grey(), 4, how((48, 40)), 3, workers, photographs, 0.3)
+    assert batches.steps_per_epoch == 1  # three of four labelled images
+    seen = set()
+    for step in range(12):
+        images, labels = batches[step]
+        assert images.shape == (4, 48, 40, 3)
+        assert (labels[:3] == 0).all() and (images[:3] == 0).all()
+        assert (labels[3] == IGNORE).all()
+        seen |= set(np.unique(images[3]))
+    batches.close()
+    assert seen == {100, 101, 102}  # stretched to the crop, never padded
+
+
+@pytest.mark.parametrize(("batch", "part", "more"), [(1, 0.5, 0), (4, 0.0, 0), (4, 0.99, 3)])
+def test_every_batch_keeps_a_labelled_image(photographs, batch, part, more):
+    _, labels = Batches(Grey(), batch, how((32, 32)), 0, 0, photographs, part)[0]
+    assert (labels == IGNORE).all((1, 2)).sum() == more
+    _, labels = Batches(Grey(), batch, how((32, 32)), 0, 0, (), part)[0]
+    assert (labels == 0).all()
+
+
+def test_a_broken_photograph_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    batches = Batches(Grey(), 2, how((32, 32)), 0, 0, [tmp_path / "a.png"], 0.5)
+    with pytest.raises(LcTrtError, match=r"a\.png: a broken image; remove it"):
+        batches[0]

@@ -5,7 +5,13 @@ from torch.nn import functional
 from lc_trt.classes import IGNORE
 from lc_trt.model.cascade import CascadeOutput
 from lc_trt.model.region import CompactRegion
-from lc_trt.training.losses import at_loss_size, cascade_losses, cross_entropy, deep_losses
+from lc_trt.training.losses import (
+    at_loss_size,
+    cascade_losses,
+    cross_entropy,
+    deep_losses,
+    distillation_loss,
+)
 
 
 @pytest.fixture
@@ -110,3 +116,24 @@ def test_cascade_losses_with_empty_regions():
     assert [losses[1].item(), losses[2].item()] == [0, 0]
     sum(losses).backward()
     assert output.logits[2].grad.abs().max() == 0
+
+
+def test_distillation_is_the_divergence_from_the_teacher_and_its_entropy(logits):
+    taught = torch.randn(2, 3, 4, 5).softmax(1)
+    divergence = functional.kl_div(logits.log_softmax(1), taught, reduction="none").sum(1).mean()
+    entropy = -(taught * taught.log()).sum(1).mean()
+    torch.testing.assert_close(distillation_loss(logits, taught), divergence + entropy)
+    same = taught.log().requires_grad_()
+    distillation_loss(same, taught).backward()
+    torch.testing.assert_close(same.grad, torch.zeros_like(same), atol=1e-6, rtol=0)
+
+
+def test_distillation_reads_a_teacher_of_another_size_and_counts_what_it_is_told(logits):
+    taught = torch.randn(2, 3, 8, 10).softmax(1)
+    small = functional.interpolate(taught, (4, 5), mode="bilinear")
+    torch.testing.assert_close(distillation_loss(logits, taught), distillation_loss(logits, small))
+    counts = torch.zeros(2, 1, 4, 5, dtype=torch.bool)
+    counts[1, 0, 2, 3] = True
+    one = -(small[1, :, 2, 3] * logits[1, :, 2, 3].log_softmax(0)).sum()
+    torch.testing.assert_close(distillation_loss(logits, taught, counts), one)
+    assert distillation_loss(logits, taught, counts & False) == 0

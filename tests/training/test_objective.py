@@ -5,8 +5,8 @@ from tiny_training import TINY
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.presets import initialise
 from lc_trt.training.config import Phase
-from lc_trt.training.losses import at_loss_size, cross_entropy
-from lc_trt.training.objective import objective
+from lc_trt.training.losses import at_loss_size, cross_entropy, distillation_loss
+from lc_trt.training.objective import Taught, objective
 
 
 @pytest.fixture
@@ -110,3 +110,29 @@ def test_the_truth_is_read_in_the_middle_of_each_feature_pixel(model):
     second = float(probabilities[0, int((best[2, 6] + 1) % 3), 2, 6])
     stays = 0 if second > rho else 1
     assert found.shares[0] == pytest.approx(1 - stays / 35)
+
+
+@pytest.mark.parametrize("loss", ["final", "deep", "cascade"])
+def test_a_teacher_speaks_of_every_stage_and_where_there_is_no_label(model, batch, loss):
+    x, label = batch
+    taught = Taught(torch.rand(2, 3, 5, 7).softmax(1), 0.5)
+    here = phase(loss, exit={"rho": [1, 1]}, final_on_all=0)
+    plain = objective(model, x, label, here, None)
+    found = objective(model, x, label, here, None, taught=taught)
+    away = [0.5 * distillation_loss(one, taught.probabilities) for one in model.deep(x)]
+    if loss == "final":
+        away[:2] = [torch.zeros(()), torch.zeros(())]
+    for part, before, more in zip(found.parts, plain.parts, away, strict=True):
+        torch.testing.assert_close(part, before + more, rtol=1e-4, atol=1e-5)
+    unknown = objective(model, x, torch.full_like(label, 255), here, None, taught=taught)
+    torch.testing.assert_close(torch.stack(unknown.parts), torch.stack(away), rtol=1e-4, atol=1e-5)
+
+
+def test_of_pixels_that_left_the_teacher_says_nothing_to_later_stages(model, batch):
+    taught = Taught(torch.rand(2, 3, 5, 7).softmax(1), 1.0)
+    here = phase("cascade", exit={"rho": [0, 0]}, final_on_all=1.0, final_on_all_part=0.5)
+    found = objective(model, *batch, here, None, taught=taught)
+    assert [float(part.detach()) for part in found.parts[1:]] == [0, 0]
+    first = Taught(taught.probabilities[:1], 1.0)
+    dense = objective(model, batch[0][:1], batch[1][:1], phase("final"), None, taught=first)
+    torch.testing.assert_close(found.total, 0.33 * found.parts[0] + dense.total)

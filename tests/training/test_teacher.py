@@ -1,0 +1,96 @@
+"""A network that teaches another: what it gives, and which are refused."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from tiny_networks import INFO, frames, run, session, tiny_model
+from tiny_training import tiny_config
+
+from lc_trt.classes import numbered
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.training.batches import Batches
+from lc_trt.training.config_file import read_config
+from lc_trt.training.teacher import Teacher
+from lc_trt.training.trainer import Trainer
+
+SIZE = (64, 64)
+
+
+def colours(path, classes=3, softmax=False):
+    """A plain network: a class a channel of the image, by 1x1, at a quarter of the size."""
+    weight = np.zeros((classes, 3, 1, 1), np.float32)
+    weight[:3, :, 0, 0] = np.eye(3)[: min(classes, 3)]
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], strides=[4, 4])]
+    graph = helper.make_graph(
+        nodes, "colours",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", classes, "a", "b"])],
+        [numpy_helper.from_array(weight, "w")],
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+    return path
+
+
+def test_a_plain_network_s_scores_become_probabilities(tmp_path):
+    teacher = Teacher(colours(tmp_path / "t.onnx"), numbered(3), 2, SIZE)
+    images = frames(2, SIZE)
+    found = teacher(images)
+    assert found.shape == (2, 3, 16, 16) and found.dtype == np.float32
+    mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
+    scores = (images[:, ::4, ::4, ::-1] - mean) / std
+    expected = torch.from_numpy(scores).softmax(3).permute(0, 3, 1, 2).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_cascade_teaches_by_its_last_head(tmp_path):
+    onnx.save(tiny_model(), tmp_path / "t.onnx")
+    teacher = Teacher(tmp_path / "t.onnx", numbered(len(INFO.classes)), 1, SIZE)
+    images = frames(1, SIZE)
+    found = teacher(images)
+    expected = run(session(tiny_model()), images, (2, 2))["confidence"]
+    np.testing.assert_allclose(found.max(1).reshape(expected.shape), expected, atol=1e-5)
+
+
+def test_networks_that_cannot_teach_are_refused(tmp_path):
+    with pytest.raises(LcTrtError, match=r"t\.onnx: a teacher of 4 classes, expected the run's 3"):
+        Teacher(colours(tmp_path / "t.onnx", classes=4), numbered(3), 1, SIZE)
+    with pytest.raises(LcTrtError, match=r"none\.onnx"):
+        Teacher(tmp_path / "none.onnx", numbered(3), 1, SIZE)
+
+
+def test_photographs_without_a_teacher_are_refused(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("distil: {unlabelled: photos}\nphases: [{loss: deep, epochs: 1}]\n")
+    with pytest.raises(UsageError, match="teach nothing without a teacher"):
+        read_config(path)
+
+
+def test_a_run_learns_what_only_the_teacher_knows(tree, tmp_path, monkeypatch):
+    """Labels are all unknown: what is learned comes from the teacher."""
+    teacher = colours(tmp_path / "t.onnx")
+    made = Batches._make
+
+    def unlabelled(self, step):
+        images, labels = made(self, step)
+        return images, np.full_like(labels, 255)
+
+    monkeypatch.setattr(Batches, "_make", unlabelled)
+    distil = {
+        "teacher": str(teacher), "unlabelled": str(tree / "val" / "images"), "part": 0.5,
+        "weight": 2.0,
+    }  # fmt: skip
+    config = tiny_config(tree, distil=distil, deep={"epochs": 12}, cascade=None)
+    losses = []
+    trainer = Trainer(config, tmp_path / "run", report=lambda p: losses.append(sum(p.losses)))
+    assert trainer.batches.more == 1
+    trainer.run()
+    images, _ = trainer.batches[0]
+    taught = trainer.teacher(images).argmax(1)
+    model = trainer.average.module.eval()
+    with torch.no_grad():
+        found = model.deep(trainer.to_input(images))[-1].argmax(1).numpy()
+    assert losses[-1] < losses[0]
+    assert (found == taught[:, ::2, ::2][:, : found.shape[1], : found.shape[2]]).mean() > 0.6
