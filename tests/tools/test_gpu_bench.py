@@ -74,9 +74,9 @@ def test_a_budget_ends():
     assert budget.spent
 
 
-@pytest.fixture
-def unit(gpu_tool):
-    return gpu_tool("bench_kernels").Unit("tiny", (32, 40), 2, "float16", LAYER, 3, 0.5)
+@pytest.fixture(params=["float16", "bfloat16"])
+def unit(request, gpu_tool):
+    return gpu_tool("bench_kernels").Unit("tiny", (32, 40), 2, request.param, LAYER, 3, 0.5)
 
 
 def test_a_layer_is_checked_and_timed_for_every_region(gpu_tool, kernels, unit, fake_backend):

@@ -40,11 +40,14 @@ PRESETS = ("irnet", "inception-resnet-v2")
 SIZES = ((300, 500), (512, 1024))
 BATCHES = (8, 1, 4)
 SHARES = (0.05, 0.10, 0.15, 0.25, 0.44, 0.50, 0.77, 1.00)
-TYPES = {"float16": torch.float16, "int8": torch.int8, "float32": torch.float32}
+TYPES = {
+    "float16": torch.float16, "bfloat16": torch.bfloat16, "int8": torch.int8,
+    "float32": torch.float32,
+}  # fmt: skip
 CHECKED = 0.3  # share of the region that results are compared on
 GOAL, GOAL_FULL, GOAL_FROM = 0.9, 1.1, 0.10
 # |out - ref| / |ref|. Codes are those of the reference, but for ties of its FP32 sums.
-TOLERANCE = {torch.float16: 2e-3, torch.float32: 1e-5, torch.int8: 1e-3}
+TOLERANCE = {torch.float16: 2e-3, torch.bfloat16: 1.6e-2, torch.float32: 1e-5, torch.int8: 1e-3}
 # Values are standard normal: the scales of inputs, residuals and, three such sums, outputs.
 X_SCALE, RESIDUAL_SCALE, Y_SCALE = 4 / 127, 4 / 127, 8 / 127
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import plugin_harness
 import torch
@@ -17,6 +18,7 @@ from gpubench.plan import ConvStep, Features, PoolStep
 NUMPY = {
     torch.float32: np.dtype(np.float32),
     torch.float16: np.dtype(np.float16),
+    torch.bfloat16: np.dtype(ml_dtypes.bfloat16),
     torch.int8: np.dtype(np.int8),
     torch.int32: np.dtype(np.int32),
     torch.bool: np.dtype(np.bool_),
