@@ -6,15 +6,14 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-import onnx
-
 from lc_trt.bundle import SOURCE, Bundle, check_out, write_bundle
 from lc_trt.check import Wanted, check_engine
 from lc_trt.classes import ClassSet
-from lc_trt.compiler.wrap import Normalisation, wrap_plain
-from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.compiler.exchange import open_exchange
+from lc_trt.compiler.wrap import Normalisation
+from lc_trt.errors import UsageError
 from lc_trt.int8 import Int8
-from lc_trt.ir.cascade_graph import check_region_operators, exchange_kind, load_onnx
+from lc_trt.ir.cascade_graph import load_onnx
 from lc_trt.ir.metadata import ModelInfo, read_info, write_info
 from lc_trt.makers import make_maker
 from lc_trt.manifest import Manifest
@@ -140,42 +139,6 @@ def check_numbers(size: tuple[int, int] | None, batch: int) -> None:
         )
     if batch < 1:
         raise UsageError(f"batch {batch}: expected at least 1")
-
-
-def open_exchange(
-    model: onnx.ModelProto,
-    source: Path,
-    size: tuple[int, int] | None,
-    classes: ClassSet | None,
-    normalisation: Normalisation | None,
-) -> tuple[onnx.ModelProto, ModelInfo]:
-    """The model in exchange form, and its facts; the arguments are those of `build`."""
-    try:
-        info = read_info(model)
-    except LcTrtError as error:
-        raise LcTrtError(f"{source}: {error}") from error
-    if exchange_kind(model) is None:
-        default = ModelInfo.size
-        model = wrap_plain(
-            model, str(source), size or default, normalisation or Normalisation(), classes
-        )
-        info = read_info(model)
-    elif normalisation is not None:
-        raise UsageError(f"{source}: normalises inside its graph; leave out --mean, --std, --bgr")
-    if info is None:
-        raise LcTrtError(
-            f"{source}: has our inputs and outputs but no lc_trt metadata; write it with "
-            "'lc-trt export'"
-        )
-    check_region_operators(model, str(source))
-    if classes is not None:
-        if len(classes) != len(info.classes):
-            raise UsageError(
-                f"{source}: has {len(info.classes)} classes, --classes {classes.name} has "
-                f"{len(classes)}"
-            )
-        info = replace(info, classes=classes.names, colours=classes.colours)
-    return model, info
 
 
 def _with_thresholds(

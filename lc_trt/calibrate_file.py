@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lc_trt.build import check_numbers, open_exchange
+from lc_trt.build import check_numbers
 from lc_trt.calibration.calibrate import Settings, calibrate
-from lc_trt.calibration.images import ImageList
 from lc_trt.calibration.table import Table, write_table
+from lc_trt.compiler.exchange import open_exchange
 from lc_trt.compiler.wrap import Normalisation
 from lc_trt.errors import LcTrtError
+from lc_trt.image_files import ImageList
 from lc_trt.ir.cascade_graph import load_onnx
 
 

@@ -13,9 +13,9 @@ import onnx
 
 from lc_trt.agreement import Agreement, Case, compare_engines, separating_rho
 from lc_trt.bundle import PLUGINS
-from lc_trt.calibration.images import ImageList, read_image
 from lc_trt.compiler.fold import freeze
 from lc_trt.errors import LcTrtError
+from lc_trt.image_files import ImageList, read_image
 from lc_trt.int8 import HELD_OUT
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.makers import Made

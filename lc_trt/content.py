@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.errors import LcTrtError
+from lc_trt.image_files import spread
 from lc_trt.runtime.image import to_size
 from lc_trt.video.sources import open_source
 
@@ -95,13 +96,6 @@ def _photographs() -> list[Path]:
             "--images DIR"
         )
     return files
-
-
-def spread(total: int, count: int) -> list[int]:
-    """At most ``count`` of the numbers 0 to ``total`` - 1, evenly spread."""
-    if total <= count:
-        return list(range(total))
-    return [i * total // count for i in range(count)]
 
 
 def _crop(image: Image, size: tuple[int, int], rng: np.random.Generator) -> Image:

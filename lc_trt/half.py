@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from lc_trt.calibration.images import ImageList, list_images, read_image, skip_broken
 from lc_trt.calibration.peaks import beyond_half, find_peaks
 from lc_trt.errors import UsageError
+from lc_trt.image_files import ImageList, list_images, read_image, skip_broken
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.image import to_size
 from lc_trt.samples import check_samples

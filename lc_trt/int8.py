@@ -9,7 +9,6 @@ from typing import Any, cast
 import onnx
 
 from lc_trt.calibration.calibrate import METHOD, Settings, calibrate
-from lc_trt.calibration.images import ImageList, list_images
 from lc_trt.calibration.methods import PERCENTILE
 from lc_trt.calibration.table import Table, check_table, read_table
 from lc_trt.classes import ClassSet
@@ -18,6 +17,7 @@ from lc_trt.compiler.quantize import Quantization
 from lc_trt.compiler.quantize_plan import Plan, make_plan, select_layers
 from lc_trt.datasets import open_dataset
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.image_files import ImageList, list_images
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines import TENSORRT, create_engine
 from lc_trt.sensitivity import find_kept, layer_groups, mean_iou

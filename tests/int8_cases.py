@@ -9,8 +9,8 @@ import onnx
 from tiny_networks import INFO, frames
 
 from lc_trt.calibration.calibrate import Settings, calibrate
-from lc_trt.calibration.images import list_images
 from lc_trt.calibration.table import Table
+from lc_trt.image_files import list_images
 
 # Every pixel reaches every stage: no region of the tiny networks stays empty.
 RHO = (1.0, 1.0)

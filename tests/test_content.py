@@ -12,11 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lc_trt import content
-from lc_trt.content import describe, load_frames, spread
+from lc_trt.content import describe, load_frames
 from lc_trt.errors import LcTrtError
 from lc_trt.video.frames import Frame, Source
 
@@ -135,13 +133,3 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_described_without_the_folders_of_this_machine(tmp_path: Path) -> None:
     assert describe(tmp_path / "street.mp4") == "street.mp4"
     assert "scikit-image" in describe(None)
-
-
-@given(st.integers(1, 300), st.integers(1, 320))
-def test_spread_is_even(total: int, count: int) -> None:
-    found = spread(total, count)
-    assert len(found) == min(total, count)
-    assert found == sorted(set(found))
-    assert found[0] == 0 and found[-1] < total
-    gaps = {b - a for a, b in zip(found, [*found[1:], total], strict=True)}
-    assert max(gaps) - min(gaps) <= 1

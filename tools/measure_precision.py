@@ -29,7 +29,6 @@ from lc_trt.bench.environment import describe_environment
 from lc_trt.build import build
 from lc_trt.calibrate_file import calibrate_file
 from lc_trt.calibration.calibrate import Settings
-from lc_trt.calibration.images import list_images
 from lc_trt.cli import console
 from lc_trt.compiler.graph import EditableGraph
 from lc_trt.compiler.pipeline import compile_for_tensorrt
@@ -38,6 +37,7 @@ from lc_trt.errors import LcTrtError
 from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import evaluate
 from lc_trt.half import find_overflow
+from lc_trt.image_files import list_images
 from lc_trt.int8 import Int8
 from lc_trt.ir.cascade_graph import load_onnx
 from lc_trt.ir.metadata import ModelInfo, read_info

@@ -11,7 +11,6 @@ from pathlib import Path
 import onnx
 
 from lc_trt.calibration.histogram import Histogram
-from lc_trt.calibration.images import FEW, ImageList, read_image, skip_broken
 from lc_trt.calibration.methods import PERCENTILE, check_method, find_range
 from lc_trt.calibration.observer import Observer
 from lc_trt.calibration.progress_file import Seen, load_seen, save_seen
@@ -19,6 +18,7 @@ from lc_trt.calibration.table import Table, TensorRange, model_digest
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.compiler.quantize_plan import Plan, fingerprints, make_plan
 from lc_trt.errors import LcTrtError
+from lc_trt.image_files import FEW, ImageList, read_image, skip_broken
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.image import to_size
 

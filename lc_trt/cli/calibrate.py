@@ -58,7 +58,7 @@ def calibrate(
 
     from lc_trt.calibrate_file import calibrate_file
     from lc_trt.calibration.calibrate import Settings
-    from lc_trt.calibration.images import list_images
+    from lc_trt.image_files import list_images
 
     settings = Settings(
         method=method,

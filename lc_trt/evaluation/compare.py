@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.bundle import read_bundle
-from lc_trt.calibration.images import ImageList, list_images, read_image
 from lc_trt.devices import CPU
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.models import open_model
+from lc_trt.image_files import ImageList, list_images, read_image
 from lc_trt.runtime import draw
 from lc_trt.runtime.engines import TENSORRT
 from lc_trt.runtime.result import Result

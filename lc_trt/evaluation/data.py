@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lc_trt.classes import CLASS_SETS, ClassSet
-from lc_trt.content import spread
 from lc_trt.datasets import Sample, open_dataset
+from lc_trt.image_files import spread
 
 
 class Samples(Protocol):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lc_trt.classes import ClassSet
-from lc_trt.content import spread
 from lc_trt.environment import describe
 from lc_trt.errors import UsageError
 from lc_trt.evaluation import pictures, report
@@ -17,6 +16,7 @@ from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import Evaluation, evaluate
 from lc_trt.evaluation.models import open_model
 from lc_trt.evaluation.sweep import Point, pairs, passes, sweep
+from lc_trt.image_files import spread
 from lc_trt.thresholds import Rho, resolve_rho
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

@@ -19,6 +19,7 @@ from lc_trt.evaluation.data import Samples, Some
 from lc_trt.evaluation.measure import Progress, machine, silent
 from lc_trt.evaluation.stages import Shares
 from lc_trt.evaluation.sweep import Point, passes, sweep
+from lc_trt.image_files import spread
 from lc_trt.runtime.front import Front, FrontPoint, store_front
 from lc_trt.runtime.segmenter import Segmenter, load
 
@@ -195,7 +196,7 @@ def _labelled(images: Path, options: Options, segmenter: Segmenter) -> Samples:
         raise LcTrtError(f"--images {images}: no images in it")
     pairs = [Pair(p.stem, p, options.labels / f"{p.stem}.png") for p in files]
     found = Dataset(pairs, len(segmenter.manifest.classes))
-    return Some(found, content.spread(len(found), options.limit))
+    return Some(found, spread(len(found), options.limit))
 
 
 class _Kept:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lc_trt.calibration.images import list_images
 from lc_trt.classes import find_classes
 from lc_trt.datasets import open_dataset
 from lc_trt.errors import LcTrtError
+from lc_trt.image_files import list_images
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.presets import build_cascade, find_preset

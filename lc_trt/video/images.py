@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.errors import LcTrtError
+from lc_trt.image_files import IMAGE_SUFFIXES
 from lc_trt.video.frames import Frame, Image, Source
-
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 _MOVING = (b"GIF8", b"\x89PNG")  # kinds that FFmpeg plays where they hold several pictures
 _JPEG, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"

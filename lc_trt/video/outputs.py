@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.image_files import IMAGE_SUFFIXES
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.views import View
 from lc_trt.video.encode import VIDEO_CODECS, VideoSink
 from lc_trt.video.frames import DEFAULT_FPS, Image, Source
-from lc_trt.video.images import IMAGE_SUFFIXES
 from lc_trt.video.labels import Colours, NpzSink, RawLabels, palette_png
 from lc_trt.video.sinks import Encode, FolderSink, Names, PictureSink, Sink, encode_as
 from lc_trt.video.window import Window

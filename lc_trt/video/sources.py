@@ -11,9 +11,10 @@ from pathlib import Path
 import cv2
 
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.image_files import IMAGE_SUFFIXES
 from lc_trt.video.film import Film
 from lc_trt.video.frames import DEFAULT_FPS, Source
-from lc_trt.video.images import IMAGE_SUFFIXES, Images, is_image, is_moving
+from lc_trt.video.images import Images, is_image, is_moving
 from lc_trt.video.live import LiveOptions, open_network, open_webcam
 from lc_trt.video.raw import RawFrames
 

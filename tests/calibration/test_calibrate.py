@@ -11,15 +11,15 @@ from int8_cases import RHO, image_folder, tiny_table
 from onnx import numpy_helper
 from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
 
+from lc_trt import image_files
 from lc_trt.calibration import calibrate as calibrating
-from lc_trt.calibration import images as image_files
 from lc_trt.calibration.calibrate import Settings, calibrate
-from lc_trt.calibration.images import list_images
 from lc_trt.calibration.observer import Observer
 from lc_trt.calibration.progress_file import Seen, load_seen
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.compiler.quantize_plan import make_plan
 from lc_trt.errors import LcTrtError
+from lc_trt.image_files import list_images
 
 SETTINGS = Settings("mse", rho=RHO, threads=1)
 

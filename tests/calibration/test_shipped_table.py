@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lc_trt.calibration.calibrate import Settings, calibrate
-from lc_trt.calibration.images import list_images
 from lc_trt.calibration.table import check_table, read_table
 from lc_trt.compiler.pipeline import prepare
+from lc_trt.image_files import list_images
 from lc_trt.ir.cascade_graph import load_onnx
 from lc_trt.ir.metadata import read_info
 

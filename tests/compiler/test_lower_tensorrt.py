@@ -158,5 +158,5 @@ def test_a_wrapped_plain_network(stored, precision):
 
 def test_an_unknown_precision_is_named():
     source, _ = reference("irnet", "plain", 0)
-    with pytest.raises(LcTrtError, match="precision 'fp8': expected one of fp16, fp32"):
+    with pytest.raises(LcTrtError, match="precision 'fp8': expected one of fp16, bf16, fp32"):
         compile_for_tensorrt(source, SIZE, 1, "fp8")

@@ -34,7 +34,8 @@ def ptx(
 
 def test_products_are_of_tensor_cores_with_sums_in_fp32(ptx: tuple[int, str, str]) -> None:
     architecture, kind, text = ptx
-    shapes = set(re.findall(r"mma\.sync\.aligned\.(\w+)\.row\.col\.(f\d+\.f\d+\.f\d+\.f\d+)", text))
+    types = r"f\d+\.b?f\d+\.b?f\d+\.f\d+"
+    shapes = set(re.findall(rf"mma\.sync\.aligned\.(\w+)\.row\.col\.({types})", text))
     # Turing's instruction has half the depth, and none is of BF16: the kernel stops there.
     expected = {
         (75, "half"): {("m16n8k8", "f32.f16.f16.f32")},

@@ -371,9 +371,9 @@ def test_classes_are_weighed_as_each_phase_says(tree, tmp_path, monkeypatch):
     seen = []
     real = trainer_module.objective
 
-    def noting(model, x, y, phase, weight):
+    def noting(model, x, y, phase, weight, **more):
         seen.append((phase.loss, weight is None))
-        return real(model, x, y, phase, weight)
+        return real(model, x, y, phase, weight, **more)
 
     monkeypatch.setattr(trainer_module, "objective", noting)
     run(tiny_config(tree, cascade={"class_weights": "none"}), tmp_path)

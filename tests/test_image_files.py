@@ -5,10 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_networks import frames
 
-from lc_trt.calibration.images import list_images, read_image
 from lc_trt.errors import LcTrtError
+from lc_trt.image_files import list_images, read_image, spread
 
 
 def test_all_that_opencv_reads_counts_and_nothing_else(tmp_path):
@@ -65,3 +67,13 @@ def test_a_broken_file_reads_as_none(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
     assert [f.name for f in list_images(tmp_path).files] == ["broken.jpg"]
     assert read_image(tmp_path / "broken.jpg") is None
+
+
+@given(st.integers(1, 300), st.integers(1, 320))
+def test_spread_is_even(total: int, count: int) -> None:
+    found = spread(total, count)
+    assert len(found) == min(total, count)
+    assert found == sorted(set(found))
+    assert found[0] == 0 and found[-1] < total
+    gaps = {b - a for a, b in zip(found, [*found[1:], total], strict=True)}
+    assert max(gaps) - min(gaps) <= 1

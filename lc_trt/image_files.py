@@ -1,4 +1,4 @@
-"""The images of a calibration: which files, in which order, and what of them can be read."""
+"""Folders of images: which files, in which order, and what of them can be read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.content import spread
 from lc_trt.errors import LcTrtError
-from lc_trt.video.images import IMAGE_SUFFIXES
 
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FEW = 100  # under so many a warning
 MAX_BROKEN = 0.05  # share of files that may be unreadable
 
@@ -56,6 +55,13 @@ class ImageList:
             ImageList(self.origin, tuple(f for i, f in enumerate(self.files) if i not in out)),
             ImageList(self.origin, tuple(f for i, f in enumerate(self.files) if i in out)),
         )
+
+
+def spread(total: int, count: int) -> list[int]:
+    """At most ``count`` of the numbers 0 to ``total`` - 1, evenly spread."""
+    if total <= count:
+        return list(range(total))
+    return [i * total // count for i in range(count)]
 
 
 def list_images(source: str | Path) -> ImageList:
