@@ -132,6 +132,7 @@ class Batches:
             when it is asked for. The batches are the same.
         unlabelled: photographs without labels; they come last in a batch, labelled 255.
         part: of the batch that is drawn from them, rounded.
+        scale: of them, in place of ``how.scale``; 1 is where the crop just fits into one.
     """
 
     def __init__(
@@ -143,9 +144,10 @@ class Batches:
         workers: int = 0,
         unlabelled: Sequence[Path] = (),
         part: float = 0.0,
+        scale: tuple[float, float] = (1.0, 3.0),
     ) -> None:
         self.dataset, self.how, self.seed = dataset, how, seed
-        self.unlabelled = unlabelled
+        self.unlabelled, self.how_unlabelled = unlabelled, how.model_copy(update={"scale": scale})
         self.more = min(round(batch * part), batch - 1) if unlabelled else 0
         self.batch = batch - self.more
         self.steps_per_epoch = max(1, len(dataset) // self.batch)
@@ -183,5 +185,5 @@ class Batches:
         ]
         pairs = [augment(self.dataset[int(i)], self.how, rng) for i in chosen]
         for path in rng.choice(np.array(self.unlabelled, object), self.more):
-            pairs.append(augment(unlabelled_sample(path, self.how.crop), self.how, rng))
+            pairs.append(augment(unlabelled_sample(path, self.how.crop), self.how_unlabelled, rng))
         return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])

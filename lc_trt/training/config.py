@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MIN_CROP = 32  # a side in pixels; below that the feature map is all border
+
+
+def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError("expected the smaller number first")
+    return limits
+
 
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Side = Annotated[int, Ge(MIN_CROP)]
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 Triple = tuple[float, float, float]
 
 # X. Li et al., CVPR 2017: weights of the stages' losses by kind of loss.
@@ -43,7 +51,7 @@ class Augment(Section):
     """What is drawn anew for every image a step sees."""
 
     crop: tuple[Side, Side] = Field((320, 416), description="height and width in pixels")
-    scale: tuple[Positive, Positive] = Field(
+    scale: Range = Field(
         (0.6, 2.2), description="smallest and largest scale, drawn evenly over its logarithm"
     )
     aspect: Annotated[float, Ge(1)] = Field(
@@ -60,16 +68,9 @@ class Augment(Section):
         0.0,
         description="part of the crops that hold a pixel of a class drawn evenly from the image's",
     )
-    focus_scale: tuple[Positive, Positive] = Field(
+    focus_scale: Range = Field(
         (1.0, 3.0), description="scale of those crops: what is rare is often small"
     )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        for name, (low, high) in (("scale", self.scale), ("focus_scale", self.focus_scale)):
-            if low > high:
-                raise ValueError(f"{name} {[low, high]}: expected the smaller number first")
-        return self
 
 
 class Optimizer(Section):
@@ -160,11 +161,17 @@ class Distil(Section):
         "", description="segmentation ONNX of the same classes, as lc-trt build takes; empty: none"
     )
     weight: Positive = Field(1.0, description="of the distance from it beside the labels' loss")
+    temperature: Positive = Field(
+        1.0, description="under 1 makes its probabilities p surer: p ^ (1 / temperature), rescaled"
+    )
     unlabelled: str = Field(
         "", description="folder of photographs without labels, of which only the teacher speaks"
     )
     part: Annotated[float, Ge(0), Lt(1)] = Field(
         0.25, description="of each batch that is drawn from them, if there are any"
+    )
+    scale: Range = Field(
+        (1.0, 3.0), description="of them, as augment.scale; at 1 the crop just fits into one"
     )
 
     @model_validator(mode="after")

@@ -66,6 +66,19 @@ def distillation_loss(logits: Tensor, taught: Tensor, counts: Tensor | None = No
     return (loss * counts).sum() / counts.sum().clamp(min=1)
 
 
+def at_temperature(probabilities: Tensor, temperature: float) -> Tensor:
+    """Softmax at a temperature, out of the softmax at 1, [N, K, h, w].
+
+    Below 1 the largest grows. A student of unsure probabilities becomes unsure itself, also where
+    it is right, and a cascade's pixels then leave late.
+    """
+    if temperature == 1:
+        return probabilities
+    # Of the largest first: the power of a small probability may be nothing at all.
+    powers = (probabilities / probabilities.amax(1, keepdim=True)) ** (1 / temperature)
+    return powers / powers.sum(1, keepdim=True)
+
+
 def cascade_losses(output: CascadeOutput, label: Tensor, weight: Tensor | None) -> list[Tensor]:
     """Stage 1 on all pixels; stages 2 and 3 on the pixels that reached them."""
     losses = [cross_entropy(*at_loss_size(output.logits[0], label), weight)]

@@ -24,6 +24,7 @@ from lc_trt.training.average import averaged
 from lc_trt.training.batches import Batches, Image, class_weights
 from lc_trt.training.config import Phase, TrainConfig
 from lc_trt.training.log import Log
+from lc_trt.training.losses import at_temperature
 from lc_trt.training.objective import Objective, Taught, objective
 from lc_trt.training.optimizer import new_optimizer
 from lc_trt.training.schedule import Plan
@@ -84,6 +85,7 @@ class Trainer:
         self.batches = Batches(
             self.train_set, config.batch, config.augment, config.seed, config.workers,
             list_images(distil.unlabelled).files if distil.unlabelled else (), distil.part,
+            distil.scale,
         )  # fmt: skip
         self.teacher: Teacher | None = None
         if distil.teacher:
@@ -190,7 +192,8 @@ class Trainer:
         taught = None
         if self.teacher is not None:
             probabilities = torch.from_numpy(self.teacher(image)).to(self.device)
-            taught = Taught(probabilities, self.config.distil.weight)
+            distil = self.config.distil
+            taught = Taught(at_temperature(probabilities, distil.temperature), distil.weight)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
             return objective(self.model, x, y, self.phase, weight, taught=taught)
 

@@ -278,6 +278,15 @@ def test_a_part_of_a_batch_comes_from_photographs_without_labels(photographs, wo
     assert seen == {100, 101, 102}  # stretched to the crop, never padded
 
 
+def test_photographs_are_scaled_by_a_scale_of_their_own(tmp_path):
+    path = tmp_path / "ramp.png"
+    cv2.imwrite(str(path), np.tile(np.arange(240, dtype=np.uint8), (120, 1)))
+    for scale, low, high in ((1.0, 115, 121), (4.0, 25, 31)):
+        batches = Batches(Grey(), 2, how((64, 64)), 0, 0, [path], 0.5, (scale, scale))
+        widths = [np.ptp(batches[step][0][1]) for step in range(8)]
+        assert low <= min(widths) and max(widths) <= high
+
+
 @pytest.mark.parametrize(("batch", "part", "more"), [(1, 0.5, 0), (4, 0.0, 0), (4, 0.99, 3)])
 def test_every_batch_keeps_a_labelled_image(photographs, batch, part, more):
     _, labels = Batches(Grey(), batch, how((32, 32)), 0, 0, photographs, part)[0]

@@ -60,7 +60,7 @@ def test_changes_come_after_the_file(file):
         ("phases.0.exit.by_=3", "unknown field 'phases.0.exit.by_'; expected one of by, rho"),
         ("batch=many", r"batch 'many': .*valid integer"),
         ("batch=0", r"batch 0: .*greater than 0"),
-        ("augment.scale=[2, 1]", "augment: scale .*smaller number first"),
+        ("augment.scale=[2, 1]", r"augment.scale \[2, 1\]: expected the smaller number first"),
         ("phases.0={epochs: 1}", "lacks the field 'phases.0.loss'"),
         ("phases=3", "phases 3: "),
     ],

@@ -1,5 +1,9 @@
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch.nn import functional
 
 from lc_trt.classes import IGNORE
@@ -7,6 +11,7 @@ from lc_trt.model.cascade import CascadeOutput
 from lc_trt.model.region import CompactRegion
 from lc_trt.training.losses import (
     at_loss_size,
+    at_temperature,
     cascade_losses,
     cross_entropy,
     deep_losses,
@@ -126,6 +131,22 @@ def test_distillation_is_the_divergence_from_the_teacher_and_its_entropy(logits)
     same = taught.log().requires_grad_()
     distillation_loss(same, taught).backward()
     torch.testing.assert_close(same.grad, torch.zeros_like(same), atol=1e-6, rtol=0)
+
+
+@given(
+    arrays(np.float32, (2, 4, 3, 5), elements=st.floats(-30, 30, width=32)),
+    st.floats(0.1, 4),
+)
+def test_a_temperature_is_that_of_the_softmax_it_came_from(logits, temperature):
+    logits = torch.from_numpy(logits).double()
+    found = at_temperature(logits.softmax(1), temperature)
+    torch.testing.assert_close(found, (logits / temperature).softmax(1))
+    assert at_temperature(found, 1) is found
+
+
+def test_a_small_temperature_keeps_probabilities_finite():
+    found = at_temperature(torch.tensor([1.0, 3e-20]).view(1, 2, 1, 1), 0.05)
+    assert found.flatten().tolist() == [1.0, 0.0]
 
 
 def test_distillation_reads_a_teacher_of_another_size_and_counts_what_it_is_told(logits):
