@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from lc_trt.bench.environment import describe_environment
-from lc_trt.bench.published import POINTS
 from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio
 from lc_trt.calibration.observer import Observer
@@ -35,6 +34,7 @@ from lc_trt.errors import LcTrtError
 from lc_trt.exporting import export_file
 from lc_trt.ir.cascade_graph import load_onnx
 from lc_trt.model.presets import find_preset
+from lc_trt.published import POINTS
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.find_rho import NONE_LEAVE, find_rho
 

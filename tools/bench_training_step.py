@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 
 from lc_trt.bench.environment import describe_environment
-from lc_trt.bench.published import POINTS
 from lc_trt.bench.timing import ratio
 from lc_trt.content import load_frames
 from lc_trt.exporting import export_file
@@ -34,6 +33,7 @@ from lc_trt.model.cascade import Cascade
 from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.presets import build_cascade, find_preset
 from lc_trt.model.region import CompactRegion, MaskedRegion
+from lc_trt.published import POINTS
 from lc_trt.runtime.find_rho import Shares
 from lc_trt.training.config import Exit, Phase
 from lc_trt.training.objective import objective

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import onnx
 
 from lc_trt.bench.plans import build_engine
-from lc_trt.bench.published import dense_fps
 from lc_trt.bundle import CALIBRATION, Bundle
 from lc_trt.calibration.table import read_table
 from lc_trt.compiler.densify import densify
@@ -18,6 +17,7 @@ from lc_trt.devices import check_device
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.manifest import Manifest
+from lc_trt.published import dense_fps
 from lc_trt.runtime.engines import (
     TENSORRT,
     Engine,

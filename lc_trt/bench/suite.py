@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bench import networks, published
+from lc_trt import published
+from lc_trt.bench import networks
 from lc_trt.bench.environment import describe_environment, describe_gpu
 from lc_trt.bench.memory import soak
 from lc_trt.bench.networks import Dense

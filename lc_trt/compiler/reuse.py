@@ -10,7 +10,6 @@ without this pass.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy.typing as npt
@@ -18,9 +17,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from lc_trt.compiled import LIMITS, PAST, PRESENT, WORK, Work
+from lc_trt.compiler.anchors import Anchors, ancestors, descendants
 from lc_trt.compiler.graph import EditableGraph, known_dims
-from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
 
 # Cells to each side of a pixel whose movement counts for it, since its result depends on them.
 # docs/reuse.md has what fewer give.
@@ -62,7 +60,7 @@ class _Reuse:
         self.nodes: list[onnx.NodeProto] = []
 
     def run(self) -> onnx.ModelProto:
-        found = _Anchors(self.graph)
+        found = Anchors(self.graph)
         self.declare(found)
         self.read_state(found)
         self.find_unmoved(found)
@@ -83,7 +81,7 @@ class _Reuse:
     def const(self, name: str, value: npt.ArrayLike, dtype: str) -> str:
         return self.graph.constant(f"reuse/{name}", value, dtype)
 
-    def declare(self, found: _Anchors) -> None:
+    def declare(self, found: Anchors) -> None:
         """The inputs and outputs, with the sizes that are known."""
         batch, channels, height, width = self.dims.get(found.features, (None,) * 4)
         classes = self.dims.get(found.first_probabilities, (None,) * 4)[1]
@@ -105,7 +103,7 @@ class _Reuse:
         self.graph.inputs.append(limits)
         self.graph.outputs.append(work)
 
-    def read_state(self, found: _Anchors) -> None:
+    def read_state(self, found: Anchors) -> None:
         """What was kept, and where it holds at this frame's thresholds."""
         self.features, self.probabilities, stages = PAST
         self.channel = self.const("channel", [1], "int64")
@@ -122,7 +120,7 @@ class _Reuse:
     def maximum(self, x: str, name: str) -> str:
         return self.add("ReduceMax", x, self.channel, name=name, keepdims=1)
 
-    def find_unmoved(self, found: _Anchors) -> None:
+    def find_unmoved(self, found: Anchors) -> None:
         """Who keeps a result, who gets a new one, and who is computed."""
         tolerance = self.add("Gather", LIMITS, self.const("first", 0, "int64"), name="tolerance")
         cut = self.add("Gather", LIMITS, self.const("last", 1, "int64"), name="cut")
@@ -184,7 +182,7 @@ class _Reuse:
         largest = self.add("MaxPool", number, name="context/max", kernel_shape=side, pads=pads)
         return self.add("Cast", largest, name="context", to=TensorProto.BOOL)
 
-    def replace_results(self, found: _Anchors) -> dict[str, str]:
+    def replace_results(self, found: Anchors) -> dict[str, str]:
         """What the outputs read instead of each of this frame's results."""
         past = (self.probabilities, self.confidence, self.stages)
         return {
@@ -192,7 +190,7 @@ class _Reuse:
             for now, before, name in zip(found.results, past, PAST, strict=True)
         }
 
-    def write_state(self, found: _Anchors) -> None:
+    def write_state(self, found: Anchors) -> None:
         probabilities, _, stages = found.results
         zero = self.const("zero", 0, "int32")
         remembered = self.add("Where", self.is_cut, zero, self.stages, name="remembered")
@@ -223,7 +221,7 @@ class _Reuse:
         self,
         before: list[onnx.NodeProto],
         after: list[onnx.NodeProto],
-        found: _Anchors,
+        found: Anchors,
         replaced: dict[str, str],
     ) -> None:
         """Put new nodes between those that they need and those that need them."""
@@ -238,66 +236,3 @@ class _Reuse:
         last = {n.output[0] for n in readers}
         between = [n for n in nodes if n.output[0] not in first | last]
         self.graph.nodes = [*needed, *before, *between, *after, *readers]
-
-
-class _Anchors:
-    """The tensors of a cascade that reuse holds on to.
-
-    Attributes:
-        select: the RegionSelect of stage 2.
-        confidence, active, rho: its inputs.
-        features: what enters stage 2, [N, C, h, w].
-        first_probabilities: what stage 1's head gives, [N, K, h, w].
-        results: probabilities, confidence and stages as they are merged in the end; only
-            outputs are made of them.
-    """
-
-    def __init__(self, graph: EditableGraph) -> None:
-        self.graph = graph
-        self.producers = {o: n for n in graph.nodes for o in n.output}
-        selects = self.all_of("RegionSelect")
-        if len(selects) != 2:
-            raise LcTrtError(
-                f"temporal reuse: the network has {len(selects)} RegionSelect nodes, expected a "
-                "cascade of three stages; build it without --reuse"
-            )
-        self.select, last = selects
-        self.confidence, self.active, self.rho = self.select.input
-        (enter,) = (n for n in self.all_of("RegionGather") if n.input[1] == self.select.output[0])
-        self.features = str(enter.input[0])
-        scattered = [n for n in self.all_of("RegionScatter") if n.input[1] == last.output[0]]
-        confidence, stages = self.before("confidence"), self.before("stages")
-        (merged,) = (n for n in scattered if n.output[0] != confidence)
-        base = self.producers[merged.input[3]]
-        self.first_probabilities = str(base.input[3])
-        self.results = (str(merged.output[0]), confidence, stages)
-
-    def all_of(self, op_type: str) -> list[onnx.NodeProto]:
-        return [n for n in self.graph.nodes if n.domain == DOMAIN and n.op_type == op_type]
-
-    def before(self, output: str) -> str:
-        """What an output of the model is a view of."""
-        name = output
-        while self.producers[name].op_type in ("Squeeze", "Cast", "Identity"):
-            name = self.producers[name].input[0]
-        return name
-
-
-def ancestors(nodes: Iterable[onnx.NodeProto], names: Collection[str]) -> list[onnx.NodeProto]:
-    """The nodes that these tensors are made by, in order."""
-    wanted, found = set(names), []
-    for node in reversed(list(nodes)):
-        if not wanted.isdisjoint(node.output):
-            found.append(node)
-            wanted.update(node.input)
-    return found[::-1]
-
-
-def descendants(nodes: Iterable[onnx.NodeProto], names: Collection[str]) -> list[onnx.NodeProto]:
-    """The nodes that read these tensors or what is made of them, in order."""
-    made, found = set(names), []
-    for node in nodes:
-        if not made.isdisjoint(node.input):
-            found.append(node)
-            made.update(node.output)
-    return found

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lc_trt.datasets.base import Layout, Pair
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+from lc_trt.image_files import IMAGE_SUFFIXES
 
 
 def _place(root: Path, split: str) -> Path:

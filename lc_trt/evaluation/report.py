@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lc_trt import published
 from lc_trt.errors import LcTrtError
-from lc_trt.evaluation import published, tables
+from lc_trt.evaluation import tables
 from lc_trt.evaluation.folder import check_out, write_folder
 from lc_trt.evaluation.pictures import Picture
 from lc_trt.evaluation.sweep import ENOUGH

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lc_trt.evaluation import published
+from lc_trt import published
 from lc_trt.evaluation.data import Samples
 from lc_trt.evaluation.evaluate import Segments, mean_shares
 from lc_trt.evaluation.stages import Shares

@@ -13,13 +13,12 @@ import numpy.typing as npt
 from lc_trt import content
 from lc_trt.bundle import check_out, read_bundle
 from lc_trt.datasets.base import Dataset, Pair, Sample
-from lc_trt.datasets.folder import IMAGE_SUFFIXES
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.data import Samples, Some
 from lc_trt.evaluation.measure import Progress, machine, silent
 from lc_trt.evaluation.stages import Shares
 from lc_trt.evaluation.sweep import Point, passes, sweep
-from lc_trt.image_files import spread
+from lc_trt.image_files import list_images, spread
 from lc_trt.runtime.front import Front, FrontPoint, store_front
 from lc_trt.runtime.segmenter import Segmenter, load
 
@@ -191,9 +190,7 @@ def _labelled(images: Path, options: Options, segmenter: Segmenter) -> Samples:
     for folder, option in ((images, "--images"), (options.labels, "--labels")):
         if not folder.is_dir():
             raise LcTrtError(f"{option} {folder}: no such folder; expected one of images")
-    files = sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise LcTrtError(f"--images {images}: no images in it")
+    files = list_images(images).files
     pairs = [Pair(p.stem, p, options.labels / f"{p.stem}.png") for p in files]
     found = Dataset(pairs, len(segmenter.manifest.classes))
     return Some(found, spread(len(found), options.limit))

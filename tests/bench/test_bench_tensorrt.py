@@ -19,7 +19,6 @@ from tiny_networks import INFO
 
 from lc_trt import trt as packages
 from lc_trt.bench import networks, plans
-from lc_trt.bench.published import LC, LC_FAST
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
 from lc_trt.calibration.table import Table
@@ -33,6 +32,7 @@ from lc_trt.model.layers import Chain, Conv, MaxPool
 from lc_trt.plan.engine import Plan
 from lc_trt.plan.options import PlanOptions, Profile
 from lc_trt.plugin_library import open_library
+from lc_trt.published import LC, LC_FAST
 from lc_trt.runtime import engines
 
 __all__ = ["driver", "trt"]

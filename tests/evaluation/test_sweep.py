@@ -9,9 +9,7 @@ import numpy.typing as npt
 import pytest
 from fake_engine import FakeClock, FakeEngine, random_levels
 
-from lc_trt.bench import published as bench_published
 from lc_trt.datasets import Sample
-from lc_trt.evaluation import published
 from lc_trt.evaluation.sweep import THRESHOLDS, Point, front, pairs, passes, sweep
 from lc_trt.manifest import Manifest
 from lc_trt.metrics import Confusion
@@ -128,17 +126,6 @@ def test_the_thresholds_are_the_papers() -> None:
     both = pairs(grid=True)
     assert len(set(both)) == 64
     assert set(pairs(grid=False)) <= set(both)
-
-
-def test_the_two_published_tables_agree() -> None:
-    for point in bench_published.POINTS.values():
-        row = published.rho_row((point.rho, point.rho))
-        assert row is not None
-        assert row.left == pytest.approx([100 * share for share in point.shares[:2]])
-        assert (1e3 / point.fps, row.miou) in [
-            (pytest.approx(ms, rel=0.05), miou) for ms, miou in published.SPEEDS.values()
-        ]
-    assert published.rho_row((0.985, 0.8)) is None
 
 
 def test_the_front_holds_what_nothing_beats() -> None:

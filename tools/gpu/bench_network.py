@@ -30,12 +30,12 @@ from gpubench.shapes import CLASSES
 from gpubench.timing import Backend, Budget, CudaBackend, Work, in_turns
 from torch import Tensor, nn
 
-from lc_trt.bench.published import POINTS, SOURCE, dense_fps
 from lc_trt.bench.timing import percentiles, ratio
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.cascade_graph import StageMacs
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.presets import build_cascade, build_dense
+from lc_trt.published import POINTS, SOURCE, dense_fps
 from lc_trt.runtime.find_rho import Shares
 
 BASELINES = ("vgg16", "resnet101", "inception-resnet-v2")

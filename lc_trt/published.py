@@ -1,9 +1,9 @@
-"""The published accuracies and analyses, as data that our own stand beside.
+"""The published speeds, accuracies and analyses, as data that our own stand beside.
 
 Source: X. Li, Z. Liu, P. Luo, C. C. Loy, X. Tang, "Not All Pixels Are Equal: Difficulty-Aware
 Semantic Segmentation via Deep Layer Cascade", CVPR 2017: its tables and its poster. All values
-are percentages unless said otherwise; speeds are on its GPU, which it does not name.
-`lc_trt.bench.published` has its speeds.
+are percentages unless said otherwise; speeds are of one 300x500 image at a time, on its GPU,
+which it does not name.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from lc_trt.classes import CLASS_SETS
 
 VOC = CLASS_SETS["voc"]
 SOURCE = "Layer Cascade, CVPR 2017"
+SIZE = (300, 500)  # (height, width) in pixels of what it timed
 VAL, TEST = "VOC12 val", "VOC12 test"
 
 
@@ -111,6 +112,50 @@ RHO_TABLE = (
 def rho_row(rho: tuple[float, float]) -> RhoRow | None:
     """The published row of these thresholds; None where it has none."""
     return next((row for row in RHO_TABLE if rho == (row.rho, row.rho)), None)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One published setting of the cascade.
+
+    Attributes:
+        row: its thresholds and what leaves.
+        fps: frames per second.
+        stage_ms: milliseconds in each stage.
+    """
+
+    row: RhoRow
+    fps: float
+    stage_ms: tuple[float, float, float]
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of the pixels, leaving at each stage, 0 to 1."""
+        first, second = self.row.left
+        return first / 100, second / 100, (100 - first - second) / 100
+
+
+LC = OperatingPoint(RHO_TABLE[2], 14.7, (15.6, 31.2, 18.2))
+LC_FAST = OperatingPoint(RHO_TABLE[7], 23.6, (15.7, 21.7, 4.7))
+POINTS = {"LC": LC, "LC fast": LC_FAST}
+"""By the name of the row that the bench measures beside it."""
+TARGET_FPS = LC_FAST.fps
+
+# Frames per second of dense networks, by our names for them. The paper's Inception-ResNet is
+# the network that it cuts into stages: irnet, and the published Inception-ResNet-v2 it is
+# built after.
+DENSE_FPS = {
+    "vgg16": 5.7,
+    "resnet101": 7.1,
+    "irnet": 9.0,
+    "irnet-small": 9.0,
+    "inception-resnet-v2": 9.0,
+}
+
+
+def dense_fps(name: str) -> float | None:
+    """Published speed of a dense network; None for one that the paper does not have."""
+    return DENSE_FPS.get(name)
 
 
 # Milliseconds an image and mIoU, by method: the published curve (VOC12 val).

@@ -1,0 +1,73 @@
+"""What `lc-trt build` says: bars and lines on stderr, the bundle on stdout."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lc_trt.cli import console
+
+if TYPE_CHECKING:
+    from lc_trt.bundle import Bundle
+    from lc_trt.show import Show
+
+
+def show(bundle: Bundle, as_json: bool) -> None:
+    """The bundle in two lines or more, or its manifest as JSON."""
+    manifest = bundle.manifest
+    if as_json:
+        typer.echo(json.dumps(json.loads(manifest.dumps()), indent=2))
+        return
+    height, width = manifest.size
+    package = manifest.tensorrt["package"] if manifest.tensorrt else manifest.backend
+    console.out().print(
+        f"{bundle.path.name}: {manifest.kind} {manifest.name}, {width} wide x {height} high, "
+        f"batch {manifest.batch}, {package} {manifest.backend_version}, {manifest.precision}\n"
+        f"{_cost(manifest.precision, manifest.check)}{manifest.check_summary}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _cost(precision: str, check: dict[str, Any]) -> str:
+    """What less than FP32 cost, one line each; nothing in FP32."""
+    lines = ""
+    check = check.get("network", check)
+    if "miou" in check:
+        miou = check["miou"]
+        lines += f"mIoU {miou['int8']:.2%}, FP32 {miou['fp32']:.2%}: {miou['drop']:.2f} points\n"
+    if precision != "fp32" and "mean_labels" in check:
+        lines += (
+            f"equal to FP32: {check['mean_labels']:.2%} of labels, "
+            f"{check['mean_stages']:.2%} of stages on average\n"
+        )
+    return lines
+
+
+def shown_by(bars: console.Bars) -> Show:
+    """What a build says, on progress bars and stderr."""
+    from lc_trt.show import Show
+
+    class OnBars(Show):
+        def step(self, what: str) -> None:
+            bars.advance(1)
+
+        def start(self, phase: str, steps: int) -> None:
+            bars.start(phase, steps)
+
+        def done(self, phase: str, steps: int) -> None:
+            bars.done(phase, steps)
+
+        def finish(self, phase: str) -> None:
+            bars.finish(phase)
+
+        def log(self, line: str) -> None:
+            console.note(line)
+
+        def warn(self, text: str) -> None:
+            console.warn(text)
+
+    return OnBars()
