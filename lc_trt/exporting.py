@@ -100,6 +100,7 @@ def facts_to_ship(trained: dict[str, Any] | None) -> dict[str, Any] | None:
     if trained is None:
         return None
     config = {k: v for k, v in trained.get("config", {}).items() if k not in ("init", "imagenet")}
-    if "data" in config:
-        config["data"] = {k: v for k, v in config["data"].items() if k != "root"}
+    for section, places in (("data", {"root"}), ("distil", {"teacher", "unlabelled"})):
+        if section in config:
+            config[section] = {k: v for k, v in config[section].items() if k not in places}
     return {**{k: v for k, v in trained.items() if k != "config"}, "config": config}

@@ -30,13 +30,16 @@ def test_packed_weights_load_as_the_original(repository: Path, tmp_path: Path) -
         assert first.numel() >= 1024
     source, out = tmp_path / "best.safetensors", tmp_path / "w.safetensors"
     data = {"root": "my/folder", "layout": "voc"}
-    facts = {"preset": "tiny", "config": {"data": data, "init": "my/file", "batch": 2}}
+    distil = {"teacher": "my/teacher.onnx", "unlabelled": "my/photographs", "part": 0.5}
+    config = {"data": data, "distil": distil, "init": "my/file", "batch": 2}
+    facts = {"preset": "tiny", "config": config}
     save_weights(source, model, facts)
     done = pack(repository, source, out)
     assert done.returncode == 0, done.stderr
     assert out.stat().st_size < 0.8 * source.stat().st_size
     state, found = load_weights(out)
-    assert found == {"preset": "tiny", "config": {"data": {"layout": "voc"}, "batch": 2}}
+    kept = {"data": {"layout": "voc"}, "distil": {"part": 0.5}, "batch": 2}
+    assert found == {"preset": "tiny", "config": kept}
     assert {t.dtype for t in state.values()} == {torch.float16, torch.float32}
     loaded = tiny_cascade(seed=1)
     load_into(loaded, out)

@@ -1,0 +1,64 @@
+"""The networks in models/: their files belong together, and their cards say what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from lc_trt.exporting import export_file
+from lc_trt.ir.metadata import read_info
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = sorted(path.parent for path in (ROOT / "models").glob("*/model.onnx"))
+LARGEST = 12_000_000  # bytes
+
+
+def test_there_are_some() -> None:
+    assert FOLDERS
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_weights_and_onnx_are_one_network(folder: Path, tmp_path: Path) -> None:
+    shipped = onnx.load(folder / "model.onnx")
+    info = read_info(shipped)
+    assert info.default_rho is not None and info.fast_rho is not None
+    export_file(
+        tmp_path / "again.onnx", preset=None, checkpoint=folder / "weights.safetensors",
+        size=info.size, rho=info.default_rho, fast_rho=info.fast_rho, half=True,
+    )  # fmt: skip
+    found, expected = (
+        {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+        for model in (onnx.load(tmp_path / "again.onnx"), shipped)
+    )
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_card_says_what_was_measured(folder: Path) -> None:
+    card = (folder / "README.md").read_text()
+    measured = json.loads((ROOT / "benchmarks" / f"eval-{folder.name}.json").read_text())
+    info = read_info(onnx.load(folder / "model.onnx"))
+    for rho in (info.default_rho, info.fast_rho):
+        assert rho is not None
+        assert f"| {rho[0]:g}, {rho[1]:g}" in card
+    assert tuple(measured["rho"]) == info.default_rho
+    for row in measured["sweep"]:
+        start = f"| {row['rho'][0]:g} "
+        (line,) = (text for text in card.splitlines() if text.startswith(start))
+        assert f"| {row['miou']:.2%} ".replace("%", " %") in line
+    for name, iou in measured["iou"].items():
+        assert f"{name} {100 * iou:.1f}" in card
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_no_file_is_large_or_names_the_trainer_s_folders(folder: Path) -> None:
+    for file in folder.iterdir():
+        data = file.read_bytes()
+        assert len(data) <= LARGEST, file
+        assert b"/tmp/" not in data and b"/work/" not in data and b"/home/" not in data, file
