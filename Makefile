@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint tools/constraints.txt
 CPP := $(shell find plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.h')
 
-MODEL := models/irnet-small-camvid/model.onnx
+MODEL := models/irnet-small-street/model.onnx
 BUNDLE := demo/irnet-small.lct
 VIDEO := demo/cache/bikes.mp4
 FRAME := demo/cache/bikes.png

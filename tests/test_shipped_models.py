@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from lc_trt.ir.metadata import read_info
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "models").glob("*/model.onnx"))
 LARGEST = 12_000_000  # bytes
+PLACE = re.compile(rb"/(?:tmp|work|home|root)/")  # on the machine that trained
 
 
 def test_there_are_some() -> None:
@@ -61,4 +63,4 @@ def test_no_file_is_large_or_names_the_trainer_s_folders(folder: Path) -> None:
     for file in folder.iterdir():
         data = file.read_bytes()
         assert len(data) <= LARGEST, file
-        assert b"/tmp/" not in data and b"/work/" not in data and b"/home/" not in data, file
+        assert not PLACE.search(data), file

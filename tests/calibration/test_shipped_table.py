@@ -11,20 +11,32 @@ from lc_trt.image_files import list_images
 from lc_trt.ir.cascade_graph import load_onnx
 from lc_trt.ir.metadata import read_info
 
-TABLE, MODEL = "calib/irnet-small-camvid.json", "models/irnet-small-camvid/model.onnx"
+NAMES = ("irnet-small-camvid", "irnet-small-street")
 
 
-def test_the_table_is_the_shipped_models(repository):
-    table, model = read_table(repository / TABLE), load_onnx(repository / MODEL)
-    check_table(table, prepare(model, (64, 96), 1), TABLE)
+@pytest.fixture(params=NAMES)
+def shipped(repository, request):
+    """A table and its network."""
+    place = repository / "models" / request.param / "model.onnx"
+    return read_table(repository / "calib" / f"{request.param}.json"), load_onnx(place)
+
+
+def test_every_shipped_network_has_one(repository):
+    assert {p.stem for p in (repository / "calib").glob("*.json")} == set(NAMES)
+    assert {p.parent.name for p in (repository / "models").glob("*/model.onnx")} == set(NAMES)
+
+
+def test_the_table_is_the_shipped_models(shipped):
+    table, model = shipped
+    check_table(table, prepare(model, (64, 96), 1), "its table")
     assert table.images == 100 and table.rho == read_info(model).default_rho
     assert all(t.smallest <= t.low <= 0 <= t.high <= t.largest for t in table.tensors)
 
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_its_recipe_makes_it_again(repository, camvid):
-    table, model = read_table(repository / TABLE), load_onnx(repository / MODEL)
+def test_its_recipe_makes_it_again(shipped, camvid):
+    table, model = shipped
     images = list_images(camvid / "train" / "images").some(table.images)
     assert images.digest == table.images_sha256
     again = calibrate(model, read_info(model), images, Settings(table.method))
