@@ -4,7 +4,8 @@
 
 What a run was fine-tuned to lies in its weights beside those it began with; on the line between
 the two lie networks that know something of both. Every number is ``(1 - part) * before + part *
-after``, batch norm's statistics among them; the facts are those of AFTER.
+after``, batch norm's statistics among them. The facts are those of AFTER, less what was measured of
+it, which is not true of the mix.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def mix(before: Path, after: Path, part: float, out: Path) -> None:
         mixed[name] = value
         if value.is_floating_point():
             mixed[name] = (1 - part) * first[name].float() + part * value.float()
-    save_tensors(out, mixed, facts)
+    kept = {k: v for k, v in facts.items() if k not in ("phase", "step") and k[:4] != "val_"}
+    save_tensors(out, mixed, {**kept, "mixed": part})
 
 
 def main() -> int:

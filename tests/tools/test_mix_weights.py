@@ -27,7 +27,9 @@ def mix(repository: Path, *arguments: object) -> subprocess.CompletedProcess[str
 def runs(tmp_path: Path) -> tuple[Path, Path]:
     paths = tmp_path / "before.safetensors", tmp_path / "after.safetensors"
     for seed, path in enumerate(paths):
-        save_weights(path, tiny_cascade(seed=seed), {"preset": "tiny", "step": seed})
+        save_weights(
+            path, tiny_cascade(seed=seed), {"preset": "tiny", "step": seed, "val_miou": 0.5}
+        )
     return paths
 
 
@@ -36,7 +38,8 @@ def test_it_lies_as_far_between_them_as_asked(repository, runs, tmp_path):
     done = mix(repository, *runs, out, "--part", 0.75)
     assert done.returncode == 0, done.stderr
     (before, _), (after, facts), (found, kept) = map(load_weights, (*runs, out))
-    assert kept == facts and found.keys() == after.keys()
+    assert facts["val_miou"] == 0.5  # of AFTER, and of it alone
+    assert kept == {"preset": "tiny", "mixed": 0.75} and found.keys() == after.keys()
     for name, value in found.items():
         expected = after[name]
         if expected.is_floating_point():
