@@ -60,7 +60,7 @@ test: lint
 $(FRAME): tools/fetch_bikes.py | $(VENV)/.core
 	$(BIN)/python tools/fetch_bikes.py demo/cache
 
-$(BUNDLE)/manifest.json: $(MODEL) Makefile $(wildcard lc_trt/*.py lc_trt/ir/*.py lc_trt/compiler/*.py) | $(VENV)/.core
+$(BUNDLE)/manifest.json: $(MODEL) Makefile $(wildcard lc_trt/*.py lc_trt/*/*.py lc_trt/*/*/*.py) | $(VENV)/.core
 	$(BIN)/lc-trt build $(MODEL) -o $(BUNDLE) --size $(SIZE)
 
 # --no-check: the demo shows this machine's speed and does not fail where it is below the target.

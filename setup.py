@@ -21,7 +21,7 @@ SOURCE = ROOT / "plugins"
 sys.path.insert(0, str(ROOT))
 
 from lc_trt.errors import LcTrtError  # noqa: E402
-from lc_trt.plugin_build import compile_library, missing_parts  # noqa: E402
+from lc_trt.trt.plugin_build import compile_library, missing_parts  # noqa: E402
 
 
 def plugin_wanted() -> bool:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lc_trt.version import __version__
+
 if TYPE_CHECKING:
     from lc_trt.runtime.result import Result
-    from lc_trt.runtime.reuse import Reuse
     from lc_trt.runtime.segmenter import Segmenter, load
+    from lc_trt.runtime.temporal_reuse import Reuse
 
-__version__ = "0.1.0"
 __all__ = ["Result", "Reuse", "Segmenter", "__version__", "load"]
 
 _LAZY = {
     "Result": "lc_trt.runtime.result",
-    "Reuse": "lc_trt.runtime.reuse",
+    "Reuse": "lc_trt.runtime.temporal_reuse",
     "Segmenter": "lc_trt.runtime.segmenter",
     "load": "lc_trt.runtime.segmenter",
 }

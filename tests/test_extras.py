@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lc_trt.environment import _PACKAGES
+from lc_trt.utils.machine import _PACKAGES
 
 NAMED = re.compile(r"(?:lc-trt|'\.)\[([\w,-]+)\]")
 

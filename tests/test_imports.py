@@ -10,29 +10,18 @@ from pathlib import Path
 
 import pytest
 
-# A module imports from its own part and from parts further up, and from no other. A part is a
-# folder or a module of lc_trt; "base" is every module beside the folders that is not named here.
+# A part imports from itself and from parts of lower ranks, and from no other. A part is a folder
+# or a module of lc_trt.
 ORDER = (
-    ("base",),
-    ("model",),
-    ("ir", "datasets"),
-    ("compiler",),
-    ("training",),
-    ("exporting",),
-    ("bundle", "plan"),
-    ("runtime",),
-    ("agreement",),
-    ("video",),
-    ("content",),
-    ("samples",),
-    ("calibration",),
-    ("sensitivity",),
-    ("int8", "half"),
-    ("makers",),
-    ("speed",),
-    ("check",),
-    ("build",),
-    ("calibrate_file",),
+    ("errors", "version"),
+    ("utils", "data"),
+    ("model", "bundle"),
+    ("ir",),
+    ("trt",),
+    ("compiler", "runtime"),
+    ("training", "video"),
+    ("quantization",),
+    ("builder",),
     ("bench", "evaluation"),
     ("cli",),
     ("__main__",),
@@ -41,11 +30,6 @@ RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 ROOT = Path(__file__).parents[1] / "lc_trt"
 # lc_trt/__init__.py names what it offers for type checkers only; a test below holds it to that.
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
-
-
-def part(name: str) -> str:
-    """The part that a folder or module of lc_trt stands for."""
-    return name if (ROOT / name).is_dir() or name in RANK else "base"
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -61,20 +45,23 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_part_has_its_place() -> None:
-    folders = {p.parent.name for p in ROOT.glob("*/__init__.py")}
-    assert folders <= set(RANK)
+    parts = {p.parent.name for p in ROOT.glob("*/__init__.py")} | {
+        p.stem for p in ROOT.glob("*.py")
+    }
+    assert parts - {"__init__"} == set(RANK)
+    assert len(ORDER) <= 12
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_imports_go_one_way(path: Path) -> None:
-    own = part(path.relative_to(ROOT).with_suffix("").parts[0])
+    own = path.relative_to(ROOT).with_suffix("").parts[0]
     for name in imported(ast.parse(path.read_text())):
         parts = tuple(name.split("."))
         if parts[0] != "lc_trt" or len(parts) == 1:
             continue
         if not ((ROOT / parts[1]).is_dir() or (ROOT / f"{parts[1]}.py").is_file()):
             continue  # a name of lc_trt itself, as in `from lc_trt import load`
-        other = part(parts[1])
+        other = parts[1]
         assert other == own or RANK[other] < RANK[own], f"{own} imports {name}"
 
 
@@ -102,7 +89,7 @@ def test_import_lc_trt_loads_nothing_heavy() -> None:
 
 
 def test_runtime_video_and_evaluation_load_no_torch() -> None:
-    assert loaded(names("runtime", "video", "datasets", "evaluation"), ("torch",)) == "[]"
+    assert loaded(names("runtime", "video", "data", "evaluation"), ("torch",)) == "[]"
 
 
 def test_subcommands_load_no_torch_and_no_engine() -> None:

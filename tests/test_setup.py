@@ -130,7 +130,7 @@ def test_headers_of_the_wheel_do_where_no_root_is_named(checkout: Checkout) -> N
     (wheel / "include" / "tensorrt" / "NvInfer.h").touch()
     code = (
         "import os; os.environ.pop('TENSORRT_ROOT', None)\n"
-        "from lc_trt.plugin_build import find_headers; print(find_headers())"
+        "from lc_trt.trt.plugin_build import find_headers; print(find_headers())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

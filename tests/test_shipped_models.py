@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 
-from lc_trt.exporting import export_file
 from lc_trt.ir.metadata import read_info
+from lc_trt.training.export import export_file
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "models").glob("*/model.onnx"))

@@ -31,11 +31,11 @@ from typing import Any
 import numpy as np
 
 import lc_trt
-from lc_trt.evaluation.measure import machine
-from lc_trt.runtime.governor import Governor
+from lc_trt.evaluation.runner import machine
+from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.segmenter import Segmenter
-from lc_trt.video.frames import Image
-from lc_trt.video.sources import open_source
+from lc_trt.video.base import Image
+from lc_trt.video.sources.open import open_source
 
 SIZE = "168x400"  # the demo's
 SHARE = 0.75  # of the course, where the target is set

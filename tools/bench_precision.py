@@ -21,22 +21,22 @@ from typing import Any
 import numpy as np
 
 from lc_trt.bench.environment import describe_environment
+from lc_trt.bench.operating_points import NONE_LEAVE, find_rho
 from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio
-from lc_trt.calibration.observer import Observer
 from lc_trt.cli import console
-from lc_trt.compiler.densify import densify
+from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.passes.quantization_plan import make_plan
+from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_model, prepare
-from lc_trt.compiler.quantize import Quantization
-from lc_trt.compiler.quantize_plan import make_plan
-from lc_trt.content import load_frames
+from lc_trt.data.published import POINTS
 from lc_trt.errors import LcTrtError
-from lc_trt.exporting import export_file
-from lc_trt.ir.cascade_graph import load_onnx
 from lc_trt.model.presets import find_preset
-from lc_trt.published import POINTS
+from lc_trt.quantization.activation_collector import Observer
 from lc_trt.runtime.engines import create_engine
-from lc_trt.runtime.find_rho import NONE_LEAVE, find_rho
+from lc_trt.training.export import export_file
+from lc_trt.video.sample_frames import load_frames
 
 SIZE = (300, 500)
 SEEN = 4  # photographs for ranges: speed does not depend on them either

@@ -24,17 +24,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lc_trt.bench.environment import busy, describe_environment
+from lc_trt.bundle.thresholds import parse_rho
 from lc_trt.cli import console
-from lc_trt.compiled import EVERY, TOLERANCE, Work
-from lc_trt.compiler import reuse
+from lc_trt.compiler.frontend.read_onnx import StageMacs, load_onnx, stage_macs
+from lc_trt.compiler.passes import temporal_reuse as reuse
 from lc_trt.compiler.pipeline import compile_model
-from lc_trt.ir.cascade_graph import StageMacs, load_onnx, stage_macs
+from lc_trt.ir.interface import EVERY, TOLERANCE, PixelWork
 from lc_trt.ir.metadata import read_info
 from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
-from lc_trt.runtime.image import to_size
-from lc_trt.runtime.reuse import Reuse
-from lc_trt.thresholds import parse_rho
-from lc_trt.video.sources import open_source
+from lc_trt.runtime.resize import to_size
+from lc_trt.runtime.temporal_reuse import Reuse
+from lc_trt.video.sources.open import open_source
 
 REQUIRED = 0.99
 TOLERANCES = (0.1, TOLERANCE, 0.3)
@@ -78,9 +78,9 @@ class Lane:
         self.times.append((perf_counter() - start) * 1e3)
         assert out.stages is not None
         self.reached.append(float((out.stages == 3).mean()))
-        work = out.work if out.work is not None else (out.stages > 1) * int(Work.COMPUTED)
-        self.computed.append(float(np.isin(work, (Work.COMPUTED, Work.CONTEXT)).mean()))
-        self.reused.append(float(np.isin(work, (Work.KEPT, Work.CONTEXT)).mean()))
+        work = out.work if out.work is not None else (out.stages > 1) * int(PixelWork.COMPUTED)
+        self.computed.append(float(np.isin(work, (PixelWork.COMPUTED, PixelWork.CONTEXT)).mean()))
+        self.reused.append(float(np.isin(work, (PixelWork.KEPT, PixelWork.CONTEXT)).mean()))
         return out
 
 
@@ -187,7 +187,9 @@ def main() -> int:
     parser.add_argument("--rho", help="R1[,R2]; default: the model's own")
     parser.add_argument("--every", type=int, default=EVERY)
     parser.add_argument("--tolerances", type=float, nargs="+", default=list(TOLERANCES))
-    parser.add_argument("--around", type=int, default=reuse.AROUND, help="see compiler/reuse.py")
+    parser.add_argument(
+        "--around", type=int, default=reuse.AROUND, help="see compiler/passes/temporal_reuse.py"
+    )
     parser.add_argument("--context", type=int, default=reuse.CONTEXT, help="likewise")
     parser.add_argument("--backend", default="openvino")
     parser.add_argument("--threads", type=int)

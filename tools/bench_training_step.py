@@ -25,18 +25,18 @@ import torch
 from torch import Tensor
 
 from lc_trt.bench.environment import describe_environment
+from lc_trt.bench.operating_points import Shares
 from lc_trt.bench.timing import ratio
-from lc_trt.content import load_frames
-from lc_trt.exporting import export_file
-from lc_trt.ir.cascade_graph import StageMacs, stage_macs
+from lc_trt.compiler.frontend.read_onnx import StageMacs, stage_macs
+from lc_trt.data.published import POINTS
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.presets import build_cascade, find_preset
 from lc_trt.model.region import CompactRegion, MaskedRegion
-from lc_trt.published import POINTS
-from lc_trt.runtime.find_rho import Shares
 from lc_trt.training.config import Exit, Phase
+from lc_trt.training.export import export_file
 from lc_trt.training.objective import objective
+from lc_trt.video.sample_frames import load_frames
 
 CLASSES = 21
 WARMUP = 2  # batches that are not counted

@@ -26,25 +26,25 @@ import numpy as np
 import onnx
 
 from lc_trt.bench.environment import describe_environment
-from lc_trt.build import build
-from lc_trt.calibrate_file import calibrate_file
-from lc_trt.calibration.calibrate import Settings
+from lc_trt.builder.build import build
+from lc_trt.bundle.manifest import Manifest
 from lc_trt.cli import console
+from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.graph import EditableGraph
+from lc_trt.compiler.passes.mixed_precision import FULL_TENSORS, Half, note_full
 from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.compiler.precision import FULL_TENSORS, Half, note_full
+from lc_trt.data.images import list_images
 from lc_trt.errors import LcTrtError
 from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import evaluate
-from lc_trt.half import find_overflow
-from lc_trt.image_files import list_images
-from lc_trt.int8 import Int8
-from lc_trt.ir.cascade_graph import load_onnx
 from lc_trt.ir.metadata import ModelInfo, read_info
-from lc_trt.manifest import Manifest
+from lc_trt.quantization.calibrate import Settings
+from lc_trt.quantization.calibrate_file import calibrate_file
+from lc_trt.quantization.fp16_overflow import find_overflow
+from lc_trt.quantization.int8 import QuantizationOptions
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter, load
-from lc_trt.show import Show
+from lc_trt.utils.progress import ProgressMonitor
 
 MODEL = Path("models/irnet-small-camvid/model.onnx")
 TABLE = Path("calib/irnet-small-camvid.json")
@@ -133,7 +133,7 @@ def run(known: argparse.Namespace) -> list[Row]:
     manifest: Manifest | None = None
     for precision, backend in ROWS:
         name, out = f"{precision} {backend}", known.work / f"{precision}-{backend}.lct"
-        int8 = Int8(known.table) if precision == "int8" else None
+        int8 = QuantizationOptions(known.table) if precision == "int8" else None
         try:
             bundle = build(
                 known.model, out, backend=backend, precision=precision, int8=int8,
@@ -256,7 +256,7 @@ def bisect(known: argparse.Namespace) -> dict[str, Any]:
     show = _Warnings()
     bundle = build(
         known.model, known.work / "kept.lct", backend="openvino", precision="int8",
-        int8=Int8(table, eval_root=known.data, max_drop=MAX_DROP["int8"]), show=show,
+        int8=QuantizationOptions(table, eval_root=known.data, max_drop=MAX_DROP["int8"]), show=show,
     )  # fmt: skip
     calibration = bundle.manifest.calibration
     assert calibration is not None, "every INT8 bundle has one"
@@ -271,7 +271,7 @@ def bisect(known: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-class _Warnings(Show):
+class _Warnings(ProgressMonitor):
     """Warnings on stderr, and how often a network was evaluated."""
 
     def __init__(self) -> None:

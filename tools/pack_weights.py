@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from lc_trt.compiler.store_half import SMALLEST
+from lc_trt.compiler.passes.fp16_weights import SMALLEST
 from lc_trt.errors import LcTrtError
-from lc_trt.exporting import facts_to_ship
 from lc_trt.training.checkpoint import load_weights, save_tensors
+from lc_trt.training.export import facts_to_ship
 
 
 def pack(source: Path, out: Path) -> None:

@@ -27,16 +27,17 @@ from typing import Any
 import lc_trt
 from lc_trt.bench.environment import describe_environment
 from lc_trt.bench.memory import resident_mb
-from lc_trt.build import build
-from lc_trt.cli import console, options
+from lc_trt.builder.build import build
+from lc_trt.bundle.thresholds import Rho, parse_rho
+from lc_trt.cli import console
+from lc_trt.cli import option_values as options
 from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.segmenter import Segmenter
-from lc_trt.runtime.views import View
-from lc_trt.thresholds import Rho, parse_rho
+from lc_trt.runtime.visualize import View
 from lc_trt.video import pipeline
-from lc_trt.video.outputs import Wish, open_outputs
-from lc_trt.video.sources import open_source
+from lc_trt.video.sinks.open import OutputSpec, open_outputs
+from lc_trt.video.sources.open import open_source
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models" / "irnet-small-camvid" / "model.onnx"
@@ -102,7 +103,7 @@ def soak(
     found = Soak()
     start = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        wish = Wish([View.OVERLAY], [Path(folder) / "out.mp4"], alpha=0.5)
+        wish = OutputSpec([View.OVERLAY], [Path(folder) / "out.mp4"], alpha=0.5)
         while found.frames < wanted and not found.interrupted:
             with open_source(str(video)) as source:
                 stats = pipeline.run(

@@ -22,11 +22,11 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lc_trt.classes import find_classes
-from lc_trt.cli.options import size as parse_size
-from lc_trt.compiler.wrap import Normalisation
-from lc_trt.datasets import Dataset, open_dataset
-from lc_trt.metrics import Confusion
+from lc_trt.cli.option_values import size as parse_size
+from lc_trt.compiler.frontend.wrap_dense import Normalisation
+from lc_trt.data.classes import find_classes
+from lc_trt.data.datasets import Dataset, open_dataset
+from lc_trt.data.metrics import Confusion
 from lc_trt.training.batches import Batches, class_weights
 from lc_trt.training.config import Augment
 from lc_trt.training.losses import cross_entropy

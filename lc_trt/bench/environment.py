@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lc_trt.environment import describe
 from lc_trt.runtime.engines import Engine
+from lc_trt.utils.machine import describe
 
 _STAT = Path("/proc/stat")
 SAMPLE = 0.4  # seconds

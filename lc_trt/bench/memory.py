@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.bench.operating_points import ALL_LEAVE, NONE_LEAVE, rho_pair
 from lc_trt.runtime.engines.base import Engine
-from lc_trt.runtime.find_rho import ALL_LEAVE, NONE_LEAVE, rho_pair
 
 _STATM = Path("/proc/self/statm")
 MEGABYTE = 2**20

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 import onnx
 
 from lc_trt.bench.plans import build_engine
-from lc_trt.bundle import CALIBRATION, Bundle
-from lc_trt.calibration.table import read_table
-from lc_trt.compiler.densify import densify
+from lc_trt.bundle.bundle import CALIBRATION, Bundle
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_model
-from lc_trt.compiler.quantize import Quantization
-from lc_trt.devices import check_device
+from lc_trt.data.published import dense_fps
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.manifest import Manifest
-from lc_trt.published import dense_fps
+from lc_trt.quantization.calibration_table import read_table
 from lc_trt.runtime.engines import (
     TENSORRT,
     Engine,
@@ -26,6 +25,7 @@ from lc_trt.runtime.engines import (
     create_engine,
     open_engine,
 )
+from lc_trt.utils.devices import check_device
 
 BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # their rows
 DENSE_ROW = "dense"

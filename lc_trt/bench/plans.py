@@ -12,16 +12,16 @@ from typing import cast
 
 import onnx
 
-from lc_trt import trt
-from lc_trt.bundle import Bundle
+from lc_trt.bundle.bundle import Bundle
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt
-from lc_trt.compiler.quantize import Quantization
-from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
-from lc_trt.manifest import Manifest
-from lc_trt.plan.engine import build_plan
-from lc_trt.plan.options import PlanOptions, Profile
 from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
+from lc_trt.trt import api as trt
+from lc_trt.trt.builder import build_plan
+from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.utils.machine import Gpu
 
 
 def build_engine(
@@ -41,14 +41,14 @@ def build_engine(
     Args:
         model: an exchange model, cascade or dense.
         precision: of all of it, or beside ``quantization`` of what stays out of INT8.
-        device: of a GPU that the bundle runs on (`lc_trt.devices.parse_device`).
+        device: of a GPU that the bundle runs on (`lc_trt.utils.devices.parse_device`).
         keep: tensors that FP16 cannot hold (`lc_trt.compiler.pipeline.compile_model`).
 
     Raises:
         LcTrtError: TensorRT builds no engine of it; the message says why.
     """
     # Comes with what the bundle itself was loaded by.
-    from lc_trt.runtime.engines import cuda
+    from lc_trt.runtime.cuda import driver as cuda
 
     manifest = bundle.manifest
     assert manifest.tensorrt is not None

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lc_trt.bench.memory import Memory
+from lc_trt.bench.operating_points import Shares
 from lc_trt.errors import LcTrtError
-from lc_trt.folder import write_whole
-from lc_trt.runtime.find_rho import Shares
+from lc_trt.utils.files import write_whole
 
 COLUMNS = (
     "row", "backend", "fps", "published", "p50 / p95 / p99 ms", "stages ms", "shares %",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from lc_trt.bench.operating_points import Shares
+from lc_trt.data.published import POINTS
 from lc_trt.errors import UsageError
-from lc_trt.published import POINTS
-from lc_trt.runtime.find_rho import Shares
 
 JITTER = 0.1  # relative
 

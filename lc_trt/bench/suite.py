@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt import published
 from lc_trt.bench import networks
 from lc_trt.bench.environment import describe_environment, describe_gpu
 from lc_trt.bench.memory import soak
 from lc_trt.bench.networks import Dense
+from lc_trt.bench.operating_points import ALL_LEAVE, Rho, Shares, find_rho, rho_pair
 from lc_trt.bench.report import Report, Row, Target
 from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio, stage_times
-from lc_trt.build import check_numbers
-from lc_trt.bundle import SOURCE, read_bundle
-from lc_trt.content import describe, load_frames
+from lc_trt.bundle.bundle import SOURCE, read_bundle
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.compiler.frontend.read_onnx import StageMacs, load_onnx, stage_macs
+from lc_trt.compiler.options import check_shape
+from lc_trt.data import published
 from lc_trt.errors import UsageError
-from lc_trt.ir.cascade_graph import StageMacs, load_onnx, stage_macs
-from lc_trt.manifest import Manifest
 from lc_trt.runtime.engines import Engine
-from lc_trt.runtime.find_rho import ALL_LEAVE, Rho, Shares, find_rho, rho_pair
+from lc_trt.video.sample_frames import describe, load_frames
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 BUSY = 0.1  # share of the CPU time that others may use without disturbing the figures
@@ -94,7 +94,7 @@ def run_bench(
     # than its own.
     usual = published.SIZE if manifest.kind == "cascade" else manifest.size
     size, batch = options.size or usual, options.batch or manifest.batch
-    check_numbers(size, batch)
+    check_shape(size, batch)
     networks.check_runs(bundle, options.device)
     frames = _batches(options, size, batch)
     source = load_onnx(bundle.file(SOURCE))

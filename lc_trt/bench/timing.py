@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.bench.operating_points import Rho, Shares, measured_shares
 from lc_trt.runtime.engines.base import Engine, EngineOutput
-from lc_trt.runtime.find_rho import Rho, Shares, measured_shares
 
 
 @dataclass

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lc_trt.cli import build_report, console, options
+from lc_trt.cli import build_report, console
+from lc_trt.cli import option_values as options
 from lc_trt.errors import UsageError
 
 _TRT = "TensorRT:"
@@ -208,12 +209,12 @@ def build(
       lc-trt build model.onnx --backend tensorrt --int8 --calib photos/
       lc-trt build model.onnx --backend tensorrt --min-batch 1 --opt-batch 4 --max-batch 8
     """
-    from lc_trt.build import STEPS
-    from lc_trt.build import build as run_build
-    from lc_trt.classes import find_classes
-    from lc_trt.int8 import Int8
-    from lc_trt.plan.options import PlanOptions, make_profile
-    from lc_trt.samples import photographs_missing
+    from lc_trt.builder.build import STEPS
+    from lc_trt.builder.build import build as run_build
+    from lc_trt.data.classes import find_classes
+    from lc_trt.quantization.int8 import QuantizationOptions
+    from lc_trt.trt.options import PlanOptions, make_profile
+    from lc_trt.video.sample_frames import photographs_missing
 
     def size_of(name: str, text: str | None) -> tuple[int, int] | None:
         return options.size(name, text) if text else None
@@ -234,11 +235,11 @@ def build(
         raise UsageError("--max-drop needs --eval-root: labelled images to measure it on")
     asked = None
     if calib is not None and precision == "int8":
-        asked = Int8(
+        asked = QuantizationOptions(
             calib,
             method=method,
             keep=tuple(part for part in keep.split(",") if part) if keep else (),
-            max_drop=Int8.max_drop if max_drop is None else max_drop,
+            max_drop=QuantizationOptions.max_drop if max_drop is None else max_drop,
             eval_root=eval_root,
             layout=layout,
             split=split,

@@ -10,8 +10,8 @@ import typer
 from lc_trt.cli import console
 
 if TYPE_CHECKING:
-    from lc_trt.bundle import Bundle
-    from lc_trt.show import Show
+    from lc_trt.bundle.bundle import Bundle
+    from lc_trt.utils.progress import ProgressMonitor
 
 
 def show(bundle: Bundle, as_json: bool) -> None:
@@ -47,11 +47,11 @@ def _cost(precision: str, check: dict[str, Any]) -> str:
     return lines
 
 
-def shown_by(bars: console.Bars) -> Show:
+def shown_by(bars: console.Bars) -> ProgressMonitor:
     """What a build says, on progress bars and stderr."""
-    from lc_trt.show import Show
+    from lc_trt.utils.progress import ProgressMonitor
 
-    class OnBars(Show):
+    class OnBars(ProgressMonitor):
         def step(self, what: str) -> None:
             bars.advance(1)
 

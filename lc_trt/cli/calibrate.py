@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lc_trt.cli import console, options
+from lc_trt.cli import console
+from lc_trt.cli import option_values as options
 
 
 def calibrate(
@@ -56,9 +57,9 @@ def calibrate(
     """
     import json
 
-    from lc_trt.calibrate_file import calibrate_file
-    from lc_trt.calibration.calibrate import Settings
-    from lc_trt.image_files import list_images
+    from lc_trt.data.images import list_images
+    from lc_trt.quantization.calibrate import Settings
+    from lc_trt.quantization.calibrate_file import calibrate_file
 
     settings = Settings(
         method=method,

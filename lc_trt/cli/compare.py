@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from lc_trt.cli import console, options
+from lc_trt.cli import console
+from lc_trt.cli import option_values as options
 
 
 def compare(
@@ -41,8 +42,8 @@ def compare(
     Example:
       lc-trt compare fp32.lct int8.lct --images photos/ --save worst.png
     """
+    from lc_trt.bundle.thresholds import parse_rho
     from lc_trt.evaluation.compare import Options, compare_models
-    from lc_trt.thresholds import parse_rho
 
     asked = Options(
         rho=None if rho is None else parse_rho(rho),

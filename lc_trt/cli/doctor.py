@@ -8,10 +8,16 @@ from typing import Annotated
 import typer
 
 from lc_trt.cli import console
-from lc_trt.environment import Environment, describe
 from lc_trt.errors import LcTrtError
-from lc_trt.plugin_build import INSTALL, find_headers, find_tool, missing_parts
-from lc_trt.plugin_library import BUILD_COMMAND, VERSION, PluginLibrary, find_library, read_library
+from lc_trt.trt.plugin_build import INSTALL, find_headers, find_tool, missing_parts
+from lc_trt.trt.plugin_library import (
+    BUILD_COMMAND,
+    VERSION,
+    PluginLibrary,
+    find_library,
+    read_library,
+)
+from lc_trt.utils.machine import Environment, describe
 
 _DRIVER = "apt-get install nvidia-open (NVIDIA's repository)"
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lc_trt.cli import console, options
+from lc_trt.cli import console
+from lc_trt.cli import option_values as options
 
 if TYPE_CHECKING:
-    from lc_trt.evaluation.measure import Outcome
+    from lc_trt.evaluation.runner import Outcome
     from lc_trt.evaluation.tables import Table
 
 
@@ -61,9 +62,9 @@ def eval(
       lc-trt eval model.lct --data camvid --rho fast
       lc-trt eval best.safetensors --data camvid --rho-sweep --report report/
     """
-    from lc_trt.evaluation.measure import Options, measure
+    from lc_trt.bundle.thresholds import parse_rho
+    from lc_trt.evaluation.runner import Options, measure
     from lc_trt.evaluation.sweep import ENOUGH
-    from lc_trt.thresholds import parse_rho
 
     asked = Options(
         layout=layout,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lc_trt.cli import console, options
+from lc_trt.cli import console
+from lc_trt.cli import option_values as options
 
 
 def export(
@@ -44,7 +45,7 @@ def export(
     Example:
       lc-trt export --preset irnet-small --checkpoint best.safetensors -o model.onnx
     """
-    from lc_trt.exporting import export_file
+    from lc_trt.training.export import export_file
 
     info = export_file(
         out,

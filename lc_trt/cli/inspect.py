@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lc_trt.cli import console, options
+from lc_trt.cli import console
+from lc_trt.cli import option_values as options
 
 if TYPE_CHECKING:
-    from lc_trt.ir.summary import Summary
-    from lc_trt.manifest import Manifest
-    from lc_trt.runtime.front import Front
+    from lc_trt.bundle.manifest import Manifest
+    from lc_trt.bundle.pareto_front import Front
+    from lc_trt.compiler.frontend.summary import Summary
 
 
 def inspect(
@@ -31,10 +32,10 @@ def inspect(
     Example:
       lc-trt inspect model.lct
     """
-    from lc_trt.bundle import SOURCE, read_bundle
-    from lc_trt.ir.cascade_graph import load_onnx
-    from lc_trt.ir.summary import summarise
-    from lc_trt.runtime.front import read_front
+    from lc_trt.bundle.bundle import SOURCE, read_bundle
+    from lc_trt.bundle.pareto_front import read_front
+    from lc_trt.compiler.frontend.read_onnx import load_onnx
+    from lc_trt.compiler.frontend.summary import summarise
 
     manifest = front = None
     if file.is_dir():

@@ -13,8 +13,8 @@ import typer
 
 from lc_trt.cli import console
 from lc_trt.errors import UsageError
-from lc_trt.plugin_build import STEPS, compile_library
-from lc_trt.plugin_library import HOME, open_library
+from lc_trt.trt.plugin_build import STEPS, compile_library
+from lc_trt.trt.plugin_library import HOME, open_library
 
 
 class Action(StrEnum):

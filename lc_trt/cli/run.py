@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from lc_trt.cli import console, options
+from lc_trt.bundle.thresholds import parse_rho
+from lc_trt.cli import console
+from lc_trt.cli import option_values as options
 from lc_trt.cli.interrupts import interrupts
-from lc_trt.compiled import EVERY, TOLERANCE
 from lc_trt.errors import UsageError
-from lc_trt.runtime.image import Fit
-from lc_trt.runtime.views import View
-from lc_trt.thresholds import parse_rho
+from lc_trt.ir.interface import EVERY, TOLERANCE
+from lc_trt.runtime.resize import Fit
+from lc_trt.runtime.visualize import View
 
 
 def run(
@@ -169,11 +170,12 @@ def run(
     asked = bool(save_labels or show or as_json) and not (view and not show)
 
     import lc_trt
-    from lc_trt.runtime.reuse import check
-    from lc_trt.video import outputs, pipeline
-    from lc_trt.video.sources import open_sources
+    from lc_trt.runtime.temporal_reuse import check
+    from lc_trt.video import pipeline
+    from lc_trt.video.sinks import open as outputs
+    from lc_trt.video.sources.open import open_sources
 
-    wish = outputs.Wish(
+    wish = outputs.OutputSpec(
         views=views,
         save=save or (() if asked else None),
         alpha=alpha,

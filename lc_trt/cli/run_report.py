@@ -16,20 +16,20 @@ from lc_trt.errors import UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lc_trt.runtime.governor import Governor
+    from lc_trt.bundle.thresholds import Rho
+    from lc_trt.runtime.governor.governor import Governor
     from lc_trt.runtime.result import Result
     from lc_trt.runtime.segmenter import Segmenter
-    from lc_trt.thresholds import Rho
-    from lc_trt.video.frames import Frame, Source
-    from lc_trt.video.live import LiveOptions
+    from lc_trt.video.base import Frame, Source
     from lc_trt.video.pipeline import Stats
+    from lc_trt.video.sources.live import LiveOptions
 
 _SHORT = 0.9  # of the target rate; less is worth a line
 
 
 def live_options(drop: str, timeout: float, retries: int) -> LiveOptions:
     """The options of live sources, checked."""
-    from lc_trt.video.live import Drop, LiveOptions
+    from lc_trt.video.sources.live import Drop, LiveOptions
 
     if drop not in list(Drop):
         raise UsageError(f"--drop {drop}: expected {' or '.join(Drop)}")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lc_trt.cli import console, options
+from lc_trt.cli import console
+from lc_trt.cli import option_values as options
 
 if TYPE_CHECKING:
-    from lc_trt.evaluation.tune import Tuned
+    from lc_trt.evaluation.pareto_search import Tuned
 
 
 def tune(
@@ -63,7 +64,7 @@ def tune(
       lc-trt tune model.lct --images val/images --labels val/labels --plot front.png
       lc-trt run model.lct --source traffic.mp4 --save out.mp4 --target-fps 23.6
     """
-    from lc_trt.evaluation import tune as tuning
+    from lc_trt.evaluation import pareto_search as tuning
 
     if plot is not None:
         from lc_trt.evaluation import tune_figure  # matplotlib, before a minute is spent

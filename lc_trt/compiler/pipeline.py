@@ -9,18 +9,18 @@ from typing import Literal, get_args
 import onnx
 from onnx import inliner
 
-from lc_trt.compiler.argmax import argmax_by_maxima
-from lc_trt.compiler.check_weights import check_weights
-from lc_trt.compiler.dilated_pool import shift_dilated_pools
-from lc_trt.compiler.fold import fold_constants, freeze
-from lc_trt.compiler.fold_affine import fold_affine
-from lc_trt.compiler.integer_bias import integer_bias
+from lc_trt.compiler.frontend.check_weights import check_weights
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
-from lc_trt.compiler.precision import note_full, to_half
-from lc_trt.compiler.quantize import Quantization, quantize
-from lc_trt.compiler.reuse import add_reuse
-from lc_trt.compiler.upsampled_argmax import argmax_of_upsampled
+from lc_trt.compiler.passes.argmax_as_max import argmax_by_maxima
+from lc_trt.compiler.passes.dilated_max_pool import shift_dilated_pools
+from lc_trt.compiler.passes.fold_batch_norm import fold_affine
+from lc_trt.compiler.passes.fold_constants import fold_constants, freeze
+from lc_trt.compiler.passes.insert_qdq import Quantization, quantize
+from lc_trt.compiler.passes.int32_bias import integer_bias
+from lc_trt.compiler.passes.mixed_precision import note_full, to_half
+from lc_trt.compiler.passes.temporal_reuse import add_reuse
+from lc_trt.compiler.passes.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.plugin_functions import IntegerOutput
 
@@ -75,14 +75,14 @@ def compile_model(
         size: (height, width) in pixels.
         quantization: makes it INT8; None leaves it in FP32.
         precision: what an engine will be asked for; of ``fp16`` and ``bf16`` the model says which
-            of its operators stay in FP32 (`lc_trt.compiler.precision.note_full`).
-        keep: tensors that FP16 cannot hold (`lc_trt.calibration.peaks`); names that this form of
-            the network does not have are left out.
+            of its operators stay in FP32 (`lc_trt.compiler.passes.mixed_precision.note_full`).
+        keep: tensors that FP16 cannot hold (`lc_trt.quantization.activation_peaks`); names that
+            this form of the network does not have are left out.
         reuse: adds temporal reuse to a cascade.
 
     Returns:
         A model of standard operators only, with the same inputs and outputs, and those of
-        `lc_trt.compiled` where it has temporal reuse.
+        `lc_trt.ir.interface` where it has temporal reuse.
 
     Raises:
         LcTrtError: no such backend, or a weight is NaN.

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.classes import IGNORE
+from lc_trt.data.classes import IGNORE
 
 RADIUS = 3  # pixels
 

@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bundle import read_bundle
-from lc_trt.devices import CPU
+from lc_trt.bundle.bundle import read_bundle
+from lc_trt.bundle.thresholds import Rho, resolve_rho
+from lc_trt.data.images import ImageList, list_images, read_image
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.evaluation.models import open_model
-from lc_trt.image_files import ImageList, list_images, read_image
-from lc_trt.runtime import draw
+from lc_trt.evaluation.open_model import open_model
+from lc_trt.runtime import visualize as draw
 from lc_trt.runtime.engines import TENSORRT
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
-from lc_trt.thresholds import Rho, resolve_rho
+from lc_trt.utils.devices import CPU
 
 DIFFERENT = (0, 0, 255)  # BGR of pixels that have another label
 

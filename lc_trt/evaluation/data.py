@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from lc_trt.classes import CLASS_SETS, ClassSet
-from lc_trt.datasets import Sample, open_dataset
-from lc_trt.image_files import spread
+from lc_trt.data.classes import CLASS_SETS, ClassSet
+from lc_trt.data.datasets import Sample, open_dataset
+from lc_trt.data.images import spread
 
 
 class Samples(Protocol):
-    """Labelled images by number; `lc_trt.datasets.Dataset` is one."""
+    """Labelled images by number; `lc_trt.data.datasets.Dataset` is one."""
 
     classes: int
 
@@ -23,7 +23,7 @@ class Samples(Protocol):
     def __iter__(self) -> Iterator[Sample]: ...
 
 
-class Some:
+class Subset:
     """The samples of those numbers."""
 
     def __init__(self, samples: Samples, numbers: list[int]) -> None:
@@ -45,10 +45,10 @@ def open_samples(
     """A split's samples; ``limit`` of them, the same every time, if given.
 
     Raises:
-        LcTrtError, UsageError: those of `lc_trt.datasets.open_dataset`.
+        LcTrtError, UsageError: those of `lc_trt.data.datasets.open_dataset`.
     """
     found = open_dataset(layout, root, split, classes)
-    return found if limit is None else Some(found, spread(len(found), limit))
+    return found if limit is None else Subset(found, spread(len(found), limit))
 
 
 def class_set(names: tuple[str, ...], colours: tuple[tuple[int, int, int], ...]) -> ClassSet:

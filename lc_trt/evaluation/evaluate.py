@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.datasets import Sample
+from lc_trt.bundle.thresholds import Rho
+from lc_trt.data.datasets import Sample
+from lc_trt.data.metrics import Confusion
 from lc_trt.errors import LcTrtError
 from lc_trt.evaluation.stages import Shares, StageCounts, StageFigures
-from lc_trt.metrics import Confusion
 from lc_trt.runtime.result import Result
-from lc_trt.thresholds import Rho
 
 
 class Segments(Protocol):
@@ -84,7 +84,7 @@ def evaluate(
     """Compare labels image by image; label 255 counts nowhere.
 
     Args:
-        samples: photographs with label maps (`lc_trt.datasets.open_dataset`).
+        samples: photographs with label maps (`lc_trt.data.datasets.open_dataset`).
         classes: names by label; the segmenter's.
         rho: thresholds, as `lc_trt.Segmenter` takes them.
         clock: seconds.

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from lc_trt import published
-from lc_trt.classes import ClassSet
+from lc_trt.data import published
+from lc_trt.data.classes import ClassSet
 from lc_trt.evaluation.pictures import STAGE_COLOURS, STAGE_NAMES, Picture
 from lc_trt.evaluation.stages import StageFigures
 from lc_trt.evaluation.sweep import THRESHOLDS, Point, front

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lc_trt.errors import LcTrtError
-from lc_trt.folder import check_place, whole_folder
+from lc_trt.utils.files import check_place, whole_folder
 
 _ADVICE = "choose another folder"
 

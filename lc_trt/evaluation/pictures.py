@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.classes import IGNORE
-from lc_trt.datasets import Sample
-from lc_trt.runtime import draw
-from lc_trt.runtime.image import labels_to_size, to_size
+from lc_trt.data.classes import IGNORE
+from lc_trt.data.datasets import Sample
+from lc_trt.runtime import visualize as draw
+from lc_trt.runtime.resize import labels_to_size, to_size
 from lc_trt.runtime.result import Result
 
 Image: TypeAlias = npt.NDArray[np.uint8]

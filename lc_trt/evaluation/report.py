@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lc_trt import published
+from lc_trt.data import published
 from lc_trt.errors import LcTrtError
 from lc_trt.evaluation import tables
 from lc_trt.evaluation.folder import check_out, write_folder
@@ -18,7 +18,7 @@ from lc_trt.evaluation.pictures import Picture
 from lc_trt.evaluation.sweep import ENOUGH
 
 if TYPE_CHECKING:
-    from lc_trt.evaluation.measure import Outcome
+    from lc_trt.evaluation.runner import Outcome
 
 PAGE, DATA = "index.html", "evaluation.json"
 TEMPLATE = "report.html.j2"

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.classes import IGNORE
+from lc_trt.data.classes import IGNORE
 from lc_trt.evaluation.boundary import near_boundary
 
 Shares: TypeAlias = tuple[float, float, float]

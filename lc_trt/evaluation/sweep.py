@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from lc_trt import published
+from lc_trt.data import published
+from lc_trt.data.metrics import Confusion
 from lc_trt.evaluation.data import Samples
 from lc_trt.evaluation.evaluate import Segments, mean_shares
 from lc_trt.evaluation.stages import Shares
-from lc_trt.metrics import Confusion
 
 Pair = tuple[float, float]
 THRESHOLDS = tuple(row.rho for row in published.RHO_TABLE)

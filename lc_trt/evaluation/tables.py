@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lc_trt import published
+from lc_trt.data import published
 from lc_trt.evaluation.evaluate import Evaluation
 from lc_trt.evaluation.stages import Shares
 from lc_trt.evaluation.sweep import THRESHOLDS, Point

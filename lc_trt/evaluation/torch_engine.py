@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.classes import find_classes
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.data.classes import find_classes
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.manifest import Manifest
 from lc_trt.runtime.engines.base import CONFIDENCE, IMAGE, LABELS, RHO, STAGES, HostEngine
 
 if TYPE_CHECKING:  # evaluating a bundle needs no PyTorch

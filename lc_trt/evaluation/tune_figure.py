@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.figures import BLUE, GREY, VERMILION, png
-from lc_trt.evaluation.tune import Tuned
-from lc_trt.folder import write_whole
-from lc_trt.runtime.course import find_course
+from lc_trt.evaluation.pareto_search import Tuned
+from lc_trt.runtime.governor.operating_curve import find_course
+from lc_trt.utils.files import write_whole
 
 
 def check(path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lc_trt.classes import IGNORE
+from lc_trt.data.classes import IGNORE
 from lc_trt.errors import UsageError
 from lc_trt.model.irnet import Trunk
 from lc_trt.model.layers import Chain, Conv, Dropout, Sum, Upsample

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.compiled import Work
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime import draw, image
-from lc_trt.runtime.views import View
+from lc_trt.ir.interface import PixelWork
+from lc_trt.runtime import resize
+from lc_trt.runtime import visualize as draw
+from lc_trt.runtime.visualize import View
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -41,7 +42,7 @@ class Result:
             pixels of its image; None for a dense network.
         cell_confidence: float32 [h, w], the same of the winning probability.
         cell_work: uint8 [h, w], what was done for each cell (codes of
-            `lc_trt.compiled.Work`); None without temporal reuse.
+            `lc_trt.ir.interface.PixelWork`); None without temporal reuse.
         fit: how the frame came to the engine's size.
     """
 
@@ -55,7 +56,7 @@ class Result:
     engine_size: tuple[int, int]
     cell_stages: npt.NDArray[np.uint8] | None = field(repr=False)
     cell_confidence: npt.NDArray[np.float32] = field(repr=False)
-    fit: image.Fit = image.Fit.STRETCH
+    fit: resize.Fit = resize.Fit.STRETCH
     cell_work: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
 
     @cached_property
@@ -63,12 +64,12 @@ class Result:
         """uint8 [H, W] at the frame's size: the stage (1 to 3) a pixel left at; None if dense."""
         if self.cell_stages is None:
             return None
-        return image.stages_to_size(self.cell_stages, self._window, self._size)
+        return resize.stages_to_size(self.cell_stages, self._window, self._size)
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
         """float32 [H, W] at the frame's size: the winning class's probability, 0 to 1."""
-        return image.confidence_to_size(self.cell_confidence, self._window, self._size)
+        return resize.confidence_to_size(self.cell_confidence, self._window, self._size)
 
     @cached_property
     def areas(self) -> tuple[float, ...]:
@@ -79,12 +80,12 @@ class Result:
     @property
     def computed(self) -> float | None:
         """The part of the feature map that stages 2 and 3 computed; None without reuse."""
-        return self._part(Work.COMPUTED, Work.CONTEXT)
+        return self._part(PixelWork.COMPUTED, PixelWork.CONTEXT)
 
     @property
     def reused(self) -> float | None:
         """The part of the feature map that kept an earlier frame's result; None without reuse."""
-        return self._part(Work.KEPT, Work.CONTEXT)
+        return self._part(PixelWork.KEPT, PixelWork.CONTEXT)
 
     def overlay(self, alpha: float = ALPHA, *, legend: bool = True) -> npt.NDArray[np.uint8]:
         """The frame under the class colours; BGR uint8 [H, W, 3].
@@ -169,12 +170,12 @@ class Result:
             data={"class_name": np.array([self.classes[label] for label in present])},
         )
 
-    def _part(self, *codes: Work) -> float | None:
+    def _part(self, *codes: PixelWork) -> float | None:
         return None if self.cell_work is None else float(np.isin(self.cell_work, codes).mean())
 
     @property
-    def _window(self) -> image.Window:
-        return image.window(self._size, self.engine_size, self.fit)
+    def _window(self) -> resize.Window:
+        return resize.window(self._size, self.engine_size, self.fit)
 
     @property
     def _size(self) -> tuple[int, int]:

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bundle import read_bundle
+from lc_trt.bundle.bundle import read_bundle
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.pareto_front import TUNE, Front, read_front
+from lc_trt.bundle.thresholds import Rho, resolve_rho
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.manifest import Manifest
-from lc_trt.runtime import image
-from lc_trt.runtime.course import find_course
+from lc_trt.runtime import resize
 from lc_trt.runtime.engines import Engine, open_engine
-from lc_trt.runtime.front import TUNE, Front, read_front
-from lc_trt.runtime.governor import Governor, log
-from lc_trt.runtime.image import Fit
-from lc_trt.runtime.passes import Inferred, Passes, Prepared, thresholds_array
+from lc_trt.runtime.governor.governor import Governor, log
+from lc_trt.runtime.governor.operating_curve import find_course
+from lc_trt.runtime.inference import Inferred, Passes, Prepared, thresholds_array
+from lc_trt.runtime.resize import Fit
 from lc_trt.runtime.result import Result
-from lc_trt.runtime.reuse import Reuse, check
-from lc_trt.runtime.stream import Stream
-from lc_trt.thresholds import Rho, resolve_rho
+from lc_trt.runtime.staged_executor import Stream
+from lc_trt.runtime.temporal_reuse import Reuse, check
 
 if TYPE_CHECKING:  # needs cuda-python
-    from lc_trt.runtime.engines.tensorrt import DeviceOutput
+    from lc_trt.runtime.engines.tensorrt.engine import DeviceOutput
 
 IN_FLIGHT = 3  # groups of a stream: one being read, one inferred, one drawn
 
@@ -63,7 +63,7 @@ class Segmenter:
                     f"the manifest says {name} {expected}, the model has {found}; "
                     "build the bundle again: lc-trt build MODEL.onnx"
                 )
-        image.window(engine.size, engine.size, fit)  # refuses what is none
+        resize.window(engine.size, engine.size, fit)  # refuses what is none
         self.engine = engine
         self.manifest = manifest
         self.fit = Fit(fit)
@@ -110,7 +110,7 @@ class Segmenter:
         thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
         if reuse is not None:
             check(self.engine)
-        checked = [image.check_frame(frame) for frame in frames]
+        checked = [resize.check_frame(frame) for frame in frames]
         results: list[Result] = []
         for start in range(0, len(checked), self.engine.batch):
             group = self._passes.prepare(checked[start : start + self.engine.batch])
@@ -176,7 +176,7 @@ class Segmenter:
         return Stream(
             frames,
             lambda group: self._passes.prepare(
-                [image.check_frame(frame) for frame in group], tuple(islice(whose, len(group)))
+                [resize.check_frame(frame) for frame in group], tuple(islice(whose, len(group)))
             ),
             infer,
             lambda passed: _watched(self._passes.finish(passed), None if overlap else thresholds),

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.classes import IGNORE
-from lc_trt.datasets import Dataset, Sample
+from lc_trt.data.classes import IGNORE
+from lc_trt.data.datasets import Dataset, Sample
+from lc_trt.data.images import read_image
 from lc_trt.errors import LcTrtError
-from lc_trt.image_files import read_image
 from lc_trt.training.config import Augment
 
 Image = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lc_trt.classes import IGNORE
+from lc_trt.data.classes import IGNORE
 from lc_trt.model.cascade import OUTPUT_STRIDE, CascadeOutput
 
 LOSS_STRIDE = 2  # losses are taken on every second pixel of a row and a column

@@ -43,7 +43,7 @@ class Span:
         return peak * factor(self.phase.schedule, step - self.start, self.end - self.start)
 
 
-class Plan:
+class RunSchedule:
     """The phases of a run, one after the other.
 
     Attributes:

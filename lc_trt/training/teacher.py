@@ -9,12 +9,12 @@ import numpy.typing as npt
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
 
-from lc_trt.classes import ClassSet
-from lc_trt.compiler.densify import densify
-from lc_trt.compiler.exchange import open_exchange
-from lc_trt.compiler.fold import freeze
+from lc_trt.compiler.frontend.import_model import open_exchange
+from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.compiler.passes.fold_constants import freeze
+from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.data.classes import ClassSet
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.cascade_graph import load_onnx
 
 
 class Teacher:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lc_trt.classes import find_classes
-from lc_trt.datasets import open_dataset
+from lc_trt.data.classes import find_classes
+from lc_trt.data.datasets import open_dataset
+from lc_trt.data.images import list_images
 from lc_trt.errors import LcTrtError
-from lc_trt.image_files import list_images
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.presets import build_cascade, find_preset
@@ -27,7 +27,7 @@ from lc_trt.training.log import Log
 from lc_trt.training.losses import at_temperature
 from lc_trt.training.objective import Objective, Taught, objective
 from lc_trt.training.optimizer import new_optimizer
-from lc_trt.training.schedule import Plan
+from lc_trt.training.schedule import RunSchedule
 from lc_trt.training.teacher import Teacher
 from lc_trt.training.validation import Validation, validate
 
@@ -92,7 +92,7 @@ class Trainer:
             self.teacher = Teacher(
                 Path(distil.teacher), self.classes, config.batch, config.augment.crop
             )
-        self.plan = Plan(config.phases, self.batches.steps_per_epoch)
+        self.plan = RunSchedule(config.phases, self.batches.steps_per_epoch)
         torch.manual_seed(config.seed)
         self.model: Cascade = build_cascade(config.preset, len(self.classes), config.heads)
         self.model.to(self.device)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lc_trt.datasets import Sample
-from lc_trt.metrics import Confusion
+from lc_trt.data.datasets import Sample
+from lc_trt.data.metrics import Confusion
 from lc_trt.model.cascade import Cascade
 from lc_trt.training.batches import Image
 

@@ -10,14 +10,14 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.runtime.governor import Governor
+from lc_trt.bundle.thresholds import Rho
+from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.result import Result
-from lc_trt.runtime.reuse import Reuse
 from lc_trt.runtime.segmenter import Segmenter
-from lc_trt.thresholds import Rho
-from lc_trt.video.frames import Frame, Source
-from lc_trt.video.outputs import Output, abort, finish
-from lc_trt.video.several import in_turns
+from lc_trt.runtime.temporal_reuse import Reuse
+from lc_trt.video.base import Frame, Source
+from lc_trt.video.sinks.open import Output, abort, finish
+from lc_trt.video.sources.interleave import interleave
 
 _KEPT = 10_000  # frames whose latency is remembered: a camera may run for months
 _GLANCE = 0.1  # seconds between questions whether to stop, where no frame comes
@@ -124,7 +124,7 @@ def run(
             rho.share_among(sources)
 
     def images() -> Iterator[npt.NDArray[np.uint8]]:
-        for number, frame in in_turns(sources, limit, running):
+        for number, frame in interleave(sources, limit, running):
             waiting.append((number, frame))
             whose.append(number)
             yield frame.image

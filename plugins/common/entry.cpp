@@ -12,7 +12,7 @@
 
 #define LC_TRT_EXPORT __attribute__((visibility("default")))
 
-// What lc_trt/plugin_library.py finds in the file, to know a library before it is loaded.
+// What lc_trt/trt/plugin_library.py finds in the file, to know a library before it is loaded.
 __attribute__((used)) static const char marker[] = "lc_trt plugins, version " LC_TRT_PLUGIN_VERSION;
 
 extern "C" {

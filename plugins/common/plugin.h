@@ -10,7 +10,7 @@
 namespace lc_trt {
 
 constexpr char kNamespace[] = "lc_trt";
-// lc_trt/plugin_library.py has it too.
+// lc_trt/trt/plugin_library.py has it too.
 #define LC_TRT_PLUGIN_VERSION "1"
 constexpr char kVersion[] = LC_TRT_PLUGIN_VERSION;
 

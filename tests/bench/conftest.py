@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from tiny_networks import INFO, tiny_model
 
-from lc_trt.bundle import MODEL, SOURCE, Bundle, write_bundle
-from lc_trt.compiler.densify import densify
+from lc_trt.bundle.bundle import MODEL, SOURCE, Bundle, write_bundle
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_model
-from lc_trt.ir.cascade_graph import load_onnx
-from lc_trt.manifest import Manifest
 
 SIZE = (48, 80)
 RHO = (0.7, 0.6)

@@ -17,23 +17,23 @@ from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 from int8_cases import image_folder, tiny_table
 from tiny_networks import INFO
 
-from lc_trt import trt as packages
 from lc_trt.bench import networks, plans
 from lc_trt.bench.suite import Options, run_bench
-from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
-from lc_trt.calibration.table import Table
+from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
 from lc_trt.cli.app import main
-from lc_trt.environment import Gpu
+from lc_trt.data.published import LC, LC_FAST
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.functions import DOMAIN
 from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool
-from lc_trt.plan.engine import Plan
-from lc_trt.plan.options import PlanOptions, Profile
-from lc_trt.plugin_library import open_library
-from lc_trt.published import LC, LC_FAST
+from lc_trt.quantization.calibration_table import Table
 from lc_trt.runtime import engines
+from lc_trt.trt import api as packages
+from lc_trt.trt.builder import Plan
+from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.plugin_library import open_library
+from lc_trt.utils.machine import Gpu
 
 __all__ = ["driver", "trt"]
 SIZE = (48, 80)

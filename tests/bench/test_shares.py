@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lc_trt.bench.shares import jittered, parse_shares
+from lc_trt.data.published import LC, LC_FAST
 from lc_trt.errors import UsageError
-from lc_trt.published import LC, LC_FAST
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 20).map(lambda n: 2 * n), st.integers(0, 9))

@@ -16,13 +16,13 @@ import pytest
 from lc_trt.bench import networks, suite
 from lc_trt.bench.report import Report
 from lc_trt.bench.suite import Options, run_bench
-from lc_trt.bundle import SOURCE, Bundle
+from lc_trt.bundle.bundle import SOURCE, Bundle
+from lc_trt.compiler.frontend.read_onnx import load_onnx, stage_macs
+from lc_trt.data.published import LC, LC_FAST
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.ir.cascade_graph import load_onnx, stage_macs
 from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool
-from lc_trt.published import LC, LC_FAST
 from lc_trt.runtime import engines
 from lc_trt.runtime.engines import available_on_cpu
 
@@ -254,7 +254,7 @@ def _rho(kind: str) -> list[np.ndarray]:
 def test_the_size_is_the_published_one_unless_given(
     untrained: Bundle, dense: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lc_trt.published.SIZE", (64, 96))
+    monkeypatch.setattr("lc_trt.data.published.SIZE", (64, 96))
     options = replace(QUICK, size=None, rounds=1)
     assert run_bench(untrained.path, options).size == (64, 96)
     assert run_bench(dense.path, options).size == dense.manifest.size

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fake_engine import FakeClock, FakeEngine, numbered_frames, random_levels
 
+from lc_trt.bench.operating_points import ALL_LEAVE, rho_pair
 from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio, stage_times
-from lc_trt.runtime.find_rho import ALL_LEAVE, rho_pair
 
 ALL = rho_pair(ALL_LEAVE, ALL_LEAVE)
 

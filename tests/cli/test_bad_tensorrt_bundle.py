@@ -16,9 +16,9 @@ from fake_library import library_bytes
 from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 from toy_models import bgr
 
-from lc_trt import trt as packages
-from lc_trt.bundle import MANIFEST, PLAN, PLUGINS, SOURCE, write_bundle
+from lc_trt.bundle.bundle import MANIFEST, PLAN, PLUGINS, SOURCE, write_bundle
 from lc_trt.cli.app import main
+from lc_trt.trt import api as packages
 
 __all__ = ["driver", "trt"]
 REBUILD = "lc-trt build MODEL.onnx"

@@ -15,7 +15,7 @@ from lc_trt.bench import suite
 from lc_trt.bench.report import Report, Row, Target
 from lc_trt.bench.suite import Options
 from lc_trt.cli.app import main
-from lc_trt.published import LC, LC_FAST
+from lc_trt.data.published import LC, LC_FAST
 
 ROW = Row("LC fast", "openvino", "fp32", 20.0, {"p50": 50.0, "p95": 55.0, "p99": 60.0}, 1.8)
 REPORT = Report(

@@ -15,9 +15,9 @@ from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 from tiny_networks import tiny_model
 from toy_models import SIZE, bgr, toy_bundle
 
-from lc_trt import trt as packages
-from lc_trt.bundle import PLAN, SOURCE, write_bundle
+from lc_trt.bundle.bundle import PLAN, SOURCE, write_bundle
 from lc_trt.cli.app import main
+from lc_trt.trt import api as packages
 
 __all__ = ["driver", "trt"]
 SECOND = {"name": "Fake 2", "compute_capability": "8.6"}

@@ -12,8 +12,8 @@ from fake_library import library_bytes
 import lc_trt
 from lc_trt.cli import doctor
 from lc_trt.cli.app import main
-from lc_trt.environment import describe
-from lc_trt.plugin_library import FILE
+from lc_trt.trt.plugin_library import FILE
+from lc_trt.utils.machine import describe
 
 
 def test_table_names_versions_and_what_is_missing(
@@ -39,7 +39,7 @@ def test_what_is_missing_comes_with_its_command(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TENSORRT_ROOT", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    monkeypatch.setattr("lc_trt.plugin_library.HOME", tmp_path)
+    monkeypatch.setattr("lc_trt.trt.plugin_library.HOME", tmp_path)
     assert main(["doctor"]) == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     for part, command in (
@@ -56,7 +56,7 @@ def test_what_is_missing_comes_with_its_command(
 def test_the_plugin_library_is_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("lc_trt.plugin_library.HOME", tmp_path)
+    monkeypatch.setattr("lc_trt.trt.plugin_library.HOME", tmp_path)
     (tmp_path / FILE).write_bytes(library_bytes(version=7))
     assert main(["doctor"]) == 0
     shown = " ".join(capsys.readouterr().out.split())

@@ -12,7 +12,8 @@ from onnx import helper
 from tiny_networks import tiny_model
 from tiny_training import TINY
 
-from lc_trt.cli import app, options
+from lc_trt.cli import app
+from lc_trt.cli import option_values as options
 from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import read_info
 from lc_trt.model import presets

@@ -22,9 +22,9 @@ from toy_videos import read_video, write_video
 from lc_trt.cli import console, run_report
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter
-from lc_trt.video.frames import Frame
+from lc_trt.video.base import Frame
 from lc_trt.video.pipeline import Stats
-from lc_trt.video.sources import open_source
+from lc_trt.video.sources.open import open_source
 
 
 def test_the_bar_shows_rate_shares_and_drops(

@@ -12,9 +12,9 @@ import pytest
 from tiny_networks import CLASSES, INFO, frames, middle_rho, session, tiny_model
 from toy_models import toy_bundle
 
-from lc_trt.bundle import read_bundle
+from lc_trt.bundle.bundle import read_bundle
 from lc_trt.cli.app import main
-from lc_trt.compiler.densify import densify
+from lc_trt.compiler.passes.to_dense import densify
 
 
 @pytest.fixture(scope="module")

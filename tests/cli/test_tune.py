@@ -12,11 +12,12 @@ from fake_plant import costed, tuned
 from toy_models import SIZE, toy_bundle
 from toy_videos import write_video
 
-from lc_trt.bundle import read_bundle
+from lc_trt.bundle.bundle import read_bundle
+from lc_trt.bundle.pareto_front import read_front, store_front
 from lc_trt.cli.app import main
-from lc_trt.evaluation import sweep, tune
-from lc_trt.runtime import governor
-from lc_trt.runtime.front import read_front, store_front
+from lc_trt.evaluation import pareto_search as tune
+from lc_trt.evaluation import sweep
+from lc_trt.runtime.governor import governor
 
 
 @pytest.fixture

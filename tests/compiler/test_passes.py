@@ -21,14 +21,14 @@ from tiny_networks import (
     tiny_model,
 )
 
-from lc_trt.compiler.argmax import argmax_by_maxima
-from lc_trt.compiler.densify import densify
-from lc_trt.compiler.dilated_pool import shift_dilated_pools
-from lc_trt.compiler.fold import fold_constants, freeze
-from lc_trt.compiler.fold_affine import fold_affine
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
-from lc_trt.compiler.lower_standard.tables import neighbour_positions, window
-from lc_trt.compiler.store_half import store_half
+from lc_trt.compiler.lower_standard.neighbours import neighbour_positions, window
+from lc_trt.compiler.passes.argmax_as_max import argmax_by_maxima
+from lc_trt.compiler.passes.dilated_max_pool import shift_dilated_pools
+from lc_trt.compiler.passes.fold_batch_norm import fold_affine
+from lc_trt.compiler.passes.fold_constants import fold_constants, freeze
+from lc_trt.compiler.passes.fp16_weights import store_half
+from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_dense
 from lc_trt.ir.functions import DOMAIN

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
-from lc_trt.compiler.densify import densify
+from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines import CPU_BACKENDS, create_engine

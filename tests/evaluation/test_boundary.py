@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lc_trt.classes import IGNORE
+from lc_trt.data.classes import IGNORE
 from lc_trt.evaluation.boundary import close_void, near_boundary
 
 VOID = IGNORE

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from toy_models import COLOURS
 
-from lc_trt.datasets import Sample
+from lc_trt.bundle.thresholds import Rho
+from lc_trt.data.datasets import Sample
 from lc_trt.evaluation.evaluate import evaluate
 from lc_trt.runtime.result import Result
-from lc_trt.thresholds import Rho
 
 CLASSES = ("sky", "road", "car")
 

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from toy_evaluations import STREET, VOC, evaluation, points
 
-from lc_trt import published
+from lc_trt.data import published
 from lc_trt.evaluation import figures
 from lc_trt.evaluation.pictures import STAGE_COLOURS, Picture
 

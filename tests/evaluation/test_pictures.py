@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lc_trt.datasets import Sample
+from lc_trt.data.datasets import Sample
 from lc_trt.evaluation.pictures import STAGE_COLOURS, WIDTH, picture
 from lc_trt.runtime.result import Result
 

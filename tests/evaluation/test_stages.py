@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lc_trt.classes import IGNORE
+from lc_trt.data.classes import IGNORE
 from lc_trt.evaluation.boundary import near_boundary
 from lc_trt.evaluation.stages import StageCounts
 

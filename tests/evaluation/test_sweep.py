@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pytest
 from fake_engine import FakeClock, FakeEngine, random_levels
 
-from lc_trt.datasets import Sample
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.data.datasets import Sample
+from lc_trt.data.metrics import Confusion
 from lc_trt.evaluation.sweep import THRESHOLDS, Point, front, pairs, passes, sweep
-from lc_trt.manifest import Manifest
-from lc_trt.metrics import Confusion
 from lc_trt.runtime.segmenter import Segmenter
 
 SHAPE = (1, 16, 24)

@@ -9,10 +9,10 @@ import onnx
 import pytest
 from tiny_networks import tiny_model
 
-from lc_trt import trt
-from lc_trt.build import build
+from lc_trt.builder.build import build
 from lc_trt.cli.app import main
-from lc_trt.environment import current_gpu
+from lc_trt.trt import api as trt
+from lc_trt.utils.machine import current_gpu
 
 pytestmark = pytest.mark.gpu
 

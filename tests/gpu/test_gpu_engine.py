@@ -12,11 +12,11 @@ import pytest
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
 import lc_trt
-from lc_trt import trt
-from lc_trt.build import build
-from lc_trt.environment import current_gpu
+from lc_trt.builder.build import build
 from lc_trt.errors import LcTrtError
-from lc_trt.plan.options import Profile
+from lc_trt.trt import api as trt
+from lc_trt.trt.options import Profile
+from lc_trt.utils.machine import current_gpu
 
 pytestmark = pytest.mark.gpu
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from plugin_harness import Harness
 
-from lc_trt.plugin_build import compile_library, missing_parts
+from lc_trt.trt.plugin_build import compile_library, missing_parts
 
 FIVE_MINUTES = 300  # seconds
 NO_HEADERS = "TensorRT's headers were not found"

@@ -19,19 +19,19 @@ from fake_library import library_bytes
 from int8_cases import image_folder
 from tiny_networks import tiny_model
 
-from lc_trt import trt
-from lc_trt.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, read_bundle
-from lc_trt.calibration.table import read_table
+from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, read_bundle
 from lc_trt.cli.app import main
-from lc_trt.compiler.densify import densify
+from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.compiler.quantize import Quantization
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.functions import DOMAIN
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.model.presets import build_cascade
-from lc_trt.plugin_library import FILE
+from lc_trt.quantization.calibration_table import read_table
+from lc_trt.trt import api as trt
+from lc_trt.trt.plugin_library import FILE
 
 pytestmark = [
     pytest.mark.slow,
@@ -204,7 +204,7 @@ def test_profiles_and_options_reach_the_manifest(source, tmp_path, plugin_librar
 
 
 def test_a_dense_network_needs_no_plugins(source, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lc_trt.plugin_library.HOME", tmp_path)
+    monkeypatch.setattr("lc_trt.trt.plugin_library.HOME", tmp_path)
     dense, out = tmp_path / "dense.onnx", tmp_path / "m.lct"
     onnx.save(densify(onnx.load(source)), dense)
     assert main(["build", str(dense), "-o", str(out), "--backend", "tensorrt"]) == 0
@@ -265,7 +265,7 @@ def test_a_bad_model_is_one_line(source, tmp_path, plugin_library, capsys, name)
 
 def test_a_bad_plugin_library_is_one_line(source, tmp_path, plugin_library, capsys, monkeypatch):
     out = tmp_path / "m.lct"
-    monkeypatch.setattr("lc_trt.plugin_library.HOME", tmp_path / "none")
+    monkeypatch.setattr("lc_trt.trt.plugin_library.HOME", tmp_path / "none")
     command = arguments(source, out, tmp_path / "no.so")
     code, line = failure(capsys, command, out)
     assert code == 1 and "cannot be read" in line and "lc-trt plugin build" in line

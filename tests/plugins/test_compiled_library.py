@@ -9,7 +9,7 @@ import pytest
 from plugin_harness import HarnessError
 
 from lc_trt.ir.functions import REGION_OPERATORS
-from lc_trt.plugin_library import VERSION, open_library
+from lc_trt.trt.plugin_library import VERSION, open_library
 
 pytestmark = pytest.mark.slow
 

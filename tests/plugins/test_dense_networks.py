@@ -10,12 +10,12 @@ import onnx
 import pytest
 from toy_models import toy_manifest
 
-from lc_trt import trt
 from lc_trt.bench.networks import BASELINES, export_baseline
-from lc_trt.bundle import Bundle
-from lc_trt.compiler.densify import densify
+from lc_trt.bundle.bundle import Bundle
+from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt
-from lc_trt.plan.network import parse
+from lc_trt.trt import api as trt
+from lc_trt.trt.parser import parse
 
 pytestmark = pytest.mark.slow
 SIZE = (96, 128)

@@ -8,13 +8,13 @@ from typing import Any
 import onnx
 import pytest
 
-from lc_trt import trt
-from lc_trt.calibration.table import read_table
+from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.compiler.quantize import Quantization
 from lc_trt.ir.functions import DOMAIN
-from lc_trt.plan.network import parse
-from lc_trt.plugin_library import open_library
+from lc_trt.quantization.calibration_table import read_table
+from lc_trt.trt import api as trt
+from lc_trt.trt.parser import parse
+from lc_trt.trt.plugin_library import open_library
 
 # Compiles the library, unless a test before did.
 pytestmark = pytest.mark.slow

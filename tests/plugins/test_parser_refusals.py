@@ -13,14 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import tiny_model
 
-from lc_trt import trt
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
-from lc_trt.plan import refusals
-from lc_trt.plan.network import parse
-from lc_trt.plugin_library import open_library
-from lc_trt.trt import TensorRT
+from lc_trt.trt import api as trt
+from lc_trt.trt import parser_errors as refusals
+from lc_trt.trt.api import TensorRT
+from lc_trt.trt.parser import parse
+from lc_trt.trt.plugin_library import open_library
 
 value, node = helper.make_tensor_value_info, helper.make_node
 

@@ -19,18 +19,18 @@ from int8_cases import image_folder, tiny_table
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import tiny_model
 
-from lc_trt import trt
+from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers
 from lc_trt.compiler.pipeline import compile_for_tensorrt, prepare
-from lc_trt.compiler.quantize import Quantization
-from lc_trt.compiler.quantize_plan import make_plan, select_layers
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
-from lc_trt.plan.engine import Plan, build_plan
-from lc_trt.plan.network import parse
-from lc_trt.plan.options import PlanOptions, Profile
-from lc_trt.plugin_library import open_library
-from lc_trt.show import Show
-from lc_trt.trt import TensorRT
+from lc_trt.trt import api as trt
+from lc_trt.trt.api import TensorRT
+from lc_trt.trt.builder import Plan, build_plan
+from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.parser import parse
+from lc_trt.trt.plugin_library import open_library
+from lc_trt.utils.progress import ProgressMonitor
 
 # Compiles the library, unless a test before did.
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ SIZE = (48, 72)
 
 
 @dataclass
-class Recorder(Show):
+class Recorder(ProgressMonitor):
     """Keeps what it is told."""
 
     phases: list[str] = field(default_factory=list)
@@ -304,7 +304,7 @@ def test_a_body_that_was_taken_for_a_plugin_is_refused(build, monkeypatch):
     node = next(node for node in regions(model) if node.op_type == "RegionConv")
     node.op_type = "Identity"
     del node.attribute[:], node.input[1:]
-    monkeypatch.setattr("lc_trt.plan.network._check_plugins", lambda *_: None)
+    monkeypatch.setattr("lc_trt.trt.parser._check_plugins", lambda *_: None)
     with pytest.raises(LcTrtError, match=f"node '{node.name}' .* became its function's body"):
         build(model, "8.9")
 
@@ -375,9 +375,9 @@ def test_the_parser_finds_its_library_without_any_setting(plugin_library, tmp_pa
     code = """
 import sys, tensorrt_rtx, onnx
 from pathlib import Path
-from lc_trt import trt
-from lc_trt.plan.engine import build_plan
-from lc_trt.plan.options import PlanOptions, Profile
+from lc_trt.trt import api as trt
+from lc_trt.trt.builder import build_plan
+from lc_trt.trt.options import PlanOptions, Profile
 options = PlanOptions(plugin=Path(sys.argv[2]), compute_capabilities=("8.9",))
 plan = build_plan(trt.load("tensorrt_rtx"), onnx.load(sys.argv[1]), options,
                   batch=Profile.of(1), size=Profile.of((48, 64)), gpu=None)

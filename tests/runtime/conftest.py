@@ -9,8 +9,8 @@ import pytest
 from fake_gpu import driver, trt
 from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 
-from lc_trt.runtime.engines import tensorrt as backend
-from lc_trt.runtime.engines.tensorrt import TensorRTEngine
+from lc_trt.runtime.engines.tensorrt import engine as backend
+from lc_trt.runtime.engines.tensorrt.engine import TensorRTEngine
 
 __all__ = ["driver", "load", "trt"]
 Load = Callable[..., TensorRTEngine]

@@ -15,8 +15,8 @@ from fake_plant import tuned
 from toy_models import toy_bundle
 from toy_videos import write_video
 
-from lc_trt.bundle import read_bundle
-from lc_trt.runtime.front import store_front
+from lc_trt.bundle.bundle import read_bundle
+from lc_trt.bundle.pareto_front import store_front
 from tools import bench_governor
 from tools.bench_governor import Phase, Trace
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from tiny_networks import frames, middle_rho, session, tiny_model
 
-from lc_trt.compiled import TOLERANCE
+from lc_trt.ir.interface import TOLERANCE
 from tools import bench_reuse
 
 SIZE = (48, 72)

@@ -11,12 +11,12 @@ import torch
 from gpubench.masks import mask
 from gpubench.roofline import Rates, bound
 from gpubench.shapes import Layer
-from gpubench.timing import Budget, in_turns, median
+from gpubench.timing import Budget, interleave, median
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lc_trt.compiler.frontend.read_onnx import StageMacs
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.cascade_graph import StageMacs
 
 LAYER = Layer(((16, 0, 16), (24, 8, 16)), 16, (1, 3, 1, 2), True, True)
 
@@ -56,7 +56,7 @@ def test_a_layer_s_floor_is_its_slower_rate():
 def test_turns_rotate_and_warm_up(fake_backend):
     seen = []
     lanes = {name: lambda name=name: seen.append(name) or len(seen) for name in "ab"}
-    times = in_turns(fake_backend(iter([])), lanes, 2, 1, lambda i, name: seen.append((i, name)))
+    times = interleave(fake_backend(iter([])), lanes, 2, 1, lambda i, name: seen.append((i, name)))
     # Another lane begins each round.
     assert seen[:8] == [(0, "a"), "a", (0, "b"), "b", (1, "b"), "b", (1, "a"), "a"]
     assert times == {"a": [8, 10], "b": [6, 12]}

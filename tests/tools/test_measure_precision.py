@@ -17,9 +17,9 @@ from int8_cases import RHO, image_folder, tiny_table
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import INFO, frames, run, session, tiny_model
 
-from lc_trt.calibration.table import write_table
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.ir.metadata import ModelInfo, write_info
+from lc_trt.quantization.calibration_table import write_table
 
 
 @pytest.fixture(scope="module")

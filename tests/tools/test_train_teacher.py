@@ -13,7 +13,7 @@ import torch
 from tiny_training import make_tree
 from torch import Tensor, nn
 
-from lc_trt.classes import numbered
+from lc_trt.data.classes import numbered
 from lc_trt.training.teacher import Teacher
 
 

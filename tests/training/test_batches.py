@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lc_trt.classes import IGNORE
-from lc_trt.datasets import Sample
+from lc_trt.data.classes import IGNORE
+from lc_trt.data.datasets import Sample
 from lc_trt.errors import LcTrtError
 from lc_trt.training.batches import Batches, augment, class_weights, jitter_colour
 from lc_trt.training.config import Augment

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn import functional
 
-from lc_trt.classes import IGNORE
+from lc_trt.data.classes import IGNORE
 from lc_trt.model.cascade import CascadeOutput
 from lc_trt.model.region import CompactRegion
 from lc_trt.training.losses import (

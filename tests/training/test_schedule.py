@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lc_trt.training.config import Phase, Schedule
-from lc_trt.training.schedule import Plan, factor
+from lc_trt.training.schedule import RunSchedule, factor
 
 
 def curve(steps, **values):
@@ -38,7 +38,7 @@ def test_a_rate_is_never_zero_and_never_above_the_peak(name, steps, warmup, data
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 5))
 def test_every_step_belongs_to_one_phase(epochs, steps_per_epoch):
     phases = [Phase(name=str(i), loss="deep", epochs=n) for i, n in enumerate(epochs)]
-    plan = Plan(phases, steps_per_epoch)
+    plan = RunSchedule(phases, steps_per_epoch)
     expected = [phase for phase in phases for _ in range(phase.epochs * steps_per_epoch)]
     assert [plan.at(step).phase for step in range(plan.steps)] == expected
     assert plan.at(plan.steps).phase is phases[-1]

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import INFO, frames, run, session, tiny_model
 from tiny_training import tiny_config
 
-from lc_trt.classes import numbered
+from lc_trt.data.classes import numbered
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.training.batches import Batches
 from lc_trt.training.config_file import read_config

@@ -3,15 +3,14 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny_training import tiny_config
 
+from lc_trt.data.metrics import Confusion
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.metrics import Confusion
 from lc_trt.model.layers import BatchNorm
 from lc_trt.training import trainer as trainer_module
 from lc_trt.training.checkpoint import load_state, load_weights
@@ -93,7 +92,7 @@ def report(progress):
         input()
 Trainer(config, Path({str(tmp_path)!r}), report=report).run()
 """
-    path = os.pathsep.join([str(repository), str(Path(__file__).parents[1])])
+    path = os.pathsep.join([str(repository), str(repository / "tests" / "helpers")])
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,

@@ -16,15 +16,15 @@ from toy_models import COLOURS, toy_manifest, toy_model
 from toy_videos import read_video, write_video
 
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime.course import find_course
 from lc_trt.runtime.engines import create_engine
-from lc_trt.runtime.governor import Governor
+from lc_trt.runtime.governor.governor import Governor
+from lc_trt.runtime.governor.operating_curve import find_course
 from lc_trt.runtime.segmenter import Segmenter
-from lc_trt.runtime.views import View
+from lc_trt.runtime.visualize import View
 from lc_trt.video import pipeline
-from lc_trt.video.frames import Frame, Source
-from lc_trt.video.outputs import Output, Wish, open_outputs
-from lc_trt.video.sources import open_source, open_sources
+from lc_trt.video.base import Frame, Source
+from lc_trt.video.sinks.open import Output, OutputSpec, open_outputs
+from lc_trt.video.sources.open import open_source, open_sources
 
 
 def toy(kind: str = "cascade", batch: int = 1) -> Segmenter:
@@ -36,7 +36,7 @@ def made(
     source: Source, paths: list[Path], views: list[View] | None = None, limit: int | None = None
 ) -> list[list[Output]]:
     views = views or [View.OVERLAY] * len(paths)
-    return open_outputs([source], Wish(views, paths, 0.5, limit=limit), COLOURS)
+    return open_outputs([source], OutputSpec(views, paths, 0.5, limit=limit), COLOURS)
 
 
 class Counted:
@@ -151,7 +151,7 @@ def test_several_sources_share_a_run(tmp_path: Path, batch: int) -> None:
         cv2.imwrite(str(tmp_path / "c" / f"{i}.png"), np.zeros((9, 9, 3), np.uint8))
     order: list[str] = []
     with open_sources([str(tmp_path / name) for name in ("a.mp4", "b.avi", "c")]) as sources:
-        wish = Wish([View.MASK], [tmp_path / "out"], 0.5, labels=tmp_path / "labels")
+        wish = OutputSpec([View.MASK], [tmp_path / "out"], 0.5, labels=tmp_path / "labels")
         stats = pipeline.run(
             sources,
             toy(batch=batch),

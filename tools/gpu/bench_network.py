@@ -27,16 +27,16 @@ from gpubench.kernels import Kernels
 from gpubench.machine import describe_machine, finish, open_kernels, require_gpu
 from gpubench.network import Frames, calibrate, operations, shares_of, tune
 from gpubench.shapes import CLASSES
-from gpubench.timing import Backend, Budget, CudaBackend, Work, in_turns
+from gpubench.timing import Backend, Budget, CudaBackend, PixelWork, interleave
 from torch import Tensor, nn
 
+from lc_trt.bench.operating_points import Shares
 from lc_trt.bench.timing import percentiles, ratio
+from lc_trt.compiler.frontend.read_onnx import StageMacs
+from lc_trt.data.published import POINTS, SOURCE, dense_fps
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.cascade_graph import StageMacs
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.presets import build_cascade, build_dense
-from lc_trt.published import POINTS, SOURCE, dense_fps
-from lc_trt.runtime.find_rho import Shares
 
 BASELINES = ("vgg16", "resnet101", "inception-resnet-v2")
 GOALS = {1: 0.8, 8: 0.9}  # of the ceiling, by batch
@@ -126,7 +126,7 @@ def measure(
         if name in frames.rho:
             cascade.rho.copy_(torch.as_tensor(frames.rho[name][i % len(inputs)]))
 
-    times = in_turns(backend, lanes, rounds, warmup, put)
+    times = interleave(backend, lanes, rounds, warmup, put)
     left: dict[str, list[Shares]] = {name: [] for name in TARGETS}
     for name, shares in left.items():
         for i in range(len(inputs)):
@@ -139,7 +139,7 @@ def measure(
     }  # fmt: skip
 
 
-def _on(network: Callable[[Tensor], object], x: Tensor) -> Work:
+def _on(network: Callable[[Tensor], object], x: Tensor) -> PixelWork:
     return lambda: network(x)
 
 

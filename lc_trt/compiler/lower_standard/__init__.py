@@ -9,6 +9,6 @@ rows is rounded up.
 from __future__ import annotations
 
 from lc_trt.compiler.lower_standard.lower import lower_standard
-from lc_trt.compiler.lower_standard.lowering import Lowering
+from lc_trt.compiler.lower_standard.options import Lowering
 
 __all__ = ["Lowering", "lower_standard"]

@@ -7,9 +7,9 @@ import onnx
 
 from lc_trt.compiler.graph import Array, attributes
 from lc_trt.compiler.lower_standard.builder import Builder
-from lc_trt.compiler.lower_standard.integer import Dequantized, region_product, tap_products
-from lc_trt.compiler.lower_standard.sums import TapSum
-from lc_trt.compiler.lower_standard.tables import Region, Taps, product_table, table, window
+from lc_trt.compiler.lower_standard.fused_sums import TapSum
+from lc_trt.compiler.lower_standard.int8 import Dequantized, region_product, tap_products
+from lc_trt.compiler.lower_standard.neighbours import Region, Taps, product_table, table, window
 from lc_trt.errors import LcTrtError
 
 _ITSELF: Taps = ((0, 0),)
@@ -115,7 +115,7 @@ def sum_of_taps(b: Builder, products: str, outputs: int, region: Region, taps: T
     found = windows(b, per_tap, outputs, product_table(b, region, taps), p)
     axis = b.const(f"{p}/axis", [1], "int64")
     # Without the axis kept OpenVINO 2026.4 fuses a following QuantizeLinear into the sum and
-    # gives wrong codes (tests/compiler/test_quantize.py).
+    # gives wrong codes (tests/compiler/passes/test_insert_qdq.py).
     total = b.add("ReduceSum", found, axis, name=f"{p}/sum", keepdims=1)
     flat = b.const(f"{p}/flat", [-1, outputs], "int64")
     return b.add("Reshape", total, flat, name=f"{p}/flat")

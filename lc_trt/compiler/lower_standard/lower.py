@@ -11,10 +11,10 @@ from onnx import TensorProto
 from lc_trt.compiler.graph import EditableGraph, attributes, static_shapes
 from lc_trt.compiler.lower_standard.builder import Builder
 from lc_trt.compiler.lower_standard.convolutions import lower_conv, lower_sum, windows
-from lc_trt.compiler.lower_standard.integer import Dequantized, find_dequantized, gather_windows
-from lc_trt.compiler.lower_standard.lowering import Lowering
-from lc_trt.compiler.lower_standard.sums import find_sums
-from lc_trt.compiler.lower_standard.tables import Region, table, window
+from lc_trt.compiler.lower_standard.fused_sums import find_sums
+from lc_trt.compiler.lower_standard.int8 import Dequantized, find_dequantized, gather_windows
+from lc_trt.compiler.lower_standard.neighbours import Region, table, window
+from lc_trt.compiler.lower_standard.options import Lowering
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
 

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import onnx
 
-from lc_trt.compiler.lower_tensorrt.borders import cast_at_borders
-from lc_trt.compiler.lower_tensorrt.branches import merge_branches
-from lc_trt.compiler.lower_tensorrt.check import check_lowered
-from lc_trt.compiler.lower_tensorrt.epilogues import fuse_epilogues
-from lc_trt.compiler.lower_tensorrt.heads import scatter_logits
-from lc_trt.compiler.lower_tensorrt.integer_maps import quantize_maps
-from lc_trt.compiler.lower_tensorrt.integer_rows import quantize_rows
-from lc_trt.compiler.lower_tensorrt.integer_widths import widen_rows
-from lc_trt.compiler.lower_tensorrt.masks import int32_masks
+from lc_trt.compiler.lower_tensorrt.full_map_heads import scatter_logits
+from lc_trt.compiler.lower_tensorrt.fuse_epilogues import fuse_epilogues
+from lc_trt.compiler.lower_tensorrt.int8_maps import quantize_maps
+from lc_trt.compiler.lower_tensorrt.int8_padding import widen_rows
+from lc_trt.compiler.lower_tensorrt.int8_rows import quantize_rows
+from lc_trt.compiler.lower_tensorrt.int32_masks import int32_masks
+from lc_trt.compiler.lower_tensorrt.merge_branches import merge_branches
 from lc_trt.compiler.lower_tensorrt.operators import mark_integer
 from lc_trt.compiler.lower_tensorrt.plugin_nodes import name_plugins
 from lc_trt.compiler.lower_tensorrt.segments import Segmented, read_segments
-from lc_trt.compiler.quantize import Quantization, group_scales
-from lc_trt.compiler.quantize_plan import make_plan
+from lc_trt.compiler.lower_tensorrt.uint8_io import cast_at_borders
+from lc_trt.compiler.lower_tensorrt.verify import check_lowered
+from lc_trt.compiler.passes.insert_qdq import Quantization, group_scales
+from lc_trt.compiler.passes.quantization_plan import make_plan
 from lc_trt.ir.plugin_functions import IntegerOutput
 
 __all__ = ["STEPS", "lower_tensorrt"]

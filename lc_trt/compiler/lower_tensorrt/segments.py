@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes, known_dims
-from lc_trt.compiler.lower_tensorrt.check import refusal
 from lc_trt.compiler.lower_tensorrt.operators import (
     BIAS,
     INTEGER,
@@ -25,6 +24,7 @@ from lc_trt.compiler.lower_tensorrt.operators import (
     has_residual,
     is_region,
 )
+from lc_trt.compiler.lower_tensorrt.verify import refusal
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.functions import DOMAIN
 from lc_trt.ir.plugin_functions import MAX_SEGMENTS, segments_function

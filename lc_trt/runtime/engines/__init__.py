@@ -7,15 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lc_trt import trt
-from lc_trt.bundle import Bundle
-from lc_trt.devices import check_device, parse_device
-from lc_trt.environment import current_gpu, module_version
+from lc_trt.bundle.bundle import Bundle
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime.engines.base import Engine, EngineOutput
+from lc_trt.trt import api as trt
+from lc_trt.utils.devices import check_device, parse_device
+from lc_trt.utils.machine import current_gpu, module_version
 
 if TYPE_CHECKING:
-    from lc_trt.manifest import Manifest
+    from lc_trt.bundle.manifest import Manifest
 
 __all__ = [
     "BACKENDS",
@@ -119,7 +119,7 @@ def create_engine(
             raise LcTrtError(
                 "a TensorRT engine needs cuda-python; install it: pip install 'lc-trt[tensorrt]'"
             )
-        from lc_trt.runtime.engines import tensorrt
+        from lc_trt.runtime.engines.tensorrt import engine as tensorrt
 
         if manifest is None:
             raise LcTrtError("a plan is loaded with the manifest of its bundle, none was given")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.compiled import LIMITS, PAST, PRESENT, WORK
-from lc_trt.environment import Gpu
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import LIMITS, PAST, PRESENT, WORK
+from lc_trt.utils.machine import Gpu
 
 # Input and output names of a compiled model.
 IMAGE, RHO = "image", "rho"
@@ -30,7 +30,8 @@ class EngineOutput:
         labels: uint8 [N, H, W], at the engine's size.
         stages: uint8 [N, h, w], 1 to 3, the stage a pixel left at; None for a dense network.
         confidence: float32 [N, h, w], the winning probability; h = ceil(H / 8), w likewise.
-        work: uint8 [N, h, w], codes of `lc_trt.compiled.Work`; None without temporal reuse.
+        work: uint8 [N, h, w], codes of `lc_trt.ir.interface.PixelWork`; None without temporal
+            reuse.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -41,7 +42,7 @@ class EngineOutput:
 
 @dataclass(frozen=True)
 class State:
-    """What temporal reuse keeps of N frames; see `lc_trt.compiler.reuse`.
+    """What temporal reuse keeps of N frames; see `lc_trt.compiler.passes.temporal_reuse`.
 
     Attributes:
         features: float32 [N, C, h, w], at each pixel's last full computation.
@@ -144,7 +145,7 @@ class Engine(ABC):
         Args:
             image, rho: as of `run`.
             past: the state after the frames before; not changed.
-            limits: float32 [2], tolerance and cut (`lc_trt.runtime.reuse.Reuse`).
+            limits: float32 [2], tolerance and cut (`lc_trt.runtime.temporal_reuse.Reuse`).
 
         Returns:
             What `run` gives, and the state after it.

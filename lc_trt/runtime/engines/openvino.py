@@ -12,7 +12,7 @@ import openvino as ov
 
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines.base import Engine, HostEngine, describe, unreadable
-from lc_trt.runtime.engines.openvino_pins import pin
+from lc_trt.runtime.engines.openvino_precision import pin
 
 # What is computed in where the model itself leaves it open; INT8 is in the model.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}

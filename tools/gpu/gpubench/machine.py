@@ -12,8 +12,8 @@ import torch
 
 from gpubench import ROOT
 from gpubench.kernels import Kernels
-from lc_trt.environment import describe
 from lc_trt.errors import LcTrtError
+from lc_trt.utils.machine import describe
 
 GPU = torch.device("cuda")
 LIBRARY = ROOT / "build" / "harness" / "liblc_trt_harness.so"

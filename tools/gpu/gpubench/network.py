@@ -11,15 +11,15 @@ from torch import Tensor
 
 from gpubench.cascade import KernelCascade, Pass
 from gpubench.timing import Backend, median
-from lc_trt.classes import find_classes
-from lc_trt.content import load_frames
-from lc_trt.ir.cascade_graph import StageMacs, stage_macs
+from lc_trt.bench.operating_points import ALL_LEAVE, Shares, measured_shares, threshold_for
+from lc_trt.compiler.frontend.read_onnx import StageMacs, stage_macs
+from lc_trt.data.classes import find_classes
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.model.cascade import Cascade, Dense
 from lc_trt.model.layers import BatchNorm
 from lc_trt.model.presets import find_preset
-from lc_trt.runtime.find_rho import ALL_LEAVE, Shares, measured_shares, threshold_for
+from lc_trt.video.sample_frames import load_frames
 
 FRAMES = 4  # batches; each round takes the next
 TUNING_ROUNDS = 10

@@ -9,24 +9,24 @@ from typing import Protocol
 import numpy as np
 import torch
 
-Work = Callable[[], object]
+PixelWork = Callable[[], object]
 WARMUP = 3  # passes before a capture: kernels load, cuDNN tries its algorithms
 
 
 class Backend(Protocol):
     """What measures; tests have one with a clock of their own."""
 
-    def record(self, work: Work, copies: int = 1) -> Work:
+    def record(self, work: PixelWork, copies: int = 1) -> PixelWork:
         """A callable that does ``work`` ``copies`` times, as one launch."""
 
-    def milliseconds(self, run: Work) -> float:
+    def milliseconds(self, run: PixelWork) -> float:
         """How long one call keeps the device busy."""
 
 
 class CudaBackend:
     """CUDA graphs and events."""
 
-    def record(self, work: Work, copies: int = 1) -> Work:
+    def record(self, work: PixelWork, copies: int = 1) -> PixelWork:
         """Capture; the tensors that ``work`` reads are read again at each replay."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -45,7 +45,7 @@ class CudaBackend:
 
         return replay
 
-    def milliseconds(self, run: Work) -> float:
+    def milliseconds(self, run: PixelWork) -> float:
         """Between two events around one call, which follows an untimed one.
 
         So the device is busy while the timed one is launched, and the launch is not in the time;
@@ -60,15 +60,15 @@ class CudaBackend:
         return float(start.elapsed_time(end))
 
 
-def median(backend: Backend, run: Work, rounds: int, copies: int = 1) -> float:
+def median(backend: Backend, run: PixelWork, rounds: int, copies: int = 1) -> float:
     """Milliseconds of one of the copies: the median over rounds, after a round to warm up."""
     backend.milliseconds(run)
     return float(np.median([backend.milliseconds(run) for _ in range(rounds)])) / copies
 
 
-def in_turns(
+def interleave(
     backend: Backend,
-    lanes: Mapping[str, Work],
+    lanes: Mapping[str, PixelWork],
     rounds: int,
     warmup: int,
     before: Callable[[int, str], object] = lambda i, name: None,

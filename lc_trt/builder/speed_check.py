@@ -1,0 +1,87 @@
+"""What a reduced precision and the cascade bring on this machine, from a few timed passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from lc_trt.builder.engine_builders import BuiltEngine
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pipeline import compile_model
+from lc_trt.runtime.engines import Engine, create_engine
+from lc_trt.utils.progress import ProgressMonitor
+
+ROUNDS = 7  # timed passes of each engine, after one to warm up
+OVER_DENSE, OVER_FP32 = "speed_over_dense", "speed_over_fp32"
+
+
+def compare_speed(
+    model: onnx.ModelProto,
+    made: BuiltEngine,
+    manifest: Manifest,
+    batches: Sequence[npt.NDArray[np.uint8]],
+    show: ProgressMonitor,
+) -> dict[str, dict[str, float]]:
+    """Times over the cascade's own at its two operating points, for the manifest's ``check``.
+
+    ``speed_over_dense`` compares with the dense network in the same precision, ``speed_over_fp32``
+    with the same cascade in FP32. Measured in turns on a few images: enough to warn of an engine
+    that does not pay, not a benchmark. Narrow networks are so quick in INT8 that gathering rows
+    costs more than it saves; processors with bf16 instructions may run them slower than FP32's.
+
+    Args:
+        model: the exchange model of a cascade.
+        made: its engine in reduced precision, for a backend of the CPU.
+        batches: uint8 [batch, H, W, 3] each.
+    """
+    backend, precision = manifest.backend, manifest.precision
+    where = (backend, manifest.size, manifest.batch)
+    quantization = made.prepared.quantization if made.prepared else None
+    dense = compile_model(densify(model), *where, quantization, precision, made.overflow)
+    engines = {
+        OVER_DENSE: create_engine(backend, dense.SerializeToString(), precision=precision),
+        OVER_FP32: create_engine(backend, compile_model(model, *where).SerializeToString()),
+    }
+    own = create_engine(backend, made.engine, precision=precision)
+    found: dict[str, dict[str, float]] = {name: {} for name in engines}
+    try:
+        for point, rho in {"default": manifest.default_rho, "fast": manifest.fast_rho}.items():
+            thresholds = np.array(rho, np.float32)
+            ratios: dict[str, list[float]] = {name: [] for name in engines}
+            for i in range(ROUNDS + 1):
+                images = batches[i % len(batches)]
+                mine = _timed(own, images, thresholds)
+                for name, engine in engines.items():
+                    given = thresholds if engine.kind == "cascade" else None
+                    ratios[name].append(_timed(engine, images, given) / mine)
+            for name, measured in ratios.items():
+                found[name][point] = round(float(np.median(measured[1:])), 3)
+    finally:
+        for engine in (own, *engines.values()):
+            engine.close()
+    _warn(found[OVER_DENSE], f"its dense network in {precision}", "export it with --dense", show)
+    _warn(found[OVER_FP32], "itself in FP32", f"build without --{precision}", show)
+    return found
+
+
+def _timed(
+    engine: Engine, images: npt.NDArray[np.uint8], rho: npt.NDArray[np.float32] | None
+) -> float:
+    began = perf_counter()
+    engine.run(images, rho)
+    return perf_counter() - began
+
+
+def _warn(ratios: dict[str, float], other: str, advice: str, show: ProgressMonitor) -> None:
+    slower = {point: ratio for point, ratio in ratios.items() if ratio < 1}
+    if slower:
+        figures = ", ".join(f"{point} {ratio:.2f}x" for point, ratio in slower.items())
+        show.warn(
+            f"at the {' and '.join(slower)} thresholds the cascade in this precision is slower "
+            f"here than {other} ({figures}): for speed {advice}"
+        )

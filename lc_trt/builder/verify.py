@@ -1,0 +1,202 @@
+"""The check of a build: how far its engine agrees with FP32, and whether the cascade pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from lc_trt.builder.engine_builders import BuiltEngine
+from lc_trt.builder.speed_check import compare_speed
+from lc_trt.bundle.bundle import PLUGINS
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.compiler.passes.fold_constants import freeze
+from lc_trt.data.images import ImageList, read_image
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.quantization.int8 import HELD_OUT
+from lc_trt.runtime.compare_engines import Agreement, Case, compare_engines, separating_rho
+from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
+from lc_trt.runtime.resize import to_size
+from lc_trt.utils.progress import ProgressMonitor
+from lc_trt.video.sample_frames import check_samples
+
+MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
+MIN_AGREEMENT_REDUCED = 0.97  # share of labels, and of stages, equal to FP32's
+CHECK_IMAGES = 4  # batches
+STAND_IN = "onnxruntime"  # runs `Made.stand_in`
+_Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What is asked of the check.
+
+    Attributes:
+        images: folder of photographs; None: those held out of an INT8 calibration, else
+            scikit-image's.
+        min_agreement: what has to agree, 0 to 1; None: ``MIN_AGREEMENT``, or
+            ``MIN_AGREEMENT_REDUCED`` in reduced precision.
+        must_agree: False warns of an engine that does not agree.
+    """
+
+    images: Path | None = None
+    min_agreement: float | None = None
+    must_agree: bool = True
+
+
+def check_engine(
+    model: onnx.ModelProto,
+    made: BuiltEngine,
+    manifest: Manifest,
+    info: ModelInfo,
+    wanted: VerifyOptions,
+    show: ProgressMonitor,
+) -> dict[str, Any]:
+    """Compare with ONNX Runtime running the exchange model's own function bodies in FP32.
+
+    The worst pass counts, at the model's thresholds and at some that split its pixels. In reduced
+    precision the mean over passes at the model's thresholds counts, of labels and of stages; the
+    mIoU that an INT8 build measured on labelled images counts in its place. Of an INT8 engine that
+    cannot run here the network it was built from is held to that, by ONNX Runtime.
+
+    Returns:
+        The manifest's ``check``.
+
+    Raises:
+        LcTrtError: the engine does not agree.
+    """
+    if made.unchecked is not None and made.stand_in is None:
+        return {"checked": False, "reason": made.unchecked}
+    reduced = _is_reduced(manifest)
+    held_out = made.prepared.held_out if made.prepared else None
+    count = HELD_OUT if reduced else CHECK_IMAGES * manifest.batch
+    origin, batches = _batches(held_out, wanted.images, count, manifest)
+    content = freeze(model, manifest.batch, manifest.size).SerializeToString()
+    reference = create_engine("onnxruntime", content)
+    engine = _open(made, manifest)
+    try:
+        cases = _cases(reference, batches, info, separate=not reduced)
+        with show.phase("comparing with FP32", len(cases)) as advance:
+            agreement = compare_engines(engine, reference, _counted(cases, advance))
+    finally:
+        engine.close()
+        reference.close()
+    found: dict[str, Any] = {"images": origin, **agreement.as_dict()}
+    if made.prepared is not None and made.prepared.miou is not None:
+        found["miou"] = made.prepared.miou
+    else:
+        what = "engine" if made.stand_in is None else "engine's network"
+        found["required"] = judge(agreement, manifest, origin, wanted, show, what)
+    if made.unchecked is not None:
+        network = {"run_by": STAND_IN, **found}
+        return {"checked": False, "reason": made.unchecked, "network": network}
+    # A dense engine of TensorRT's would have to be built for it.
+    if reduced and info.kind == "cascade" and manifest.backend != TENSORRT:
+        found |= compare_speed(model, made, manifest, batches, show)
+    return {"checked": True, **found}
+
+
+def _is_reduced(manifest: Manifest) -> bool:
+    # TensorRT's FP16 keeps in FP32 what decides where a pixel leaves, and has to agree as FP32.
+    # BF16 does so, too, and has eight times its rounding.
+    if manifest.backend == TENSORRT:
+        return manifest.precision in ("int8", "bf16")
+    return manifest.precision != "fp32"
+
+
+def _open(made: BuiltEngine, manifest: Manifest) -> Engine:
+    if made.stand_in is not None:
+        return create_engine(STAND_IN, made.stand_in)
+    library = made.files.get(PLUGINS)
+    return create_engine(
+        manifest.backend,
+        made.engine,
+        precision=manifest.precision,
+        manifest=manifest,
+        plugin=library if isinstance(library, Path) else None,
+    )
+
+
+def _batches(
+    held_out: ImageList | None, images: Path | None, count: int, manifest: Manifest
+) -> tuple[str, list[_Images]]:
+    """Where they come from in words, and uint8 [batch, H, W, 3] each."""
+    size, batch = manifest.size, manifest.batch
+    frames: list[_Images] = []
+    origin = ""
+    if held_out is not None and images is None:
+        read = (read_image(file) for file in held_out.files)
+        frames = [to_size(image, size) for image in read if image is not None]
+        origin = f"{len(frames)} images held out of the calibration"
+    if not frames:
+        samples = check_samples(images, count, size)
+        origin, frames = samples.origin, samples.frames
+    frames += [frames[-1]] * (-len(frames) % batch)
+    return origin, list(np.stack(frames).reshape(-1, batch, *size, 3))
+
+
+def _cases(
+    reference: Engine, batches: Sequence[_Images], info: ModelInfo, *, separate: bool
+) -> list[Case]:
+    if info.kind == "dense":
+        return [(images, None) for images in batches]
+    rhos = (info.default_rho, info.fast_rho)
+    cases: list[Case] = [(images, rho) for rho in rhos for images in batches]
+    if separate:
+        # With random weights the model's own thresholds may leave every region empty or full.
+        cases += [(images, separating_rho(reference, images)) for images in batches]
+    return cases
+
+
+def _counted(cases: Sequence[Case], advance: Callable[[int], None]) -> Iterator[Case]:
+    for case in cases:
+        yield case
+        advance(1)
+
+
+def judge(
+    agreement: Agreement,
+    manifest: Manifest,
+    origin: str,
+    wanted: VerifyOptions,
+    show: ProgressMonitor,
+    what: str = "engine",
+) -> float:
+    """Refuse an engine that agrees too little, or warn of it; what has to agree, 0 to 1."""
+    reduced, least = _is_reduced(manifest), wanted.min_agreement
+    if least is None:
+        least = MIN_AGREEMENT_REDUCED if reduced else MIN_AGREEMENT
+    labels, stages = agreement.labels, 1.0
+    if reduced:
+        labels, stages = agreement.mean_labels, agreement.mean_stages
+    if min(labels, stages) >= least:
+        return least
+    backend, precision = manifest.backend, manifest.precision
+    shares = f"{labels:.2%} of the labels"
+    if reduced:
+        shares += f" and {stages:.2%} of the stages"
+    found = (
+        f"the {backend} {precision} {what} agrees with ONNX Runtime in FP32 on {shares} "
+        f"({origin}), expected at least {least * 100:g}%"
+    )
+    if not wanted.must_agree:
+        show.warn(found)
+        return least
+    if precision == "int8":
+        advice = (
+            "Calibrate on images like those it will see (100 or more), try --method entropy or "
+            "percentile, keep layers out of it with --keep, or let labelled images choose them: "
+            "--max-drop 1.0 --eval-root DIR"
+        )
+    else:
+        other = "--backend onnxruntime" if precision == "fp32" else "--fp32"
+        advice = f"Build with {other} and report this model"
+    raise LcTrtError(
+        f"{found}; nothing was written. {advice}, or keep the engine as it is with --no-check"
+    )

@@ -1,0 +1,178 @@
+"""The published speeds, accuracies and analyses, as data that our own stand beside.
+
+Source: X. Li, Z. Liu, P. Luo, C. C. Loy, X. Tang, "Not All Pixels Are Equal: Difficulty-Aware
+Semantic Segmentation via Deep Layer Cascade", CVPR 2017: its tables and its poster. All values
+are percentages unless said otherwise; speeds are of one 300x500 image at a time, on its GPU,
+which it does not name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lc_trt.data.classes import CLASS_SETS
+
+VOC = CLASS_SETS["voc"]
+SOURCE = "Layer Cascade, CVPR 2017"
+SIZE = (300, 500)  # (height, width) in pixels of what it timed
+VAL, TEST = "VOC12 val", "VOC12 test"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published row of IoU by class on VOC12 test.
+
+    Attributes:
+        coco: trained with COCO as well.
+        miou: over all 21 classes.
+        iou: of the 20 classes behind the background, whose own value is not published.
+    """
+
+    name: str
+    coco: bool
+    miou: float
+    iou: tuple[float, ...]
+
+    @property
+    def title(self) -> str:
+        """The method, and whether it learned from COCO too."""
+        return f"{self.name} +COCO" if self.coco else self.name
+
+    def of(self, label: int) -> float | None:
+        """IoU of a VOC class; None for the background."""
+        return self.iou[label - 1] if label else None
+
+
+METHODS = (
+    Method("FCN", False, 62.2, (
+        76.8, 34.2, 68.9, 49.4, 60.3, 75.3, 74.7, 77.6, 21.4, 62.5,
+        46.8, 71.8, 63.9, 76.5, 73.9, 45.2, 72.4, 37.4, 70.9, 55.1,
+    )),
+    Method("DeepLab", False, 71.6, (
+        84.4, 54.5, 81.5, 63.6, 65.9, 85.1, 79.1, 83.4, 30.7, 74.1,
+        59.8, 79.0, 76.1, 83.2, 80.8, 59.7, 82.2, 50.4, 73.1, 63.7,
+    )),
+    Method("RNN", False, 72.0, (
+        87.5, 39.0, 79.7, 64.2, 68.3, 87.6, 80.8, 84.4, 30.4, 72.8,
+        60.4, 80.5, 77.8, 83.1, 80.6, 59.5, 82.8, 47.8, 78.3, 67.1,
+    )),
+    Method("Adelaide", False, 79.1, (
+        91.9, 48.1, 93.4, 69.3, 75.5, 94.2, 87.5, 92.8, 36.7, 86.9,
+        65.2, 89.1, 90.2, 86.5, 87.2, 64.6, 90.1, 59.7, 85.5, 72.7,
+    )),
+    Method("LC", False, 80.3, (
+        94.1, 63.0, 91.2, 67.9, 79.5, 93.4, 90.0, 93.8, 37.4, 83.7,
+        65.9, 90.7, 86.1, 88.8, 87.5, 68.5, 86.9, 64.3, 85.6, 72.2,
+    )),
+    Method("RNN", True, 74.7, (
+        90.4, 55.3, 88.7, 68.4, 69.8, 88.3, 82.4, 85.1, 32.6, 78.5,
+        64.4, 79.6, 81.9, 86.4, 81.8, 58.6, 82.4, 53.5, 77.4, 70.1,
+    )),
+    Method("BoxSup", True, 75.2, (
+        89.8, 38.0, 89.2, 68.9, 68.0, 89.6, 83.0, 87.7, 34.4, 83.6,
+        67.1, 81.5, 83.7, 85.2, 83.5, 58.6, 84.9, 55.8, 81.2, 70.7,
+    )),
+    Method("DeepLab-v2", True, 79.7, (
+        92.6, 60.4, 91.6, 63.4, 76.3, 95.0, 88.4, 92.6, 32.7, 88.5,
+        67.4, 89.6, 92.1, 87.0, 87.4, 63.3, 88.3, 60.0, 86.8, 74.5,
+    )),
+    Method("LC", True, 82.7, (
+        85.5, 66.7, 94.5, 67.2, 84.0, 96.1, 89.8, 93.5, 47.2, 90.4,
+        71.5, 88.9, 91.7, 89.2, 89.1, 70.4, 89.4, 70.7, 84.2, 79.6,
+    )),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RhoRow:
+    """A row of the published table of thresholds (VOC12 val).
+
+    Attributes:
+        rho: the threshold at both boundaries.
+        left: what leaves at stages 1 and 2.
+    """
+
+    rho: float
+    left: tuple[float, float]
+    miou: float
+
+
+RHO_TABLE = (
+    RhoRow(1.0, (0, 0), 72.70),
+    RhoRow(0.995, (15, 14), 73.56),
+    RhoRow(0.985, (23, 29), 73.91),
+    RhoRow(0.970, (30, 31), 73.63),
+    RhoRow(0.950, (35, 30), 73.03),
+    RhoRow(0.930, (35, 41), 72.53),
+    RhoRow(0.900, (44, 31), 71.20),
+    RhoRow(0.800, (56, 29), 66.95),
+)
+
+
+def rho_row(rho: tuple[float, float]) -> RhoRow | None:
+    """The published row of these thresholds; None where it has none."""
+    return next((row for row in RHO_TABLE if rho == (row.rho, row.rho)), None)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One published setting of the cascade.
+
+    Attributes:
+        row: its thresholds and what leaves.
+        fps: frames per second.
+        stage_ms: milliseconds in each stage.
+    """
+
+    row: RhoRow
+    fps: float
+    stage_ms: tuple[float, float, float]
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of the pixels, leaving at each stage, 0 to 1."""
+        first, second = self.row.left
+        return first / 100, second / 100, (100 - first - second) / 100
+
+
+LC = OperatingPoint(RHO_TABLE[2], 14.7, (15.6, 31.2, 18.2))
+LC_FAST = OperatingPoint(RHO_TABLE[7], 23.6, (15.7, 21.7, 4.7))
+POINTS = {"LC": LC, "LC fast": LC_FAST}
+"""By the name of the row that the bench measures beside it."""
+TARGET_FPS = LC_FAST.fps
+
+# Frames per second of dense networks, by our names for them. The paper's Inception-ResNet is
+# the network that it cuts into stages: irnet, and the published Inception-ResNet-v2 it is
+# built after.
+DENSE_FPS = {
+    "vgg16": 5.7,
+    "resnet101": 7.1,
+    "irnet": 9.0,
+    "irnet-small": 9.0,
+    "inception-resnet-v2": 9.0,
+}
+
+
+def dense_fps(name: str) -> float | None:
+    """Published speed of a dense network; None for one that the paper does not have."""
+    return DENSE_FPS.get(name)
+
+
+# Milliseconds an image and mIoU, by method: the published curve (VOC12 val).
+SPEEDS = {
+    "LC": (65.1, 73.91),
+    "LC (fast)": (42.5, 66.95),
+    "DeepLab-v2": (140.0, 70.42),
+    "SegNet": (69.0, 59.90),
+}
+
+# Where a class's pixels leave, at stages 1, 2 and 3, by VOC class.
+LEFT_BY_CLASS = {
+    "cat": (8.2, 39.2, 52.6),
+    "car": (10.3, 45.9, 43.7),
+    "chair": (6.6, 16.6, 76.8),
+    "diningtable": (4.9, 14.3, 80.8),
+}
+
+# How many of the easy, moderate and hard pixels lie on object boundaries.
+NEAR_BOUNDARY = (6.7, 19.0, 68.0)

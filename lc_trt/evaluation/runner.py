@@ -1,0 +1,165 @@
+"""The whole evaluation of one model: open it and the data, measure, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lc_trt.bundle.thresholds import Rho, resolve_rho
+from lc_trt.data.classes import ClassSet
+from lc_trt.data.images import spread
+from lc_trt.errors import UsageError
+from lc_trt.evaluation import pictures, report
+from lc_trt.evaluation.data import class_set, open_samples
+from lc_trt.evaluation.evaluate import Evaluation, evaluate
+from lc_trt.evaluation.open_model import open_model
+from lc_trt.evaluation.sweep import Point, pairs, passes, sweep
+from lc_trt.utils.machine import describe
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Makes a context, from a description and a number of steps, whose value advances it."""
+
+PICTURES = 4  # images of a report whose stages are drawn
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure.
+
+    Attributes:
+        layout, split: of the data (`lc_trt.data.datasets.open_dataset`).
+        limit: so many images, evenly spread over the split; None for all.
+        rho: thresholds as `lc_trt.Segmenter` takes them; None for the model's own.
+        sweep, grid: also at the published thresholds, and at all pairs of them.
+        size: (H, W) to run a checkpoint or a plain ONNX at.
+        threads: CPU threads, None for all.
+        device: of a bundle (`lc_trt.load`).
+        report: folder to write the report to.
+    """
+
+    layout: str = "folder"
+    split: str = "val"
+    limit: int | None = None
+    rho: Rho | None = None
+    sweep: bool = False
+    grid: bool = False
+    size: tuple[int, int] | None = None
+    threads: int | None = None
+    device: str | None = None
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation found.
+
+    Attributes:
+        model: the network's name.
+        classes: its classes.
+        backend: what ran it, with its version.
+        size: (H, W) it ran at.
+        rho: thresholds of ``evaluation``; None for a dense network.
+        data: the data set's folder and split, by name.
+        points: the sweep, empty without one; ``grid`` says whether of all pairs.
+        command: what makes it again.
+    """
+
+    model: str
+    classes: ClassSet
+    backend: str
+    size: tuple[int, int]
+    rho: tuple[float, float] | None
+    data: str
+    evaluation: Evaluation
+    points: Sequence[Point]
+    grid: bool
+    environment: dict[str, Any]
+    command: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        return {
+            "model": self.model,
+            "backend": self.backend,
+            "size": list(self.size),
+            "rho": None if self.rho is None else list(self.rho),
+            "data": self.data,
+            **self.evaluation.as_dict(),
+            "sweep": [point.as_dict() for point in self.points] or None,
+            "environment": self.environment,
+            "command": self.command,
+        }
+
+
+def silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """A `Progress` that shows nothing."""
+    return nullcontext(lambda steps: None)
+
+
+def measure(
+    model: Path, data: Path, options: Options, *, command: str = "", progress: Progress = silent
+) -> Outcome:
+    """Evaluate a checkpoint, an ONNX or a bundle on labelled images.
+
+    Args:
+        data: the data set's folder.
+        command: what the report names as having made it.
+
+    Raises:
+        LcTrtError: the model or the data cannot be used, or the report cannot be written.
+        UsageError: options that do not fit the model.
+    """
+    if options.report is not None:
+        report.check(options.report)
+    with open_model(model, options.size, options.threads, options.device) as segmenter:
+        manifest = segmenter.manifest
+        if manifest.kind == "dense" and (options.sweep or options.grid):
+            raise UsageError(
+                f"{model}: a dense network has no thresholds; leave out --rho-sweep and --grid"
+            )
+        rho = resolve_rho(options.rho, manifest.default_rho, manifest.fast_rho)
+        classes = class_set(manifest.classes, manifest.colours)
+        samples = open_samples(options.layout, data, options.split, classes, options.limit)
+        with progress("evaluating", len(samples)) as advance:
+            found = evaluate(segmenter, samples, classes.names, rho, advance=advance)
+        points: list[Point] = []
+        if options.sweep or options.grid:
+            rhos = pairs(options.grid)
+            with progress("sweeping", passes(len(samples), rhos)) as advance:
+                points = sweep(segmenter, samples, rhos, advance=advance)
+        outcome = Outcome(
+            model=manifest.name,
+            classes=classes,
+            backend=f"{manifest.backend} {manifest.backend_version}",
+            size=manifest.size,
+            rho=rho,
+            data=f"{data.resolve().name} {options.split}",
+            evaluation=found,
+            points=points,
+            grid=options.grid,
+            environment=machine(options.threads),
+            command=command,
+        )
+        if options.report is not None:
+            chosen = spread(len(samples), PICTURES)
+            with progress("drawing", len(chosen)) as advance:
+                shown = []
+                for sample in (samples[i] for i in chosen):
+                    shown.append(pictures.picture(sample, segmenter(sample.image, rho)))
+                    advance(1)
+            report.write(options.report, outcome, shown)
+    return outcome
+
+
+def machine(threads: int | None) -> dict[str, Any]:
+    """Where it was measured, as JSON values."""
+    here = describe()
+    return {
+        "cpu": here.cpu,
+        "cores": here.cores,
+        "threads": threads or here.cores,
+        "lc_trt": here.lc_trt,
+    }

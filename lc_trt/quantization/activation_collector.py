@@ -1,0 +1,59 @@
+"""Runs a model in FP32 and shows its activations: those of region operators row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
+
+
+class TensorReader:
+    """ONNX Runtime on a model whose outputs are the tensors that are asked for."""
+
+    def __init__(
+        self, model: onnx.ModelProto, names: Sequence[str], threads: int | None = None
+    ) -> None:
+        """``model`` is one that ONNX Runtime runs; its own outputs go."""
+        import onnxruntime  # type: ignore[import-untyped]  # heavy, and not always needed
+
+        shown = onnx.ModelProto()
+        shown.CopyFrom(model)
+        del shown.graph.output[:]
+        shown.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self.names = list(names)
+        self._session = onnxruntime.InferenceSession(
+            shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(
+        self, image: npt.NDArray[np.uint8], rho: tuple[float, float] | None
+    ) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+        """Every tensor of one pass: image uint8 [1, H, W, 3], thresholds (None if dense)."""
+        feed: dict[str, npt.NDArray[np.generic]] = {"image": image}
+        if rho is not None:
+            feed["rho"] = np.array(rho, np.float32)
+        yield from zip(self.names, self._session.run(self.names, feed), strict=True)
+
+
+class Observer(TensorReader):
+    """The lowered model, whose outputs are the plan's tensors.
+
+    Regions are not padded and the row that stands for a missing neighbour is made behind the
+    tensors, so what is seen inside a region are the rows that exist, no more.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, plan: QuantizationPlan, threads: int | None = None
+    ) -> None:
+        """``model`` is folded (`pipeline.prepare`)."""
+        lowered = lower_standard(model, Lowering(), plan.tensors)
+        super().__init__(lowered, plan.tensors, threads)

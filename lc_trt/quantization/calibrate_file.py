@@ -1,0 +1,48 @@
+"""An ONNX file and images in, a calibration table out: what ``lc-trt calibrate`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lc_trt.compiler.frontend.import_model import open_exchange
+from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.compiler.frontend.wrap_dense import Normalisation
+from lc_trt.compiler.options import check_shape
+from lc_trt.data.images import ImageList
+from lc_trt.errors import LcTrtError
+from lc_trt.quantization.calibrate import Settings, calibrate
+from lc_trt.quantization.calibration_table import Table, write_table
+
+
+def calibrate_file(
+    source: Path,
+    images: ImageList,
+    out: Path,
+    settings: Settings | None = None,
+    *,
+    normalisation: Normalisation | None = None,
+    advance: Callable[[int], None] = lambda images: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Table:
+    """Calibrate an exchange ONNX, or a plain segmentation ONNX, and write the table.
+
+    What was seen so far is kept beside ``out`` and taken up again, if model, images, size and
+    thresholds are still the same.
+
+    Args:
+        normalisation: of a plain ONNX; ours normalise inside the graph.
+
+    Raises:
+        LcTrtError: the model or the images cannot be used, or the table cannot be written.
+    """
+    settings = settings or Settings()
+    check_shape(settings.size, 1)
+    if not out.parent.is_dir():
+        raise LcTrtError(f"{out}: no such folder {out.parent}; choose another -o")
+    model, info = open_exchange(load_onnx(source), source, settings.size, None, normalisation)
+    state = out.with_name(f".{out.name}.seen")
+    table = calibrate(model, info, images, settings, state=state, advance=advance, warn=warn)
+    write_table(out, table)
+    state.unlink(missing_ok=True)
+    return table

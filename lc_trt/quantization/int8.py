@@ -1,0 +1,203 @@
+"""An INT8 build before its engine is made: the calibration table, and what stays out of INT8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import onnx
+
+from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, make_plan, select_layers
+from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model, prepare
+from lc_trt.data.classes import ClassSet
+from lc_trt.data.datasets import open_dataset
+from lc_trt.data.images import ImageList, list_images
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.quantization.calibrate import METHOD, Settings, calibrate
+from lc_trt.quantization.calibration_table import Table, check_table, read_table
+from lc_trt.quantization.layer_selection import find_kept, layer_groups, mean_iou
+from lc_trt.quantization.range_estimators import PERCENTILE
+from lc_trt.runtime.engines import TENSORRT, create_engine
+from lc_trt.utils.progress import ProgressMonitor
+
+HELD_OUT = 16  # images of a calibration folder that the check of the build gets, and no range
+MAX_DROP = 1.0  # points of mIoU
+
+
+@dataclass(frozen=True)
+class QuantizationOptions:
+    """What is asked of an INT8 build.
+
+    Attributes:
+        calib: a folder of images, or a table that ``lc-trt calibrate`` made.
+        method, percentile: of a calibration on images.
+        keep: layers that stay in floating point, by path or the start of one.
+        rest: precision of what is not in INT8: ``fp32``, or with TensorRT ``fp16`` or ``bf16``.
+            None is FP32 on the CPU and FP16 with TensorRT.
+        eval_root: labelled images, of which the mIoU may drop by ``max_drop`` points (0 to 100)
+            at the default thresholds; what has to be kept in FP32 for it is found. None: no
+            labels, the agreement with FP32 decides.
+        layout, split: of the labelled images (`lc_trt.data.datasets.open_dataset`).
+        state: file in which to keep what a calibration on images has seen, and from which a
+            stopped one goes on; who asks removes it. None: a stopped one begins anew.
+    """
+
+    calib: Path
+    method: str = METHOD
+    percentile: float = PERCENTILE
+    keep: tuple[str, ...] = ()
+    max_drop: float = MAX_DROP
+    eval_root: Path | None = None
+    layout: str = "folder"
+    split: str = "val"
+    rest: str | None = None
+    state: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the build goes on with.
+
+    Attributes:
+        quantization: for `compile_model` and `compile_for_tensorrt`.
+        held_out: images that no range was taken from; None where a table was given.
+        summary: for the manifest (`Manifest.calibration`).
+        miou: ``fp32``, ``int8`` and ``drop`` (in points), None without labels.
+    """
+
+    table: Table
+    quantization: Quantization
+    held_out: ImageList | None
+    summary: dict[str, Any]
+    miou: dict[str, float] | None
+
+
+def prepare_int8(
+    model: onnx.ModelProto,
+    info: ModelInfo,
+    backend: str,
+    size: tuple[int, int],
+    asked: QuantizationOptions,
+    show: ProgressMonitor,
+) -> Prepared:
+    """Calibrate or read the table, and choose what stays in floating point.
+
+    Raises:
+        LcTrtError: the images or the table cannot be used, or nothing is left for INT8.
+        UsageError: a layer that does not exist, or a negative drop.
+    """
+    if not 0 <= asked.max_drop <= 100:
+        raise UsageError(f"max drop {asked.max_drop}: expected points of mIoU, 0 to 100")
+    folded = prepare(model, size, 1)
+    plan = make_plan(folded)
+    by_hand = select_layers(plan, asked.keep)
+    table, held_out = _table(model, info, folded, size, asked, show)
+    kept: list[dict[str, Any]] = []
+    if by_hand:
+        kept.append({"layers": sorted(asked.keep), "why": "asked for with --keep"})
+    keep, miou = by_hand, None
+    if asked.eval_root is not None:
+        search = _Search(model, info, backend, size, table, asked, asked.eval_root, plan, show)
+        keep, found, miou = search.run(by_hand)
+        kept += found
+    if keep >= set(plan.convolutions):
+        raise LcTrtError(
+            "every layer would stay in floating point, nothing is left for INT8: allow a larger "
+            "--max-drop, calibrate with another --method or on more images, or build without --int8"
+        )
+    summary = {**table.summary(), "kept": kept, "keep": sorted(keep)}
+    return Prepared(table, Quantization(table.ranges, keep), held_out, summary, miou)
+
+
+def _table(
+    model: onnx.ModelProto,
+    info: ModelInfo,
+    folded: onnx.ModelProto,
+    size: tuple[int, int],
+    asked: QuantizationOptions,
+    show: ProgressMonitor,
+) -> tuple[Table, ImageList | None]:
+    if asked.calib.suffix == ".json":
+        table = read_table(asked.calib)
+        check_table(table, folded, str(asked.calib))
+        return table, None
+    images, held_out = list_images(asked.calib), None
+    if len(images) > 1:
+        images, held_out = images.split(min(HELD_OUT, max(1, len(images) // 5)))
+    settings = Settings(asked.method, asked.percentile, size)
+    with show.phase("calibrating", len(images)) as advance:
+        table = calibrate(
+            model, info, images, settings, state=asked.state, advance=advance, warn=show.warn
+        )
+    return table, held_out
+
+
+def rest_for_tensorrt(asked: QuantizationOptions) -> Precision:
+    """The precision of what a TensorRT engine does not compute in INT8."""
+    return cast(Precision, asked.rest or "fp16")
+
+
+@dataclass
+class _Search:
+    """mIoU with some groups of layers in FP32, each choice measured once."""
+
+    model: onnx.ModelProto
+    info: ModelInfo
+    backend: str
+    size: tuple[int, int]
+    table: Table
+    asked: QuantizationOptions
+    root: Path
+    plan: QuantizationPlan
+    show: ProgressMonitor
+
+    def run(
+        self, by_hand: frozenset[str]
+    ) -> tuple[frozenset[str], list[dict[str, Any]], dict[str, float]]:
+        """What to keep, why, and the mIoU then."""
+        info = self.info
+        classes = ClassSet(info.name, info.classes, info.colours)
+        self.samples = open_dataset(self.asked.layout, self.root, self.asked.split, classes)
+        groups = layer_groups(self.plan)
+        fp32 = self.measure(None, "mIoU in FP32")
+        found: dict[frozenset[str], float] = {}
+
+        def drop(kept: frozenset[str]) -> float:
+            keep = by_hand.union(*(groups[name] for name in kept))
+            if kept not in found:
+                what = f"mIoU with {len(keep)} of {len(self.plan.convolutions)} layers in FP32"
+                found[kept] = self.measure(keep, what)
+            return (fp32 - found[kept]) * 100
+
+        chosen = find_kept(list(groups), lambda kept: drop(kept) <= self.asked.max_drop)
+        reasons = []
+        for name in chosen:
+            without = drop(frozenset(chosen) - {name})
+            why = f"without it mIoU drops by {without:.2f} points, over {self.asked.max_drop:g}"
+            reasons.append({"layers": [name], "why": why})
+        final = frozenset(chosen)
+        miou = {"fp32": fp32, "int8": fp32 - drop(final) / 100, "drop": drop(final)}
+        keep = by_hand.union(*(groups[name] for name in chosen))
+        return keep, reasons, {name: round(value, 5) for name, value in miou.items()}
+
+    def measure(self, keep: frozenset[str] | None, what: str) -> float:
+        """mIoU in INT8 without these convolutions; in FP32 for None."""
+        quantization = None if keep is None else Quantization(self.table.ranges, keep)
+        if self.backend == TENSORRT:
+            # A plan takes minutes and a GPU; ONNX Runtime computes the same codes. What FP16 beside
+            # them cannot hold is looked for once it is known which layers stay out of INT8.
+            runner = "onnxruntime"
+            compiled = compile_for_tensorrt(self.model, self.size, 1, "fp32", quantization)
+        else:
+            runner = self.backend
+            compiled = compile_model(self.model, self.backend, self.size, 1, quantization)
+        engine = create_engine(runner, compiled.SerializeToString())
+        rho = self.info.default_rho if self.info.kind == "cascade" else None
+        try:
+            with self.show.phase(what, len(self.samples)) as advance:
+                return mean_iou(engine, self.samples, len(self.info.classes), rho, advance)
+        finally:
+            engine.close()

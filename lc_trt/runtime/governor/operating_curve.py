@@ -1,0 +1,101 @@
+"""The way along a front of thresholds: two thresholds as one number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lc_trt.bundle.pareto_front import Front, FrontPoint, Pair
+from lc_trt.errors import UsageError
+
+
+class Course:
+    """Thresholds between two bounds as one number: 0 is the fast setting, 1 the quality bound.
+
+    It runs through points of the front, straight from one to the next, and neither threshold ever
+    falls on the way: so the work rises along it whatever the content, and its every place lies
+    between the bounds. The level is a scale of the time that was measured: halfway from 0 to 1 is
+    halfway in time.
+    """
+
+    def __init__(self, points: Sequence[FrontPoint]) -> None:
+        """``points`` in rising time; at least two."""
+        times = np.array([p.ms for p in points])
+        self.points = tuple(points)
+        self.least, self.most = float(times[0]), float(times[-1])
+        self._levels = (times - self.least) / (self.most - self.least)
+        self._rho = np.array([p.rho for p in points])
+
+    def rho(self, level: float) -> Pair:
+        """Both thresholds at a level, 0 to 1."""
+        first, second = (float(np.interp(level, self._levels, r)) for r in self._rho.T)
+        return first, second
+
+    def ms(self, level: float) -> float:
+        """Milliseconds an image that were measured at a level."""
+        return self.least + level * (self.most - self.least)
+
+    def level(self, ms: float) -> float:
+        """The level of that many milliseconds, the nearest bound's where none has them."""
+        return min(max((ms - self.least) / (self.most - self.least), 0.0), 1.0)
+
+
+def find_course(front: Front, quality: Pair | None = None) -> Course:
+    """The way along a front from its fast setting up to a quality bound.
+
+    It ends at the best point within the bound. Of all ways there on which no threshold falls, it is
+    the one with the highest quality on average over the times between its ends.
+
+    Args:
+        quality: the bound, neither threshold of which is passed; by default as far as was
+            measured.
+
+    Raises:
+        UsageError: the bound is not between the fast setting and what was measured, or nothing
+            lies between them.
+    """
+    bound, fast = quality or front.top, front.points[0].rho
+    if not _below(bound, front.top):
+        raise UsageError(
+            f"quality bound {_text(bound)}: measured was up to {_text(front.top)}; "
+            f"measure further: lc-trt tune MODEL.lct --images DIR --rho {_text(bound)}"
+        )
+    inside = [p for p in front.points if _below(p.rho, bound) and _below(fast, p.rho)]
+    if len(inside) < 2:
+        raise UsageError(
+            f"quality bound {_text(bound)}: nothing to choose between it and the fast thresholds "
+            f"{_text(fast)}; expected a bound above them, or a finer grid: "
+            "lc-trt tune MODEL.lct --images DIR --grid N"
+        )
+    return Course(_best_way(inside))
+
+
+def _best_way(points: Sequence[FrontPoint]) -> list[FrontPoint]:
+    """From the first point to the last: the largest area under quality over time.
+
+    Up to the next point counts the quality of the one before: what lies between was not measured,
+    and a straight line would have the way leave points out.
+    """
+    areas: list[float] = [0.0]
+    before: list[int] = [0]
+    for j, point in enumerate(points[1:], start=1):
+        area, i = max(
+            (areas[i] + (point.ms - p.ms) * p.quality, i)
+            for i, p in enumerate(points[:j])
+            if _below(p.rho, point.rho)  # as the first one is
+        )
+        areas.append(area)
+        before.append(i)
+    way = [len(points) - 1]
+    while way[-1]:
+        way.append(before[way[-1]])
+    return [points[i] for i in reversed(way)]
+
+
+def _below(a: Pair, b: Pair) -> bool:
+    return a[0] <= b[0] and a[1] <= b[1]
+
+
+def _text(rho: Pair) -> str:
+    return f"{rho[0]:g},{rho[1]:g}"

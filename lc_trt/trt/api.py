@@ -1,0 +1,285 @@
+"""The one place that imports tensorrt or tensorrt_rtx, and hides how they differ.
+
+Nothing is imported before `load` is called. Names of the package are used as ``trt.NAME`` with
+``trt = load().module``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from lc_trt.errors import LcTrtError
+from lc_trt.trt.plugin_library import BUILD_COMMAND, NAME, PluginLibrary
+
+# In order of preference, with the versions that work: from the first, below the second.
+PACKAGES = {"tensorrt": ((10, 13), (12, 0)), "tensorrt_rtx": ((1, 7), (2, 0))}
+INSTALL = {
+    "tensorrt": "pip install 'lc-trt[tensorrt]'",
+    "tensorrt_rtx": "pip install tensorrt-rtx==1.7.1.116",
+}
+# What an engine of TensorRT for RTX runs on when nothing else is asked for, as its documentation
+# says (Turing, 7.5, only when named).
+RTX_DEFAULT = ("8.0", "8.6", "8.9", "12.0")
+# Said at each first call of a thread, and means nothing.
+_NOISE = "Thread context has not been set"
+
+
+@dataclass
+class Messages:
+    """What TensorRT logged: (severity's name, text)."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+
+    def errors(self) -> list[str]:
+        """The errors, without the source lines in front of them that only NVIDIA can read."""
+        texts = [text for severity, text in self.lines if "ERROR" in severity]
+        found = list(dict.fromkeys(_readable(text) for text in texts))
+        # TensorRT gives plugins no logger while it builds, so they write to stderr themselves.
+        if any("maybeReportPluginError" in text for text in found):
+            found.append("the plugin's own reason is on stderr")
+        return found
+
+
+@dataclass(frozen=True)
+class TensorRT:
+    """An imported package.
+
+    Attributes:
+        package: ``tensorrt`` or ``tensorrt_rtx``.
+        version: its version.
+        module: the package.
+        logger: the process's one logger: TensorRT keeps the first that it is given. `messages`
+            collects what it says.
+    """
+
+    package: str
+    version: str
+    module: Any
+    logger: Any
+    _sinks: list[Callable[[str, str], None]]
+    _loaded: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rtx(self) -> bool:
+        """Whether it is TensorRT for RTX."""
+        return self.package == "tensorrt_rtx"
+
+    @contextmanager
+    def messages(self, echo: Callable[[str], None] | None = None) -> Iterator[Messages]:
+        """Collects what TensorRT logs inside the block, warnings and errors.
+
+        Args:
+            echo: also called with each message of whatever severity.
+        """
+        found = Messages()
+
+        def sink(severity: str, text: str) -> None:
+            if _NOISE in text:
+                return
+            if echo is not None:
+                echo(f"{severity}: {text}")
+            if severity not in ("VERBOSE", "INFO"):
+                found.lines.append((severity, text))
+
+        self._sinks.append(sink)
+        try:
+            yield found
+        finally:
+            self._sinks.remove(sink)
+
+    def new_network(self, builder: Any) -> Any:
+        """A strongly typed network: precision is what the ONNX says."""
+        # TensorRT 11 and RTX know no other; 10 has to be told.
+        if self.package == "tensorrt" and self.version.startswith("10."):
+            flag = self.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED
+            return builder.create_network(1 << int(flag))
+        return builder.create_network(0)
+
+    def set_compute_capabilities(self, config: Any, capabilities: tuple[str, ...]) -> None:
+        """Ask TensorRT for RTX for an engine for these GPUs, as in "8.9"; none: its default."""
+        if not capabilities:
+            return
+        known = self.compute_capabilities()
+        config.num_compute_capabilities = len(capabilities)
+        for index, capability in enumerate(capabilities):
+            config.set_compute_capability(known[capability], index)
+
+    def compute_capabilities(self) -> dict[str, Any]:
+        """Compute capabilities that an engine may be built for without having the GPU."""
+        if not self.rtx:
+            return {}
+        members = self.module.ComputeCapability.__members__
+        numbers = {name: name.removeprefix("SM") for name in members if name.startswith("SM")}
+        return {f"{n[:-1]}.{n[-1]}": members[name] for name, n in numbers.items()}
+
+    def load_plugins(self, library: PluginLibrary) -> None:
+        """Make our plugins known to every builder, parser and runtime of this process.
+
+        Raises:
+            LcTrtError: TensorRT does not load the library, or one of another hash was loaded
+                before.
+        """
+        if library.sha256 in self._loaded:
+            return
+        if self._loaded:
+            raise LcTrtError(
+                f"{library.path}: this process has loaded another plugin library "
+                f"({next(iter(self._loaded))[:12]}, this is {library.sha256[:12]}); "
+                "use one library in a process, or start another process"
+            )
+        registry = self.module.get_plugin_registry()
+        with self.messages() as messages:
+            # None, and not an exception, where it failed.
+            handle = registry.load_library(str(library.path.resolve()))
+        if handle is None:
+            reason = "; ".join(messages.errors()) or "no reason given"
+            raise LcTrtError(
+                f"{library.path}: {self.package} {self.version} does not load it ({reason}); "
+                f"compile it again: {BUILD_COMMAND}"
+            )
+        self._loaded[library.sha256] = handle
+
+    def plugin_versions(self) -> dict[str, str]:
+        """Version by name of the plugins of ours that are loaded."""
+        creators = self.module.get_plugin_registry().all_creators
+        return {c.name: c.plugin_version for c in creators if c.plugin_namespace == NAME}
+
+
+def installed() -> str | None:
+    """The package that `load` takes; None where neither is installed."""
+    return next((package for package in PACKAGES if find_spec(package) is not None), None)
+
+
+def load(package: str | None = None) -> TensorRT:
+    """Import TensorRT.
+
+    Args:
+        package: ``tensorrt`` or ``tensorrt_rtx``; default the first that is installed.
+
+    Raises:
+        LcTrtError: it is not installed, cannot be imported, or has a version that does not work.
+    """
+    wanted = package or installed() or "tensorrt"
+    if find_spec(wanted) is None:
+        which = "TensorRT" if package is None else wanted
+        raise LcTrtError(f"{which} is not installed; install it: {INSTALL[wanted]}")
+    return _load(wanted)
+
+
+@cache
+def _load(package: str) -> TensorRT:
+    try:
+        module: Any = import_module(package)
+        version: str = module.__version__
+    except (ImportError, OSError, AttributeError) as error:
+        raise LcTrtError(
+            f"{package} is installed but cannot be imported ({error}); "
+            f"install it again: {INSTALL[package]}"
+        ) from error
+    least, below = PACKAGES[package]
+    if not least <= _numbers(version) < below:
+        raise LcTrtError(
+            f"{package} {version} is installed, expected {_dotted(least)} or newer and below "
+            f"{_dotted(below)}; install it: {INSTALL[package]}"
+        )
+    if package == "tensorrt_rtx":
+        _answer_to_short_name()
+    sinks: list[Callable[[str, str], None]] = []
+    lock = threading.Lock()
+
+    class Logger(module.ILogger):  # type: ignore[misc]
+        """Hands on to whoever collects."""
+
+        def __init__(self) -> None:
+            super().__init__()
+
+        def log(self, severity: Any, message: str) -> None:
+            with lock:
+                for sink in tuple(sinks):
+                    sink(severity.name, message)
+
+    return TensorRT(package, version, module, Logger(), sinks)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _readable(text: str) -> str:
+    # "[file.cpp::function::12] Error Code 4: Internal Error (reason)", or the reason alone
+    return text.partition("] ")[2] if text.startswith("[") and "] " in text else text
+
+
+# --- TensorRT for RTX under the name that its parser asks for -------------------------------------
+
+
+def _answer_to_short_name() -> None:
+    """Make dlopen("libtensorrt_rtx.so") find the library that is loaded as "libtensorrt_rtx.so.1".
+
+    The parser of RTX does that at the first plugin, its wheel has no file of that name, and the
+    process dies. The loader takes a library that is loaded already if its SONAME is the name that
+    is asked for, so one of that SONAME is loaded, which holds nothing and needs the real one.
+    """
+    try:
+        ctypes.CDLL("libtensorrt_rtx.so")  # an installation that has the name
+        return
+    except OSError:
+        pass
+    # In memory, since a temporary folder may not allow code. The descriptor stays open: the loader
+    # knows the library by its number, and another file must not get it.
+    descriptor = os.memfd_create("libtensorrt_rtx.so")
+    os.write(descriptor, _empty_library("libtensorrt_rtx.so", needs="libtensorrt_rtx.so.1"))
+    try:
+        ctypes.CDLL(f"/proc/self/fd/{descriptor}")
+    except OSError as error:
+        os.close(descriptor)
+        raise LcTrtError(
+            f"tensorrt_rtx: its library cannot be given its short name ({error}); put a link "
+            "libtensorrt_rtx.so to libtensorrt_rtx.so.1 on LD_LIBRARY_PATH"
+        ) from error
+
+
+def _empty_library(soname: str, needs: str) -> bytes:
+    """A shared library in ELF without code: a name, and one library that it needs.
+
+    Two segments, all of it and its dynamic table (System V ABI, chapters 4 and 5).
+    """
+    file_header, program_header, entry, symbol = 64, 56, 16, 24
+    names = b"\0" + soname.encode() + b"\0" + needs.encode() + b"\0"
+    dynamic_at = file_header + 2 * program_header
+    symbols_at = dynamic_at + 6 * entry
+    names_at = symbols_at + symbol
+    size = names_at + len(names)
+    table = {
+        1: 2 + len(soname),  # DT_NEEDED: where in the names
+        14: 1,  # DT_SONAME
+        5: names_at,  # DT_STRTAB
+        10: len(names),  # DT_STRSZ
+        6: symbols_at,  # DT_SYMTAB: the empty symbol only
+        0: 0,
+    }
+    dynamic = b"".join(struct.pack("<qQ", tag, value) for tag, value in table.items())
+    machine = {"x86_64": 62, "aarch64": 183}[platform.machine()]
+    head = b"\x7fELF\x02\x01\x01" + bytes(9)
+    head += struct.pack("<HHIQQQI", 3, machine, 1, 0, file_header, 0, 0)
+    head += struct.pack("<HHHHHH", file_header, program_header, 2, 0, 0, 0)
+    everything = struct.pack("<IIQQQQQQ", 1, 6, 0, 0, 0, size, size, 0x10000)
+    only_dynamic = struct.pack(
+        "<IIQQQQQQ", 2, 6, dynamic_at, dynamic_at, dynamic_at, len(dynamic), len(dynamic), 8
+    )
+    return head + everything + only_dynamic + dynamic + bytes(symbol) + names

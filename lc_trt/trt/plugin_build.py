@@ -1,0 +1,160 @@
+"""Compiles the plugin library: what ``lc-trt plugin build`` and setup.py do.
+
+setup.py imports this before anything is installed, so it takes the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from lc_trt.errors import LcTrtError
+from lc_trt.trt.plugin_library import FILE, HOME
+
+# In a checkout beside the package, in an installed package inside it.
+_SOURCES = (Path(__file__).parents[2] / "plugins", HOME / "source")
+HEADERS_WHEEL = "pip install --no-deps kernel-lens==2.0.1"
+# For what compiles the library, the command that installs it.
+INSTALL = {
+    "nvcc": "apt-get install cuda-nvcc-13-0 (NVIDIA's repository) and put it on PATH",
+    "cmake": "pip install cmake",
+    "c++": "apt-get install g++",
+    "NvInfer.h": f"{HEADERS_WHEEL}, or set TENSORRT_ROOT",
+}
+STEPS = 3  # how often `progress` is called
+
+
+def source_folder() -> Path | None:
+    """The plugins' source; None where it is missing."""
+    return next((path for path in _SOURCES if (path / "CMakeLists.txt").is_file()), None)
+
+
+def find_headers() -> Path | None:
+    """The folder of TensorRT's headers, in the order of plugins/CMakeLists.txt.
+
+    $TENSORRT_ROOT/include, and no other where that is set; the system; the wheel of kernel-lens,
+    which carries them and need not be imported for that.
+    """
+    root = os.environ.get("TENSORRT_ROOT")
+    if root is not None:
+        places = [Path(root, "include")]
+    else:
+        places = [Path(prefix, "include") for prefix in ("/usr/local", "/usr")]
+        places += [Path("/usr/include", f"{m}-linux-gnu") for m in ("x86_64", "aarch64")]
+        spec = find_spec("kernel_lens")
+        for folder in (spec and spec.submodule_search_locations) or []:
+            places.append(Path(folder, "include", "tensorrt"))
+    return next((place for place in places if (place / "NvInfer.h").is_file()), None)
+
+
+def missing_parts() -> dict[str, str]:
+    """What the library cannot be compiled without and is not here, with what installs it."""
+    missing = [tool for tool in ("nvcc", "cmake", "c++") if find_tool(tool) is None]
+    if find_headers() is None:
+        missing.append("NvInfer.h")
+    return {part: INSTALL[part] for part in missing}
+
+
+def find_tool(name: str) -> str | None:
+    """A program on PATH or beside this Python, where pip puts CMake."""
+    return shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
+
+
+def compile_library(
+    out: Path,
+    work: Path,
+    *,
+    source: Path | None = None,
+    architectures: str | None = None,
+    jobs: int | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+    log: Callable[[str], None] | None = None,
+) -> Path:
+    """Compile the plugin library.
+
+    Args:
+        out: the folder to put it into.
+        work: CMake's build folder; kept, a second run compiles what has changed.
+        source: the folder plugins/; default that of this checkout or package.
+        architectures: CMake's CUDA_ARCHITECTURES, as in "86;89"; default all that are supported.
+        jobs: how many compilers at a time; default one a core.
+        progress: called with what is being done, ``STEPS`` times.
+        log: gets each line that CMake and the compilers print.
+
+    Returns:
+        The library's path.
+
+    Raises:
+        LcTrtError: something to compile it with is missing, or a compiler failed.
+    """
+    source = source or source_folder()
+    if source is None:
+        raise LcTrtError(
+            f"no {_SOURCES[0] / 'CMakeLists.txt'}: the plugins' source is missing; "
+            "install lc-trt again, or run this in a checkout"
+        )
+    missing = missing_parts()
+    if missing:
+        what = "; ".join(f"no {part} ({how})" for part, how in missing.items())
+        raise LcTrtError(f"the plugin library cannot be compiled here: {what}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    cmake = find_tool("cmake")
+    assert cmake is not None
+    configure: list[str | Path] = [cmake, "-S", source, "-B", work, "-DCMAKE_BUILD_TYPE=Release"]
+    # The headers in the wheel are found by this Python.
+    configure += [f"-DPYTHON={sys.executable}", "-DLC_TRT_PLUGINS=ON"]
+    # Given also when it is the default: CMake would keep the last one of this folder.
+    configure += [f"-DCMAKE_CUDA_ARCHITECTURES={architectures or ''}"]
+    parallel = str(jobs or os.cpu_count() or 1)
+    steps: tuple[tuple[str, list[str | Path]], ...] = (
+        ("configuring", configure),
+        ("compiling", [cmake, "--build", work, "--parallel", parallel]),
+        ("installing", [cmake, "--install", work, "--prefix", work / "installed"]),
+    )
+    for step, command in steps:
+        progress(step)
+        _run(command, step, log)
+    # A copy that is interrupted must not leave half a library where the next build looks for one.
+    partial = out / f".{FILE}.{os.getpid()}.partial"
+    try:
+        shutil.copyfile(work / "installed" / FILE, partial)
+        partial.replace(out / FILE)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return out / FILE
+
+
+def _unwritable(out: Path, error: OSError) -> LcTrtError:
+    return LcTrtError(
+        f"{out}: cannot be written ({error.strerror}); choose another folder with -o and name the "
+        "library to lc-trt build with --plugin"
+    )
+
+
+def _run(command: list[str | Path], step: str, log: Callable[[str], None] | None) -> None:
+    errors: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in map(str.strip, process.stdout):
+            if log is not None:
+                log(line)
+            if "error" in line.lower():
+                errors.append(line)
+    if process.returncode != 0:
+        reason = errors[0] if errors else "no line that says error"
+        raise LcTrtError(
+            f"{step} the plugin library failed with exit code {process.returncode} ({reason}); "
+            "see all of it: lc-trt plugin build --verbose"
+        )

@@ -1,0 +1,69 @@
+"""Thresholds for wanted shares."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine, numbered_frames, random_levels
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lc_trt.bench.operating_points import ALL_LEAVE, find_rho, measured_shares, threshold_for
+
+HALF, FEW = (0.5, 0.25, 0.25), (0.1, 0.1, 0.8)
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40, unique=True),
+    st.data(),
+)
+def test_exactly_so_many_are_greater(values: list[float], data: st.DataObject) -> None:
+    wanted = data.draw(st.integers(0, len(values)))
+    confidence = np.array(values, np.float32)
+    rho = np.float32(threshold_for(confidence, wanted))
+    assert int((confidence > rho).sum()) == wanted
+
+
+def test_ties_leave_late() -> None:
+    confidence = np.array([0.9, 0.5, 0.5, 0.5, 0.1], np.float32)
+    greater = [int((confidence > np.float32(threshold_for(confidence, k))).sum()) for k in range(6)]
+    assert greater == [0, 1, 1, 1, 4, 5]
+
+
+def test_no_pixel_needs_no_threshold() -> None:
+    assert threshold_for(np.zeros(0, np.float32), 0) == ALL_LEAVE
+
+
+@given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.integers(0, 99), st.data())
+def test_shares_are_found_exactly(
+    batch: int, height: int, width: int, seed: int, data: st.DataObject
+) -> None:
+    pixels = batch * height * width
+    first = data.draw(st.integers(0, pixels))
+    second = data.draw(st.integers(0, pixels - first))
+    shape = (batch, 8 * height, 8 * width)
+    engine = FakeEngine(random_levels(1, (batch, height, width), seed), shape=shape)
+    (image,) = numbered_frames(1, shape)
+    wanted = (first / pixels, second / pixels, (pixels - first - second) / pixels)
+    (rho,) = find_rho(engine, image, [wanted])
+    assert rho.dtype == np.float32
+    stages = engine.run(image, rho).stages
+    assert stages is not None
+    assert measured_shares(stages) == pytest.approx(wanted)
+
+
+def test_targets_share_the_run_of_stage_1() -> None:
+    engine = FakeEngine(random_levels(1))
+    find_rho(engine, numbered_frames(1)[0], [HALF, FEW])
+    assert len(engine.seen) == 3
+    assert engine.seen[0] == (0, (ALL_LEAVE, ALL_LEAVE))
+
+
+def test_a_dense_engine_has_no_shares() -> None:
+    with pytest.raises(ValueError, match="rho"):
+        find_rho(FakeEngine(None), numbered_frames(1)[0], [HALF])
+
+
+def test_measured_shares() -> None:
+    stages = np.array([[[1, 1, 2, 3]], [[1, 1, 3, 3]]], np.uint8)
+    assert measured_shares(stages) == (0.5, 0.125, 0.375)

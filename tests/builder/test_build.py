@@ -1,0 +1,156 @@
+"""`lc_trt.builder.build`: a checked bundle, or one clear error and nothing written."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
+
+import lc_trt
+import lc_trt.builder.engine_builders
+from lc_trt.builder.build import STEPS, build
+from lc_trt.bundle.bundle import SOURCE, read_bundle
+from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.metadata import read_info
+from lc_trt.runtime.engines import CPU_BACKENDS
+from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.utils.progress import ProgressMonitor
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "model.onnx"
+    onnx.save(tiny_model(), path)
+    return path
+
+
+class Steps(ProgressMonitor):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.steps, self.warnings = [], []
+
+    def step(self, what):
+        self.steps.append(what)
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_a_built_bundle_equals_onnx_runtime(source, tmp_path, backend):
+    show = Steps()
+    bundle = build(source, tmp_path / "m.lct", backend=backend, show=show)
+    assert len(show.steps) == STEPS
+    manifest = bundle.manifest
+    assert manifest.backend == backend and manifest.size == INFO.size
+    assert manifest.default_rho == INFO.default_rho and manifest.fast_rho == INFO.fast_rho
+    assert manifest.check["labels"] >= 0.99 and manifest.check["count"] > 0
+    assert manifest.classes == INFO.classes
+    assert (bundle.path / SOURCE).read_bytes() == source.read_bytes()
+    reference = session(onnx.load(source))
+    image = frames(1, INFO.size)
+    rho = middle_rho(reference, image)
+    expected = run(reference, image, rho)
+    with lc_trt.load(bundle.path) as segmenter:
+        found = segmenter(image[0], rho=rho)
+    assert (found.labels == expected["labels"][0]).mean() > 0.999
+    shares = [(expected["stages"] == s).mean() for s in (1, 2, 3)]
+    np.testing.assert_allclose(found.shares, shares, atol=1e-6)
+
+
+def test_size_batch_and_thresholds_may_be_chosen(source, tmp_path):
+    bundle = build(
+        source, tmp_path / "m.lct", size=(40, 64), batch=2, rho=(0.9, 0.8), fast_rho=(0.5, 0.5)
+    )
+    read = read_bundle(bundle.path).manifest
+    assert (read.size, read.batch) == ((40, 64), 2)
+    assert (read.default_rho, read.fast_rho) == ((0.9, 0.8), (0.5, 0.5))
+    info = read_info(onnx.load(bundle.file(SOURCE)))
+    assert info == replace(INFO, default_rho=(0.9, 0.8), fast_rho=(0.5, 0.5))
+
+
+def test_a_dense_model_builds_and_has_no_thresholds(source, tmp_path):
+    path = tmp_path / "dense.onnx"
+    onnx.save(densify(onnx.load(source)), path)
+    bundle = build(path, tmp_path / "m.lct")
+    assert bundle.manifest.kind == "dense" and bundle.manifest.default_rho is None
+    with pytest.raises(UsageError, match="is a dense network and has no thresholds"):
+        build(path, tmp_path / "m.lct", rho=(0.5, 0.5))
+
+
+def test_an_engine_that_disagrees_is_not_written(source, tmp_path, monkeypatch):
+    real = lc_trt.builder.engine_builders.compile_model
+    monkeypatch.setattr(
+        lc_trt.builder.engine_builders,
+        "compile_model",
+        lambda m, *rest, **more: real(_biased(m), *rest, **more),
+    )
+    disagrees = r"agrees with ONNX Runtime in FP32 on .*expected at least 99%"
+    with pytest.raises(LcTrtError, match=f"{disagrees}.*--no-check"):
+        build(source, tmp_path / "m.lct")
+    assert not list(tmp_path.iterdir())
+    show = Steps()
+    kept = build(source, tmp_path / "m.lct", must_agree=False, show=show)
+    assert kept.manifest.check["checked"] and kept.manifest.check["labels"] < 0.99
+    assert len(show.warnings) == 1 and re.search(disagrees, show.warnings[0])
+
+
+def _biased(model):
+    """The model with classifiers that always say class 0."""
+    broken = onnx.ModelProto()
+    broken.CopyFrom(model)
+    for tensor in broken.graph.initializer:
+        if list(tensor.dims) == [5]:
+            value = onnx.numpy_helper.to_array(tensor) + np.float32([50, 0, 0, 0, 0])
+            tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+    return broken
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"backend": "tpu"}, UsageError, "unknown backend 'tpu'"),
+        ({"size": (10, 500)}, UsageError, "size 10x500: expected HxW"),
+        ({"batch": 0}, UsageError, "batch 0: expected at least 1"),
+        ({"precision": "fp64"}, UsageError, "unknown precision 'fp64': expected fp32, bf16"),
+        ({"batch": Profile(1, 2, 4)}, UsageError, "a range of batches or sizes: for --backend"),
+        (
+            {"plan": PlanOptions(workspace=64, compute_capabilities=("8.9",))},
+            UsageError,
+            "--workspace, --compute-capability: for --backend tensorrt only, this is openvino",
+        ),
+        ({"rho": (0.5, 1.5)}, UsageError, r"rho \(0.5, 1.5\): expected one or two numbers"),
+        ({"rho": (float("nan"), 0.5)}, UsageError, r"rho \(nan, 0.5\)"),
+    ],
+)
+def test_wrong_arguments_are_usage_errors(source, tmp_path, arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        build(source, tmp_path / "m.lct", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_our_own_model_without_metadata_is_refused(source, tmp_path):
+    model = onnx.load(source)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    with pytest.raises(LcTrtError, match="has our inputs and outputs but no lc_trt metadata"):
+        build(tmp_path / "bare.onnx", tmp_path / "m.lct")
+
+
+def test_drawn_scenes_stand_in_where_there_are_no_photographs(source, tmp_path, monkeypatch):
+    monkeypatch.setattr("lc_trt.video.sample_frames.photographs_missing", lambda: True)
+    bundle = build(source, tmp_path / "m.lct")
+    assert bundle.manifest.check["images"].startswith("drawn scenes")
+
+
+def test_the_manifest_is_plain_json(source, tmp_path):
+    bundle = build(source, tmp_path / "m.lct")
+    body = json.loads((bundle.path / "manifest.json").read_text())
+    assert body["format"] == 1 and body["precision"] == "fp32"

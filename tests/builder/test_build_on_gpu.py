@@ -1,0 +1,82 @@
+"""`lc-trt build --backend tensorrt` where there is a GPU: the check of the plan, on stand-ins.
+
+The fake TensorRT computes the toy network, and so does the ONNX that is built.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from fake_gpu import driver, trt
+from fake_tensorrt import FakeTensorRT, fake_plan
+from toy_models import CLASSES, COLOURS, SIZE, toy_model
+
+from lc_trt.builder import engine_builders as makers
+from lc_trt.bundle.bundle import read_bundle
+from lc_trt.cli.app import main
+from lc_trt.ir.metadata import ModelInfo, write_info
+from lc_trt.runtime import engines
+from lc_trt.trt import api as packages
+from lc_trt.trt.builder import Plan
+from lc_trt.utils.machine import Gpu
+
+__all__ = ["driver", "trt"]
+FAKE = Gpu("Fake 1", "8.9")
+
+
+@pytest.fixture
+def build(tmp_path: Path, trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Any:
+    """Runs the command on the toy network, with the given share of wrong labels in the plan."""
+    model = onnx.load_from_string(toy_model("dense"))
+    write_info(model, ModelInfo("dense", "toy", CLASSES, COLOURS, SIZE))
+    onnx.save(model, tmp_path / "toy.onnx")
+    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
+    monkeypatch.setattr(packages, "load", trt.facade)
+    for module in (makers, engines):
+        monkeypatch.setattr(module, "current_gpu", lambda: FAKE)
+
+    def run(wrong: float, *more: str) -> tuple[int, Path, str]:
+        plan = Plan(fake_plan("dense", (1, *SIZE), wrong=wrong), None, None)
+        monkeypatch.setattr(makers, "build_plan", lambda *_, **__: plan)
+        out = tmp_path / "toy.lct"
+        code = main(["build", str(tmp_path / "toy.onnx"), "-o", str(out), *more])
+        return code, out, capfd.readouterr().err
+
+    return run
+
+
+def test_the_plans_labels_are_compared_and_the_agreement_written(build: Any) -> None:
+    code, out, err = build(0.0, "--backend", "tensorrt")
+    assert (code, err) == (0, "")
+    manifest = read_bundle(out).manifest
+    assert (manifest.backend, manifest.precision) == ("tensorrt", "fp16")
+    assert manifest.gpu == {"name": "Fake 1", "compute_capability": "8.9"}
+    check = manifest.check
+    assert check["checked"] and check["labels"] == 1 and check["required"] == 0.99
+    assert "agrees with ONNX Runtime on 100.00% of labels" in manifest.check_summary
+
+
+@pytest.mark.parametrize("precision", ["--fp16", "--fp32"])
+def test_under_99_percent_is_an_error_and_nothing_is_written(build: Any, precision: str) -> None:
+    code, out, err = build(0.03, "--backend", "tensorrt", precision)
+    assert code == 1 and err.count("\n") == 1
+    assert f"the tensorrt {precision[2:]} engine agrees with ONNX Runtime in FP32 on 96.99%" in err
+    assert "expected at least 99%" in err and "--no-check" in err
+    assert not out.exists() and [p.name for p in out.parent.iterdir()] == ["toy.onnx"]
+
+
+def test_no_check_keeps_it_with_its_figure(build: Any) -> None:
+    code, out, err = build(0.03, "--backend", "tensorrt", "--no-check")
+    assert code == 0 and err.startswith("warning: the tensorrt fp16 engine agrees")
+    check = read_bundle(out).manifest.check
+    assert check["checked"] and 0.96 < check["labels"] < 0.98
+    assert json.loads((out / "manifest.json").read_text())["check"] == check
+
+
+def test_the_default_backend_is_tensorrt_where_it_runs(build: Any) -> None:
+    code, out, _ = build(0.0)
+    assert code == 0 and read_bundle(out).manifest.backend == "tensorrt"

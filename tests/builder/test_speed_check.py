@@ -1,0 +1,63 @@
+"""What a build says where a reduced precision or the cascade does not pay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny_networks import INFO, tiny_model
+
+from lc_trt.builder import speed_check as speed
+from lc_trt.builder.build import build
+from lc_trt.builder.engine_builders import BuiltEngine
+from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.utils.progress import ProgressMonitor
+
+
+class Heard(ProgressMonitor):
+    def __init__(self):
+        self.warned = []
+
+    def warn(self, text):
+        self.warned.append(text)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    root = tmp_path_factory.mktemp("speed")
+    (root / "m.onnx").write_bytes(tiny_model().SerializeToString())
+    return build(root / "m.onnx", root / "m.lct", backend="openvino"), load_onnx(root / "m.onnx")
+
+
+def compare(bundle, monkeypatch, times):
+    """With made-up times: of the dense network, of the engine itself, of FP32."""
+    built, model = bundle
+    calls = []
+
+    def timed(engine, images, rho):
+        # The engine itself comes first in each round, FP32 last.
+        calls.append("dense" if engine.kind == "dense" else ("own", "fp32")[len(calls) % 3 == 2])
+        return times[calls[-1]]
+
+    monkeypatch.setattr(speed, "_timed", timed)
+    show = Heard()
+    image = np.zeros((1, *INFO.size, 3), np.uint8)
+    made = BuiltEngine(built.file("model.onnx").read_bytes(), {})
+    found = speed.compare_speed(model, made, built.manifest, [image], show)
+    assert calls[:3] == ["own", "dense", "fp32"]
+    return found, show.warned
+
+
+def test_an_engine_that_pays_is_not_warned_of(bundle, monkeypatch):
+    found, warned = compare(bundle, monkeypatch, {"own": 1.0, "dense": 2.0, "fp32": 3.0})
+    assert found == {
+        "speed_over_dense": {"default": 2.0, "fast": 2.0},
+        "speed_over_fp32": {"default": 3.0, "fast": 3.0},
+    }
+    assert not warned
+
+
+def test_each_that_is_faster_is_named_with_what_to_do(bundle, monkeypatch):
+    _, warned = compare(bundle, monkeypatch, {"own": 2.0, "dense": 1.0, "fp32": 1.5})
+    assert len(warned) == 2
+    assert "dense network in fp32 (default 0.50x, fast 0.50x): for speed export" in warned[0]
+    assert "itself in FP32 (default 0.75x, fast 0.75x): for speed build without" in warned[1]

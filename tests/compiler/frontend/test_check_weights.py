@@ -1,0 +1,37 @@
+"""NaN among weights is refused before an engine can hide it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+from tiny_networks import tiny_model
+
+from lc_trt.compiler.frontend.check_weights import check_weights
+from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
+from lc_trt.errors import LcTrtError
+from lc_trt.runtime.engines import BACKENDS, TENSORRT
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_weight_with_nan_is_named(backend: str, dtype: type) -> None:
+    model = tiny_model()
+    check_weights(model)
+    weight = next(t for t in model.graph.initializer if len(t.dims) == 4)
+    values = numpy_helper.to_array(weight).astype(dtype)
+    values.reshape(-1)[[1, 5]] = np.nan
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    with pytest.raises(
+        LcTrtError, match=rf"weight {weight.name}: 2 of {values.size} values are NaN"
+    ):
+        if backend == TENSORRT:
+            compile_for_tensorrt(model, (48, 72), 1, "fp16")
+        else:
+            compile_model(model, backend, (48, 72), 1)
+
+
+def test_infinity_is_allowed() -> None:
+    model = tiny_model()
+    model.graph.initializer.append(numpy_helper.from_array(np.float32([np.inf]), "mask"))
+    check_weights(model)

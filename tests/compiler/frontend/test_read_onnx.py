@@ -1,0 +1,125 @@
+"""Reading exchange files, and the paper's operation counts."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from tiny_networks import tiny_model
+
+from lc_trt.compiler.frontend.read_onnx import (
+    check_region_operators,
+    dense_macs,
+    exchange_kind,
+    load_onnx,
+    stage_macs,
+)
+from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.data.classes import find_classes
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.export import export_cascade
+from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.metadata import ModelInfo, read_info, write_info
+from lc_trt.model.presets import PRESETS, build_cascade
+
+
+def exported(name, heads):
+    preset, classes = PRESETS[name], find_classes("voc")
+    info = ModelInfo("cascade", name, classes.names, classes.colours)
+    return export_cascade(build_cascade(name, 21, heads), info, preset.mean, preset.std)
+
+
+def test_irnet_costs_what_the_paper_s_layers_cost():
+    model = exported("irnet", "aspp")
+    macs = stage_macs(model, (300, 500))
+    counted = {part: round(getattr(macs, part) / 1e9, 1) for part in macs.__dataclass_fields__}
+    assert counted == {
+        "stage1": 12.7, "head1": 3.5, "stage2": 36.5, "head2": 6.0, "stage3": 24.0, "head3": 4.6,
+    }  # fmt: skip
+    assert round(macs.dense / 1e9, 1) == 77.8
+    assert round(macs.dense / macs.at(0.77, 0.48), 2) == 1.24  # published shares at rho 0.985
+    assert round(macs.dense / macs.at(0.44, 0.15), 2) == 1.99  # at rho 0.8
+    assert dense_macs(densify(model), (300, 500)) == macs.dense
+
+
+def test_costs_follow_the_size():
+    model = tiny_model()
+    small, large = stage_macs(model, (64, 64)), stage_macs(model, (128, 128))
+    assert large.dense == 4 * small.dense and large.head2 == 4 * small.head2
+
+
+def test_kinds():
+    model = tiny_model()
+    assert exchange_kind(model) == "cascade"
+    assert exchange_kind(densify(model)) == "dense"
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    assert exchange_kind(helper.make_model(graph)) is None
+
+
+def test_an_unknown_region_operator_is_named():
+    model = tiny_model()
+    node = next(n for n in model.graph.node if n.op_type == "RegionConv")
+    node.op_type = "RegionDance"
+    with pytest.raises(LcTrtError, match=r"m\.onnx: node .* is lc_trt.RegionDance, expected one"):
+        check_region_operators(model, "m.onnx")
+
+
+def test_region_operators_of_another_version_are_refused():
+    model = tiny_model()
+    (ours,) = [o for o in model.opset_import if o.domain == DOMAIN]
+    check_region_operators(model, "m.onnx")
+    ours.version = 2
+    with pytest.raises(LcTrtError, match=r"of version 2, this lc-trt reads version 1; .*export"):
+        check_region_operators(model, "m.onnx")
+    model.opset_import.remove(ours)
+    with pytest.raises(LcTrtError, match="of version none, this lc-trt reads version 1"):
+        check_region_operators(model, "m.onnx")
+
+
+def test_a_lowered_cascade_is_no_source():
+    model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
+    with pytest.raises(LcTrtError, match=r"m\.onnx: node .* in the form that TensorRT's plugin"):
+        check_region_operators(model, "m.onnx")
+
+
+def test_a_cascade_has_three_stages():
+    model = tiny_model()
+    selects = [n for n in model.graph.node if n.op_type == "RegionSelect"]
+    model.graph.node.remove(selects[1])
+    with pytest.raises(LcTrtError, match="1 RegionSelect nodes, expected 2"):
+        check_region_operators(model, "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"", "not an? .*ONNX"),
+        (b"<html>not found</html>", "not an? .*ONNX"),
+        (tiny_model().SerializeToString()[:5000], "not an? .*ONNX"),
+    ],
+    ids=["missing", "empty", "html", "truncated"],
+)
+def test_what_is_no_onnx_is_refused_in_one_line(tmp_path, content, message):
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LcTrtError, match=message) as error:
+        load_onnx(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_metadata_of_another_format_is_refused():
+    model = tiny_model()
+    info = read_info(model)
+    write_info(model, info)
+    assert [p.key for p in model.metadata_props] == ["lc_trt"]
+    model.metadata_props[0].value = model.metadata_props[0].value.replace(
+        '"format": 1', '"format": 9'
+    )
+    with pytest.raises(LcTrtError, match="has format 9, this lc-trt reads 1"):
+        read_info(model)
+    assert read_info(onnx.ModelProto()) is None

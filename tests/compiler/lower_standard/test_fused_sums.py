@@ -1,0 +1,146 @@
+"""Branches that are summed up become one product of the rows that they read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from tiny_networks import INFO, frames, run, session, tiny_model
+
+from lc_trt.compiler.graph import EditableGraph
+from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.lower_standard.fused_sums import find_sums
+from lc_trt.compiler.lower_standard.neighbours import window
+from lc_trt.compiler.passes.fold_constants import freeze
+from lc_trt.ir.functions import DOMAIN
+
+SIZE = (52, 75)
+
+
+@pytest.fixture(scope="module")
+def aspp():
+    """A tiny irnet with ASPP heads: five branches each."""
+    return freeze(tiny_model("irnet", "aspp"), 2, SIZE)
+
+
+def products(model, head):
+    found = [n.name for n in model.graph.node if n.op_type == "MatMul" and n.name.startswith(head)]
+    return [name for name in found if "branch" in name or "sum" in name]
+
+
+def test_an_aspp_head_s_branches_are_one_product_with_a_tap_in_common(aspp):
+    lowered = lower_standard(aspp, Lowering())
+    constants = {t.name: tuple(t.dims) for t in lowered.graph.initializer}
+    for head in ("head2", "head3"):
+        (product,) = products(lowered, head)
+        node = next(n for n in lowered.graph.node if n.name == product)
+        # Five windows of nine, whose middles are the same pixel.
+        assert constants[node.input[1]][1] == (5 * 9 - 4) * len(INFO.classes)
+
+
+@pytest.mark.parametrize("rho", [(-1, -1), (0.3, 0.3), (2, -1), (2, 2)])
+def test_it_gives_what_the_functions_give(aspp, rho):
+    images = frames(2, SIZE)
+    expected = run(session(aspp), images, rho)
+    found = run(session(lower_standard(aspp, Lowering())), images, rho)
+    assert (found["labels"] == expected["labels"]).mean() >= 0.999
+    np.testing.assert_array_equal(found["stages"], expected["stages"])
+    np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=1e-5)
+
+
+def test_a_tensor_that_is_asked_for_by_name_stays(aspp):
+    name = "head2/3/branch3/conv"
+    assert any(name in n.output for n in aspp.graph.node)
+    lowered = lower_standard(aspp, Lowering(), [name])
+    assert any(name in n.output for n in lowered.graph.node)
+    assert len(products(lowered, "head2")) == 3  # those before it, itself, and the one after
+    assert len(products(lowered, "head3")) == 1
+    assert not any(name in n.output for n in lower_standard(aspp, Lowering()).graph.node)
+
+
+def graph_of_sum(change=lambda nodes, constants: None, rows=("rows", "rows")):
+    """Two region convolutions of ``x``, 8 to 3 channels, and their sum."""
+    rng = np.random.default_rng(0)
+    constants = {"none": np.zeros((1, 1), np.float32)}
+    nodes = []
+    for k, kernel in enumerate(((1, 1), (3, 3))):
+        constants[f"w{k}"] = rng.normal(size=(3, 8, *kernel)).astype(np.float32)
+        constants[f"b{k}"] = rng.normal(size=3).astype(np.float32)
+        inputs = ["x", rows[k], "index", "count", f"w{k}", f"b{k}", "none"]
+        nodes.append(
+            helper.make_node(
+                "RegionConv", inputs, [f"y{k}"], f"conv{k}", domain=DOMAIN,
+                kernel_shape=kernel, dilations=[2, 2],
+            )
+        )  # fmt: skip
+    nodes.append(helper.make_node("Add", ["y0", "y1"], ["y"], "sum"))
+    change(nodes, constants)
+    graph = helper.make_graph(
+        nodes, "g", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )  # fmt: skip
+    return EditableGraph(helper.make_model(graph))
+
+
+def test_weights_of_a_shared_tap_and_biases_add_up():
+    graph = graph_of_sum()
+    sums, dropped = find_sums(graph, ())
+    assert dropped == {"y0", "y1"} and list(sums) == ["y"]
+    found, constants = sums["y"], graph.constants
+    assert set(found.taps) == set(window((3, 3), (2, 2)))
+    np.testing.assert_array_equal(found.bias, constants["b0"] + constants["b1"])
+    middle = constants["w0"][..., 0, 0] + constants["w1"][..., 1, 1]
+    np.testing.assert_array_equal(found.weights[0, 0], middle)
+    np.testing.assert_array_equal(found.weights[-2, 2], constants["w1"][..., 0, 2])
+
+
+def activated(nodes, constants):
+    nodes[0].attribute.append(helper.make_attribute("activation", 1))
+
+
+def scaled(nodes, constants):
+    nodes[0].attribute.append(helper.make_attribute("residual_scale", 0.5))
+
+
+def with_residual(nodes, constants):
+    nodes[1].input[6] = "x"
+
+
+def widening(nodes, constants):
+    constants["w0"] = np.zeros((8, 3, 1, 1), np.float32)
+    constants["b0"] = np.zeros(8, np.float32)
+
+
+def read_twice(nodes, constants):
+    nodes.append(helper.make_node("Relu", ["y0"], ["z"], "reader"))
+
+
+def not_constant(nodes, constants):
+    del constants["w1"]
+
+
+@pytest.mark.parametrize(
+    "change", [activated, scaled, with_residual, widening, read_twice, not_constant]
+)
+def test_what_is_more_than_a_product_and_a_bias_stays(change):
+    assert find_sums(graph_of_sum(change), ()) == ({}, frozenset())
+
+
+def test_convolutions_in_two_regions_stay():
+    assert find_sums(graph_of_sum(rows=("rows", "others")), ()) == ({}, frozenset())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    kernel=st.tuples(st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 3, 5, 7])),
+    dilations=st.tuples(st.integers(1, 24), st.integers(1, 24)),
+)
+def test_a_window_is_row_by_row_around_its_middle(kernel, dilations):
+    taps = window(kernel, dilations)
+    assert len(set(taps)) == len(taps) == kernel[0] * kernel[1]
+    assert taps[len(taps) // 2] == (0, 0)
+    assert list(taps) == sorted(taps)
+    assert max(dy for dy, _ in taps) == kernel[0] // 2 * dilations[0]
+    assert min(dx for _, dx in taps) == -(kernel[1] // 2) * dilations[1]

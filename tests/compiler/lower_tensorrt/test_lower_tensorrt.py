@@ -1,0 +1,162 @@
+"""What TensorRT is given, in ONNX Runtime, against the exchange model it was made from."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from tiny_networks import INFO, MEAN, STD, frames, run, session, tiny_cascade
+
+from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
+from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.export import export_cascade
+from lc_trt.ir.functions import DOMAIN
+from lc_trt.runtime.compare_engines import separating_rho
+
+SIZE = (52, 75)
+EMPTY, FULL = (-1.0, -1.0), (1.0, 1.0)
+
+
+@cache
+def reference(trunk, form, seed):
+    """A tiny cascade, and ONNX Runtime on it."""
+    source = export_cascade(tiny_cascade(trunk, form, seed), INFO, MEAN, STD)
+    return source, session(source)
+
+
+def a_partial_region(before, images):
+    """Thresholds that no pixel's confidence is near, however the two round."""
+    engine = SimpleNamespace(run=lambda x, rho: SimpleNamespace(**run(before, x, tuple(rho))))
+    return separating_rho(engine, images)
+
+
+def assert_same(expected, found, labels=1.0, confidence=1e-4):
+    assert {k: (v.dtype, v.shape) for k, v in found.items()} == {
+        k: (v.dtype, v.shape) for k, v in expected.items()
+    }
+    assert (found["labels"] == expected["labels"]).mean() >= labels
+    np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=confidence)
+    if "stages" in expected:
+        assert np.array_equal(found["stages"], expected["stages"])
+
+
+# Unshrunk: an example takes a second, and says by itself which network and size it is.
+@settings(max_examples=5, phases=(Phase.generate,))
+@given(
+    network=st.sampled_from([("irnet", "plain"), ("irnet", "aspp"), ("inception", "aspp")]),
+    seed=st.integers(0, 1),
+    batch=st.sampled_from([1, 2]),
+    size=st.sampled_from([(48, 72), SIZE, (33, 40)]),
+    symbolic=st.booleans(),
+)
+def test_a_lowered_cascade_is_the_cascade(network, seed, batch, size, symbolic):
+    source, before = reference(*network, seed)
+    fixed = (None, None) if symbolic else (size, batch)
+    after = session(compile_for_tensorrt(source, *fixed, "fp32"))
+    images = frames(batch, size)
+    rhos = [EMPTY, FULL, (1.0, -1.0), (-1.0, 1.0), a_partial_region(before, images)]
+    for rho in rhos:
+        assert_same(run(before, images, rho), run(after, images, rho))
+
+
+@pytest.mark.parametrize("network", [("irnet", "plain"), ("inception", "aspp")], ids="-".join)
+def test_nothing_but_region_operators_touches_rows(network):
+    source, _ = reference(*network, 0)
+    model = compile_for_tensorrt(source, SIZE, 1, "fp32")
+    rows = {
+        n.output[0] for n in model.graph.node if n.domain == DOMAIN and n.op_type != "RegionScatter"
+    }
+    readers = [n for n in model.graph.node if rows & set(n.input)]
+    assert readers and all(n.domain == DOMAIN for n in readers)
+    assert {f.overload for f in model.functions if f.name == "RegionConv"} == {
+        n.overload for n in model.graph.node if n.op_type == "RegionConv"
+    }
+
+
+@pytest.fixture(scope="module")
+def irnet_small(repository):
+    return onnx.load(repository / "models" / "irnet-small-camvid" / "model.onnx")
+
+
+@pytest.fixture(scope="module")
+def irnet_small_half(irnet_small):
+    return compile_for_tensorrt(irnet_small, (64, 96), None, "fp16")
+
+
+def test_the_trained_network_in_fp32_and_fp16(irnet_small, irnet_small_half):
+    size = (64, 96)
+    images, before = frames(1, size), session(irnet_small)
+    rhos = [EMPTY, FULL, a_partial_region(before, images)]
+    full = session(compile_for_tensorrt(irnet_small, size, 1, "fp32"))
+    half = session(irnet_small_half)
+    for rho in rhos:
+        expected = run(before, images, rho)
+        assert_same(expected, run(full, images, rho))
+        assert_same(expected, run(half, images, rho), labels=0.99, confidence=0.01)
+
+
+def test_the_trained_network_has_one_product_for_branches_and_multiplies_no_more(
+    irnet_small, irnet_small_half
+):
+    source, model = (
+        [n for n in m.graph.node if n.op_type == "RegionConv"]
+        for m in (irnet_small, irnet_small_half)
+    )
+    # The first 1x1s of ten blocks and of five are one, so are three before stage 3; there five
+    # projections go onto a residual stream of four parts.
+    assert len(model) == len(source) - 15 - 2 + 3 * 5
+
+    def multiplications(graph, convs, at):
+        dims = {t.name: t.dims for t in graph.initializer}
+        stored = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Cast"}
+        return sum(np.prod(dims[stored.get(n.input[at], n.input[at])]) for n in convs)
+
+    expected = multiplications(irnet_small.graph, source, 4)
+    assert multiplications(irnet_small_half.graph, model, -3) == expected
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_a_dense_network(precision, symbolic):
+    source = densify(reference("inception", "aspp", 0)[0])
+    fixed = (None, None) if symbolic else (SIZE, 2)
+    after = session(compile_for_tensorrt(source, *fixed, precision))
+    images = frames(2, SIZE)
+    expected = run(session(source), images, None)
+    tolerance = {} if precision == "fp32" else {"labels": 0.99, "confidence": 0.02}
+    assert_same(expected, run(after, images, None), **tolerance)
+
+
+@pytest.mark.parametrize("stored", [np.float32, np.float16])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_wrapped_plain_network(stored, precision):
+    rng = np.random.default_rng(0)
+    weight = onnx.numpy_helper.from_array(rng.normal(size=(3, 3, 3, 3)).astype(stored), "w")
+    kind = weight.data_type
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["pixels", "w"], ["logits"], strides=[4, 4])],
+        "plain",
+        [onnx.helper.make_tensor_value_info("pixels", kind, ["n", 3, "h", "w"])],
+        [onnx.helper.make_tensor_value_info("logits", kind, ["n", 3, None, None])],
+        [weight],
+    )
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    plain = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    source = wrap_plain(plain, "plain.onnx", SIZE, Normalisation(), None)
+    images = frames(2, SIZE)
+    after = session(compile_for_tensorrt(source, SIZE, 2, precision))
+    expected = run(session(source), images, None)
+    assert_same(expected, run(after, images, None), labels=0.99, confidence=0.01)
+
+
+def test_an_unknown_precision_is_named():
+    source, _ = reference("irnet", "plain", 0)
+    with pytest.raises(LcTrtError, match="precision 'fp8': expected one of fp16, bf16, fp32"):
+        compile_for_tensorrt(source, SIZE, 1, "fp8")

@@ -1,0 +1,210 @@
+"""FP16 and BF16 as types in the graph: where they are, where not, and what does not fit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tiny_networks import session, tiny_model
+
+from lc_trt.compiler.passes.mixed_precision import note_full, to_half
+from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import FULL_TENSORS
+
+HALF, FULL, INT32 = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.INT32
+BF16 = TensorProto.BFLOAT16
+
+
+def types_of(model):
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    values = (*inferred.input, *inferred.output, *inferred.value_info)
+    return {v.name: v.type.tensor_type.elem_type for v in values} | {
+        t.name: t.data_type for t in model.graph.initializer
+    }
+
+
+@pytest.fixture(
+    scope="module", params=[("irnet", "fp16"), ("inception", "fp16"), ("irnet", "bf16")]
+)
+def typed(request):
+    """A lowered cascade, and the type that half precision has in it."""
+    network, half = request.param
+    lowered = compile_for_tensorrt(tiny_model(network, "aspp"), (48, 72), 1, half)
+    return lowered, {"fp16": HALF, "bf16": BF16}[half]
+
+
+@pytest.fixture(scope="module")
+def cascade(typed):
+    return typed[0]
+
+
+def test_products_are_half_and_what_decides_is_full(typed):
+    cascade, half = typed
+    types = types_of(cascade)
+    seen = set()
+    for node in cascade.graph.node:
+        given = [types[name] for name in node.input if name]
+        if node.op_type == "Conv":
+            assert set(given) == {half}
+        elif node.op_type == "RegionConv":
+            segments = len(given) - 6
+            rows, (weight, bias, residual) = given[segments : segments + 3], given[-3:]
+            assert {*given[:segments], weight, residual} == {half}
+            assert rows == [INT32] * 3 and bias == FULL
+        elif node.op_type in ("Softmax", "ReduceMax", "Resize", "ArgMax", "RegionSelect"):
+            assert given[0] == FULL
+        elif node.op_type in ("RegionGather", "RegionRestrict", "RegionMaxPool", "Concat", "Relu"):
+            assert given[0] == half
+        else:
+            continue
+        seen.add(node.op_type)
+    assert {"Conv", "RegionConv", "Softmax", "Resize", "ArgMax", "RegionSelect"} <= seen
+
+
+def test_images_are_normalised_in_full(cascade):
+    types = types_of(cascade)
+    for op_type in ("Sub", "Transpose"):
+        (node,) = [n for n in cascade.graph.node if n.op_type == op_type]
+        assert types[node.output[0]] == FULL
+
+
+def test_casts_stand_where_the_type_changes_and_once(cascade):
+    casts = [n for n in cascade.graph.node if n.op_type == "Cast"]
+    types = types_of(cascade)
+    assert all(types[n.input[0]] != types[n.output[0]] for n in casts)
+    made = {n.output[0] for n in casts}
+    assert not made & {n.input[0] for n in casts}
+    assert len({(n.input[0], types[n.output[0]]) for n in casts}) == len(casts)
+    # The image and its normalised form, logits of three stages, and two outputs.
+    assert len(casts) == 7
+
+
+def graph_of(nodes, constants, dtype=FULL, outputs=("y",)):
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", dtype, [1, 2, 3, 4])],
+        [helper.make_tensor_value_info(o, dtype, None) for o in outputs],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def weight(scale=1.0, dtype=np.float32):
+    return (np.eye(2).reshape(2, 2, 1, 1) * scale).astype(dtype)
+
+
+def conv(x, y, w="w"):
+    return helper.make_node("Conv", [x, w], [y], y)
+
+
+def test_a_weight_that_does_not_fit_is_named_with_its_node():
+    model = graph_of([conv("x", "y")], {"w": weight(1e6)})
+    expected = r"node 'y': weight 'w' reaches 1e\+06, over FP16's 65504; build with --fp32"
+    with pytest.raises(LcTrtError, match=expected):
+        to_half(model)
+
+
+def test_another_constant_that_does_not_fit_keeps_its_operator_in_full():
+    nodes = [conv("x", "a"), helper.make_node("Mul", ["a", "big"], ["b"]), conv("b", "y")]
+    half = to_half(graph_of(nodes, {"w": weight(), "big": np.float32(1e6)}))
+    types = types_of(half)
+    assert [types[n.input[0]] for n in half.graph.node if n.op_type != "Cast"] == [HALF, FULL, HALF]
+
+
+def test_what_makes_or_reads_a_kept_tensor_is_in_full():
+    nodes = [conv("x", "a"), helper.make_node("Relu", ["a"], ["b"]), conv("b", "c"), conv("c", "y")]
+    half = to_half(graph_of(nodes, {"w": weight()}), keep=["a"])
+    types = types_of(half)
+    kinds = [types[n.input[0]] for n in half.graph.node if n.op_type != "Cast"]
+    assert kinds == [FULL, FULL, HALF, HALF]
+    big = to_half(graph_of([conv("x", "y")], {"w": weight(1e6)}), keep=["y"])
+    assert [n.op_type for n in big.graph.node] == ["Conv"], "a weight that does not fit may be kept"
+
+
+def test_the_note_names_what_the_types_say():
+    model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
+    keep = ["stage1/1/relu"]
+    types = types_of(to_half(model, keep=keep))
+    noted = {entry.key: entry.value for entry in note_full(model, keep).metadata_props}
+    full = set(json.loads(noted[FULL_TENSORS]))
+    floats = {n: t for n, t in types_of(model).items() if t == FULL}
+    made = [name for node in model.graph.node for name in node.output if name in floats]
+    assert {n for n in made if types[n] == FULL} == {n for n in made if n in full}
+    assert {"stage1/1/relu", "stage1/2/conv", "head1/softmax"} <= full
+    assert not {"stage1/0/conv", "stage1/3/branch1/conv"} & full
+
+
+def test_bf16_keeps_nothing_for_its_range():
+    nodes = [conv("x", "a"), helper.make_node("Mul", ["a", "big"], ["y"])]
+    model = graph_of(nodes, {"w": weight(1e6), "big": np.float32(1e6)})
+    notes = [note_full(model, keep).metadata_props[0].value for keep in (None, ())]
+    assert notes == ["[]", '["y"]']
+
+
+def test_parts_of_an_operator_want_what_it_wanted():
+    nodes = [conv("x", "a"), helper.make_node("MatMul", ["a", "m"], ["y"], "up/wide")]
+    before = graph_of(
+        [conv("x", "a"), helper.make_node("Softmax", ["a"], ["y"], "up")], {"w": weight()}
+    )
+    model = graph_of(nodes, {"w": weight(), "m": np.eye(4, dtype=np.float32)})
+    notes = [note_full(model, None, b).metadata_props[0].value for b in (None, before)]
+    assert notes == ["[]", '["y"]']
+
+
+def test_casts_that_were_there_before_decide_nothing():
+    """What an exporter of a half network left: the types are given anew."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["h"], to=HALF),
+        conv("h", "a"),
+        helper.make_node("Cast", ["a"], ["f"], to=FULL),
+        helper.make_node("Relu", ["f"], ["r"]),
+        helper.make_node("Cast", ["r"], ["h2"], to=HALF),
+        conv("h2", "b"),
+        helper.make_node("Cast", ["b"], ["y"], to=FULL),
+    ]
+    model = graph_of(nodes, {"w": weight(dtype=np.float16)})
+    half = to_half(model)
+    assert [n.op_type for n in half.graph.node] == ["Cast", "Conv", "Relu", "Conv", "Cast"]
+    x = np.random.default_rng(0).normal(size=(1, 2, 3, 4)).astype(np.float32)
+    (expected,), (found,) = (session(m).run(None, {"x": x}) for m in (model, half))
+    np.testing.assert_allclose(found, expected, atol=1e-2)
+
+
+def test_an_output_keeps_its_type_and_one_that_is_read_too():
+    nodes = [conv("x", "a"), helper.make_node("Relu", ["a"], ["y"]), conv("y", "z")]
+    half = to_half(graph_of(nodes, {"w": weight()}, outputs=("y", "z")))
+    types = types_of(half)
+    assert types["y"] == types["z"] == FULL
+    # Who reads it inside the network reads what was there before its cast.
+    order = ["Cast", "Conv", "Relu", "Cast", "Conv", "Cast"]
+    assert [n.op_type for n in half.graph.node] == order
+    assert next(n for n in half.graph.node if n.name == "z").input[0] == "y/uncast"
+    x = np.random.default_rng(0).normal(size=(1, 2, 3, 4)).astype(np.float32)
+    y, z = session(half).run(None, {"x": x})
+    np.testing.assert_allclose(y, np.maximum(x, 0), atol=1e-2)
+    np.testing.assert_allclose(z, np.maximum(x, 0), atol=1e-2)
+
+
+def test_an_operator_with_a_graph_inside_is_named():
+    body = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["inner"])], "body", [],
+        [helper.make_tensor_value_info("inner", FULL, None)],
+    )  # fmt: skip
+    node = helper.make_node("If", ["c"], ["y"], "choice", then_branch=body, else_branch=body)
+    with pytest.raises(
+        LcTrtError, match="node 'choice': half precision does not reach into the graphs of"
+    ):
+        to_half(graph_of([node], {"c": np.asarray(True)}))
+
+
+def test_an_operator_whose_type_nobody_knows_is_named():
+    node = helper.make_node("Mystery", ["x"], ["a"], "mystery", domain="elsewhere")
+    model = graph_of([node, conv("a", "y")], {"w": weight()})
+    model.opset_import.append(helper.make_opsetid("elsewhere", 1))
+    with pytest.raises(LcTrtError, match="node 'mystery': the type of what Mystery gives"):
+        to_half(model)

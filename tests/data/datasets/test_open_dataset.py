@@ -1,0 +1,88 @@
+"""`lc_trt.data.datasets`: what `open_dataset` refuses, and the layout of plain folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lc_trt.data.classes import IGNORE, find_classes
+from lc_trt.data.datasets import LAYOUTS, Dataset, open_dataset
+from lc_trt.errors import LcTrtError, UsageError
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """ROOT/train with a JPEG and a PNG, ROOT/val with one image."""
+    for split, names in (("train", ("b.jpg", "a.PNG")), ("val", ("c.webp",))):
+        for kind in ("images", "labels"):
+            (tmp_path / split / kind).mkdir(parents=True)
+        for name in names:
+            image = np.full((8, 12, 3), ord(name[0]), np.uint8)
+            cv2.imwrite(str(tmp_path / split / "images" / name), image)
+            label = np.full((8, 12), ord(name[0]) - ord("a"), np.uint8)
+            label[0] = IGNORE
+            cv2.imwrite(str(tmp_path / split / "labels" / f"{name[0]}.png"), label)
+    (tmp_path / "train" / "images" / "notes.txt").write_text("no image")
+    (tmp_path / "runs").mkdir()
+    return tmp_path
+
+
+def opened(root: Path, split: str = "train") -> Dataset:
+    return open_dataset("folder", root, split, find_classes("3"))
+
+
+def test_folder(tree: Path) -> None:
+    samples = opened(tree)
+    assert (len(samples), samples.classes) == (2, 3)
+    assert [s.name for s in samples] == ["a", "b"]
+    for sample, value in zip(samples, (0, 1), strict=True):
+        assert abs(int(sample.image[4, 6, 0]) - ord("a") - value) <= 1
+        assert (sample.label[0] == IGNORE).all()
+        assert (sample.label[1:] == value).all()
+    assert [s.name for s in opened(tree, "val")] == ["c"]
+    assert len(open_dataset("folder", str(tree), "val", find_classes("camvid"))) == 1
+
+
+def test_a_split_that_is_not_there_names_those_that_are(tree: Path) -> None:
+    with pytest.raises(LcTrtError, match=r"test/images: no split 'test' there; .* has train, val$"):
+        opened(tree, "test")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_root_without_any_split_says_how_one_lies(tmp_path: Path, layout: str) -> None:
+    classes = find_classes("3" if layout == "folder" else layout)
+    for root in (tmp_path, tmp_path / "none"):
+        with pytest.raises(LcTrtError, match=rf"no split 'val' there; layout {layout} is ROOT"):
+            open_dataset(layout, root, "val", classes)
+
+
+def test_an_empty_split(tree: Path) -> None:
+    (tree / "val" / "images" / "c.webp").unlink()
+    with pytest.raises(LcTrtError, match=r"val/images: split 'val' is empty; .*\.jpg"):
+        opened(tree, "val")
+
+
+def test_a_missing_label_is_named(tree: Path) -> None:
+    (tree / "train" / "labels" / "b.png").unlink()
+    with pytest.raises(LcTrtError, match=r"train/labels/b\.png: no such file.* of b\.jpg"):
+        opened(tree)
+
+
+def test_unknown_layout(tree: Path) -> None:
+    with pytest.raises(UsageError, match="unknown layout 'coco': expected folder, voc, cityscapes"):
+        open_dataset("coco", tree, "train", find_classes("voc"))
+
+
+@pytest.mark.parametrize(
+    ("layout", "classes", "line"),
+    [
+        ("voc", "camvid", "layout voc has 21 classes and 'camvid' has 11: give the classes 'voc'"),
+        ("cityscapes", "34", "layout cityscapes has 19 classes and '34 classes' has 34"),
+    ],
+)
+def test_classes_that_do_not_fit(tree: Path, layout: str, classes: str, line: str) -> None:
+    with pytest.raises(UsageError, match=line):
+        open_dataset(layout, tree, "train", find_classes(classes))

@@ -1,0 +1,121 @@
+"""A network that is only a formula: what a pass costs by thresholds, content, load and noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lc_trt.bundle.pareto_front import Front, FrontPoint
+from lc_trt.evaluation.sweep import Point
+from lc_trt.runtime.governor.governor import Governor
+from lc_trt.runtime.governor.operating_curve import Course, find_course
+
+FAST, TOP = (0.35, 0.0), (0.995, 0.995)
+COST = (20.0, 35.0, 45.0)  # milliseconds: stage 1, and stages 2 and 3 on all pixels
+
+
+@dataclass
+class Plant:
+    """Pixels leave by two independent confidences with the distribution c ** exponent.
+
+    Attributes:
+        hard: exponents of stage 1 and 2; the larger, the fewer pixels leave.
+        load: what all times are multiplied with.
+        noise: standard deviation of a pass's time, of its logarithm.
+        spikes: share of passes that take three times as long.
+    """
+
+    hard: tuple[float, float] = (6.0, 3.0)
+    load: float = 1.0
+    noise: float = 0.0
+    spikes: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+    def reached(self, rho: tuple[float, float]) -> tuple[float, float]:
+        """Shares of the pixels that stages 2 and 3 compute."""
+        second = rho[0] ** self.hard[0]
+        return second, second * rho[1] ** self.hard[1]
+
+    def ms(self, rho: tuple[float, float]) -> float:
+        """Without load and noise."""
+        second, third = self.reached(rho)
+        return COST[0] + COST[1] * second + COST[2] * third
+
+    def seconds(self, rho: tuple[float, float]) -> float:
+        """One pass."""
+        spike = 3.0 if self.rng.random() < self.spikes else 1.0
+        return (
+            self.load * self.ms(rho) / 1e3 * float(np.exp(self.rng.normal(0, self.noise))) * spike
+        )
+
+
+def tuned(plant: Plant | None = None, steps: int = 7) -> Front:
+    """The front that such a network would be tuned to."""
+    plant = plant or Plant()
+    pairs = [(float(r), FAST[1]) for r in np.linspace(FAST[0], TOP[0], steps)]
+    pairs += [(TOP[0], float(r)) for r in np.linspace(FAST[1], TOP[1], steps)[1:]]
+    points = []
+    for k, rho in enumerate(pairs):
+        second, third = plant.reached(rho)
+        shares = (1 - second, second - third, third)
+        ms = plant.ms(rho) + 1e-3 * k  # rising, also where thresholds change nothing
+        points.append(FrontPoint(rho, ms, ms, 0.5 + 0.03 * k, shares))
+    return Front(tuple(points), TOP, "mIoU", 8, "drawn")
+
+
+def course() -> Course:
+    """The whole of `tuned`."""
+    return find_course(tuned())
+
+
+@dataclass
+class Run:
+    """What a governed run did, an entry a frame: seconds since its start, time and level."""
+
+    at: np.ndarray
+    seconds: np.ndarray
+    levels: np.ndarray
+
+    def between(self, start: float, end: float = np.inf) -> Run:
+        """The part of it from ``start`` seconds to ``end``."""
+        part = (self.at >= start) & (self.at < end)
+        return Run(self.at[part], self.seconds[part], self.levels[part])
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of busy time."""
+        return len(self.seconds) / float(self.seconds.sum())
+
+    @property
+    def swing(self) -> float:
+        """Between the lowest and the highest level, a part of the range."""
+        return float(np.ptp(self.levels))
+
+
+def drive(governor: Governor, plant: Plant, seconds: float, frames: int = 1) -> Run:
+    """Passes one after the other for so many simulated seconds."""
+    now, at, took, levels = 0.0, [], [], []
+    while now < seconds:
+        level = governor.level
+        passed = plant.seconds(governor.rho) * frames
+        governor.took(passed, frames)
+        at.append(now)
+        took.append(passed / frames)
+        levels.append(level)
+        now += passed
+    return Run(np.array(at), np.array(took), np.array(levels))
+
+
+def costed(points: list[Point]) -> list[Point]:
+    """What a sweep found, with times and quality that follow from the shares of pixels alone."""
+    found = []
+    for point in points:
+        _, second, third = point.shares
+        ms = COST[0] + COST[1] * (second + third) + COST[2] * third
+        quality = 0.5 + 0.2 * (second + third) + 0.1 * third
+        found.append(replace(point, engine_ms=ms, miou=quality, pixel_accuracy=quality))
+    return found

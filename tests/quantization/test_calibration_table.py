@@ -1,0 +1,95 @@
+"""Tables: to JSON and back, refused where they are none, or of another model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import onnx
+import pytest
+from onnx import numpy_helper
+from tiny_networks import INFO, tiny_model
+
+from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan
+from lc_trt.compiler.pipeline import prepare
+from lc_trt.errors import LcTrtError
+from lc_trt.quantization.calibration_table import (
+    Table,
+    TensorRange,
+    check_table,
+    read_table,
+    write_table,
+)
+
+
+@pytest.fixture(scope="module")
+def folded():
+    return prepare(tiny_model(), INFO.size, 1)
+
+
+@pytest.fixture(scope="module")
+def table(folded):
+    made_by = fingerprints(folded, make_plan(folded))
+    tensors = tuple(TensorRange(n, 0.0, 1.5, -0.25, 2.0, 99, v) for n, v in made_by.items())
+    return Table(
+        "tiny", "0" * 64, "percentile", 99.9, 12, ("bad.png",), "1" * 64, (48, 72), (0.9, 0.8),
+        tensors,
+    )  # fmt: skip
+
+
+def test_a_table_reads_back_and_is_plain_json(table, tmp_path):
+    path = tmp_path / "new" / "t.json"
+    write_table(path, table)
+    assert read_table(path) == table
+    body = json.loads(path.read_text())
+    assert body["format"] == 1 and body["tensors"][0]["name"] == table.tensors[0].name
+    assert [p.name for p in path.parent.iterdir()] == ["t.json"]
+    dense = replace(table, rho=None, percentile=None)
+    write_table(path, dense)
+    assert read_table(path) == dense
+    assert "tensors" in table.summary() and table.summary()["skipped"] == 1
+
+
+def test_the_models_own_table_is_taken(table, folded):
+    check_table(table, folded, "t.json")
+
+
+def test_another_models_table_is_refused_by_its_first_tensor(table, folded):
+    inception = prepare(tiny_model("inception", "aspp"), INFO.size, 1)
+    with pytest.raises(LcTrtError, match=r"t.json: is the table of another model \(tiny\)"):
+        check_table(table, inception, "t.json")
+    changed = onnx.ModelProto()
+    changed.CopyFrom(folded)
+    plan = make_plan(folded)
+    conv = next(n for n in changed.graph.node if n.output[0] == plan.convolutions[2])
+    tensor = next(t for t in changed.graph.initializer if t.name == conv.input[1])
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) + 1, tensor.name))
+    first = next(n.output[0] for n in folded.graph.node if conv.output[0] in n.input)
+    with pytest.raises(LcTrtError, match=f"tensor '{first}' is computed with other weights"):
+        check_table(table, changed, "t.json")
+    short = replace(table, tensors=table.tensors[:-1])
+    last = table.tensors[-1].name
+    with pytest.raises(LcTrtError, match=f"the table ends and the model has '{last}'"):
+        check_table(short, folded, "t.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("not json", "not JSON"),
+        ("[]", "no calibration table of format 1"),
+        ('{"format": 9}', "no calibration table of format 1"),
+        ('{"format": 1, "tensors": [{"name": "x"}]}', "misses or holds something unknown"),
+        ('{"format": 1, "tensors": []}', "misses or holds something unknown"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, text, message):
+    path = tmp_path / "t.json"
+    path.write_text(text)
+    with pytest.raises(LcTrtError, match=f"{message}.*lc-trt calibrate"):
+        read_table(path)
+
+
+def test_a_missing_table_names_the_command(tmp_path):
+    with pytest.raises(LcTrtError, match=r"cannot be read.*lc-trt calibrate"):
+        read_table(tmp_path / "none.json")

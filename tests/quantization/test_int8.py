@@ -1,0 +1,278 @@
+"""INT8 and reduced-precision builds: what is written, what is refused, what is kept."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import onnx
+import openvino
+import pytest
+from int8_cases import RHO, image_folder, tiny_table
+from tiny_networks import INFO, tiny_model
+
+import lc_trt
+import lc_trt.quantization.int8
+from lc_trt.bench.networks import dense_networks, load_own
+from lc_trt.builder.build import build
+from lc_trt.bundle.bundle import CALIBRATION, SOURCE
+from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.metadata import read_info, write_info
+from lc_trt.quantization import calibrate as calibrating
+from lc_trt.quantization.activation_collector import Observer
+from lc_trt.quantization.calibration_table import read_table, write_table
+from lc_trt.quantization.int8 import QuantizationOptions
+from lc_trt.runtime.engines import CPU_BACKENDS, TENSORRT, create_engine
+from lc_trt.utils.progress import ProgressMonitor
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """The model, an image folder and a table, all of a tiny network without empty regions."""
+    folder = tmp_path_factory.mktemp("int8")
+    model = tiny_model()
+    write_info(model, lc_trt.quantization.int8.ModelInfo(**{**INFO.__dict__, "default_rho": RHO}))
+    onnx.save(model, folder / "model.onnx")
+    image_folder(folder / "images", 6)
+    write_table(folder / "table.json", tiny_table(model, folder / "images"))
+    return folder
+
+
+def build_int8(root, out, calib="table.json", **arguments):
+    asked = {k: arguments.pop(k) for k in ("keep", "eval_root", "max_drop") if k in arguments}
+    return build(
+        root / "model.onnx",
+        out,
+        precision="int8",
+        int8=QuantizationOptions(root / calib, "minmax", **asked),
+        **{"min_agreement": 0.5, **arguments},
+    )
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_an_int8_bundle_says_how_it_was_made_and_runs(root, tmp_path, backend):
+    bundle = build_int8(root, tmp_path / "m.lct", backend=backend, keep=("head1",))
+    manifest = bundle.manifest
+    assert manifest.precision == "int8" and manifest.backend == backend
+    assert manifest.calibration["method"] == "minmax" and manifest.calibration["images"] == 6
+    assert manifest.calibration["kept"] == [{"layers": ["head1"], "why": "asked for with --keep"}]
+    assert manifest.calibration["keep"] == ["head1/0/conv", "head1/1/conv"]
+    assert 0.5 <= manifest.check["mean_labels"] <= 1 and manifest.check["required"] == 0.5
+    for figure in ("speed_over_dense", "speed_over_fp32"):
+        assert set(manifest.check[figure]) == {"default", "fast"}
+        assert all(ratio > 0 for ratio in manifest.check[figure].values())
+    assert read_table(bundle.file(CALIBRATION)) == read_table(root / "table.json")
+    with lc_trt.load(bundle.path) as segmenter:
+        result = segmenter(cv2.imread(str(root / "images" / "000.png")))
+    assert result.labels.shape == INFO.size
+
+
+def test_the_bench_runs_dense_networks_in_the_bundles_precision(root, tmp_path):
+    bundle = build_int8(root, tmp_path / "m.lct", keep=("stage3",))
+    source = load_onnx(bundle.file(SOURCE))
+    rows = dense_networks(bundle, source, INFO.size, 1, 1, all_runners=True)
+    assert [row.precision for row in rows] == ["int8", "int8"]
+    image = np.zeros((1, *INFO.size, 3), np.uint8)
+    for engine in (rows[0].load(), load_own(bundle, source, (40, 64), 1, 1)):
+        given = image[:, : engine.size[0], : engine.size[1]]
+        rho = None if engine.kind == "dense" else np.ones(2, np.float32)
+        assert engine.run(np.ascontiguousarray(given), rho).labels.shape == (1, *engine.size)
+
+
+def test_the_bench_says_where_no_runner_computes_in_the_bundles_precision(
+    root, tmp_path, monkeypatch
+):
+    bundle = build_int8(root, tmp_path / "m.lct")
+    monkeypatch.setattr("lc_trt.bench.networks.available_on_cpu", list)
+    with pytest.raises(LcTrtError, match="--runners all: no backend here computes in int8"):
+        dense_networks(bundle, load_onnx(bundle.file(SOURCE)), INFO.size, 1, 1, all_runners=True)
+
+
+def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
+    warnings, phases = [], []
+
+    class Recorder(ProgressMonitor):
+        def start(self, phase, steps):
+            phases.append((phase, steps))
+
+        def warn(self, text):
+            warnings.append(text)
+
+    bundle = build_int8(root, tmp_path / "m.lct", "images", show=Recorder())
+    assert bundle.manifest.calibration["images"] == 5
+    assert bundle.manifest.check["images"] == "1 images held out of the calibration"
+    assert phases == [("calibrating", 5), ("comparing with FP32", 2)]
+    assert any("5 images to calibrate on" in w for w in warnings)
+
+
+def test_a_stopped_build_goes_on_where_its_calibration_was(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrating, "SAVE_EVERY", 2)
+    whole = build_int8(root, tmp_path / "whole.lct", "images").file(CALIBRATION).read_text()
+    passes, real = [], Observer.run
+
+    def stopping(self, image, rho):
+        passes.append(1)
+        if len(passes) == 4:
+            raise KeyboardInterrupt
+        return real(self, image, rho)
+
+    monkeypatch.setattr(Observer, "run", stopping)
+    out, state = tmp_path / "m.lct", tmp_path / ".m.lct.seen"
+    with pytest.raises(KeyboardInterrupt):
+        build_int8(root, out, "images")
+    assert state.is_file() and not out.exists()
+    # Refused for its agreement after the calibration: that need not be done again either.
+    with pytest.raises(LcTrtError, match="nothing was written"):
+        build_int8(root, out, "images", min_agreement=1.0)
+    assert len(passes) == 4 + 3 and state.is_file()
+    bundle = build_int8(root, out, "images")
+    assert len(passes) == 7, "all five images had been seen: two before the stop, three after"
+    assert bundle.file(CALIBRATION).read_text() == whole
+    assert not state.exists()
+
+
+def test_too_little_agreement_writes_nothing_and_says_what_to_try(root, tmp_path):
+    with pytest.raises(LcTrtError, match=r"int8 engine agrees with ONNX.*nothing was written"):
+        build_int8(root, tmp_path / "m.lct", min_agreement=1.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_decide_which_blocks_stay_in_fp32(root, tmp_path, monkeypatch):
+    """mIoU as if two blocks cost two points each: exactly these are kept, and reported."""
+    needed = {"stage2/1", "head2/0"}
+    cost = 0.02
+
+    def fake(engine, samples, classes, rho, advance):
+        return 0.8 - cost * len(needed - measured[-1])
+
+    measured = []
+    real = lc_trt.quantization.int8.compile_model
+
+    def watched(model, backend, size, batch, quantization=None):
+        keep = set() if quantization is None else quantization.keep
+        blocks = {"/".join(name.split("/")[:2]) for name in keep}
+        measured.append(needed if quantization is None else blocks)
+        return real(model, backend, size, batch, quantization)
+
+    monkeypatch.setattr(lc_trt.quantization.int8, "mean_iou", fake)
+    monkeypatch.setattr(lc_trt.quantization.int8, "compile_model", watched)
+    labelled(tmp_path / "data")
+    bundle = build_int8(
+        root, tmp_path / "m.lct", backend="onnxruntime", eval_root=tmp_path / "data", max_drop=1.0,
+        min_agreement=1.0,
+    )  # fmt: skip
+    kept = bundle.manifest.calibration["kept"]
+    assert [entry["layers"] for entry in kept] == [["stage2/1"], ["head2/0"]]
+    assert all(e["why"].startswith("without it mIoU drops by 2.00 points") for e in kept)
+    assert bundle.manifest.check["miou"] == {"fp32": 0.8, "int8": 0.8, "drop": 0.0}
+    cost = 1.0
+    needed |= {
+        f"{n}"
+        for n in lc_trt.quantization.int8.layer_groups(
+            lc_trt.quantization.int8.make_plan(folded(root))
+        )
+    }
+    with pytest.raises(LcTrtError, match="every layer would stay in floating point"):
+        build_int8(
+            root, tmp_path / "n.lct", backend="onnxruntime", eval_root=tmp_path / "data",
+            max_drop=1.0,
+        )  # fmt: skip
+
+
+def folded(root):
+    return lc_trt.quantization.int8.prepare(load_onnx(root / "model.onnx"), INFO.size, 1)
+
+
+def labelled(root):
+    """Two labelled images."""
+    image_folder(root / "val" / "images", 2)
+    (root / "val" / "labels").mkdir()
+    for i in range(2):
+        cv2.imwrite(str(root / "val" / "labels" / f"{i:03}.png"), np.full((48, 72), i, np.uint8))
+
+
+def test_real_labels_are_measured(root, tmp_path):
+    labelled(tmp_path / "data")
+    bundle = build_int8(
+        root, tmp_path / "m.lct", backend="onnxruntime", eval_root=tmp_path / "data", max_drop=100
+    )
+    miou = bundle.manifest.check["miou"]
+    assert 0 <= miou["fp32"] <= 1 and miou["drop"] == pytest.approx(
+        (miou["fp32"] - miou["int8"]) * 100, abs=0.01
+    )
+
+
+def test_labels_measure_a_tensorrt_engine_by_its_network(root, tmp_path, monkeypatch):
+    """No plan is built for it, and no GPU needed: ONNX Runtime runs what would be built."""
+    labelled(tmp_path / "data")
+    made = []
+    real = lc_trt.quantization.int8.compile_for_tensorrt
+
+    def watched(model, size, batch, precision, quantization=None):
+        made.append((precision, quantization is not None))
+        return real(model, size, batch, precision, quantization)
+
+    monkeypatch.setattr(lc_trt.quantization.int8, "compile_for_tensorrt", watched)
+    asked = QuantizationOptions(root / "table.json", eval_root=tmp_path / "data", max_drop=100)
+    model = load_onnx(root / "model.onnx")
+    prepared = lc_trt.quantization.int8.prepare_int8(
+        model, read_info(model), TENSORRT, INFO.size, asked, ProgressMonitor()
+    )
+    # The codes are what INT8 costs; what FP16 beside them cannot hold is not known yet.
+    assert made == [("fp32", False), ("fp32", True)]
+    assert prepared.miou["drop"] == pytest.approx(
+        (prepared.miou["fp32"] - prepared.miou["int8"]) * 100, abs=0.01
+    )
+
+
+def test_another_models_table_is_refused(root, tmp_path):
+    onnx.save(tiny_model("inception"), tmp_path / "other.onnx")
+    with pytest.raises(LcTrtError, match="is the table of another model"):
+        build(
+            tmp_path / "other.onnx", tmp_path / "m.lct", precision="int8",
+            int8=QuantizationOptions(root / "table.json"),
+        )  # fmt: skip
+
+
+def test_wrong_arguments_are_refused(root, tmp_path):
+    for arguments, error, message in (
+        ({"keep": ("stage9",)}, UsageError, "--keep stage9: no layer of that name"),
+        ({"keep": ("stage1", "stage2", "stage3", "head1", "head2")}, LcTrtError, "every layer"),
+        ({"max_drop": -1}, UsageError, "max drop -1"),
+    ):
+        with pytest.raises(error, match=message):
+            build_int8(root, tmp_path / "m.lct", **arguments)
+    with pytest.raises(UsageError, match="INT8 needs images or a table"):
+        build(root / "model.onnx", tmp_path / "m.lct", precision="int8")
+    assert not list(tmp_path.iterdir())
+
+
+def test_onnx_runtime_refuses_what_it_cannot_do(root, tmp_path):
+    for precision in ("bf16", "fp16"):
+        with pytest.raises(LcTrtError, match=f"no {precision} arithmetic on the CPU; build with"):
+            build(
+                root / "model.onnx", tmp_path / "m.lct", precision=precision, backend="onnxruntime"
+            )
+
+
+def test_openvino_refuses_what_the_processor_cannot_do(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "INT8", "BF16"])
+    with pytest.raises(LcTrtError, match=r"this processor has no fp16.*--bf16 or --int8"):
+        create_engine("openvino", root / "model.onnx", precision="fp16")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_runs_where_the_processor_has_it(root, tmp_path, precision):
+    if precision.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip(f"this processor has no {precision}")
+    bundle = build(
+        root / "model.onnx", tmp_path / "m.lct", backend="openvino", precision=precision,
+        min_agreement=0.8,
+    )  # fmt: skip
+    assert json.loads((bundle.path / "manifest.json").read_text())["precision"] == precision
+    found = bundle.manifest.calibration
+    assert (found is None) == (precision == "bf16") and CALIBRATION not in bundle.manifest.files
+    with lc_trt.load(bundle.path) as segmenter:
+        segmenter(cv2.imread(str(root / "images" / "000.png")))

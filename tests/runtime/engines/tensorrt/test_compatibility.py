@@ -1,0 +1,229 @@
+"""What is checked before TensorRT sees a plan, and where it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+import numpy as np
+import pytest
+from fake_cuda import FakeCuda
+from fake_tensorrt import fake_manifest, fake_plan
+from toy_models import SIZE, bgr
+
+import lc_trt
+from lc_trt.bundle.bundle import PLAN, PLUGINS, SOURCE, write_bundle
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.runtime import engines
+from lc_trt.runtime.cuda import driver as layer
+from lc_trt.runtime.cuda.driver import Gpu, gpu_count
+from lc_trt.runtime.engines import create_engine
+from lc_trt.runtime.engines.tensorrt import engine as tensorrt
+from lc_trt.trt import api as packages
+
+RHO = np.array([0.9, 0.8], np.float32)
+HERE = {"name": "Fake 1", "compute_capability": "8.9"}
+
+
+def create(plan=None, device=None, **manifest):
+    return tensorrt.create(plan or fake_plan(), fake_manifest(**manifest), None, device)
+
+
+def refusal(*arguments, **keywords) -> str:
+    with pytest.raises(LcTrtError) as caught:
+        create(*arguments, **keywords)
+    text = str(caught.value)
+    assert "\n" not in text and not isinstance(caught.value, UsageError)
+    return text
+
+
+@pytest.fixture
+def bundle(trt, tmp_path, monkeypatch):
+    """Writes bundles whose plugin library is a file that only looks like one."""
+    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
+
+    def write(library=b"\x7fELF lc_trt plugins, version 1\0", sha256=None, **changes):
+        entry = {"name": "lc_trt", "version": "1", "file": PLUGINS}
+        entry["sha256"] = sha256 or hashlib.sha256(library).hexdigest()
+        manifest = fake_manifest(plugin=entry, gpu=HERE, **changes)
+        files = {PLAN: fake_plan(), SOURCE: b"source", PLUGINS: library}
+        return write_bundle(tmp_path / "fake.lct", manifest, files).path
+
+    return write
+
+
+def test_a_bundle_segments_frames(bundle, trt):
+    path = bundle()
+    with lc_trt.load(path, device=0) as segmenter:
+        assert segmenter.engine.device == "cuda:0"
+        result = segmenter(bgr(0, 0, 200, (77, 99)))
+        assert result.labels.shape == (77, 99) and (result.labels == 3).all()
+        assert result.shares == (0, 0, 1)
+    assert trt.loaded == [str(path / PLUGINS)]
+
+
+def test_the_plugin_library_is_loaded_only_if_it_is_the_manifests(bundle, trt):
+    with pytest.raises(LcTrtError, match=r"is not the plugin library of this bundle \(SHA-256"):
+        lc_trt.load(bundle(sha256="0" * 64))
+    with pytest.raises(LcTrtError, match="plugins of version 2, this lc-trt needs version 1"):
+        lc_trt.load(bundle(b"\x7fELF lc_trt plugins, version 2\0"))
+    with pytest.raises(LcTrtError, match=r"lc-trt build MODEL\.onnx --backend tensorrt"):
+        lc_trt.load(bundle(b"\x7fELF lc_trt plugins, version 2\0"))
+    with pytest.raises(LcTrtError, match="is no plugin library of lc-trt"):
+        lc_trt.load(bundle(b"\x7fELF another"))
+    path = bundle()
+    (path / PLUGINS).write_bytes(b"\x7fELF lc_trt plugins, version 1\0 and more")
+    with pytest.raises(LcTrtError, match="was truncated or edited"):
+        lc_trt.load(path)
+    assert trt.loaded == []
+
+
+def test_a_plan_of_another_version_is_refused(trt):
+    for version in ("11.3.0.99", "11.4.1.1", "10.14.1.48"):
+        text = refusal(tensorrt={"version": version})
+        assert f"built with tensorrt {version} and needs exactly that version" in text
+        assert "this machine has 11.4.0.106" in text and "pip install tensorrt==" in text
+    create(tensorrt={"version": "11.4.0.1"}).close()  # another build of the same release
+    create(tensorrt={"version": "11.1.0.1", "version_compatible": True}).close()
+    for version in ("10.13.0.1", "11.5.0.1"):
+        text = refusal(tensorrt={"version": version, "version_compatible": True})
+        assert "x from that version" in text
+
+
+@pytest.mark.parametrize(
+    ("gpu", "facts", "expected"),
+    [
+        ({"name": "Fake 2", "compute_capability": "8.6"}, {}, "built for compute capability 8.6"),
+        (
+            {"name": "Old", "compute_capability": "7.5"},
+            {},
+            "7.5 (Old), cuda:0 is Fake 1",
+        ),
+        (None, {"compute_capabilities": ["8.0", "8.6"]}, "capability 8.0 or 8.6, cuda:0"),
+        (HERE, {"compute_capabilities": ["8.6"]}, "capability 8.6, cuda:0 is Fake 1 with 8.9"),
+    ],
+)
+def test_a_plan_for_another_gpu_is_refused(trt, gpu, facts, expected):
+    text = refusal(gpu=gpu, tensorrt=facts)
+    assert expected in text and "lc-trt build MODEL.onnx --backend tensorrt" in text
+    # The second GPU has 8.6.
+    assert ("take cuda:1 (--device), or build" in text) == ("8.6" in expected)
+
+
+def test_every_other_gpu_that_would_do_is_named(trt):
+    trt.cuda.gpus = (("Turing", (7, 5)), ("Ampere", (8, 6)), ("Turing", (7, 5)), ("Ada", (8, 9)))
+    text = refusal(gpu=HERE, tensorrt={"hardware_compatible": True})
+    assert "cuda:0 is Turing with 7.5; take cuda:1 or cuda:3 (--device), or build it again" in text
+
+
+@pytest.mark.parametrize(
+    ("gpu", "facts"),
+    [
+        (HERE, {}),
+        (None, {"compute_capabilities": ["8.6", "8.9"]}),
+        ({"name": "A100", "compute_capability": "8.0"}, {"hardware_compatible": True}),
+    ],
+)
+def test_a_plan_that_fits_is_loaded(trt, gpu, facts):
+    create(gpu=gpu, tensorrt=facts).close()
+
+
+def test_a_plan_for_gpus_from_ampere_on_is_refused_on_an_older_one(trt):
+    trt.cuda.gpus = (("Turing", (7, 5)),)
+    text = refusal(gpu=HERE, tensorrt={"hardware_compatible": True})
+    assert "built for compute capability 8.0 or newer, cuda:0 is Turing with 7.5" in text
+
+
+def test_another_gpu_of_the_same_kind_is_warned_of(trt, caplog):
+    with caplog.at_level(logging.WARNING, "lc_trt"):
+        create(gpu={"name": "Fake 3", "compute_capability": "8.9"}).close()
+    (record,) = caplog.records
+    assert "was tuned on Fake 3, this is Fake 1" in record.message
+
+
+def test_what_is_no_plan_is_refused_with_tensorrts_reason(trt):
+    text = refusal(plan=b"random bytes")
+    assert "tensorrt 11.4.0.106 cannot load it on Fake 1" in text
+    assert "magicTag failed" in text and "[fake.cpp" not in text
+    assert "image is int8, expected uint8" in refusal(plan=fake_plan(image="i1"))
+
+
+def test_the_device_is_chosen_by_name(trt, driver):
+    second = {"gpu": {"name": "Fake 2", "compute_capability": "8.6"}, "device": "cuda:1"}
+    engine = create(**second)
+    assert engine.device == "cuda:1"
+    engine.run(np.zeros((1, *SIZE, 3), np.uint8), RHO)
+    assert {memory.context for memory in driver.memory.values()} == {1001}
+    engine.close()
+    for device, said in (
+        ("cuda:2", "device cuda:2: expected cuda:0 to cuda:1, the GPUs that CUDA shows"),
+        ("gpu", "device 'gpu': expected cpu, cuda, cuda:N or a GPU's number"),
+        ("cuda:-1", "device 'cuda:-1': expected cpu, cuda, cuda:N or a GPU's number"),
+        ("cpu", "device cpu: expected cuda, .* --backend openvino"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            create(device=device)
+
+
+def test_the_current_context_is_taken_and_left_current(trt, driver):
+    mine = driver.new_context(1)  # as pycuda.autoinit makes one, on the second GPU
+    driver.stack.append(mine)
+    facts = {"gpu": {"name": "Fake 2", "compute_capability": "8.6"}}
+    engine = create(**facts)
+    assert engine.device == "cuda:1" and driver.primary == {}
+    engine.run(np.zeros((1, *SIZE, 3), np.uint8), RHO)
+    assert {memory.context for memory in driver.memory.values()} == {mine}
+    assert driver.stack == [mine]
+    other = create(device="cuda:0")  # asked for by name: the primary context of another GPU
+    other.run(np.zeros((1, *SIZE, 3), np.uint8), RHO)
+    assert driver.stack == [mine] and driver.primary == {0: 1}
+    other.close()
+    engine.close()
+    driver.stack.pop()
+
+
+def test_without_a_driver_or_a_gpu_it_says_what_to_do(driver, monkeypatch):
+    driver.gpus = ()
+    with pytest.raises(LcTrtError, match=r"no NVIDIA GPU is visible here; .*--backend openvino"):
+        gpu_count()
+    driver.fail["cuInit"] = driver.CUresult.CUDA_ERROR_NO_DEVICE
+    with pytest.raises(LcTrtError, match=r"CUDA could not start: .*NO_DEVICE.*--backend openvino"):
+        gpu_count()
+
+    class Missing(FakeCuda):
+        def _cuInit(self, flags):
+            raise RuntimeError("libcuda was not found")  # as cuda-python does
+
+    monkeypatch.setattr(layer, "cuda", Missing())
+    with pytest.raises(LcTrtError, match="no NVIDIA driver here; install NVIDIA's driver"):
+        Gpu.open()
+
+
+def test_what_is_missing_names_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setattr(packages, "installed", lambda: None)
+    with pytest.raises(LcTrtError, match=r"install it: pip install 'lc-trt\[tensorrt\]'"):
+        create_engine("tensorrt", b"")
+    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
+    monkeypatch.setattr(engines, "_has_cuda", lambda: False)
+    with pytest.raises(LcTrtError, match="a TensorRT engine needs cuda-python"):
+        create_engine("tensorrt", b"")
+
+
+def test_auto_takes_a_gpu_only_where_all_of_it_is_there(monkeypatch):
+    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
+    assert engines.resolve_backend("auto") in engines.CPU_BACKENDS  # no GPU here
+    monkeypatch.setattr(engines, "current_gpu", lambda: object())
+    assert engines.resolve_backend("auto") == "tensorrt"
+    monkeypatch.setattr(packages, "installed", lambda: None)
+    assert engines.resolve_backend("auto") in engines.CPU_BACKENDS
+
+
+def test_without_a_gpu_the_real_packages_say_so(tmp_path):
+    """TensorRT for RTX and cuda-python themselves, as far as they come here."""
+    if packages.installed() is None or engines.current_gpu() is not None:
+        pytest.skip("needs TensorRT or TensorRT for RTX, and no GPU")
+    here = packages.load()
+    manifest = fake_manifest(tensorrt={"package": here.package, "version": here.version})
+    path = write_bundle(tmp_path / "m.lct", manifest, {PLAN: b"plan", SOURCE: b"source"}).path
+    with pytest.raises(LcTrtError, match=r"engine\.plan: .*NVIDIA.*-o NAME.lct --backend"):
+        lc_trt.load(path)

@@ -1,0 +1,104 @@
+"""What hides the packages of TensorRT, against modules that stand for them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lc_trt.errors import LcTrtError
+from lc_trt.trt import api as trt
+
+
+class Builder:
+    """Keeps the flags that a network is made with."""
+
+    def create_network(self, flags: int) -> int:
+        return flags
+
+
+class Logger:
+    """TensorRT's ILogger."""
+
+
+def package(version: str) -> Any:
+    module = ModuleType("tensorrt")
+    vars(module).update(
+        __version__=version,
+        ILogger=Logger,
+        NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
+    )
+    return module
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Puts a module in the place of the package tensorrt."""
+
+    def put(module: Any) -> trt.TensorRT:
+        monkeypatch.setitem(sys.modules, "tensorrt", module)
+        monkeypatch.setattr(trt, "find_spec", lambda name: name == "tensorrt" or None)
+        trt._load.cache_clear()
+        return trt.load()
+
+    yield put
+    trt._load.cache_clear()
+
+
+@pytest.mark.parametrize(("version", "flags"), [("10.13.3.9", 2), ("11.4.0.106", 0)])
+def test_networks_are_strongly_typed(install: Any, version: str, flags: int) -> None:
+    api = install(package(version))
+    assert (api.package, api.version, api.rtx) == ("tensorrt", version, False)
+    assert api.new_network(Builder()) == flags
+    assert api.compute_capabilities() == {}
+    assert trt.installed() == "tensorrt"
+
+
+@pytest.mark.parametrize("version", ["10.12.0", "9.3", "12.0.1"])
+def test_another_version_is_refused(install: Any, version: str) -> None:
+    with pytest.raises(LcTrtError, match=r"expected 10.13 or newer and below 12.0; install it: "):
+        install(package(version))
+
+
+def test_a_package_without_its_libraries_is_refused(install: Any) -> None:
+    # As what pip leaves of tensorrt where its libraries could not be fetched.
+    with pytest.raises(LcTrtError, match=r"cannot be imported .* install it again: pip install"):
+        install(ModuleType("tensorrt"))
+
+
+def test_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trt, "find_spec", lambda name: None)
+    assert trt.installed() is None
+    with pytest.raises(LcTrtError, match=r"TensorRT is not installed; install it: pip install"):
+        trt.load()
+    with pytest.raises(LcTrtError, match=r"tensorrt_rtx is not installed.*tensorrt-rtx=="):
+        trt.load("tensorrt_rtx")
+
+
+def test_messages_reach_who_asks_for_them(install: Any) -> None:
+    api, echoed = install(package("11.4.0")), []
+    error, warning = SimpleNamespace(name="ERROR"), SimpleNamespace(name="WARNING")
+    with api.messages(echoed.append) as outer:
+        api.logger.log(SimpleNamespace(name="VERBOSE"), "something")
+        api.logger.log(error, "[a.cpp::f::3] Error Code 4: the reason")
+        with api.messages() as inner:
+            api.logger.log(warning, "careful")
+            api.logger.log(error, "[a.cpp::g::5] Thread context has not been set!")
+    api.logger.log(error, "too late")
+    assert outer.errors() == ["Error Code 4: the reason"]
+    assert inner.lines == [("WARNING", "careful")] and inner.errors() == []
+    assert echoed[0] == "VERBOSE: something" and len(echoed) == 3
+
+
+def test_a_library_without_code_loads_and_has_its_name() -> None:
+    """Needs nothing of TensorRT: any library stands for the real one."""
+    content = trt._empty_library("liblc_trt_any_name.so", needs="libc.so.6")
+    descriptor = os.memfd_create("any")
+    os.write(descriptor, content)
+    ctypes.CDLL(f"/proc/self/fd/{descriptor}")
+    # Found by its SONAME, in no folder, and with what the library that it needs has.
+    assert ctypes.CDLL("liblc_trt_any_name.so").getpid() == os.getpid()

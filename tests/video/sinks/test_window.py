@@ -1,0 +1,60 @@
+"""A window on a screen that nobody sees."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from toy_models import bgr
+
+from lc_trt.errors import LcTrtError
+from lc_trt.video.base import Frame
+from lc_trt.video.sinks.window import Window
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An X server of 320x240."""
+    pytest.importorskip("tkinter", reason="needs Tk (Debian: python3-tk)")
+    if shutil.which("Xvfb") is None:
+        pytest.skip("needs Xvfb (Debian: xvfb)")
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "320x240x24", "-nolisten", "tcp"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    monkeypatch.setenv("DISPLAY", f":{os.read(reading, 16).decode().strip()}")
+    yield
+    server.terminate()
+    server.wait()
+    os.close(reading)
+
+
+def test_it_shows_pictures_until_it_is_closed(screen: None) -> None:
+    window = Window("street")
+    for size in ((48, 64), (1, 1), (900, 1600)):
+        picture = bgr(10, 200, 30, size)
+        window.write(picture, Frame(picture, 0, "a"))
+        shown = window._picture
+        assert shown is not None
+        # What is larger than the screen is shrunk to it.
+        assert (shown.height(), shown.width()) == ((162, 288) if size[0] == 900 else size)
+        assert shown.get(0, 0) == (30, 200, 10)
+        assert not window.closed()
+    window._root.focus_force()
+    window._root.event_generate("<Key-q>")
+    assert window.closed()
+    window.write(picture, Frame(picture, 1, "b"))  # too late, and no error
+    window.finish()
+
+
+def test_without_a_screen_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tkinter", reason="needs Tk (Debian: python3-tk)")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(LcTrtError, match=r"--show: no window can be opened .*--save instead"):
+        Window("street")

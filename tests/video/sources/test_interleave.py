@@ -1,0 +1,65 @@
+"""Several sources as one: in turns, and none waits for a silent one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lc_trt.video.base import Frame, Source
+from lc_trt.video.sources.interleave import interleave
+
+
+class Counting(Source):
+    """So many frames; with a gate, only once that is open."""
+
+    fps = None
+
+    def __init__(self, count: int, gate: threading.Event | None = None) -> None:
+        self.name, self.count, self.gate = "counting", count, gate
+
+    @property
+    def ready(self) -> bool:
+        return self.gate is None or self.gate.is_set()
+
+    def __iter__(self) -> Iterator[Frame]:
+        for i in range(self.count or 0):
+            assert self.ready, "asked for a frame it does not have"
+            yield Frame(np.zeros((1, 1, 3), np.uint8), i, str(i))
+
+
+@given(
+    counts=st.lists(st.integers(0, 6), min_size=1, max_size=4),
+    limit=st.none() | st.integers(1, 4),
+)
+def test_one_of_each_in_turn(counts: list[int], limit: int | None) -> None:
+    found = [(n, frame.index) for n, frame in interleave([Counting(c) for c in counts], limit)]
+    expected = [
+        (number, index)
+        for index in range(max(counts))
+        for number, count in enumerate(counts)
+        if index < min(count, limit or count)
+    ]
+    assert found == expected
+
+
+def test_a_silent_source_holds_up_no_other() -> None:
+    gate = threading.Event()
+    found = []
+    for number, _ in interleave([Counting(4), Counting(2, gate), Counting(3)]):
+        found.append(number)
+        if len(found) == 6:
+            gate.set()
+    assert found[:6] == [0, 2, 0, 2, 0, 2] and sorted(found[6:]) == [0, 1, 1]
+
+
+def test_it_tells_how_many_are_left() -> None:
+    left: list[int] = []
+    order = []
+    for number, _ in interleave([Counting(1), Counting(3), Counting(0)], running=left.append):
+        order.append((number, left[-1]))
+    assert order == [(0, 3), (1, 3), (1, 1), (1, 1)]
+    assert left == [3, 2, 1, 0]

@@ -1,0 +1,266 @@
+"""Live sources: they never hang, never grow, and come back."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from toy_models import toy_manifest, toy_model
+from toy_videos import write_video
+
+from lc_trt.errors import LcTrtError
+from lc_trt.runtime.engines import create_engine
+from lc_trt.runtime.segmenter import Segmenter
+from lc_trt.video import pipeline
+from lc_trt.video.base import Image
+from lc_trt.video.sources import live
+from lc_trt.video.sources.live import Connection, Drop, Live, LiveOptions
+from lc_trt.video.sources.open import open_source
+
+
+def picture(level: int) -> Image:
+    return np.full((8, 8, 3), level % 256, np.uint8)
+
+
+def connection(count: int, pause: float = 0.0, then: str = "gone") -> Connection:
+    for i in range(count):
+        time.sleep(pause)
+        yield picture(i)
+    raise LcTrtError(f"camera: {then}")
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(live, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(live, "_GRACE", 0.2)
+    yield
+    deadline = time.monotonic() + 2
+    while any(t.name.startswith("lc-trt-") for t in threading.enumerate()):
+        assert time.monotonic() < deadline, threading.enumerate()
+        time.sleep(0.01)
+
+
+def test_the_oldest_frames_go_when_nobody_takes_them() -> None:
+    with Live("camera", lambda: connection(100), LiveOptions(retries=0)) as source:
+        while not source._ended:
+            time.sleep(0.01)
+        assert [frame.index for frame in source] == [96, 97, 98, 99]
+        assert source.dropped == 96 and source.reconnects == 0
+        assert source.report() == ["96 of 100 frames dropped to keep up", "ended: gone"]
+
+
+def test_with_drop_none_the_sender_waits() -> None:
+    sent = 0
+
+    def counted() -> Connection:
+        nonlocal sent
+        for i in range(30):
+            sent += 1
+            yield picture(i)
+        raise LcTrtError("camera: gone")
+
+    options = LiveOptions(drop=Drop.NONE, retries=0)
+    with Live("camera", counted, options) as source:
+        time.sleep(0.1)
+        assert sent <= 5 + 1
+        frames = list(source)
+        assert [frame.index for frame in frames] == list(range(30)) and source.dropped == 0
+        moments = [frame.time for frame in frames]
+        assert moments == sorted(moments) and moments[0] is not None and moments[0] < 0.1
+
+
+def test_a_lost_one_comes_back_and_is_counted() -> None:
+    tries: list[float] = []
+
+    def flaky() -> Connection:
+        tries.append(time.monotonic())
+        # Two connections of three frames, each after two failures; then no more.
+        yield from connection(3 if len(tries) in (1, 4, 7) else 0, then=f"try {len(tries)}")
+
+    options = LiveOptions(drop=Drop.NONE, retries=3)
+    with Live("camera", flaky, options) as source:
+        frames = list(source)
+        assert [frame.index for frame in frames] == list(range(9))
+        assert source.reconnects == 2
+        assert source.report() == ["lost and back 2 times", "ended: try 10"]
+    # Longer each time, and short again after a success; a busy machine only adds to it.
+    assert (np.diff(tries) >= [0.01, 0.02, 0.04] * 3).all()
+
+
+def test_one_that_was_never_there_is_an_error_at_once() -> None:
+    def fails() -> Connection:
+        raise LcTrtError("camera: cannot be opened")
+        yield
+
+    start = time.monotonic()
+    with pytest.raises(LcTrtError, match="camera: cannot be opened"):
+        Live("camera", fails, LiveOptions(retries=100))
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("frames", [0, 2])
+def test_a_driver_that_hangs_is_given_up(frames: int) -> None:
+    gate = threading.Event()
+
+    def hangs() -> Connection:
+        for i in range(frames):
+            yield picture(i)
+        gate.wait()
+
+    start = time.monotonic()
+    options = LiveOptions(timeout=0.2)
+    try:
+        if frames:
+            with Live("camera", hangs, options) as source:
+                assert len(list(source)) == 2
+                assert source.report() == ["ended: no sign of life for 0.4 s"]
+                gate.set()
+        else:
+            with pytest.raises(LcTrtError, match=r"camera: no frame within 0\.2 s"):
+                Live("camera", hangs, options)
+    finally:
+        gate.set()
+    assert time.monotonic() - start < 3
+
+
+def test_an_unforeseen_error_is_told_of() -> None:
+    def breaks() -> Connection:
+        yield picture(0)
+        raise RuntimeError("driver")
+
+    with Live("camera", breaks, LiveOptions(retries=0)) as source:
+        assert len(list(source)) == 1
+        assert source.report() == ["ended: unexpected RuntimeError: driver"]
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(LcTrtError) as caught:
+        open_source("rtsp://me:secret@127.0.0.1:1/cam", live=LiveOptions(timeout=2))
+    assert "secret" not in str(caught.value) and "rtsp://127.0.0.1:1/cam" in str(caught.value)
+
+
+def test_why_it_ended_is_told_after_closing_too_and_closing_is_no_end() -> None:
+    with Live("camera", lambda: connection(1), LiveOptions(retries=0)) as source:
+        assert len(list(source)) == 1
+    assert source.report() == ["ended: gone"]
+    with Live("camera", lambda: connection(10**9, 0.01), LiveOptions()) as source:
+        next(iter(source))
+    source._thread.join(2)
+    assert not any("ended" in line for line in source.report())
+
+
+def test_a_webcam_through_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its driver is a file here, which ends and is opened again, as one that was unplugged."""
+    path, opened = write_video(tmp_path / "v.avi", 5), []
+
+    def capture(number: int) -> cv2.VideoCapture:
+        opened.append(number)
+        return cv2.VideoCapture(str(path if len(opened) < 3 else tmp_path / "none.avi"))
+
+    monkeypatch.setattr(live, "_capture", capture)
+    options = LiveOptions(drop=Drop.NONE, retries=1)
+    with open_source("3", live=options) as source:
+        assert source.name == "webcam 3" and source.count is None
+        frames = list(source)
+    assert [frame.index for frame in frames] == list(range(10))
+    assert frames[0].image.shape == (48, 64, 3) and frames[4].image.mean() > 150
+    assert opened == [3] * 3 and source.reconnects == 1
+    assert "ended: cannot be opened; is it plugged in" in source.report()[-1]
+
+
+@pytest.fixture(params=["tcp", "rtsp"])
+def camera(request: pytest.FixtureRequest) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts a server, again at the same port each time; `camera.url` is its place."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        server = Path(__file__).parents[2] / "helpers" / "stream_server.py"
+        started.append(
+            subprocess.Popen([sys.executable, str(server), request.param, str(port), "100"])
+        )
+        return started[-1]
+
+    start.url = f"{request.param}://127.0.0.1:{port}"  # type: ignore[attr-defined]
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def open_when_there(url: str, timeout: float = 10, retries: int = 1000) -> Live:
+    options = LiveOptions(timeout=timeout, retries=retries)
+    deadline = time.monotonic() + 30
+    while True:  # the server needs a moment to listen
+        try:
+            source = open_source(url, live=options)
+        except LcTrtError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        else:
+            assert isinstance(source, Live)
+            return source
+
+
+def test_a_stream_that_stops_and_comes_back(
+    camera: Callable[[], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real MPEG stream: the server is killed mid-way and started again; the run lives on."""
+    monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.2)
+    server = camera()
+    engine = create_engine("onnxruntime", toy_model(), threads=1)
+    done = {"before": 0, "after": 0}
+    give_up = time.monotonic() + 120
+
+    def on_frame(stats: pipeline.Stats, *_: object) -> None:
+        nonlocal server
+        time.sleep(0.03)  # slower than the 100 frames a second that come
+        if stats.reconnects:
+            done["after"] += 1
+            return
+        done["before"] += 1
+        if done["before"] == 20:
+            server.send_signal(signal.SIGKILL)
+            server.wait()
+            server = camera()
+
+    with open_when_there(camera.url) as source:  # type: ignore[attr-defined]
+        stats = pipeline.run(
+            [source],
+            Segmenter(engine, toy_manifest()),
+            [[]],
+            on_frame=on_frame,
+            stop=lambda: done["after"] >= 10 or time.monotonic() > give_up,
+        )
+        report = source.report()
+    assert done["before"] >= 20 and done["after"] == 10
+    assert stats.reconnects == 1 and stats.dropped > 10
+    assert stats.frames == done["before"] + done["after"]
+    assert report[1] == "lost and back once" and "dropped to keep up" in report[0]
+
+
+def test_a_stream_that_falls_silent_is_given_up(
+    camera: Callable[[], subprocess.Popen[bytes]],
+) -> None:
+    """The connection stays open, and nothing comes over it any more."""
+    server = camera()
+    with open_when_there(camera.url, timeout=1, retries=0) as source:  # type: ignore[attr-defined]
+        frames = iter(source)
+        assert next(frames).image.shape == (48, 64, 3)
+        server.send_signal(signal.SIGSTOP)
+        start = time.monotonic()
+        for _ in frames:
+            pass
+        assert time.monotonic() - start < 4
+        assert source.report()[-1] == "ended: timed out"
