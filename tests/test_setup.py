@@ -30,6 +30,8 @@ SYSTEM = tuple(
     )
 )
 
+TRT = ("__init__", "plugin_build", "plugin_library")
+
 
 class Checkout:
     """A checkout with one module, and a machine whose PATH and TensorRT are its own."""
@@ -41,10 +43,10 @@ class Checkout:
         (root / "pyproject.toml").write_text(
             '[project]\nname = "lc-trt"\nversion = "1"\n[tool.setuptools]\npackages = ["lc_trt"]\n'
         )
-        for folder in ("lc_trt", "plugins", "tools", "tensorrt/include"):
+        for folder in ("lc_trt/trt", "plugins", "tools", "tensorrt/include"):
             (root / folder).mkdir(parents=True)
-        for name in ("__init__", "errors", "plugin_build", "plugin_library"):
-            shutil.copy(setup.parent / "lc_trt" / f"{name}.py", root / "lc_trt")
+        for name in ("__init__", "errors", "version", *(f"trt/{n}" for n in TRT)):
+            shutil.copy(setup.parent / "lc_trt" / f"{name}.py", root / "lc_trt" / f"{name}.py")
 
     def with_cmakelists(self) -> Checkout:
         (self.root / "plugins" / "CMakeLists.txt").touch()

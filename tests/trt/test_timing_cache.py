@@ -68,7 +68,8 @@ def test_processes_take_turns(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from test_timing_cache import build\n"
         "for i in range(30): build(Path(sys.argv[1]), {f'{sys.argv[2]}{i}': 1})"
     )
-    search = os.pathsep.join(str(here.parents[i]) for i in range(3))
+    tests = here.parents[1]
+    search = os.pathsep.join(map(str, (here.parent, tests / "helpers", tests.parent)))
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, path, name], env={**os.environ, "PYTHONPATH": search}
