@@ -17,6 +17,8 @@ from setuptools.errors import SetupError
 
 ROOT = Path(__file__).resolve().parent
 SOURCE = ROOT / "plugins"
+# What a checkout needs to test kernels; users of the package build the library alone.
+NOT_SHIPPED = ("*.so", "build", "emulator", "harness", "CMakePresets.json")
 # Not on the path of an isolated build.
 sys.path.insert(0, str(ROOT))
 
@@ -61,7 +63,7 @@ class BuildWithPlugin(build_py):
         """For ``lc-trt plugin build`` where there is no checkout."""
         shutil.rmtree(out, ignore_errors=True)
         if SOURCE.is_dir():
-            shutil.copytree(SOURCE, out, ignore=shutil.ignore_patterns("*.so", "build"))
+            shutil.copytree(SOURCE, out, ignore=shutil.ignore_patterns(*NOT_SHIPPED))
 
 
 class MaybeBinary(Distribution):

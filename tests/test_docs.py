@@ -115,3 +115,10 @@ def test_no_path_of_a_machine_is_in_the_tree() -> None:
 def test_no_file_is_large() -> None:
     large = {p.relative_to(ROOT).as_posix(): p.stat().st_size for p in tracked()}
     assert {name: size for name, size in large.items() if size > 12_000_000} == {}
+
+
+def test_every_folder_says_what_may_live_there() -> None:
+    sources = [p for p in tracked() if p.relative_to(ROOT).parts[0] in ("lc_trt", "plugins")]
+    folders = {parent for p in sources for parent in p.parents if ROOT in parent.parents}
+    missing = [f for f in folders if "What may live here" not in (f / "README.md").read_text()]
+    assert missing == []

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "kernels/region.h"
+#include "kernels/common/region.h"
 
 namespace lc_trt {
 

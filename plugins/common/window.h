@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "common/attributes.h"
-#include "kernels/region.h"
+#include "kernels/common/region.h"
 
 namespace lc_trt {
 

@@ -8,7 +8,7 @@
 #include <functional>
 #include <vector>
 
-#include "kernels/device.cuh"
+#include "kernels/common/device.cuh"
 
 namespace lc_trt::emulator {
 

@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "emulator/block.h"
-#include "kernels/ptx.cuh"
+#include "kernels/common/ptx.cuh"
 
 namespace lc_trt {
 namespace {

@@ -1,10 +1,10 @@
 #include "harness/harness.h"
 #include "harness/message.h"
-#include "kernels/region_conv.h"
-#include "kernels/region_max_pool.h"
-#include "kernels/region_quantize.h"
-#include "kernels/region_rows.h"
-#include "kernels/region_select.h"
+#include "kernels/region_conv/region_conv.h"
+#include "kernels/region_max_pool/region_max_pool.h"
+#include "kernels/region_quantize/region_quantize.h"
+#include "kernels/region_rows/region_rows.h"
+#include "kernels/region_select/region_select.h"
 
 using namespace lc_trt;
 using harness::report;

@@ -6,7 +6,7 @@
 
 #include "common/plugin.h"
 #include "common/window.h"
-#include "kernels/region_conv.h"
+#include "kernels/region_conv/region_conv.h"
 
 namespace lc_trt {
 

@@ -1,7 +1,7 @@
 #include "region_max_pool/plugin.h"
 
 #include "common/creator.h"
-#include "kernels/region_max_pool.h"
+#include "kernels/region_max_pool/region_max_pool.h"
 
 namespace lc_trt {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "common/creator.h"
-#include "kernels/region_quantize.h"
+#include "kernels/region_quantize/region_quantize.h"
 
 namespace lc_trt {
 

@@ -1,7 +1,7 @@
 #include "region_restrict/plugin.h"
 
 #include "common/creator.h"
-#include "kernels/region_rows.h"
+#include "kernels/region_rows/region_rows.h"
 
 namespace lc_trt {
 

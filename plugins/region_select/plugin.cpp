@@ -1,7 +1,7 @@
 #include "region_select/plugin.h"
 
 #include "common/creator.h"
-#include "kernels/region_select.h"
+#include "kernels/region_select/region_select.h"
 
 namespace lc_trt {
 

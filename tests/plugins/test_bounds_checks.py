@@ -58,7 +58,7 @@ KERNELS = {
     "conv in FP16": (conv("float16"), ("count", "rows", "index")),
     "conv in FP32": (conv("float32"), ("count", "rows", "index")),
 }
-# What the kernels read indices through: kernels/region.cuh.
+# What the kernels read indices through: kernels/common/region.cuh.
 CONDITIONS = (
     b"within(value, max_rows + 1)", b"within(position, positions(map))",
     b"within(number, limit + 1)",

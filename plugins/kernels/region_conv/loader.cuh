@@ -1,7 +1,7 @@
 // Fills a stage: gathered rows and weights, global to shared memory.
 #pragma once
 
-#include "kernels/ptx.cuh"
+#include "kernels/common/ptx.cuh"
 #include "kernels/region_conv/problem.cuh"
 #include "kernels/region_conv/tile.cuh"
 

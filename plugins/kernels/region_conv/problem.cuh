@@ -1,8 +1,8 @@
 // A region convolution as its kernels see it, and the walk along K.
 #pragma once
 
-#include "kernels/region.cuh"
-#include "kernels/region_conv.h"
+#include "kernels/common/region.cuh"
+#include "kernels/region_conv/region_conv.h"
 
 namespace lc_trt {
 

@@ -4,7 +4,7 @@
 // order, so that a thread's sums are those of neighbouring ones.
 #pragma once
 
-#include "kernels/ptx.cuh"
+#include "kernels/common/ptx.cuh"
 #include "kernels/region_conv/epilogue.cuh"
 #include "kernels/region_conv/tile.cuh"
 

@@ -1,8 +1,8 @@
 // Host side: from arguments to a problem, and the choice of a variant.
 #include <iterator>
 
-#include "kernels/region_conv.h"
 #include "kernels/region_conv/problem.cuh"
+#include "kernels/region_conv/region_conv.h"
 #include "kernels/region_conv/variants.h"
 
 namespace lc_trt {

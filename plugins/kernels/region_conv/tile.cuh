@@ -3,7 +3,7 @@
 // tile's table of neighbours.
 #pragma once
 
-#include "kernels/device.cuh"
+#include "kernels/common/device.cuh"
 
 namespace lc_trt {
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lc_trt.model import layers
 
-MAX_SEGMENTS = 8  # kMaxConvSegments of plugins/kernels/region_conv.h
+MAX_SEGMENTS = 8  # kMaxConvSegments of plugins/kernels/region_conv/region_conv.h
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-#include "kernels/region.cuh"
-#include "kernels/region_rows.h"
+#include "kernels/common/region.cuh"
+#include "kernels/region_rows/region_rows.h"
 
 namespace lc_trt {
 namespace {

@@ -1,5 +1,5 @@
-#include "kernels/region.cuh"
-#include "kernels/region_max_pool.h"
+#include "kernels/common/region.cuh"
+#include "kernels/region_max_pool/region_max_pool.h"
 
 namespace lc_trt {
 namespace {

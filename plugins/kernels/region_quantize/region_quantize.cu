@@ -1,5 +1,5 @@
-#include "kernels/region.cuh"
-#include "kernels/region_quantize.h"
+#include "kernels/common/region.cuh"
+#include "kernels/region_quantize/region_quantize.h"
 
 namespace lc_trt {
 namespace {

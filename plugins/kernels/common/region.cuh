@@ -5,8 +5,8 @@
 // of range then means "no such row". A build with LC_TRT_CHECK_BOUNDS stops at it.
 #pragma once
 
-#include "kernels/device.cuh"
-#include "kernels/region.h"
+#include "kernels/common/device.cuh"
+#include "kernels/common/region.h"
 
 namespace lc_trt {
 

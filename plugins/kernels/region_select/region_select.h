@@ -2,7 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "kernels/region.h"
+#include "kernels/common/region.h"
 
 namespace lc_trt {
 

@@ -1,5 +1,5 @@
-#include "kernels/region.cuh"
-#include "kernels/region_select.h"
+#include "kernels/common/region.cuh"
+#include "kernels/region_select/region_select.h"
 
 namespace lc_trt {
 namespace {

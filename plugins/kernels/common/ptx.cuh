@@ -1,7 +1,7 @@
 // The few instructions that CUDA C++ has no name for. The emulator has its own of the same names.
 #pragma once
 
-#include "kernels/device.cuh"
+#include "kernels/common/device.cuh"
 
 #ifndef LC_TRT_EMULATE
 
