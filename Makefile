@@ -8,6 +8,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint tools/constraints.txt
+SOURCES := $(shell find lc_trt -name '*.py')
 CPP := $(shell find plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.h')
 
 MODEL := models/irnet-small-street/model.onnx
@@ -52,7 +53,7 @@ lint: setup
 	$(if $(CPP),$(BIN)/clang-format --dry-run --Werror $(CPP))
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -m "slow or not slow"
 
 # --- make demo ------------------------------------------------------------------------------------
 
@@ -60,7 +61,7 @@ test: lint
 $(FRAME): tools/fetch_bikes.py | $(VENV)/.core
 	$(BIN)/python tools/fetch_bikes.py demo/cache
 
-$(BUNDLE)/manifest.json: $(MODEL) Makefile $(wildcard lc_trt/*.py lc_trt/*/*.py lc_trt/*/*/*.py) | $(VENV)/.core
+$(BUNDLE)/manifest.json: $(MODEL) Makefile $(SOURCES) | $(VENV)/.core
 	$(BIN)/lc-trt build $(MODEL) -o $(BUNDLE) --size $(SIZE)
 
 # --no-check: the demo shows this machine's speed and does not fail where it is below the target.

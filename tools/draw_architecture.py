@@ -1,17 +1,28 @@
-"""Draw docs/architecture.svg: the way of a model and the way of a frame.
+"""Draw docs/architecture.svg: the path of a model, the path of a frame, and the floors of lc_trt.
+
+The floors are computed from the imports in the checkout.
 
 python tools/draw_architecture.py docs/architecture.svg
 """
 
 from __future__ import annotations
 
+import ast
 import sys
 from html import escape
 from pathlib import Path
 
-WIDTH, HEIGHT = 1120, 604
+ROOT = Path(__file__).parents[1] / "lc_trt"
+WIDTH, TOP, LOW = 1120, 66, 350  # pixels: the picture's width, where its first two lanes begin
+HOUSE = 640  # where the floors begin
+FLOOR = 46  # pixels per floor
 INK, SOFT, LINE = "#1f2933", "#52606d", "#7b8794"
 MODEL, ENGINE, FRAME = "#e3f0fb", "#fff3d6", "#e4f5e9"  # fills: model side, engine, frame side
+FLOORS = {
+    **dict.fromkeys(("model", "training", "ir", "compiler", "trt", "quantization"), MODEL),
+    **dict.fromkeys(("backends", "builder", "bundle"), ENGINE),
+    **dict.fromkeys(("runtime", "video"), FRAME),
+}
 STAGES = ("#2f9e63", "#e0a100", "#c8452f")  # easy, moderate, hard pixels
 
 
@@ -85,21 +96,68 @@ def stage_boxes(y: float) -> list[str]:
     return parts
 
 
+def imports() -> dict[str, set[str]]:
+    """For each part of lc_trt, a folder or a module, the other parts that it imports."""
+    found: dict[str, set[str]] = {}
+    for path in ROOT.rglob("*.py"):
+        part = path.relative_to(ROOT).with_suffix("").parts[0]
+        if part.startswith("__"):
+            continue
+        others = found.setdefault(part, set())
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lc_trt."):
+                others.add(str(node.module).split(".")[1])
+    return {part: others - {part} for part, others in found.items()}
+
+
+def floors() -> list[list[str]]:
+    """The parts of lc_trt from the ground up: a part stands just above all that it imports."""
+    needed = imports()
+    height: dict[str, int] = {}
+    while len(height) < len(needed):
+        ready = [p for p in needed if p not in height and needed[p] <= set(height)]
+        if not ready:
+            raise SystemExit(f"parts import each other: {sorted(set(needed) - set(height))}")
+        height |= {p: 1 + max((height[q] for q in needed[p]), default=-1) for p in ready}
+    return [
+        sorted(p for p in height if height[p] == level) for level in range(1 + max(height.values()))
+    ]
+
+
+def house(y: float, levels: list[list[str]]) -> list[str]:
+    """One row of boxes per floor, the ground at the bottom."""
+    parts = []
+    for i, names in enumerate(reversed(levels)):
+        top, width = y + FLOOR * i, (WIDTH - 80 - 12 * (len(names) - 1)) / len(names)
+        for j, name in enumerate(names):
+            left = 40 + j * (width + 12)
+            fill = FLOORS.get(name, "white")
+            label = f"{name}.py" if (ROOT / f"{name}.py").is_file() else name
+            parts += [
+                f'<rect x="{left:g}" y="{top:g}" width="{width:g}" height="{FLOOR - 10}" rx="6" '
+                f'fill="{fill}" stroke="{LINE}"/>',
+                text(left + width / 2, top + 23, label, 14, INK, 'font-family="monospace"'),
+            ]
+    return parts
+
+
 def draw() -> str:
     """The picture as SVG."""
-    top, low = 66, 350
+    top, low, levels = TOP, LOW, floors()
+    height = HOUSE + FLOOR * len(levels) + 20
     heads = "".join(
         f'<marker id="head{c.strip("#")}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
         f'markerHeight="7" orient="auto"><path d="M0,0 L10,5 L0,10 z" fill="{c}"/></marker>'
         for c in (LINE, *STAGES)
     )
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" font-family="Helvetica, Arial, sans-serif" '
-        'text-anchor="middle" role="img" aria-label="The way of a model and the way of a frame">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" font-family="Helvetica, Arial, sans-serif" '
+        'text-anchor="middle" role="img" '
+        'aria-label="The path of a model, the path of a frame, and the floors of the package">',
         f"<defs>{heads}</defs>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        heading(46, "The way of a model"),
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        heading(46, "The path of a model"),
         box(40, top, 200, 120, MODEL,
             ["PyTorch", "irnet, irnet-small,", "inception-resnet-v2"], "model, training"),
         arrow((240, top + 60), (318, top + 60), label="export"),
@@ -107,14 +165,14 @@ def draw() -> str:
             ["cascade ONNX", "region operators as", "functions, rho an input"], "ir"),
         arrow((530, top + 60), (608, top + 60), label="build"),
         box(610, top, 200, 120, MODEL,
-            ["passes, check", "lowered for its backend,", "compared with the source"],
-            "compiler, build.py"),
+            ["passes, verification", "lowered for its backend,", "compared with the source"],
+            "backends, builder"),
         arrow((810, top + 60), (878, top + 60)),
         box(880, top, 200, 120, ENGINE,
-            ["bundle NAME.lct/", "manifest.json,", "model.onnx, source.onnx"], "bundle.py"),
+            ["bundle NAME.lct/", "manifest.json,", "model.onnx, source.onnx"], "bundle"),
         arrow((980, top + 120), (980, 250), (570, 250), (570, low - 3)),
         text(775, 242, "load: hashes and versions are checked first", 12, SOFT),
-        heading(low - 24, "The way of a frame"),
+        heading(low - 24, "The path of a frame"),
         box(40, low + 38, 120, 120, FRAME, ["source", "image, folder,", "video, webcam"], "video"),
         arrow((160, low + 98), (188, low + 98)),
         box(190, low + 38, 112, 120, FRAME, ["resize", "to the size", "as built"], "runtime"),
@@ -127,6 +185,8 @@ def draw() -> str:
             "runtime, video"),
         text(560, low + 230, "Stages 2 and 3 compute only the pixels that are still in the region. "
              "The thresholds, rho, can change with every frame.", 13, SOFT),
+        heading(HOUSE - 22, "The floors of lc_trt: imports go down"),
+        *house(HOUSE, levels),
         "</svg>",
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
