@@ -1,29 +1,69 @@
-"""An ONNX graph that passes can edit: constants as arrays, producers, uses, clean-up."""
+"""An ONNX graph that passes edit in place: constants as arrays, edges, types and shapes.
+
+A model is read once, edited by all passes and encoded once. Weights stay out of what ONNX's shape
+inference, checker and inliner get (`Graph.skeleton`): they copy a model several times, and for
+none of them does it matter what a weight holds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import helper, numpy_helper
 
+from lc_trt.compiler.tensor_types import TensorType, infer_types
+
 Array = npt.NDArray[Any]
+_Message = TypeVar("_Message", bound=Message)
+FunctionId = tuple[str, str, str]  # domain, name, overload
+
+# Constants up to this size (in elements) may be shapes, axes or scales, which inference reads.
+_SMALL = 128
 
 
-class EditableGraph:
-    """A working copy of a model's main graph.
+@dataclass(frozen=True)
+class Edges:
+    """Who makes and who reads each tensor, as of when it was asked for (`Graph.edges`).
 
-    ``nodes`` stay in topological order; a pass that rewrites builds a new list and
-    assigns it. `model` gives the result, without nodes and constants nobody reads.
+    Attributes:
+        producers: the node that makes a tensor.
+        readers: the nodes that read it, in order; twice if a node reads it twice.
+        uses: how often it is read, graph outputs included.
+    """
+
+    producers: dict[str, onnx.NodeProto]
+    readers: dict[str, list[onnx.NodeProto]]
+    uses: Counter[str]
+
+
+class Graph:
+    """A model's main graph and functions, for passes to edit.
+
+    Args:
+        model: stays as it is.
+
+    Attributes:
+        nodes: in topological order; a pass that rewrites builds a new list and assigns it.
+        constants: initializers and Constant nodes by name; the arrays are read-only.
+        inputs, outputs: of the model, constants left out.
+        functions: by domain, name and overload.
+        metadata: the model's metadata entries.
+        expanded: operators by the name of the node that a pass replaced by nodes under its path.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = onnx.ModelProto()
-        self._model.CopyFrom(model)
-        graph = self._model.graph
+        graph = model.graph
+        self._header = _copy(model, "graph", "functions", "metadata_props")
+        self._graph_header = _copy(
+            graph, "node", "initializer", "input", "output", "value_info"
+        )  # fmt: skip
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Array] = {
             t.name: numpy_helper.to_array(t) for t in graph.initializer
@@ -32,9 +72,16 @@ class EditableGraph:
             if node.op_type == "Constant" and node.domain == "" and node.attribute[0].HasField("t"):
                 self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
             else:
-                self.nodes.append(node)
-        self.inputs = [i for i in graph.input if i.name not in self.constants]
-        self.outputs = list(graph.output)
+                self.nodes.append(_copy(node))
+        self.inputs = [_copy(i) for i in graph.input if i.name not in self.constants]
+        self.outputs = [_copy(o) for o in graph.output]
+        self.functions: dict[FunctionId, onnx.FunctionProto] = {
+            _identity(f): _copy(f) for f in model.functions
+        }
+        self.metadata = {p.key: p.value for p in model.metadata_props}
+        self.expanded: dict[str, str] = {}
+        self._types: dict[str, TensorType] = {}
+        self._types_are_current = False
         self._names = {name for node in self.nodes for name in (*node.output, node.name)}
         self._names |= set(self.constants) | {i.name for i in self.inputs}
 
@@ -73,18 +120,48 @@ class EditableGraph:
 
     def add_function(self, function: onnx.FunctionProto) -> None:
         """Let nodes call a function; it replaces one of the same domain, name and overload."""
-        functions = self._model.functions
-        kept = [f for f in functions if _identity(f) != _identity(function)]
-        del functions[:]
-        functions.extend([*kept, function])
+        self.functions[_identity(function)] = function
 
-    def use_counts(self) -> dict[str, int]:
-        """How often each tensor is read, graph outputs included."""
-        counts: dict[str, int] = {o.name: 1 for o in self.outputs}
+    def edges(self) -> Edges:
+        """Producers, readers and use counts of the nodes as they are now."""
+        edges = Edges({}, {}, Counter(output.name for output in self.outputs))
         for node in self.nodes:
+            edges.producers.update(dict.fromkeys(node.output, node))
+            edges.uses.update(node.input)
             for name in node.input:
-                counts[name] = counts.get(name, 0) + 1
-        return counts
+                edges.readers.setdefault(name, []).append(node)
+        return edges
+
+    def type_of(self, name: str) -> TensorType:
+        """What is known of a tensor's element type and shape.
+
+        Inference runs when a tensor is asked for that it has not seen; tensors that a pass adds
+        are known once it is over.
+        """
+        if name in self.constants:
+            return TensorType.of(self.constants[name])
+        if name not in self._types and not self._types_are_current:
+            self._types |= infer_types(self.skeleton())
+            self._types_are_current = True
+        return self._types.get(name, TensorType())
+
+    def dims(self, name: str) -> tuple[int | None, ...] | None:
+        """A tensor's shape, None for what is symbolic; None as a whole if its rank is unknown."""
+        return self.type_of(name).dims
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """A tensor's shape; None unless all of it is known."""
+        return self.type_of(name).shape
+
+    def edited(self, *, sizes: bool = False) -> None:
+        """Let inference run again when needed; `apply_passes` calls it after a pass that rewrote.
+
+        Args:
+            sizes: also forgets what is known, because tensors have other sizes under their names.
+        """
+        self._types_are_current = False
+        if sizes:
+            self._types = {}
 
     def rename_uses(self, renamed: dict[str, str]) -> None:
         """Make every reader of a key read its value instead (chains are followed)."""
@@ -103,41 +180,46 @@ class EditableGraph:
                 self.nodes.append(helper.make_node("Identity", [final(output.name)], [output.name]))
 
     def remove_dead(self) -> None:
-        """Drop nodes whose outputs nobody reads."""
-        wanted = {o.name for o in self.outputs}
-        kept: list[onnx.NodeProto] = []
+        """Drop nodes whose outputs nobody reads, and constants and functions that none does."""
+        read = {o.name for o in self.outputs}
+        alive: list[onnx.NodeProto] = []
         for node in reversed(self.nodes):
-            if any(output in wanted for output in node.output):
-                kept.append(node)
-                wanted.update(node.input)
-        self.nodes = kept[::-1]
+            if any(output in read for output in node.output):
+                alive.append(node)
+                read.update(node.input)
+        self.nodes = alive[::-1]
+        self.constants = {name: value for name, value in self.constants.items() if name in read}
+        called = {(node.domain, node.op_type, node.overload) for node in self.nodes}
+        self.functions = {key: f for key, f in self.functions.items() if key in called}
 
-    def model(self) -> onnx.ModelProto:
+    def encode(self) -> onnx.ModelProto:
         """The edited model: dead nodes, unread constants and unused functions left out."""
         self.remove_dead()
-        read = {name for node in self.nodes for name in node.input}
-        graph = self._model.graph
-        del graph.node[:], graph.initializer[:], graph.input[:], graph.output[:]
-        del graph.value_info[:]
-        graph.node.extend(self.nodes)
-        graph.initializer.extend(
-            numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name)
-            for name, value in self.constants.items()
-            if name in read
-        )
-        graph.input.extend(self.inputs)
-        graph.output.extend(self.outputs)
-        used = {(node.domain, node.op_type, node.overload) for node in self.nodes}
-        functions = [f for f in self._model.functions if _identity(f) in used]
-        del self._model.functions[:]
-        self._model.functions.extend(functions)
-        result = onnx.ModelProto()
-        result.CopyFrom(self._model)
-        return result
+        model = self._without_constants()
+        for name, value in self.constants.items():
+            _add_initializer(model.graph, name, value)
+        return model
 
+    def skeleton(self) -> onnx.ModelProto:
+        """The model as it is now, with its large constants as inputs of their type and shape."""
+        model = self._without_constants()
+        for name, value in self.constants.items():
+            if value.size <= _SMALL:
+                _add_initializer(model.graph, name, value)
+            else:
+                kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+                model.graph.input.append(helper.make_tensor_value_info(name, kind, value.shape))
+        return model
 
-def _identity(function: onnx.FunctionProto) -> tuple[str, str, str]:
-    return function.domain, function.name, function.overload
+    def _without_constants(self) -> onnx.ModelProto:
+        model = _copy(self._header)
+        model.graph.CopyFrom(self._graph_header)
+        model.graph.node.extend(self.nodes)
+        model.graph.input.extend(self.inputs)
+        model.graph.output.extend(self.outputs)
+        model.functions.extend(self.functions.values())
+        helper.set_model_props(model, self.metadata)
+        return model
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -145,30 +227,56 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
 
+def _identity(function: onnx.FunctionProto) -> FunctionId:
+    return function.domain, function.name, function.overload
+
+
+def _add_initializer(graph: onnx.GraphProto, name: str, value: Array) -> None:
+    graph.initializer.append(numpy_helper.from_array(value, name))
+
+
+def _copy(message: _Message, *left_out: str) -> _Message:
+    """A protobuf message without some of its fields."""
+    copy: _Message = type(message)()
+    if not left_out:
+        copy.CopyFrom(message)
+        return copy
+    for field, value in message.ListFields():
+        if field.name in left_out:
+            continue
+        if hasattr(value, "MergeFrom"):  # a message, or repeated
+            getattr(copy, field.name).MergeFrom(value)
+        else:
+            setattr(copy, field.name, value)
+    return copy
+
+
+# The way before `Graph`, until every pass edits in place.
+
+
+class EditableGraph(Graph):
+    """A graph for a pass from model to model."""
+
+    def use_counts(self) -> dict[str, int]:
+        """How often each tensor is read, graph outputs included."""
+        return self.edges().uses
+
+    def model(self) -> onnx.ModelProto:
+        """The edited model."""
+        return self.encode()
+
+
 def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """The tensors whose whole shape is known after ONNX shape inference."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, dims in known_dims(model).items():
-        sizes = [size for size in dims if size is not None]
-        if len(sizes) == len(dims):
-            shapes[name] = tuple(sizes)
-    return shapes
+    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    types = infer_types(Graph(model).skeleton())
+    return shapes | {name: t.shape for name, t in types.items() if t.shape is not None}
 
 
 def known_dims(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
     """What ONNX shape inference finds of each tensor's shape; None stands for a symbolic size."""
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes: dict[str, tuple[int | None, ...]] = {t.name: tuple(t.dims) for t in graph.initializer}
-    for value in _values(graph):
-        if value.type.tensor_type.HasField("shape"):
-            shapes[value.name] = tuple(
-                d.dim_value if d.HasField("dim_value") else None
-                for d in value.type.tensor_type.shape.dim
-            )
-    return shapes
-
-
-def _values(graph: onnx.GraphProto) -> Iterable[onnx.ValueInfoProto]:
-    yield from graph.input
-    yield from graph.output
-    yield from graph.value_info
+    shapes: dict[str, tuple[int | None, ...]] = {
+        t.name: tuple(t.dims) for t in model.graph.initializer
+    }
+    types = infer_types(Graph(model).skeleton())
+    return shapes | {name: t.dims for name, t in types.items() if t.dims is not None}

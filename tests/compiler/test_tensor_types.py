@@ -1,0 +1,30 @@
+"""Types of tensors, as far as ONNX's inference knows them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+from tiny_networks import tiny_model
+
+from lc_trt.compiler.tensor_types import TensorType, infer_types
+
+
+@pytest.mark.parametrize(
+    ("dims", "shape"), [((2, 3), (2, 3)), ((), ()), ((None, 3), None), (None, None)]
+)
+def test_a_shape_has_no_symbolic_size(dims, shape):
+    assert TensorType(TensorProto.FLOAT, dims).shape == shape
+
+
+def test_a_constant_s_type():
+    assert TensorType.of(np.zeros((2, 0), np.int8)) == TensorType(TensorProto.INT8, (2, 0))
+
+
+def test_inputs_outputs_and_what_lies_between_have_types():
+    model = tiny_model()
+    types = infer_types(model)
+    assert types["image"] == TensorType(TensorProto.UINT8, (None, None, None, 3))
+    assert types["stages"] == TensorType(TensorProto.UINT8, (None, None, None))
+    convs = [n for n in model.graph.node if n.op_type in ("Conv", "RegionConv")]
+    assert {types[n.output[0]].element for n in convs} == {TensorProto.FLOAT}
