@@ -15,7 +15,7 @@ import torch
 from lc_trt.compiler.passes.fp16_weights import SMALLEST
 from lc_trt.errors import LcTrtError
 from lc_trt.training.checkpoint import load_weights, save_tensors
-from lc_trt.training.export import facts_to_ship
+from lc_trt.training.export import public_metadata
 
 
 def pack(source: Path, out: Path) -> None:
@@ -27,7 +27,7 @@ def pack(source: Path, out: Path) -> None:
         if not torch.isfinite(half).all():
             raise LcTrtError(f"{source}: {name!r} does not fit FP16")
         packed[name] = half
-    save_tensors(out, packed, facts_to_ship(facts) or {})
+    save_tensors(out, packed, public_metadata(facts) or {})
 
 
 if __name__ == "__main__":

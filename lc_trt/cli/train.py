@@ -15,7 +15,7 @@ from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import UsageError
 
 if TYPE_CHECKING:
-    from lc_trt.training.trainer import Progress
+    from lc_trt.training.log import StepReport
     from lc_trt.training.validation import Validation
 
 _LINE_EVERY = 50  # steps between progress lines where stderr is no terminal
@@ -84,13 +84,13 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    trainer = Trainer(run, out, device=_device(device), validated=_validated, fresh=fresh)
+    trainer = Trainer(run, out, device=_device(device), on_validation=_validated, fresh=fresh)
     if trainer.step:
         console.note(f"resuming {out} at step {trainer.step} of {trainer.steps}")
-    if trainer.loaded:
-        console.note(trainer.loaded)
+    if trainer.imagenet_summary:
+        console.note(trainer.imagenet_summary)
     warning = "stopping after this step (Ctrl-C again: at once, losing unsaved steps)"
-    with interrupts(warning) as stop, _reports(trainer.step, trainer.steps) as trainer.report:
+    with interrupts(warning) as stop, _reports(trainer.step, trainer.steps) as trainer.on_step:
         trainer.run(stop)
     finished = trainer.step == trainer.steps
     if as_json:
@@ -98,7 +98,7 @@ def train(
             "finished": finished,
             "step": trainer.step,
             "steps": trainer.steps,
-            "refused": trainer.refused,
+            "refused": trainer.skipped,
             "val_miou": trainer.best,
             "weights": str(trainer.best_path) if trainer.best else None,
         }
@@ -138,24 +138,23 @@ def _validated(phase: str, found: Validation) -> None:
 
 
 @contextmanager
-def _reports(done: int, steps: int) -> Iterator[Callable[[Progress], None]]:
+def _reports(done: int, steps: int) -> Iterator[Callable[[StepReport], None]]:
     """A progress line on a terminal, else a line of text every now and then."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    def text(progress: Progress) -> str:
-        losses = " ".join(f"{loss:.3f}" for loss in progress.losses)
-        parts = [f"loss {losses}", f"rate {progress.rate:.1e}"]
-        if progress.shares:
-            parts.append("left " + "/".join(f"{100 * s:.0f}" for s in progress.shares) + " %")
-        if progress.refused:
-            parts.append(f"refused {progress.refused}")
-        minutes, seconds = divmod(round(progress.seconds_left), 60)
+    def text(report: StepReport) -> str:
+        losses = " ".join(f"{loss:.3f}" for loss in report.losses)
+        parts = [f"loss {losses}", f"rate {report.rate:.1e}"]
+        if report.shares:
+            parts.append("left " + "/".join(f"{100 * s:.0f}" for s in report.shares) + " %")
+        if report.skipped:
+            parts.append(f"skipped {report.skipped}")
+        minutes, seconds = divmod(round(report.seconds_left), 60)
         parts.append(f"{minutes}:{seconds:02d} left")
         return ", ".join(parts)
 
     live = console.err().is_terminal and not console.settings.quiet
-    bar = Bar(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(20),
         MofNCompleteColumn(),
@@ -164,14 +163,12 @@ def _reports(done: int, steps: int) -> Iterator[Callable[[Progress], None]]:
         disable=not live,
     )
 
-    def report(progress: Progress) -> None:
+    def show(report: StepReport) -> None:
         if live:
-            bar.update(
-                task, completed=progress.step, description=progress.phase, text=text(progress)
-            )
-        elif progress.step % _LINE_EVERY == 0 or progress.step == steps:
-            console.note(f"{progress.phase} {progress.step}/{steps}: {text(progress)}")
+            bar.update(task, completed=report.step, description=report.phase, text=text(report))
+        elif report.step % _LINE_EVERY == 0 or report.step == steps:
+            console.note(f"{report.phase} {report.step}/{steps}: {text(report)}")
 
     with bar:
         task = bar.add_task("reading", total=steps, completed=done, text="")
-        yield report
+        yield show

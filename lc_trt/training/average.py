@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is what a run keeps."""
+"""Exponential moving average of the weights: the weights that a run saves."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 
-def averaged(model: nn.Module, decay: float) -> AveragedModel:
-    """A copy that ``update_parameters`` moves towards the model, batch norm's statistics too.
+def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """Return a moving average of a model's weights and batch-norm statistics.
 
-    The decay starts low and rises to ``decay`` with the number of updates n, as
-    ``(1 + n) / (10 + n)`` (TensorFlow's ExponentialMovingAverage), so that a short run does not
-    keep its first weights; 0 keeps the newest weights.
+    The decay after n updates is ``min(decay, (1 + n) / (10 + n))``, as in TensorFlow's
+    ExponentialMovingAverage, so that a short run is not dominated by its initial weights.
+
+    Args:
+        model: the model to average; it is copied.
+        decay: final decay, 0 <= decay < 1; 0 tracks the newest weights.
+
+    Returns:
+        The average; call ``update_parameters(model)`` after each optimizer step.
     """
 
     @torch.no_grad()
-    def move(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
         n = float(count)
-        part = 1.0 - min(decay, (1.0 + n) / (10.0 + n))
-        torch._foreach_lerp_(tuple(averages), tuple(values), part)
+        step_size = 1.0 - min(decay, (1.0 + n) / (10.0 + n))
+        torch._foreach_lerp_(tuple(averages), tuple(values), step_size)
 
-    return AveragedModel(model, multi_avg_fn=move, use_buffers=True)
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)

@@ -1,4 +1,4 @@
-"""Weights as safetensors; a run's full state beside them. Both are replaced atomically."""
+"""Weights as safetensors and the full state of a run, both replaced atomically."""
 
 from __future__ import annotations
 
@@ -33,19 +33,41 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def save_weights(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
-    """The model's state as safetensors; ``metadata`` travels as JSON in its header."""
+    """Write a model's state as safetensors.
+
+    Args:
+        path: the file, replaced atomically.
+        model: its ``state_dict`` is written.
+        metadata: stored as JSON in the file's header.
+    """
     save_tensors(path, model.state_dict(), metadata)
 
 
 def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Any tensors by name, as `save_weights` writes a model's."""
-    whole = {key: value.contiguous() for key, value in state.items()}
+    """Write tensors by name in the format of `save_weights`.
+
+    Args:
+        path: the file, replaced atomically.
+        state: tensors by name.
+        metadata: stored as JSON in the file's header.
+    """
+    contiguous = {key: value.contiguous() for key, value in state.items()}
     header = {"lc_trt": json.dumps(metadata)}
-    write_atomically(path, lambda p: save_file(whole, str(p), metadata=header))
+    write_atomically(path, lambda p: save_file(contiguous, str(p), metadata=header))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State and metadata of a file that `save_weights` wrote."""
+    """Read a file written by `save_weights`.
+
+    Args:
+        path: the safetensors file.
+
+    Returns:
+        Tensors by name, and the metadata.
+
+    Raises:
+        LcTrtError: no such file, or not safetensors.
+    """
     if not path.is_file():
         raise LcTrtError(f"{path}: no such file; expected weights written by 'lc-trt train'")
     try:
@@ -58,12 +80,23 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_into(model: nn.Module, path: Path) -> dict[str, Any]:
-    """Load weights into a model of exactly that shape; returns the metadata."""
+    """Load weights into a model.
+
+    Args:
+        model: its parameter names and shapes must match the file exactly.
+        path: a file written by `save_weights`.
+
+    Returns:
+        The file's metadata.
+
+    Raises:
+        LcTrtError: unreadable file, or a missing, unexpected or differently shaped tensor.
+    """
     state, metadata = load_weights(path)
     expected = model.state_dict()
     for name, tensor in expected.items():
         if name not in state:
-            raise LcTrtError(f"{path}: lacks {name!r}, which the network has")
+            raise LcTrtError(f"{path}: lacks {name!r}, which the network expects")
         if state[name].shape != tensor.shape:
             raise LcTrtError(
                 f"{path}: {name!r} is {tuple(state[name].shape)}, the network expects "
@@ -77,42 +110,61 @@ def load_into(model: nn.Module, path: Path) -> dict[str, Any]:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Everything a resumed run needs (optimiser, step, best figure)."""
+    """Write everything that a resumed run needs: weights, optimizer, step, best mIoU.
+
+    Args:
+        path: the file, replaced atomically.
+        state: tensors and plain values.
+    """
     write_atomically(path, lambda p: torch.save(state, p))
 
 
 def load_state(path: Path, device: str = "cpu") -> dict[str, Any]:
-    """A state that `save_state` wrote; tensors and plain values only."""
+    """Read a state written by `save_state`, without unpickling arbitrary objects.
+
+    Args:
+        path: the file.
+        device: torch device of the tensors.
+
+    Raises:
+        LcTrtError: not such a file.
+    """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise LcTrtError(
-            f"{path}: not the state of a training run; start over with --fresh"
-        ) from error
+        raise LcTrtError(f"{path}: not a training state; start over with --fresh") from error
     return state
 
 
-def check_same_run(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse to go on with another configuration than the run began with.
+def check_same_run(path: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:
+    """Check that a run resumes with the configuration that it started with.
 
-    What does not change the outcome may change: where the data lies, how often is saved, how
-    many threads prepare batches.
+    Fields that do not affect the result may differ: location of the data, checkpoint interval,
+    number of workers.
+
+    Args:
+        path: the state file, for the message.
+        saved: configuration stored in the state file.
+        current: configuration of this run.
+
+    Raises:
+        LcTrtError: a field differs.
     """
-    before, ours = _flat(then), _flat(now)
-    for name in sorted({*before, *ours} - FREE_FIELDS):
-        if before.get(name) != ours.get(name):
+    before, now = _flatten(saved), _flatten(current)
+    for name in sorted({*before, *now} - FREE_FIELDS):
+        if before.get(name) != now.get(name):
             raise LcTrtError(
-                f"{path}: was trained with {name} {before.get(name)!r}, not {ours.get(name)!r}; "
+                f"{path}: was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; "
                 "give the same value, another --out, or --fresh to start over"
             )
 
 
-def _flat(values: object, name: str = "") -> dict[str, Any]:
-    """Leaves by dotted name, as the command line and messages call them."""
+def _flatten(values: object, name: str = "") -> dict[str, Any]:
+    """Values by dotted field name (``phases.0.loss``)."""
     if isinstance(values, dict):
         items = [(f"{name}.{key}" if name else str(key), value) for key, value in values.items()]
     elif isinstance(values, list) and values and isinstance(values[0], dict):
         items = [(f"{name}.{i}", value) for i, value in enumerate(values)]
     else:
         return {name: values}
-    return {key: leaf for each, value in items for key, leaf in _flat(value, each).items()}
+    return {key: leaf for each, value in items for key, leaf in _flatten(value, each).items()}

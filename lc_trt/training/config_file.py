@@ -1,4 +1,4 @@
-"""A run's YAML file and what the command line changes of it."""
+"""Reads a training configuration from YAML, with overrides from the command line."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from lc_trt.errors import UsageError
 from lc_trt.training.config import TrainConfig
 
 
-def read_config(path: Path, changes: Iterable[str] = ()) -> TrainConfig:
-    """The configuration in a YAML file.
+def read_config(path: Path, overrides: Iterable[str] = ()) -> TrainConfig:
+    """Read a training configuration.
 
     Args:
-        changes: ``FIELD=VALUE`` each, with dots and numbers into what is nested
-            (``phases.0.epochs=3``) and the value in YAML; they come after the file.
+        path: the YAML file.
+        overrides: ``FIELD=VALUE`` strings applied after the file. FIELD is a dotted path
+            (``phases.0.epochs``), VALUE is YAML.
+
+    Returns:
+        The validated configuration.
 
     Raises:
-        UsageError: no such file, not YAML, an unknown field, a value out of its range.
+        UsageError: no such file, not YAML, an unknown field, or a value out of range.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -36,54 +40,54 @@ def read_config(path: Path, changes: Iterable[str] = ()) -> TrainConfig:
         raise UsageError(f"{path}: not YAML ({_one_line(error)})") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: {type(values).__name__}, expected fields and values")
-    for change in changes:
-        _change(values, change)
+    for override in overrides:
+        _apply(values, override)
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(f"{path}: {_reason(error.errors()[0])}") from None
 
 
-def _change(values: dict[str, Any], change: str) -> None:
-    name, equals, text = change.partition("=")
+def _apply(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
     if not (name and equals):
-        raise UsageError(f"--set {change!r}: expected FIELD=VALUE, as in augment.jitter=0.2")
+        raise UsageError(f"--set {override!r}: expected FIELD=VALUE, as in augment.jitter=0.2")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"--set {change!r}: not YAML ({_one_line(error)})") from error
+        raise UsageError(f"--set {override!r}: not YAML ({_one_line(error)})") from error
     *parents, last = name.split(".")
-    place: Any = values
+    target: Any = values
     for key in parents:
-        if isinstance(place, dict):
-            place = place.setdefault(key, {})
-        elif isinstance(place, list) and key.isdigit() and int(key) < len(place):
-            place = place[int(key)]
+        if isinstance(target, dict):
+            target = target.setdefault(key, {})
+        elif isinstance(target, list) and key.isdigit() and int(key) < len(target):
+            target = target[int(key)]
         else:
-            raise UsageError(f"--set {change!r}: no field {key!r} in the file's {name!r}")
-    if isinstance(place, list) and last.isdigit() and int(last) < len(place):
-        place[int(last)] = value
-    elif isinstance(place, dict):
-        place[last] = value
+            raise UsageError(f"--set {override!r}: no field {key!r} in the file's {name!r}")
+    if isinstance(target, list) and last.isdigit() and int(last) < len(target):
+        target[int(last)] = value
+    elif isinstance(target, dict):
+        target[last] = value
     else:
-        raise UsageError(f"--set {change!r}: no field {last!r} in the file's {name!r}")
+        raise UsageError(f"--set {override!r}: no field {last!r} in the file's {name!r}")
 
 
 def _reason(error: ErrorDetails) -> str:
-    """One sentence of pydantic's account: where, what was found, what is wrong with it."""
-    place = ".".join(str(key) for key in error["loc"])
+    """pydantic's error as one line: field, value found, expectation."""
+    field = ".".join(str(key) for key in error["loc"])
     if error["type"] == "extra_forbidden":
         known = ", ".join(_siblings(error["loc"]))
-        return f"unknown field {place!r}; expected one of {known}"
+        return f"unknown field {field!r}; expected one of {known}"
     if error["type"] == "missing":
-        return f"lacks the field {place!r}"
+        return f"lacks the field {field!r}"
     message = error["msg"].removeprefix("Value error, ")
-    found = "" if isinstance(error["input"], dict) else f" {error['input']!r}"
-    return f"{place}{found}: {message}" if place else message
+    value = "" if isinstance(error["input"], dict) else f" {error['input']!r}"
+    return f"{field}{value}: {message}" if field else message
 
 
 def _siblings(loc: tuple[int | str, ...]) -> list[str]:
-    """The fields of the section that an unknown one was found in."""
+    """Names of the fields beside an unknown one."""
     section: type[BaseModel] = TrainConfig
     for key in loc[:-1]:
         if isinstance(key, str):
@@ -101,18 +105,26 @@ def _sections(section: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]
 def fields(
     section: type[BaseModel] = TrainConfig, prefix: str = ""
 ) -> Iterator[tuple[str, str, str]]:
-    """Name, default and meaning of every field, nested ones after theirs (``phases.N.loss``)."""
+    """List every field, each section followed by its fields (``phases.N.loss``).
+
+    Args:
+        section: the section to list.
+        prefix: prepended to the names.
+
+    Yields:
+        Dotted name, default as YAML ("required" if there is none), and description.
+    """
     nested = dict(_sections(section))
     for name, field in section.model_fields.items():
         inner = nested.get(name)
-        many = inner is not None and field.annotation is not inner
+        repeated = inner is not None and field.annotation is not inner
         if inner is None:
             default = "required" if field.is_required() else _yaml(field.get_default())
         else:
             default = ""
         yield prefix + name, default, field.description or ""
         if inner is not None:
-            yield from fields(inner, f"{prefix}{name}.N." if many else f"{prefix}{name}.")
+            yield from fields(inner, f"{prefix}{name}.N." if repeated else f"{prefix}{name}.")
 
 
 def _yaml(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Preset and checkpoint in, exchange ONNX file out: what ``lc-trt export`` does."""
+"""Exports a preset, with or without trained weights, as an exchange ONNX file."""
 
 from __future__ import annotations
 
@@ -31,16 +31,27 @@ def export_file(
     half: bool = False,
     seed: int = 0,
 ) -> ModelInfo:
-    """Write a preset as exchange ONNX; what it says of itself.
+    """Write a network as an exchange ONNX file.
 
     Args:
-        preset, classes, heads: default to what the checkpoint was trained with.
-        checkpoint: weights; None for random ones from ``seed`` (enough to measure speed).
-        dense: the dense network instead of the cascade.
-        half: store weights in FP16.
+        out: the file to write.
+        preset: name of the network; default: the checkpoint's.
+        checkpoint: weights from ``lc-trt train``; None for random weights, which suffice to measure
+            speed.
+        size: default input (height, width) in pixels.
+        classes: class set or number of classes; default: the checkpoint's, or ``voc``.
+        heads: ``plain`` or ``aspp``; default: the checkpoint's, or the preset's.
+        rho: default exit thresholds, one per boundary.
+        fast_rho: thresholds of the fast operating point, one per boundary.
+        dense: export the dense network instead of the cascade.
+        half: store the weights in FP16.
+        seed: of the random weights.
+
+    Returns:
+        The metadata written into the file.
 
     Raises:
-        UsageError: no preset given and none in the checkpoint, or one of another network.
+        UsageError: no preset and no checkpoint that names one, or options that exclude each other.
         LcTrtError: unreadable checkpoint, or ``out`` cannot be written.
     """
     trained: dict[str, Any] | None = None
@@ -51,13 +62,13 @@ def export_file(
         heads = heads or trained.get("heads")
         if dense:
             raise UsageError(
-                "--dense with --checkpoint: export the cascade; 'lc-trt bench' makes its dense "
-                "network, or run it with --rho 1"
+                "--dense with --checkpoint: export the cascade instead; 'lc-trt bench' derives its "
+                "dense network, and --rho 1 turns early exit off"
             )
     if preset is None:
-        raise UsageError("no network: give --preset NAME, or a --checkpoint that names one")
+        raise UsageError("no network: give --preset NAME or --checkpoint FILE")
     if half and checkpoint is None:
-        raise UsageError("--half is for trained weights; give --checkpoint")
+        raise UsageError("--half needs trained weights; give --checkpoint FILE")
     network, labels = find_network(preset), find_classes(classes or "voc")
     torch.manual_seed(seed)
     info = ModelInfo(
@@ -68,7 +79,7 @@ def export_file(
         size,
         rho,
         fast_rho,
-        facts_to_ship(trained),
+        public_metadata(trained),
     )
     if info.kind == "dense":
         model = export_dense(
@@ -95,12 +106,19 @@ def _put(path: Path, model: onnx.ModelProto) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def facts_to_ship(trained: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What travels with the model: where it came from, without the trainer's folder names."""
+def public_metadata(trained: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Metadata of a checkpoint without local paths.
+
+    Args:
+        trained: metadata that `load_weights` read, or None.
+
+    Returns:
+        A copy without the paths in its configuration; None for None.
+    """
     if trained is None:
         return None
     config = {k: v for k, v in trained.get("config", {}).items() if k not in ("init", "imagenet")}
-    for section, places in (("data", {"root"}), ("distil", {"teacher", "unlabelled"})):
+    for section, paths in (("data", {"root"}), ("distil", {"teacher", "unlabelled"})):
         if section in config:
-            config[section] = {k: v for k, v in config[section].items() if k not in places}
+            config[section] = {k: v for k, v in config[section].items() if k not in paths}
     return {**{k: v for k, v in trained.items() if k != "config"}, "config": config}

@@ -1,41 +1,72 @@
-"""What a run writes down beside its weights: event files that TensorBoard reads."""
+"""TensorBoard event files of a training run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
 
-class Log:
-    """Scalars by step in OUT/log; a resumed run replaces what it does again.
+@dataclass(frozen=True)
+class StepReport:
+    """Report of a training step.
 
-    View it with ``tensorboard --logdir OUT/log``.
+    Attributes:
+        phase: title of the phase.
+        step: steps done.
+        steps: steps of the whole run.
+        losses: one loss per stage.
+        shares: share of pixels that exited at each stage; None without early exit.
+        rate: learning rate of the trunk.
+        skipped: steps skipped so far because their loss or gradient was not finite.
+        seconds_left: estimated remaining time.
+    """
+
+    phase: str
+    step: int
+    steps: int
+    losses: list[float]
+    shares: list[float] | None
+    rate: float
+    skipped: int
+    seconds_left: float
+
+
+class Log:
+    """Writes scalars per step to OUT/log (``tensorboard --logdir OUT/log``).
+
+    Args:
+        out: folder of the run.
+        step: first step to be written; a resumed run replaces older entries from there on.
     """
 
     def __init__(self, out: Path, step: int) -> None:
-        """``step`` is the first one that will be written."""
-        # The library names its file by the second: two starts within one must not share it.
+        # The library names files by the second; two runs within a second must not share one.
         self._writer = SummaryWriter(
             str(out / "log"), purge_step=step, flush_secs=10, filename_suffix=f".{step}"
         )
 
-    def step(
-        self,
-        step: int,
-        losses: Sequence[float],
-        shares: Sequence[float] | None,
-        rate: float,
-    ) -> None:
-        """One training step: loss a stage, shares that left (fine-tuning), learning rate."""
-        for stage, loss in enumerate(losses, 1):
-            self._writer.add_scalar(f"loss/stage{stage}", loss, step)
-        self._shares("train", shares, step)
-        self._writer.add_scalar("rate", rate, step)
+    def step(self, report: StepReport) -> None:
+        """Log a training step.
+
+        Args:
+            report: the step's losses, shares and learning rate.
+        """
+        for stage, loss in enumerate(report.losses, 1):
+            self._writer.add_scalar(f"loss/stage{stage}", loss, report.step)
+        self._shares("train", report.shares, report.step)
+        self._writer.add_scalar("rate", report.rate, report.step)
 
     def validation(self, step: int, values: Mapping[str, float], shares: Sequence[float]) -> None:
-        """Figures of the validation split, and the shares that left."""
+        """Log a validation.
+
+        Args:
+            step: steps done.
+            values: metrics by name.
+            shares: share of pixels that exited at each stage.
+        """
         for name, value in values.items():
             self._writer.add_scalar(f"val/{name}", value, step)
         self._shares("val", shares, step)
@@ -45,5 +76,5 @@ class Log:
             self._writer.add_scalar(f"{kind}_left/stage{stage}", share, step)
 
     def close(self) -> None:
-        """Write what waits."""
+        """Flush pending entries and close the file."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""Losses of the two phases (X. Li et al., CVPR 2017): deep supervision, cascade fine-tuning."""
+"""Losses of deep supervision and cascade fine-tuning (X. Li et al., CVPR 2017)."""
 
 from __future__ import annotations
 
@@ -9,33 +9,47 @@ from torch.nn import functional
 from lc_trt.data.classes import IGNORE
 from lc_trt.model.cascade import OUTPUT_STRIDE, CascadeOutput
 
-LOSS_STRIDE = 2  # losses are taken on every second pixel of a row and a column
+LOSS_STRIDE = 2  # pixels; losses are computed at half resolution
 
 
 def cross_entropy(
-    logits: Tensor, label: Tensor, weight: Tensor | None, counts: Tensor | None = None
+    logits: Tensor, label: Tensor, weight: Tensor | None, mask: Tensor | None = None
 ) -> Tensor:
-    """Mean weighted cross-entropy of [N, K, H, W] logits against [N, H, W] labels.
+    """Class-weighted mean cross-entropy.
 
     Args:
-        counts: bool [N, H, W]; pixels that count. No pixel at all gives 0, not NaN.
+        logits: float [N, K, H, W].
+        label: class index per pixel, [N, H, W]; 255 is ignored.
+        weight: float [K], one weight per class; None for equal weights.
+        mask: bool [N, H, W]; pixels to include, None for all.
+
+    Returns:
+        Scalar; 0, not NaN, if no pixel is included.
     """
     target = label.long()
-    if counts is not None:
-        target = torch.where(counts, target, IGNORE)
+    if mask is not None:
+        target = torch.where(mask, target, IGNORE)
     total = functional.cross_entropy(
         logits.float(), target, weight, ignore_index=IGNORE, reduction="sum"
     )
     valid = target != IGNORE
-    of_class = logits.new_ones(logits.shape[1]) if weight is None else weight
-    mass = (of_class[torch.where(valid, target, 0)] * valid).sum()
-    return total / mass.clamp(min=1)
+    class_weight = logits.new_ones(logits.shape[1]) if weight is None else weight
+    weight_sum = (class_weight[torch.where(valid, target, 0)] * valid).sum()
+    return total / weight_sum.clamp(min=1)
 
 
-def at_loss_size(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits upsampled bilinearly to half the label's size, and every second label.
+def resize_for_loss(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Upsample logits bilinearly to half the label's size and subsample the label to match.
 
-    Half size costs a quarter of the memory traffic, which on a CPU is a fifth of the step.
+    Half size needs a quarter of the memory traffic of full size, which on a CPU is a fifth of a
+    training step.
+
+    Args:
+        logits: float [N, K, ceil(H/8), ceil(W/8)].
+        label: [N, H, W].
+
+    Returns:
+        Logits [N, K, ceil(H/2), ceil(W/2)] and labels [N, ceil(H/2), ceil(W/2)].
     """
     target = label[:, ::LOSS_STRIDE, ::LOSS_STRIDE]
     size = (target.shape[1], target.shape[2])
@@ -45,47 +59,78 @@ def at_loss_size(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def deep_losses(logits: list[Tensor], label: Tensor, weight: Tensor | None) -> list[Tensor]:
-    """Cross-entropy of every stage on all pixels."""
-    return [cross_entropy(*at_loss_size(one, label), weight) for one in logits]
-
-
-def distillation_loss(logits: Tensor, taught: Tensor, counts: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy of [N, K, h, w] logits against a teacher's probabilities.
-
-    G. Hinton, O. Vinyals, J. Dean, 2015, at temperature 1. It has the gradient of the divergence
-    from the teacher.
+    """Cross-entropy of every stage on all pixels.
 
     Args:
-        taught: [N, K, H, W] of any size; read bilinearly where the logits are.
-        counts: bool [N, 1, h, w]; pixels that count. No pixel at all gives 0, not NaN.
+        logits: one float [N, K, h, w] per stage.
+        label: class index per pixel, [N, H, W]; 255 is ignored.
+        weight: float [K], one weight per class; None for equal weights.
+
+    Returns:
+        One scalar per stage.
     """
-    target = functional.interpolate(taught, logits.shape[2:], mode="bilinear")
+    return [cross_entropy(*resize_for_loss(stage_logits, label), weight) for stage_logits in logits]
+
+
+def distillation_loss(
+    logits: Tensor, teacher_probabilities: Tensor, mask: Tensor | None = None
+) -> Tensor:
+    """Mean cross-entropy against a teacher's probabilities.
+
+    Its gradient is that of the KL divergence from the teacher (G. Hinton, O. Vinyals, J. Dean,
+    2015, at temperature 1).
+
+    Args:
+        logits: float [N, K, h, w].
+        teacher_probabilities: float [N, K, H, W] of any size; resized bilinearly to the logits.
+        mask: bool [N, 1, h, w]; pixels to include, None for all.
+
+    Returns:
+        Scalar; 0, not NaN, if no pixel is included.
+    """
+    target = functional.interpolate(teacher_probabilities, logits.shape[2:], mode="bilinear")
     loss = -(target * logits.float().log_softmax(1)).sum(1, keepdim=True)
-    if counts is None:
+    if mask is None:
         return loss.mean()
-    return (loss * counts).sum() / counts.sum().clamp(min=1)
+    return (loss * mask).sum() / mask.sum().clamp(min=1)
 
 
-def at_temperature(probabilities: Tensor, temperature: float) -> Tensor:
-    """Softmax at a temperature, out of the softmax at 1, [N, K, h, w].
+def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
+    """Convert a softmax at temperature 1 to one at another temperature.
 
-    Below 1 the largest grows. A student of unsure probabilities becomes unsure itself, also where
-    it is right, and a cascade's pixels then leave late.
+    Below 1 the distribution gets sharper. A student of an unconfident teacher becomes unconfident
+    even where it is right, and the pixels of a cascade then exit late.
+
+    Args:
+        probabilities: float [N, K, h, w].
+        temperature: > 0.
+
+    Returns:
+        float [N, K, h, w].
     """
     if temperature == 1:
         return probabilities
-    # Of the largest first: the power of a small probability may be nothing at all.
+    # Normalize by the largest first: powers of small probabilities may all underflow to 0.
     powers = (probabilities / probabilities.amax(1, keepdim=True)) ** (1 / temperature)
     return powers / powers.sum(1, keepdim=True)
 
 
 def cascade_losses(output: CascadeOutput, label: Tensor, weight: Tensor | None) -> list[Tensor]:
-    """Stage 1 on all pixels; stages 2 and 3 on the pixels that reached them."""
-    losses = [cross_entropy(*at_loss_size(output.logits[0], label), weight)]
+    """Cross-entropy of stage 1 on all pixels and of stages 2 and 3 on the pixels that reach them.
+
+    Args:
+        output: of the cascade's forward pass.
+        label: class index per pixel, [N, H, W]; 255 is ignored.
+        weight: float [K], one weight per class; None for equal weights.
+
+    Returns:
+        One scalar per stage.
+    """
+    losses = [cross_entropy(*resize_for_loss(output.logits[0], label), weight)]
     for region, logits in zip(output.regions, output.logits[1:], strict=True):
-        upsampled, target = at_loss_size(logits, label)
+        upsampled, target = resize_for_loss(logits, label)
         reached = region.hard.repeat_interleave(OUTPUT_STRIDE // LOSS_STRIDE, 2)
         reached = reached.repeat_interleave(OUTPUT_STRIDE // LOSS_STRIDE, 3)
-        counts = reached[:, 0, : target.shape[1], : target.shape[2]]
-        losses.append(cross_entropy(upsampled, target, weight, counts))
+        mask = reached[:, 0, : target.shape[1], : target.shape[2]]
+        losses.append(cross_entropy(upsampled, target, weight, mask))
     return losses

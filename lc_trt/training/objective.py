@@ -1,4 +1,4 @@
-"""What a phase minimises, by its kind of loss."""
+"""The training objective of a phase."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from lc_trt.model.cascade import OUTPUT_STRIDE, Cascade
 from lc_trt.model.region import CompactRegion, Region
 from lc_trt.training.config import Phase
 from lc_trt.training.losses import (
-    at_loss_size,
     cascade_losses,
     cross_entropy,
     deep_losses,
     distillation_loss,
+    resize_for_loss,
 )
 
 
 @dataclass(frozen=True)
-class Taught:
-    """What a teacher says of a batch.
+class TeacherTarget:
+    """A teacher's output for a batch.
 
     Attributes:
         probabilities: float [N, K, h, w].
-        weight: of the distance from them beside the labels' loss.
+        weight: of the distillation loss; the label loss has weight 1.
     """
 
     probabilities: Tensor
@@ -36,16 +36,16 @@ class Taught:
 
 @dataclass(frozen=True)
 class Objective:
-    """One batch's loss.
+    """The loss of a batch.
 
     Attributes:
-        total: what is minimised.
-        parts: loss a stage, unweighted, 0 where the phase does not ask for it.
-        shares: of the pixels that left at each stage; None where none can leave.
+        total: scalar to minimize.
+        stage_losses: one unweighted loss per stage; 0 for stages that the phase does not train.
+        shares: share of pixels that exited at each stage; None without early exit.
     """
 
     total: Tensor
-    parts: list[Tensor]
+    stage_losses: list[Tensor]
     shares: list[float] | None
 
 
@@ -56,19 +56,32 @@ def objective(
     phase: Phase,
     class_weight: Tensor | None,
     region: type[Region] = CompactRegion,
-    taught: Taught | None = None,
+    teacher: TeacherTarget | None = None,
 ) -> Objective:
-    """The loss of normalised images, float [N, 3, H, W], and labels, uint8 [N, H, W]."""
+    """Compute the loss of a batch.
+
+    Args:
+        model: the cascade in training.
+        x: normalised images, float [N, 3, H, W].
+        label: class index per pixel, uint8 [N, H, W]; 255 is ignored.
+        phase: selects the loss and its weights.
+        class_weight: float [K], one weight per class; None for equal weights.
+        region: implementation of region operators.
+        teacher: a teacher's output for the batch, or None.
+
+    Returns:
+        The loss, with its graph.
+    """
     if phase.loss == "cascade":
-        return _cascade(model, x, label, phase, class_weight, region, taught)
+        return _cascade(model, x, label, phase, class_weight, region, teacher)
     if phase.loss == "deep":
         logits = model.deep(x)
-        parts = _with_teacher(deep_losses(logits, label, class_weight), logits, taught)
+        losses = _with_teacher(deep_losses(logits, label, class_weight), logits, teacher)
     else:
         logits = [model.final(model.stages[0](x))]
-        (last,) = _with_teacher(deep_losses(logits, label, class_weight), logits, taught)
-        parts = [torch.zeros_like(last), torch.zeros_like(last), last]
-    return Objective(_weighted(phase.stage_weights, parts), parts, None)
+        (last,) = _with_teacher(deep_losses(logits, label, class_weight), logits, teacher)
+        losses = [torch.zeros_like(last), torch.zeros_like(last), last]
+    return Objective(_weighted(phase.stage_weights, losses), losses, None)
 
 
 def _cascade(
@@ -78,41 +91,42 @@ def _cascade(
     phase: Phase,
     class_weight: Tensor | None,
     region: type[Region],
-    taught: Taught | None,
+    teacher: TeacherTarget | None,
 ) -> Objective:
     truth = _at_feature_size(label) if phase.exit.by == "truth" else None
     output = model(x, phase.exit.rho, region, truth)
-    reached = [None, *(here.hard for here in output.regions)]
-    parts = cascade_losses(output, label, class_weight)
-    parts = _with_teacher(parts, output.logits, taught, reached)
-    total = _weighted(phase.stage_weights, parts)
+    reached = [None, *(reached_region.hard for reached_region in output.regions)]
+    losses = cascade_losses(output, label, class_weight)
+    losses = _with_teacher(losses, output.logits, teacher, reached)
+    total = _weighted(phase.stage_weights, losses)
     if phase.final_on_all:
-        some = math.ceil(len(x) * phase.final_on_all_part)
-        dense = model.final(output.features[:some])
-        final = cross_entropy(*at_loss_size(dense, label[:some]), class_weight)
-        (final,) = _with_teacher([final], [dense], taught)
+        count = math.ceil(len(x) * phase.final_on_all_part)
+        dense = model.final(output.features[:count])
+        final = cross_entropy(*resize_for_loss(dense, label[:count]), class_weight)
+        (final,) = _with_teacher([final], [dense], teacher)
         total = total + phase.final_on_all * final
     shares = [float((output.stages == s).float().mean()) for s in (1, 2, 3)]
-    return Objective(total, parts, shares)
+    return Objective(total, losses, shares)
 
 
 def _with_teacher(
-    parts: list[Tensor],
+    losses: list[Tensor],
     logits: list[Tensor],
-    taught: Taught | None,
+    teacher: TeacherTarget | None,
     reached: Sequence[Tensor | None] = (None, None, None),
 ) -> list[Tensor]:
-    """Each stage's loss and, of the pixels that reached it, its distance from the teacher."""
-    if taught is None:
-        return parts
+    """Add to each stage's loss the distillation loss on the pixels that reached the stage."""
+    if teacher is None:
+        return losses
     return [
-        part + taught.weight * distillation_loss(one, taught.probabilities[: len(one)], here)
-        for part, one, here in zip(parts, logits, reached, strict=False)
+        loss
+        + teacher.weight * distillation_loss(scores, teacher.probabilities[: len(scores)], mask)
+        for loss, scores, mask in zip(losses, logits, reached, strict=False)
     ]
 
 
 def _at_feature_size(label: Tensor) -> Tensor:
-    """int64 [N, 1, h, w]: the label in the middle of each of the feature map's pixels."""
+    """Label at the center of each feature-map pixel, int64 [N, 1, h, w]."""
     size = [-(-side // OUTPUT_STRIDE) for side in label.shape[1:]]
     y, x = (
         (torch.arange(n, device=label.device) * OUTPUT_STRIDE + OUTPUT_STRIDE // 2).clamp(max=s - 1)
@@ -121,5 +135,5 @@ def _at_feature_size(label: Tensor) -> Tensor:
     return label[:, y][:, :, x].long()[:, None]
 
 
-def _weighted(weights: tuple[float, ...], parts: list[Tensor]) -> Tensor:
-    return torch.stack([w * p for w, p in zip(weights, parts, strict=True)]).sum()
+def _weighted(weights: tuple[float, ...], losses: list[Tensor]) -> Tensor:
+    return torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum()

@@ -1,4 +1,4 @@
-"""The update rule of a phase."""
+"""The optimizer of a phase."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from lc_trt.training.config import Optimizer
 
 
 def new_optimizer(model: Cascade, config: Optimizer) -> torch.optim.Optimizer:
-    """An optimizer without moments; its groups' ``factor`` scales the rate of trunk and heads."""
+    """Create an optimizer with empty state.
+
+    Args:
+        model: its trunk and heads become two parameter groups.
+        config: the ``optimizer`` section of a phase.
+
+    Returns:
+        The optimizer; the ``factor`` of each group scales the learning rate.
+    """
     groups = [
         {"params": list(model.stages.parameters()), "factor": 1.0},
         {"params": list(model.heads.parameters()), "factor": config.head_rate},

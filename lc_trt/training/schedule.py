@@ -1,4 +1,4 @@
-"""Which phase a step belongs to, and the learning rate of every step."""
+"""Maps training steps to phases and learning rates."""
 
 from __future__ import annotations
 
@@ -9,28 +9,37 @@ from itertools import accumulate
 from lc_trt.training.config import Phase, Schedule
 
 
-def factor(schedule: Schedule, step: int, steps: int) -> float:
-    """What the peak rate is multiplied with at ``step`` (from 0) of a phase of ``steps``.
+def rate_factor(schedule: Schedule, step: int, steps: int) -> float:
+    """Learning rate relative to its peak.
 
-    poly is DeepLab's ``(1 - step / steps) ^ power``; every curve is multiplied with the linear
-    warm-up.
+    ``poly`` is DeepLab's ``(1 - step / steps) ^ power``. Linear warm-up multiplies every schedule.
+
+    Args:
+        schedule: the ``schedule`` section of a phase.
+        step: of the phase, from 0.
+        steps: length of the phase.
+
+    Returns:
+        Factor in (0, 1].
     """
-    done = step / steps
+    progress = step / steps
     warm = min(1.0, (step + 1) / max(1, schedule.warmup))
     if schedule.name == "poly":
-        return float(warm * (1.0 - done) ** schedule.power)
+        return float(warm * (1.0 - progress) ** schedule.power)
     if schedule.name == "step":
-        drops = sum(done >= milestone for milestone in schedule.milestones)
+        drops = sum(progress >= milestone for milestone in schedule.milestones)
         return float(warm * schedule.gamma**drops)
     return warm
 
 
 @dataclass(frozen=True)
 class Span:
-    """A phase's place in a run.
+    """The steps of a phase.
 
     Attributes:
-        start, end: its first step, and the first one after it.
+        phase: its configuration.
+        start: its first step.
+        end: the first step after it.
     """
 
     phase: Phase
@@ -38,16 +47,20 @@ class Span:
     end: int
 
     def rate(self, step: int) -> float:
-        """The trunk's learning rate at one of its steps, counted from the run's first."""
+        """Learning rate of the trunk at a step of the run."""
         peak = self.phase.optimizer.rate
-        return peak * factor(self.phase.schedule, step - self.start, self.end - self.start)
+        return peak * rate_factor(self.phase.schedule, step - self.start, self.end - self.start)
 
 
 class RunSchedule:
-    """The phases of a run, one after the other.
+    """The phases of a run in order.
+
+    Args:
+        phases: their configurations.
+        steps_per_epoch: batches per pass over the training split.
 
     Attributes:
-        steps: of all of them.
+        steps: total number of steps.
     """
 
     def __init__(self, phases: Sequence[Phase], steps_per_epoch: int) -> None:
@@ -58,14 +71,14 @@ class RunSchedule:
         ]
         self.steps = ends[-1]
 
-    def at(self, step: int) -> Span:
-        """Where ``step``, from 0, belongs; the last phase once all are done."""
+    def span_at(self, step: int) -> Span:
+        """The phase of ``step`` (from 0); the last phase after the end."""
         return next((span for span in self._spans if step < span.end), self._spans[-1])
 
-    def begins(self, step: int) -> bool:
-        """Whether a phase other than the first begins with ``step``."""
-        return 0 < step == self.at(step).start
+    def starts_phase(self, step: int) -> bool:
+        """Whether a phase other than the first starts with ``step``."""
+        return 0 < step == self.span_at(step).start
 
-    def ends(self, step: int) -> bool:
-        """Whether a phase is over once ``step`` steps are done."""
+    def ends_phase(self, step: int) -> bool:
+        """Whether a phase ends after ``step`` steps."""
         return any(step == span.end for span in self._spans)

@@ -1,4 +1,4 @@
-"""A larger network that a run learns from beside the labels."""
+"""The teacher network of knowledge distillation."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ from lc_trt.errors import LcTrtError
 
 
 class Teacher:
-    """Class probabilities of a segmentation ONNX, by ONNX Runtime on the CPU.
+    """Class probabilities from a segmentation ONNX, computed by ONNX Runtime on the CPU.
 
     Args:
-        path: what ``lc-trt build`` takes: a cascade or dense network of ``lc-trt export``, whose
-            last head teaches, or a plain network with ImageNet's normalisation.
-        classes: that it has to have.
-        batch, size: of the images that it will be shown, size as (height, width).
+        path: an ONNX file of any kind ``lc-trt build`` takes: a cascade or dense network from
+            ``lc-trt export``, whose last head is used, or a plain segmentation network with
+            ImageNet normalization.
+        classes: the classes of the run.
+        batch: images per call.
+        size: (height, width) of the images in pixels.
 
     Raises:
-        LcTrtError: no such file, no segmentation network, or one of other classes.
+        LcTrtError: no such file, not a segmentation network, or a different number of classes.
     """
 
     def __init__(self, path: Path, classes: ClassSet, batch: int, size: tuple[int, int]) -> None:
         model, info = open_exchange(load_onnx(path), path, size, None, None)
         if len(info.classes) != len(classes):
             raise LcTrtError(
-                f"{path}: a teacher of {len(info.classes)} classes, expected the run's "
+                f"{path}: the teacher has {len(info.classes)} classes, expected "
                 f"{len(classes)} ({classes.name})"
             )
         if info.kind == "cascade":
@@ -42,20 +44,20 @@ class Teacher:
         model = freeze(model, batch, size)
         scores = [node for node in model.graph.node if node.op_type == "Softmax"]
         if not scores:
-            raise LcTrtError(f"{path}: no Softmax, whose probabilities a teacher gives")
+            raise LcTrtError(f"{path}: the teacher has no Softmax, expected class probabilities")
         self._name = scores[-1].output[0]
         model.graph.output.append(
             onnx.helper.make_tensor_value_info(self._name, onnx.TensorProto.FLOAT, None)
         )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        # Threads that wait for the next batch would take the student's cores.
+        # Spinning threads would take cores from the student between batches.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Probabilities float32 [N, K, h, w] of uint8 BGR images [N, H, W, 3]."""
-        (found,) = self._session.run([self._name], {"image": images})
-        return np.asarray(found, np.float32)
+        """Return probabilities, float32 [N, K, h, w], of BGR images, uint8 [N, H, W, 3]."""
+        (probabilities,) = self._session.run([self._name], {"image": images})
+        return np.asarray(probabilities, np.float32)

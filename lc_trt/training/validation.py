@@ -1,4 +1,4 @@
-"""Accuracy of a network that is being trained, on the validation split at its own size."""
+"""Validation of a network during training, at the native size of the images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from lc_trt.training.batches import Image
 
 @dataclass(frozen=True)
 class Validation:
-    """Mean IoU and pixel accuracy (0 to 1), and the shares that left at stages 1, 2, 3."""
+    """Metrics of a validation.
+
+    Attributes:
+        miou: mean IoU, 0 to 1.
+        pixel_accuracy: 0 to 1.
+        shares: share of pixels that exited at each stage.
+    """
 
     miou: float
     pixel_accuracy: float
@@ -27,10 +33,16 @@ class Validation:
 def validate(
     model: Cascade, samples: Iterable[Sample], prepare: Callable[[Image], Tensor], rho: float
 ) -> Validation:
-    """Run the cascade at ``rho`` over samples of any sizes; 1 lets no pixel leave.
+    """Measure a cascade's accuracy.
 
     Args:
-        prepare: uint8 [N, H, W, 3] BGR to the network's input.
+        model: the cascade; switched to evaluation mode.
+        samples: labelled images of any size.
+        prepare: converts BGR images, uint8 [N, H, W, 3], to the network's input.
+        rho: exit threshold of both boundaries; 1 disables early exit.
+
+    Returns:
+        Metrics over all samples.
     """
     model.eval()
     confusion, shares, images = Confusion(model.classes), np.zeros(3), 0

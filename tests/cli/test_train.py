@@ -129,7 +129,7 @@ def test_another_value_on_resume_is_one_line(command, capsys):
 def test_an_unwritable_out(command, tmp_path, capsys):
     (tmp_path / "run").write_text("a file")
     assert main(command) == 1
-    assert "run: cannot be a folder" in capsys.readouterr().err
+    assert "run: cannot create the folder" in capsys.readouterr().err
 
 
 def test_help_has_an_example(capsys):

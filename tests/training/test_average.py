@@ -3,12 +3,12 @@ import torch
 from torch import nn
 
 from lc_trt.model.layers import BatchNorm
-from lc_trt.training.average import averaged
+from lc_trt.training.average import moving_average
 
 
 def test_the_decay_rises_to_its_value():
     model = nn.Linear(1, 1, bias=False)
-    average = averaged(model, 0.5)
+    average = moving_average(model, 0.5)
     want = None
     for n, value in enumerate([1.0, 3.0, -2.0, 5.0, 4.0, 7.0, 1.0, 9.0, 3.0, 8.0, 6.0, 2.0]):
         with torch.no_grad():
@@ -21,7 +21,7 @@ def test_the_decay_rises_to_its_value():
 
 def test_0_keeps_the_newest():
     model = nn.Linear(2, 2)
-    average = averaged(model, 0.0)
+    average = moving_average(model, 0.0)
     for _ in range(3):
         with torch.no_grad():
             model.weight.normal_()
@@ -31,7 +31,7 @@ def test_0_keeps_the_newest():
 
 def test_batch_norms_statistics_are_averaged_too():
     norm = BatchNorm(2)
-    average = averaged(norm, 0.9)
+    average = moving_average(norm, 0.9)
     average.update_parameters(norm)
     norm.running_mean.fill_(1.0)
     average.update_parameters(norm)

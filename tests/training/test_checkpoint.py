@@ -54,7 +54,7 @@ def test_a_cut_off_state_is_named(tmp_path):
     whole = path.read_bytes()
     for kept in (0, 10, len(whole) // 2):
         path.write_bytes(whole[:kept])
-        with pytest.raises(LcTrtError, match=r"last\.pt: not the state of a training run.*--fresh"):
+        with pytest.raises(LcTrtError, match=r"last\.pt: not a training state.*--fresh"):
             load_state(path)
 
 

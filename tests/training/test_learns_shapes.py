@@ -76,7 +76,7 @@ def test_a_cascade_learns_shapes_and_later_stages_get_less_and_harder(
     config = TrainConfig.model_validate({**CONFIG, "data": {"root": str(shapes)}})
     trainer = Trainer(config, tmp_path)
     trainer.run()
-    assert trainer.refused == 0
+    assert trainer.skipped == 0
     assert trainer.best["deep"] > 0.9
     assert trainer.best["cascade"] > 0.9
 

@@ -1,11 +1,11 @@
-"""The log is read back as TensorBoard reads it: TFRecords of Event messages."""
+"""Reads the log as TensorBoard does: TFRecords of Event messages."""
 
 import struct
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from lc_trt.training.log import Log
+from lc_trt.training.log import Log, StepReport
 
 
 def events(folder):
@@ -27,8 +27,8 @@ def scalars(folder):
 
 def test_steps_and_validations_are_there_by_step(tmp_path):
     log = Log(tmp_path, 1)
-    log.step(1, [1.0, 2.0, 3.0], None, 0.1)
-    log.step(2, [0.5, 1.0, 1.5], [0.5, 0.3, 0.2], 0.05)
+    log.step(StepReport("deep", 1, 2, [1.0, 2.0, 3.0], None, 0.1, 0, 1.0))
+    log.step(StepReport("cascade", 2, 2, [0.5, 1.0, 1.5], [0.5, 0.3, 0.2], 0.05, 0, 0.0))
     log.validation(2, {"miou": 0.25}, [0.4, 0.4, 0.2])
     log.close()
     found = scalars(tmp_path)

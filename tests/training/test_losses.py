@@ -10,12 +10,12 @@ from lc_trt.data.classes import IGNORE
 from lc_trt.model.cascade import CascadeOutput
 from lc_trt.model.region import CompactRegion
 from lc_trt.training.losses import (
-    at_loss_size,
-    at_temperature,
+    apply_temperature,
     cascade_losses,
     cross_entropy,
     deep_losses,
     distillation_loss,
+    resize_for_loss,
 )
 
 
@@ -67,7 +67,7 @@ def test_only_counted_pixels_count(logits, label):
 def test_losses_are_taken_at_half_size(size):
     label = torch.zeros(1, *size, dtype=torch.uint8)
     coarse = torch.randn(1, 3, -(-size[0] // 8), -(-size[1] // 8))
-    upsampled, target = at_loss_size(coarse, label)
+    upsampled, target = resize_for_loss(coarse, label)
     assert upsampled.shape[2:] == target.shape[1:] == (-(-size[0] // 2), -(-size[1] // 2))
 
 
@@ -139,13 +139,13 @@ def test_distillation_is_the_divergence_from_the_teacher_and_its_entropy(logits)
 )
 def test_a_temperature_is_that_of_the_softmax_it_came_from(logits, temperature):
     logits = torch.from_numpy(logits).double()
-    found = at_temperature(logits.softmax(1), temperature)
+    found = apply_temperature(logits.softmax(1), temperature)
     torch.testing.assert_close(found, (logits / temperature).softmax(1))
-    assert at_temperature(found, 1) is found
+    assert apply_temperature(found, 1) is found
 
 
 def test_a_small_temperature_keeps_probabilities_finite():
-    found = at_temperature(torch.tensor([1.0, 3e-20]).view(1, 2, 1, 1), 0.05)
+    found = apply_temperature(torch.tensor([1.0, 3e-20]).view(1, 2, 1, 1), 0.05)
     assert found.flatten().tolist() == [1.0, 0.0]
 
 

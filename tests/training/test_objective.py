@@ -5,8 +5,8 @@ from tiny_training import TINY
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.presets import initialise
 from lc_trt.training.config import Phase
-from lc_trt.training.losses import at_loss_size, cross_entropy, distillation_loss
-from lc_trt.training.objective import Taught, objective
+from lc_trt.training.losses import cross_entropy, distillation_loss, resize_for_loss
+from lc_trt.training.objective import TeacherTarget, objective
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def phase(loss, **values):
 
 
 def of_stage(model, batch, stage):
-    return cross_entropy(*at_loss_size(model.deep(batch[0])[stage], batch[1]), None)
+    return cross_entropy(*resize_for_loss(model.deep(batch[0])[stage], batch[1]), None)
 
 
 def test_final_learns_from_the_last_stage_alone(model, batch):
     found = objective(model, *batch, phase("final"), None)
     torch.testing.assert_close(found.total, of_stage(model, batch, 2))
-    assert [float(part.detach()) for part in found.parts[:2]] == [0, 0]
+    assert [float(part.detach()) for part in found.stage_losses[:2]] == [0, 0]
     assert found.shares is None
     found.total.backward()
     assert all(p.grad is None for head in (0, 1) for p in model.heads[head].parameters())
@@ -59,7 +59,7 @@ def test_stage_3_is_also_trained_where_all_pixels_leave(model, batch):
     everyone = {"exit": {"rho": [0, 0]}}
     found = objective(model, *batch, phase("cascade", **everyone), None)
     assert found.shares == [1, 0, 0]
-    assert [float(part.detach()) for part in found.parts[1:]] == [0, 0]
+    assert [float(part.detach()) for part in found.stage_losses[1:]] == [0, 0]
     found.total.backward()
     for stage in (1, 2):
         assert max(p.grad.abs().max() for p in model.stages[stage].parameters()) > 0
@@ -73,7 +73,7 @@ def test_a_part_of_the_batch_stands_for_all(model, batch):
     half = phase("cascade", exit={"rho": [0, 0]}, final_on_all_part=0.5)
     found = objective(model, *batch, half, None)
     first = of_stage(model, (batch[0][:1], batch[1][:1]), 2)
-    torch.testing.assert_close(found.total, 0.33 * found.parts[0] + 0.2 * first)
+    torch.testing.assert_close(found.total, 0.33 * found.stage_losses[0] + 0.2 * first)
 
 
 def test_a_pixel_may_leave_by_the_probability_of_its_true_class(model, batch):
@@ -115,24 +115,26 @@ def test_the_truth_is_read_in_the_middle_of_each_feature_pixel(model):
 @pytest.mark.parametrize("loss", ["final", "deep", "cascade"])
 def test_a_teacher_speaks_of_every_stage_and_where_there_is_no_label(model, batch, loss):
     x, label = batch
-    taught = Taught(torch.rand(2, 3, 5, 7).softmax(1), 0.5)
+    teacher = TeacherTarget(torch.rand(2, 3, 5, 7).softmax(1), 0.5)
     here = phase(loss, exit={"rho": [1, 1]}, final_on_all=0)
     plain = objective(model, x, label, here, None)
-    found = objective(model, x, label, here, None, taught=taught)
-    away = [0.5 * distillation_loss(one, taught.probabilities) for one in model.deep(x)]
+    found = objective(model, x, label, here, None, teacher=teacher)
+    away = [0.5 * distillation_loss(one, teacher.probabilities) for one in model.deep(x)]
     if loss == "final":
         away[:2] = [torch.zeros(()), torch.zeros(())]
-    for part, before, more in zip(found.parts, plain.parts, away, strict=True):
+    for part, before, more in zip(found.stage_losses, plain.stage_losses, away, strict=True):
         torch.testing.assert_close(part, before + more, rtol=1e-4, atol=1e-5)
-    unknown = objective(model, x, torch.full_like(label, 255), here, None, taught=taught)
-    torch.testing.assert_close(torch.stack(unknown.parts), torch.stack(away), rtol=1e-4, atol=1e-5)
+    unknown = objective(model, x, torch.full_like(label, 255), here, None, teacher=teacher)
+    torch.testing.assert_close(
+        torch.stack(unknown.stage_losses), torch.stack(away), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_of_pixels_that_left_the_teacher_says_nothing_to_later_stages(model, batch):
-    taught = Taught(torch.rand(2, 3, 5, 7).softmax(1), 1.0)
+    teacher = TeacherTarget(torch.rand(2, 3, 5, 7).softmax(1), 1.0)
     here = phase("cascade", exit={"rho": [0, 0]}, final_on_all=1.0, final_on_all_part=0.5)
-    found = objective(model, *batch, here, None, taught=taught)
-    assert [float(part.detach()) for part in found.parts[1:]] == [0, 0]
-    first = Taught(taught.probabilities[:1], 1.0)
-    dense = objective(model, batch[0][:1], batch[1][:1], phase("final"), None, taught=first)
-    torch.testing.assert_close(found.total, 0.33 * found.parts[0] + dense.total)
+    found = objective(model, *batch, here, None, teacher=teacher)
+    assert [float(part.detach()) for part in found.stage_losses[1:]] == [0, 0]
+    first = TeacherTarget(teacher.probabilities[:1], 1.0)
+    dense = objective(model, batch[0][:1], batch[1][:1], phase("final"), None, teacher=first)
+    torch.testing.assert_close(found.total, 0.33 * found.stage_losses[0] + dense.total)

@@ -3,12 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lc_trt.training.config import Phase, Schedule
-from lc_trt.training.schedule import RunSchedule, factor
+from lc_trt.training.schedule import RunSchedule, rate_factor
 
 
 def curve(steps, **values):
     schedule = Schedule(**{"warmup": 0, **values})
-    return [factor(schedule, step, steps) for step in range(steps)]
+    return [rate_factor(schedule, step, steps) for step in range(steps)]
 
 
 def test_poly_is_deeplabs():
@@ -32,21 +32,21 @@ def test_constant_stays_and_warms_up():
 )
 def test_a_rate_is_never_zero_and_never_above_the_peak(name, steps, warmup, data):
     step = data.draw(st.integers(0, steps - 1))
-    assert 0 < factor(Schedule(name=name, warmup=warmup), step, steps) <= 1
+    assert 0 < rate_factor(Schedule(name=name, warmup=warmup), step, steps) <= 1
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 5))
 def test_every_step_belongs_to_one_phase(epochs, steps_per_epoch):
     phases = [Phase(name=str(i), loss="deep", epochs=n) for i, n in enumerate(epochs)]
-    plan = RunSchedule(phases, steps_per_epoch)
+    schedule = RunSchedule(phases, steps_per_epoch)
     expected = [phase for phase in phases for _ in range(phase.epochs * steps_per_epoch)]
-    assert [plan.at(step).phase for step in range(plan.steps)] == expected
-    assert plan.at(plan.steps).phase is phases[-1]
-    for step in range(plan.steps):
+    assert [schedule.span_at(step).phase for step in range(schedule.steps)] == expected
+    assert schedule.span_at(schedule.steps).phase is phases[-1]
+    for step in range(schedule.steps):
         changes = step > 0 and expected[step] is not expected[step - 1]
-        assert plan.begins(step) == plan.ends(step) == changes
-        span = plan.at(step)
-        assert span.rate(step) == span.phase.optimizer.rate * factor(
+        assert schedule.starts_phase(step) == schedule.ends_phase(step) == changes
+        span = schedule.span_at(step)
+        assert span.rate(step) == span.phase.optimizer.rate * rate_factor(
             span.phase.schedule, step - span.start, span.end - span.start
         )
-    assert plan.ends(plan.steps) and not plan.begins(plan.steps)
+    assert schedule.ends_phase(schedule.steps) and not schedule.starts_phase(schedule.steps)

@@ -1,4 +1,4 @@
-"""A network that teaches another: what it gives, and which are refused."""
+"""Teacher probabilities, and networks that are rejected as teachers."""
 
 import numpy as np
 import onnx
@@ -54,38 +54,38 @@ def test_a_cascade_teaches_by_its_last_head(tmp_path):
     np.testing.assert_allclose(found.max(1).reshape(expected.shape), expected, atol=1e-5)
 
 
-def test_networks_that_cannot_teach_are_refused(tmp_path):
-    with pytest.raises(LcTrtError, match=r"t\.onnx: a teacher of 4 classes, expected the run's 3"):
+def test_unsuitable_teachers_are_rejected(tmp_path):
+    with pytest.raises(LcTrtError, match=r"t\.onnx: the teacher has 4 classes, expected 3"):
         Teacher(colours(tmp_path / "t.onnx", classes=4), numbered(3), 1, SIZE)
     with pytest.raises(LcTrtError, match=r"none\.onnx"):
         Teacher(tmp_path / "none.onnx", numbered(3), 1, SIZE)
 
 
-def test_photographs_without_a_teacher_are_refused(tmp_path):
+def test_unlabelled_images_need_a_teacher(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("distil: {unlabelled: photos}\nphases: [{loss: deep, epochs: 1}]\n")
-    with pytest.raises(UsageError, match="teach nothing without a teacher"):
+    with pytest.raises(UsageError, match="unlabelled images need a teacher"):
         read_config(path)
 
 
 def test_a_run_learns_what_only_the_teacher_knows(tree, tmp_path, monkeypatch):
     """Labels are all unknown: what is learned comes from the teacher."""
     teacher = colours(tmp_path / "t.onnx")
-    made = Batches._make
+    load = Batches.__getitem__
 
     def unlabelled(self, step):
-        images, labels = made(self, step)
+        images, labels = load(self, step)
         return images, np.full_like(labels, 255)
 
-    monkeypatch.setattr(Batches, "_make", unlabelled)
+    monkeypatch.setattr(Batches, "__getitem__", unlabelled)
     distil = {
         "teacher": str(teacher), "unlabelled": str(tree / "val" / "images"), "part": 0.5,
         "weight": 2.0,
     }  # fmt: skip
     config = tiny_config(tree, distil=distil, deep={"epochs": 12}, cascade=None)
     losses = []
-    trainer = Trainer(config, tmp_path / "run", report=lambda p: losses.append(sum(p.losses)))
-    assert trainer.batches.more == 1
+    trainer = Trainer(config, tmp_path / "run", on_step=lambda p: losses.append(sum(p.losses)))
+    assert trainer.batches.unlabelled_count == 1
     trainer.run()
     images, _ = trainer.batches[0]
     taught = trainer.teacher(images).argmax(1)

@@ -15,7 +15,7 @@ from lc_trt.model.layers import BatchNorm
 from lc_trt.training import trainer as trainer_module
 from lc_trt.training.checkpoint import load_state, load_weights
 from lc_trt.training.log import Log
-from lc_trt.training.trainer import REFUSED_IN_A_ROW, Trainer
+from lc_trt.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer
 
 
 def weights_of(trainer):
@@ -90,7 +90,7 @@ def report(progress):
     if progress.step > 2:  # the state of step 2 is on disk
         print("killable", flush=True)
         input()
-Trainer(config, Path({str(tmp_path)!r}), report=report).run()
+Trainer(config, Path({str(tmp_path)!r}), on_step=report).run()
 """
     path = os.pathsep.join([str(repository), str(repository / "tests" / "helpers")])
     with subprocess.Popen(
@@ -143,7 +143,7 @@ def test_what_does_not_change_the_outcome_may_change(whole, tree):
 def test_it_learns(tree, tmp_path):
     reports = []
     config = tiny_config(tree, deep={"epochs": 8}, cascade={"epochs": 4})
-    run(config, tmp_path, report=reports.append)
+    run(config, tmp_path, on_step=reports.append)
     assert [r.step for r in reports] == list(range(1, 37))
     deep = [r.losses for r in reports if r.phase == "deep"]
     assert len(deep) == 24
@@ -192,10 +192,10 @@ def test_a_step_that_is_not_finite_changes_nothing(tree, tmp_path, step):
     poison(trainer, {step})
     trainer.run(lambda: trainer.step > step)
     assert trainer.step == step + 1
-    assert trainer.refused == 1
+    assert trainer.skipped == 1
     assert_same(weights_of(trainer), before)  # batch norm's statistics too
     trainer.run()
-    assert trainer.refused == 1
+    assert trainer.skipped == 1
     assert load_state(trainer.state_path)["refused"] == 1
     assert all(torch.isfinite(value).all() for value in weights_of(trainer).values())
 
@@ -203,17 +203,17 @@ def test_a_step_that_is_not_finite_changes_nothing(tree, tmp_path, step):
 def test_a_diverged_run_stops(tree, tmp_path):
     trainer = Trainer(tiny_config(tree, deep={"epochs": 9}), tmp_path)
     poison(trainer, set(range(2, 40)))
-    message = r"step 21: 20 steps in a row were not finite.*optimizer\.rate"
+    message = r"step 21: 20 consecutive steps were not finite; lower optimizer\.rate"
     with pytest.raises(LcTrtError, match=message):
         trainer.run()
-    assert trainer.refused == REFUSED_IN_A_ROW
+    assert trainer.skipped == MAX_SKIPPED_IN_A_ROW
 
 
-def test_refused_steps_apart_do_not_stop_a_run(tree, tmp_path):
+def test_skipped_steps_apart_do_not_stop_a_run(tree, tmp_path):
     trainer = Trainer(tiny_config(tree, deep={"epochs": 16}), tmp_path)
     poison(trainer, set(range(0, 48, 2)))
     trainer.run()
-    assert trainer.refused == 24
+    assert trainer.skipped == 24
     assert trainer.step == trainer.steps
 
 
@@ -272,7 +272,7 @@ def test_errors_come_before_training(tree, tmp_path):
         Trainer(tiny_config(tree / "train"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     (tmp_path / "file").write_text("here")
-    with pytest.raises(LcTrtError, match=r"file: cannot be a folder"):
+    with pytest.raises(LcTrtError, match=r"file: cannot create the folder"):
         run(tiny_config(tree), tmp_path / "file")
 
 
@@ -326,7 +326,7 @@ def test_heads_learn_at_their_own_rate(tree, tmp_path):
 
 def test_half_precision_learns_too(tree, tmp_path):
     trainer = run(tiny_config(tree, precision="bf16", cascade={"epochs": 2}), tmp_path)
-    assert trainer.step == 9 and trainer.refused == 0
+    assert trainer.step == 9 and trainer.skipped == 0
     assert all(value.dtype == torch.float32 for value in weights_of(trainer).values())
 
 
@@ -347,7 +347,7 @@ def test_imagenet_weights_are_a_start(tree, tmp_path, monkeypatch):
 
     monkeypatch.setattr("lc_trt.model.imagenet.load_imagenet", load)
     trainer = Trainer(tiny_config(tree, imagenet="timm.pth"), tmp_path)
-    assert asked == ["timm.pth"] and trainer.loaded == "54 M values"
+    assert asked == ["timm.pth"] and trainer.imagenet_summary == "54 M values"
     # The average, which is what is kept, starts from them too.
     assert (next(trainer.average.module.stages.parameters()) == 0.25).all()
 
