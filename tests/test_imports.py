@@ -19,7 +19,7 @@ ORDER = (
     ("ir",),
     ("trt",),
     ("compiler", "runtime"),
-    ("training", "video"),
+    ("training", "video", "backends"),
     ("quantization",),
     ("builder",),
     ("bench", "evaluation"),

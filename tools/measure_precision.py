@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from lc_trt.backends.registry import compile_options
 from lc_trt.bench.environment import describe_environment
 from lc_trt.builder.build import build
+from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.cli import console
 from lc_trt.compiler.frontend.read_onnx import load_onnx
@@ -41,7 +43,7 @@ from lc_trt.ir.metadata import ModelInfo, read_info
 from lc_trt.quantization.calibrate import Settings
 from lc_trt.quantization.calibrate_file import calibrate_file
 from lc_trt.quantization.fp16_overflow import find_overflow
-from lc_trt.quantization.int8 import QuantizationOptions
+from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter, load
 from lc_trt.utils.progress import ProgressMonitor
@@ -133,12 +135,16 @@ def run(known: argparse.Namespace) -> list[Row]:
     manifest: Manifest | None = None
     for precision, backend in ROWS:
         name, out = f"{precision} {backend}", known.work / f"{precision}-{backend}.lct"
-        int8 = QuantizationOptions(known.table) if precision == "int8" else None
+        quantization = QuantizationOptions(known.table) if precision == "int8" else None
         try:
             bundle = build(
-                known.model, out, backend=backend, precision=precision, int8=int8,
-                must_agree=False, show=_Warnings(),
-            )  # fmt: skip
+                known.model,
+                out,
+                compile_options(backend, precision=precision),
+                quantization=quantization,
+                verify=VerifyOptions(must_agree=False),
+                monitor=_Warnings(),
+            )
         except LcTrtError as error:
             console.warn(f"{name} left out: {error}")
             continue
@@ -255,9 +261,12 @@ def bisect(known: argparse.Namespace) -> dict[str, Any]:
     calibrate_file(known.model, images, table, Settings("percentile", known.percentile))
     show = _Warnings()
     bundle = build(
-        known.model, known.work / "kept.lct", backend="openvino", precision="int8",
-        int8=QuantizationOptions(table, eval_root=known.data, max_drop=MAX_DROP["int8"]), show=show,
-    )  # fmt: skip
+        known.model,
+        known.work / "kept.lct",
+        compile_options("openvino", precision="int8"),
+        quantization=QuantizationOptions(table, eval_root=known.data, max_drop=MAX_DROP["int8"]),
+        monitor=show,
+    )
     calibration = bundle.manifest.calibration
     assert calibration is not None, "every INT8 bundle has one"
     return {

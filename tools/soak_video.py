@@ -25,6 +25,7 @@ from time import perf_counter
 from typing import Any
 
 import lc_trt
+from lc_trt.backends.registry import compile_options
 from lc_trt.bench.environment import describe_environment
 from lc_trt.bench.memory import resident_mb
 from lc_trt.builder.build import build
@@ -129,7 +130,7 @@ def run(given: argparse.Namespace) -> int:
         bundle = given.model
         if bundle.suffix == ".onnx":
             bundle = Path(folder) / "soak.lct"
-            build(given.model, bundle, size=options.size("--size", given.size))
+            build(given.model, bundle, compile_options(size=options.size("--size", given.size)))
         with lc_trt.load(bundle, threads=given.threads) as segmenter:
             before = threading.active_count()  # importing OpenVINO starts one of its own
             dense = segmenter.engine.kind == "dense"

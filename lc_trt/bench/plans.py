@@ -8,14 +8,13 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import onnx
 
 from lc_trt.bundle.bundle import Bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.compiler.passes.insert_qdq import Quantization
-from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt
+from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
 from lc_trt.trt import api as trt
@@ -52,9 +51,7 @@ def build_engine(
 
     manifest = bundle.manifest
     assert manifest.tensorrt is not None
-    lowered = compile_for_tensorrt(
-        model, size, batch, cast(Precision, precision), quantization, keep
-    )
+    lowered = compile_for_tensorrt(model, size, batch, precision, quantization, keep)
     gpu = cuda.Gpu.open(device)
     here = Gpu(gpu.name, "{}.{}".format(*gpu.capability))
     options = PlanOptions.from_manifest(

@@ -5,28 +5,27 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import onnx
 
 from lc_trt.bundle.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
+from lc_trt.compiler.options import CompileOptions, Precision, Size
 from lc_trt.compiler.passes.fold_constants import freeze
-from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model
+from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.interface import LIMITS, PAST
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.quantization.fp16_overflow import find_overflow
-from lc_trt.quantization.int8 import Prepared, QuantizationOptions, prepare_int8, rest_for_tensorrt
+from lc_trt.quantization.int8 import Prepared, prepare_int8
+from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.runtime.engines import TENSORRT, available, check_precision
 from lc_trt.trt import api as trt
 from lc_trt.trt.builder import build_plan
-from lc_trt.trt.options import PlanOptions, Profile, check_bf16, check_options, targets
+from lc_trt.trt.options import Profile, check_bf16, check_options, targets
 from lc_trt.utils.files import write_whole
 from lc_trt.utils.machine import current_gpu, module_version
 from lc_trt.utils.progress import ProgressMonitor
-
-Size = tuple[int, int]
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -64,52 +63,51 @@ class EngineBuilder(ABC):
 
 
 def make_maker(
-    backend: str,
-    precision: str | None,
-    int8: QuantizationOptions | None,
-    batch: Profile[int],
-    size: Profile[Size] | None,
-    options: PlanOptions,
+    options: CompileOptions,
+    quantization: QuantizationOptions | None,
     show: ProgressMonitor,
-    *,
-    calib: Path | None = None,
-    reuse: bool = False,
+    overflow_images: Path | None = None,
 ) -> EngineBuilder:
-    """The maker of a backend; the arguments are those of `lc_trt.builder.build.build`.
+    """The maker of a backend.
+
+    Args:
+        options: what to compile for.
+        quantization: how to quantise an INT8 engine.
+        show: shows progress and warnings.
+        overflow_images: as of `lc_trt.builder.build.build`.
 
     Raises:
-        UsageError: an option that this backend has not, or ``int8`` without INT8 or the reverse.
+        UsageError: an option that this backend has not, or INT8 without ``quantization`` or the
+            reverse.
         LcTrtError: something that it needs to build is not here, or this processor does not
             compute in that precision.
     """
-    precision = precision or ("fp16" if backend == TENSORRT else "fp32")
-    if precision not in PRECISIONS:
-        raise UsageError(f"unknown precision {precision!r}: expected {', '.join(PRECISIONS)}")
+    backend, precision, plan = options.backend, options.precision, options.tensorrt
     if backend != TENSORRT:
         check_precision(backend, precision)
-    if (precision == "int8") != (int8 is not None):
+    if (precision is Precision.INT8) != (quantization is not None):
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
-    if int8 is not None:
-        _check_rest(backend, int8)
-    if calib is not None and precision != "fp16":
+    if quantization is not None:
+        _check_fallback(backend, options.fallback_precision)
+    if overflow_images is not None and precision is not Precision.FP16:
         raise UsageError("--calib belongs to --int8 and --fp16")
-    if backend == TENSORRT and reuse:
+    if backend == TENSORRT and options.reuse:
         raise UsageError(
             "--reuse: for the CPU so far, since the runtime of TensorRT's engines keeps no state "
             "between frames; leave it out, or build with --backend openvino"
         )
     if backend == TENSORRT:
-        return _TensorRT(precision, int8, batch, options, show, calib)
-    if options.given():
+        return _TensorRT(options, quantization, show, overflow_images)
+    if plan.given():
         raise UsageError(
-            f"{', '.join(options.given())}: for --backend tensorrt only, this is {backend}"
+            f"{', '.join(plan.given())}: for --backend tensorrt only, this is {backend}"
         )
-    if batch.fixed is None or (size is not None and size.fixed is None):
+    if options.batch.fixed is None or (options.size is not None and options.size.fixed is None):
         raise UsageError(
             f"a range of batches or sizes: for --backend tensorrt only, this is {backend}; "
             "give --batch and --size"
         )
-    return _OnCpu(backend, precision, int8, batch.opt, show, calib, reuse=reuse)
+    return _OnCpu(options, quantization, show, overflow_images)
 
 
 class _OnCpu(EngineBuilder):
@@ -117,17 +115,14 @@ class _OnCpu(EngineBuilder):
 
     def __init__(
         self,
-        backend: str,
-        precision: str,
+        options: CompileOptions,
         int8: QuantizationOptions | None,
-        batch: int,
         show: ProgressMonitor,
         calib: Path | None,
-        *,
-        reuse: bool,
     ) -> None:
-        self._backend, self._precision, self._batch = backend, precision, batch
-        self._int8, self._show, self._calib, self._reuse = int8, show, calib, reuse
+        self._backend, self._precision = options.backend, options.precision
+        self._batch, self._reuse = options.batch.opt, options.reuse
+        self._int8, self._show, self._calib = int8, show, calib
 
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
@@ -170,19 +165,18 @@ class _TensorRT(EngineBuilder):
 
     def __init__(
         self,
-        precision: str,
+        options: CompileOptions,
         int8: QuantizationOptions | None,
-        batch: Profile[int],
-        options: PlanOptions,
         show: ProgressMonitor,
         calib: Path | None,
     ) -> None:
-        self._precision, self._int8, self._batch = precision, int8, batch
-        self._options, self._show, self._calib = options, show, calib
+        self._precision, self._batch = options.precision, options.batch
+        self._fallback, self._options = options.fallback_precision, options.tensorrt
+        self._int8, self._show, self._calib = int8, show, calib
         self._api, self._gpu = trt.load(), current_gpu()
-        check_options(options, self._api, self._gpu)
-        if "bf16" in (precision, int8 and int8.rest):
-            check_bf16(options, self._api, self._gpu)
+        check_options(self._options, self._api, self._gpu)
+        if options.floating is Precision.BF16:
+            check_bf16(self._options, self._api, self._gpu)
         # What the check runs the plan with; better to know before the build than after.
         if self._gpu is not None and TENSORRT not in available():
             raise LcTrtError(
@@ -198,7 +192,7 @@ class _TensorRT(EngineBuilder):
         overflow: tuple[str, ...] = ()
         if self._int8 is not None:
             prepared = prepare_int8(model, info, TENSORRT, size.opt, self._int8, self._show)
-            floating, quantization = rest_for_tensorrt(self._int8), prepared.quantization
+            floating, quantization = self._fallback, prepared.quantization
             calibration = {**prepared.summary, "rest": floating}
         if floating == "fp16":
             plain = compile_for_tensorrt(model, size.opt, 1, "fp32", quantization)
@@ -208,7 +202,7 @@ class _TensorRT(EngineBuilder):
                 found.summary if calibration is None else calibration | {"overflow": found.summary}
             )
         lowered = compile_for_tensorrt(
-            model, size.fixed, self._batch.fixed, cast(Precision, floating), quantization, overflow
+            model, size.fixed, self._batch.fixed, floating, quantization, overflow
         )
         plan = build_plan(
             self._api,
@@ -268,11 +262,11 @@ class _TensorRT(EngineBuilder):
         return None
 
 
-def _check_rest(backend: str, int8: QuantizationOptions) -> None:
+def _check_fallback(backend: str, precision: Precision) -> None:
     """Refuse a precision beside INT8 that the backend does not mix with it."""
-    known = get_args(Precision) if backend == TENSORRT else ("fp32",)
-    if int8.rest is not None and int8.rest not in known:
+    known = ("fp16", "bf16", "fp32") if backend == TENSORRT else ("fp32",)
+    if precision not in known:
         raise UsageError(
-            f"--int8 --{int8.rest}: what stays out of INT8 is {' or '.join(known)} with {backend}; "
-            f"leave out --{int8.rest}"
+            f"--int8 --{precision}: what stays out of INT8 is {' or '.join(known)} with {backend}; "
+            f"leave out --{precision}"
         )

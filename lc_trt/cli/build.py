@@ -209,10 +209,12 @@ def build(
       lc-trt build model.onnx --backend tensorrt --int8 --calib photos/
       lc-trt build model.onnx --backend tensorrt --min-batch 1 --opt-batch 4 --max-batch 8
     """
+    from lc_trt.backends.registry import compile_options
     from lc_trt.builder.build import STEPS
     from lc_trt.builder.build import build as run_build
+    from lc_trt.builder.verify import VerifyOptions
     from lc_trt.data.classes import find_classes
-    from lc_trt.quantization.int8 import QuantizationOptions
+    from lc_trt.quantization.options import QuantizationOptions
     from lc_trt.trt.options import PlanOptions, make_profile
     from lc_trt.video.sample_frames import photographs_missing
 
@@ -243,7 +245,6 @@ def build(
             eval_root=eval_root,
             layout=layout,
             split=split,
-            rest=floating,
         )
     if check_images is None and photographs_missing():
         console.warn(
@@ -254,35 +255,40 @@ def build(
         bundle = run_build(
             model,
             out or model.with_suffix(".lct"),
-            backend=backend,
-            size=make_profile("size", size_of("--size", size), *sizes),
-            batch=make_profile("batch", batch, min_batch, opt_batch, max_batch) or 1,
-            precision=precision,
-            int8=asked,
-            calib=calib if precision == "fp16" else None,
+            compile_options(
+                backend,
+                make_profile("size", size_of("--size", size), *sizes),
+                make_profile("batch", batch, min_batch, opt_batch, max_batch) or 1,
+                precision,
+                floating if int8 else None,
+                reuse=reuse,
+                tensorrt=PlanOptions(
+                    workspace=workspace,
+                    opt_level=opt_level,
+                    timing_cache=timing_cache,
+                    version_compatible=version_compatible,
+                    hardware_compatible=hardware_compatible,
+                    compute_capabilities=options.capabilities(
+                        "--compute-capability", compute_capability
+                    )
+                    if compute_capability
+                    else (),
+                    verbose=verbose,
+                    save_layers=save_layers,
+                    plugin=plugin,
+                ),
+            ),
             rho=options.thresholds("--rho", rho) if rho else None,
             fast_rho=options.thresholds("--fast-rho", fast_rho) if fast_rho else None,
             classes=find_classes(classes) if classes else None,
             normalisation=options.normalisation(mean, std, bgr),
-            check_images=check_images,
-            min_agreement=None if min_agreement is None else min_agreement / 100,
-            must_agree=not no_check,
-            plan=PlanOptions(
-                workspace=workspace,
-                opt_level=opt_level,
-                timing_cache=timing_cache,
-                version_compatible=version_compatible,
-                hardware_compatible=hardware_compatible,
-                compute_capabilities=options.capabilities(
-                    "--compute-capability", compute_capability
-                )
-                if compute_capability
-                else (),
-                verbose=verbose,
-                save_layers=save_layers,
-                plugin=plugin,
+            quantization=asked,
+            overflow_images=calib if precision == "fp16" else None,
+            verify=VerifyOptions(
+                images=check_images,
+                min_agreement=None if min_agreement is None else min_agreement / 100,
+                must_agree=not no_check,
             ),
-            reuse=reuse,
-            show=build_report.shown_by(bars),
+            monitor=build_report.shown_by(bars),
         )
     build_report.show(bundle, as_json)

@@ -1,14 +1,126 @@
-"""What a network is compiled for."""
+"""What a network is compiled for: one object that every backend, build and bench takes."""
 
 from __future__ import annotations
 
-from lc_trt.errors import UsageError
+from dataclasses import dataclass, field
+from enum import StrEnum
 
+from lc_trt.errors import UsageError
+from lc_trt.trt.options import PlanOptions, Profile
+
+Size = tuple[int, int]
 SMALLEST, LARGEST = 32, 8192  # pixels per side
 
 
-def check_shape(size: tuple[int, int] | None, batch: int) -> None:
-    """Refuse a (height, width) in pixels or a batch that no engine is built for."""
+class Precision(StrEnum):
+    """What a network computes in. What each backend can do is in its `Capabilities`."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+    @classmethod
+    def parse(cls, name: str) -> Precision:
+        """The precision of that name.
+
+        Args:
+            name: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
+
+        Raises:
+            UsageError: none of them.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            raise UsageError(f"unknown precision {name!r}: expected {', '.join(cls)}") from None
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it is a floating point format of 16 bits."""
+        return self in (Precision.BF16, Precision.FP16)
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What a network is compiled for. `of` takes plain values.
+
+    What the backend can do of it is checked by `lc_trt.backends.registry.compile_options`.
+
+    Attributes:
+        backend: the backend's name.
+        size: (height, width) in pixels; None is the model's own size.
+        batch: images per pass.
+        precision: of the engine.
+        fallback_precision: in INT8, of what stays in floating point.
+        reuse: adds temporal reuse to a cascade.
+        tensorrt: builder options of TensorRT.
+    """
+
+    backend: str
+    size: Profile[Size] | None = None
+    batch: Profile[int] = field(default_factory=lambda: Profile.of(1))
+    precision: Precision = Precision.FP32
+    fallback_precision: Precision = Precision.FP32
+    reuse: bool = False
+    tensorrt: PlanOptions = field(default_factory=PlanOptions)
+
+    def __post_init__(self) -> None:
+        for size in (self.size.min, self.size.max) if self.size else (None,):
+            check_shape(size, self.batch.min)
+
+    @classmethod
+    def of(
+        cls,
+        backend: str,
+        size: Size | Profile[Size] | None = None,
+        batch: int | Profile[int] = 1,
+        precision: str = Precision.FP32,
+        fallback_precision: str = Precision.FP32,
+        *,
+        reuse: bool = False,
+        tensorrt: PlanOptions | None = None,
+    ) -> CompileOptions:
+        """The options from plain values.
+
+        Args:
+            backend: as the attribute.
+            size: (height, width) in pixels, a profile of them, or None.
+            batch: images per pass, or a profile of them.
+            precision: name of a `Precision`.
+            fallback_precision: likewise.
+            reuse: as the attribute.
+            tensorrt: as the attribute; None leaves TensorRT's defaults.
+
+        Raises:
+            UsageError: no such size, batch or precision.
+        """
+        return cls(
+            backend,
+            size if isinstance(size, Profile) or size is None else Profile.of(size),
+            batch if isinstance(batch, Profile) else Profile.of(batch),
+            Precision.parse(precision),
+            Precision.parse(fallback_precision),
+            reuse,
+            tensorrt or PlanOptions(),
+        )
+
+    @property
+    def floating(self) -> Precision:
+        """The precision of what is computed in floating point."""
+        return self.fallback_precision if self.precision is Precision.INT8 else self.precision
+
+
+def check_shape(size: Size | None, batch: int) -> None:
+    """Refuse a size or batch that no engine is built for.
+
+    Args:
+        size: (height, width) in pixels; None is not checked.
+        batch: images per pass.
+
+    Raises:
+        UsageError: a side or the batch is out of range.
+    """
     if size is not None and not all(SMALLEST <= side <= LARGEST for side in size):
         raise UsageError(
             f"size {size[0]}x{size[1]}: expected HxW, each from {SMALLEST} to {LARGEST} pixels"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import cast
 
 import onnx
 from onnx import inliner
@@ -18,13 +18,12 @@ from lc_trt.compiler.passes.fold_batch_norm import fold_affine
 from lc_trt.compiler.passes.fold_constants import fold_constants, freeze
 from lc_trt.compiler.passes.insert_qdq import Quantization, quantize
 from lc_trt.compiler.passes.int32_bias import integer_bias
-from lc_trt.compiler.passes.mixed_precision import note_full, to_half
+from lc_trt.compiler.passes.mixed_precision import Half, note_full, to_half
 from lc_trt.compiler.passes.temporal_reuse import add_reuse
 from lc_trt.compiler.passes.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.plugin_functions import IntegerOutput
 
-Precision = Literal["fp16", "bf16", "fp32"]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 
@@ -114,7 +113,7 @@ def compile_for_tensorrt(
     source: onnx.ModelProto,
     size: tuple[int, int] | None,
     batch: int | None,
-    precision: Precision,
+    precision: str,
     quantization: Quantization | None = None,
     keep: Collection[str] = (),
 ) -> onnx.ModelProto:
@@ -134,15 +133,14 @@ def compile_for_tensorrt(
         LcTrtError: a weight is NaN, or the network does what our plugins or FP16 cannot, the
             message names the node; or a tensor that INT8 needs has no range.
     """
-    if precision not in get_args(Precision):
-        raise LcTrtError(
-            f"precision {precision!r}: expected one of {', '.join(get_args(Precision))}"
-        )
+    known = ("fp16", "bf16", "fp32")
+    if precision not in known:
+        raise LcTrtError(f"precision {precision!r}: expected one of {', '.join(known)}")
     check_weights(source)
     model = fold_constants(freeze(source, batch, size))
     floating = IntegerOutput[precision.upper()]
     model = lower_tensorrt(fold_affine(model, region_factors=False), quantization, floating)
     if precision != "fp32":
-        model = to_half(model, precision, keep)
+        model = to_half(model, cast(Half, precision), keep)
     onnx.checker.check_model(model)
     return model

@@ -19,11 +19,11 @@ from lc_trt.quantization.activation_collector import Observer
 from lc_trt.quantization.calibration_table import Table, TensorRange, model_digest
 from lc_trt.quantization.checkpoint import Seen, load_seen, save_seen
 from lc_trt.quantization.histogram import Histogram
-from lc_trt.quantization.range_estimators import PERCENTILE, check_method, find_range
+from lc_trt.quantization.options import METHOD, PERCENTILE
+from lc_trt.quantization.range_estimators import check_method, find_range
 from lc_trt.runtime.resize import to_size
 
 SAVE_EVERY = 25  # images
-METHOD = "mse"
 
 
 @dataclass(frozen=True)

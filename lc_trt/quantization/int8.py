@@ -4,57 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import onnx
 
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, make_plan, select_layers
-from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt, compile_model, prepare
+from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model, prepare
 from lc_trt.data.classes import ClassSet
 from lc_trt.data.datasets import open_dataset
 from lc_trt.data.images import ImageList, list_images
-from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.quantization.calibrate import METHOD, Settings, calibrate
+from lc_trt.quantization.calibrate import Settings, calibrate
 from lc_trt.quantization.calibration_table import Table, check_table, read_table
 from lc_trt.quantization.layer_selection import find_kept, layer_groups, mean_iou
-from lc_trt.quantization.range_estimators import PERCENTILE
+from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.runtime.engines import TENSORRT, create_engine
 from lc_trt.utils.progress import ProgressMonitor
 
 HELD_OUT = 16  # images of a calibration folder that the check of the build gets, and no range
-MAX_DROP = 1.0  # points of mIoU
-
-
-@dataclass(frozen=True)
-class QuantizationOptions:
-    """What is asked of an INT8 build.
-
-    Attributes:
-        calib: a folder of images, or a table that ``lc-trt calibrate`` made.
-        method, percentile: of a calibration on images.
-        keep: layers that stay in floating point, by path or the start of one.
-        rest: precision of what is not in INT8: ``fp32``, or with TensorRT ``fp16`` or ``bf16``.
-            None is FP32 on the CPU and FP16 with TensorRT.
-        eval_root: labelled images, of which the mIoU may drop by ``max_drop`` points (0 to 100)
-            at the default thresholds; what has to be kept in FP32 for it is found. None: no
-            labels, the agreement with FP32 decides.
-        layout, split: of the labelled images (`lc_trt.data.datasets.open_dataset`).
-        state: file in which to keep what a calibration on images has seen, and from which a
-            stopped one goes on; who asks removes it. None: a stopped one begins anew.
-    """
-
-    calib: Path
-    method: str = METHOD
-    percentile: float = PERCENTILE
-    keep: tuple[str, ...] = ()
-    max_drop: float = MAX_DROP
-    eval_root: Path | None = None
-    layout: str = "folder"
-    split: str = "val"
-    rest: str | None = None
-    state: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -87,10 +56,8 @@ def prepare_int8(
 
     Raises:
         LcTrtError: the images or the table cannot be used, or nothing is left for INT8.
-        UsageError: a layer that does not exist, or a negative drop.
+        UsageError: a layer that does not exist.
     """
-    if not 0 <= asked.max_drop <= 100:
-        raise UsageError(f"max drop {asked.max_drop}: expected points of mIoU, 0 to 100")
     folded = prepare(model, size, 1)
     plan = make_plan(folded)
     by_hand = select_layers(plan, asked.keep)
@@ -130,14 +97,9 @@ def _table(
     settings = Settings(asked.method, asked.percentile, size)
     with show.phase("calibrating", len(images)) as advance:
         table = calibrate(
-            model, info, images, settings, state=asked.state, advance=advance, warn=show.warn
+            model, info, images, settings, state=asked.checkpoint, advance=advance, warn=show.warn
         )
     return table, held_out
-
-
-def rest_for_tensorrt(asked: QuantizationOptions) -> Precision:
-    """The precision of what a TensorRT engine does not compute in INT8."""
-    return cast(Precision, asked.rest or "fp16")
 
 
 @dataclass

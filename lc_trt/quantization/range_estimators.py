@@ -10,8 +10,8 @@ import numpy.typing as npt
 from lc_trt.compiler.passes.insert_qdq import LEVELS, SIGNED_LEVELS, Range
 from lc_trt.errors import UsageError
 from lc_trt.quantization.histogram import Histogram
+from lc_trt.quantization.options import PERCENTILE
 
-PERCENTILE = 99.99  # of all values, for the method of that name
 _CANDIDATES = 128  # ends of the range that entropy and mse try
 
 

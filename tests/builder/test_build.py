@@ -13,7 +13,9 @@ from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
 
 import lc_trt
 import lc_trt.builder.engine_builders
+from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import STEPS, build
+from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import SOURCE, read_bundle
 from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.errors import LcTrtError, UsageError
@@ -45,9 +47,9 @@ class Steps(ProgressMonitor):
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_built_bundle_equals_onnx_runtime(source, tmp_path, backend):
-    show = Steps()
-    bundle = build(source, tmp_path / "m.lct", backend=backend, show=show)
-    assert len(show.steps) == STEPS
+    monitor = Steps()
+    bundle = build(source, tmp_path / "m.lct", compile_options(backend), monitor=monitor)
+    assert len(monitor.steps) == STEPS
     manifest = bundle.manifest
     assert manifest.backend == backend and manifest.size == INFO.size
     assert manifest.default_rho == INFO.default_rho and manifest.fast_rho == INFO.fast_rho
@@ -67,7 +69,11 @@ def test_a_built_bundle_equals_onnx_runtime(source, tmp_path, backend):
 
 def test_size_batch_and_thresholds_may_be_chosen(source, tmp_path):
     bundle = build(
-        source, tmp_path / "m.lct", size=(40, 64), batch=2, rho=(0.9, 0.8), fast_rho=(0.5, 0.5)
+        source,
+        tmp_path / "m.lct",
+        compile_options(size=(40, 64), batch=2),
+        rho=(0.9, 0.8),
+        fast_rho=(0.5, 0.5),
     )
     read = read_bundle(bundle.path).manifest
     assert (read.size, read.batch) == ((40, 64), 2)
@@ -96,10 +102,11 @@ def test_an_engine_that_disagrees_is_not_written(source, tmp_path, monkeypatch):
     with pytest.raises(LcTrtError, match=f"{disagrees}.*--no-check"):
         build(source, tmp_path / "m.lct")
     assert not list(tmp_path.iterdir())
-    show = Steps()
-    kept = build(source, tmp_path / "m.lct", must_agree=False, show=show)
+    monitor = Steps()
+    lenient = VerifyOptions(must_agree=False)
+    kept = build(source, tmp_path / "m.lct", verify=lenient, monitor=monitor)
     assert kept.manifest.check["checked"] and kept.manifest.check["labels"] < 0.99
-    assert len(show.warnings) == 1 and re.search(disagrees, show.warnings[0])
+    assert len(monitor.warnings) == 1 and re.search(disagrees, monitor.warnings[0])
 
 
 def _biased(model):
@@ -122,17 +129,28 @@ def _biased(model):
         ({"precision": "fp64"}, UsageError, "unknown precision 'fp64': expected fp32, bf16"),
         ({"batch": Profile(1, 2, 4)}, UsageError, "a range of batches or sizes: for --backend"),
         (
-            {"plan": PlanOptions(workspace=64, compute_capabilities=("8.9",))},
+            {"tensorrt": PlanOptions(workspace=64, compute_capabilities=("8.9",))},
             UsageError,
             "--workspace, --compute-capability: for --backend tensorrt only, this is openvino",
         ),
-        ({"rho": (0.5, 1.5)}, UsageError, r"rho \(0.5, 1.5\): expected one or two numbers"),
-        ({"rho": (float("nan"), 0.5)}, UsageError, r"rho \(nan, 0.5\)"),
     ],
 )
-def test_wrong_arguments_are_usage_errors(source, tmp_path, arguments, kind, message):
+def test_wrong_options_are_usage_errors(source, tmp_path, arguments, kind, message):
     with pytest.raises(kind, match=message):
-        build(source, tmp_path / "m.lct", **arguments)
+        build(source, tmp_path / "m.lct", compile_options(**arguments))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("rho", "message"),
+    [
+        ((0.5, 1.5), r"rho \(0.5, 1.5\): expected one or two numbers"),
+        ((float("nan"), 0.5), r"rho \(nan, 0.5\)"),
+    ],
+)
+def test_wrong_thresholds_are_usage_errors(source, tmp_path, rho, message):
+    with pytest.raises(UsageError, match=message):
+        build(source, tmp_path / "m.lct", rho=rho)
     assert not list(tmp_path.iterdir())
 
 

@@ -15,12 +15,14 @@ from int8_cases import image_folder, tiny_table
 from onnx import numpy_helper
 from tiny_networks import INFO, tiny_model
 
+from lc_trt.backends.registry import compile_options
 from lc_trt.builder import engine_builders as makers
 from lc_trt.builder.engine_builders import BuiltEngine, make_maker
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.quantization.calibration_table import read_table, write_table
-from lc_trt.quantization.int8 import QuantizationOptions
+from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.builder import Plan
 from lc_trt.trt.options import PlanOptions, Profile
@@ -52,12 +54,15 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         int8: QuantizationOptions | None = None,
         model: onnx.ModelProto | None = None,
         show: ProgressMonitor | None = None,
+        fallback: str | None = None,
     ) -> BuiltEngine:
         api = TensorRT(package, "11.4.0", module, None, [])
         monkeypatch.setattr(makers.trt, "load", lambda: api)
         monkeypatch.setattr(makers, "current_gpu", lambda: gpu)
-        shown = show or ProgressMonitor()
-        maker = make_maker("tensorrt", precision, int8, Profile(1, 2, 4), SIZE, options, shown)
+        asked = CompileOptions.of(
+            "tensorrt", SIZE, Profile(1, 2, 4), precision, fallback or "fp16", tensorrt=options
+        )
+        maker = make_maker(asked, int8, show or ProgressMonitor())
         return maker.make(model or tiny_model(), INFO, "model.onnx", SIZE)
 
     monkeypatch.setattr(makers, "build_plan", build_plan)
@@ -148,8 +153,8 @@ def input_types(model: onnx.ModelProto, op_type: str) -> Counter[str]:
 def test_an_int8_engine_says_how_it_was_quantised(
     make: Any, table: Path, rest: str | None, floating: str
 ) -> None:
-    asked = QuantizationOptions(table, keep=("stage3/0",), rest=rest)
-    made = make("tensorrt", ADA, PlanOptions(), precision="int8", int8=asked)
+    asked = QuantizationOptions(table, keep=("stage3/0",))
+    made = make("tensorrt", ADA, PlanOptions(), precision="int8", int8=asked, fallback=rest)
     # The GPU at hand runs it for the check.
     assert made.unchecked is None and made.stand_in is None
     calibration = made.facts["calibration"]
@@ -162,8 +167,8 @@ def test_an_int8_engine_says_how_it_was_quantised(
 
 
 def test_int8_with_bf16_is_checked_by_what_onnx_runtime_computes(make: Any, table: Path) -> None:
-    asked = QuantizationOptions(table, rest="bf16")
-    made = make("tensorrt_rtx", None, PlanOptions(), precision="int8", int8=asked)
+    asked = QuantizationOptions(table)
+    made = make("tensorrt_rtx", None, PlanOptions(), precision="int8", int8=asked, fallback="bf16")
     assert made.facts["calibration"]["rest"] == "bf16"
     built = input_types(make.asked[0]["model"], "RegionConv")
     network = input_types(onnx.load_from_string(made.stand_in), "RegionConv")
@@ -204,9 +209,9 @@ def test_what_fp16_beside_int8_cannot_hold_is_found(
         value = numpy_helper.to_array(tensors[name]) * np.float32(factor)
         tensors[name].CopyFrom(numpy_helper.from_array(value, name))
     write_table(tmp_path / "t.json", tiny_table(model, image_folder(tmp_path / "images", 2)))
-    asked = QuantizationOptions(tmp_path / "t.json", keep=("stage1/1", "stage1/2"), rest=rest)
+    asked = QuantizationOptions(tmp_path / "t.json", keep=("stage1/1", "stage1/2"))
     show = Warnings()
-    made = make("tensorrt", ADA, PlanOptions(), "int8", asked, model, show)
+    made = make("tensorrt", ADA, PlanOptions(), "int8", asked, model, show, rest)
     calibration = made.facts["calibration"]
     assert calibration["keep"] == ["stage1/1/conv", "stage1/2/conv"]
     built = onnx.shape_inference.infer_shapes(make.asked[0]["model"]).graph
@@ -223,14 +228,14 @@ def test_what_fp16_beside_int8_cannot_hold_is_found(
 
 
 def test_what_int8_is_mixed_with_is_checked(make: Any, table: Path) -> None:
-    arguments = (Profile.of(1), SIZE, PlanOptions(), ProgressMonitor())
+    mixed = compile_options("onnxruntime", SIZE, 1, "int8", "fp16")
     with pytest.raises(UsageError, match="--int8 --fp16: what stays out of INT8 is fp32 with onnx"):
-        make_maker("onnxruntime", "int8", QuantizationOptions(table, rest="fp16"), *arguments)
+        make_maker(mixed, QuantizationOptions(table), ProgressMonitor())
     with pytest.raises(UsageError, match="INT8 needs images or a table"):
         make("tensorrt", ADA, PlanOptions(), precision="int8")
 
 
 def test_tensorrt_is_refused_with_reuse() -> None:
-    profile, wanted = Profile(1, 2, 4), PlanOptions()
+    reusing = CompileOptions.of("tensorrt", SIZE, reuse=True)
     with pytest.raises(UsageError, match=r"keeps no state.*build with --backend openvino"):
-        make_maker("tensorrt", None, None, profile, SIZE, wanted, ProgressMonitor(), reuse=True)
+        make_maker(reusing, None, ProgressMonitor())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny_networks import INFO, tiny_model
 
+from lc_trt.backends.registry import compile_options
 from lc_trt.builder import speed_check as speed
 from lc_trt.builder.build import build
 from lc_trt.builder.engine_builders import BuiltEngine
@@ -25,7 +26,8 @@ class Heard(ProgressMonitor):
 def bundle(tmp_path_factory):
     root = tmp_path_factory.mktemp("speed")
     (root / "m.onnx").write_bytes(tiny_model().SerializeToString())
-    return build(root / "m.onnx", root / "m.lct", backend="openvino"), load_onnx(root / "m.onnx")
+    source, options = root / "m.onnx", compile_options("openvino")
+    return build(source, root / "m.lct", options), load_onnx(source)
 
 
 def compare(bundle, monkeypatch, times):

@@ -13,6 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from toy_models import toy_bundle, toy_model
 
+from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import build
 from lc_trt.data.classes import numbered
 from lc_trt.errors import LcTrtError, UsageError
@@ -100,7 +101,7 @@ def test_checkpoint_onnx_and_bundle_agree(
     assert min(trained.shares) > 0.1, "every stage takes part"
     assert 0.2 < trained.miou < 0.9, "neither right nor wrong by chance"
     bundles = [
-        build(exported, tmp_path / f"{backend}.lct", backend=backend).path
+        build(exported, tmp_path / f"{backend}.lct", compile_options(backend)).path
         for backend in ("openvino", "onnxruntime")
     ]
     for other in (exported, *bundles):

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from tiny_networks import tiny_model
 
+from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import build
 from lc_trt.cli.app import main
 from lc_trt.trt import api as trt
@@ -28,7 +29,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench")
     onnx.save(tiny_model(), folder / "model.onnx")
     out = folder / "model.lct"
-    return build(folder / "model.onnx", out, backend="tensorrt", size=(64, 96)).path
+    return build(folder / "model.onnx", out, compile_options("tensorrt", (64, 96))).path
 
 
 @pytest.mark.parametrize("size", ["64x96", "96x128"], ids=["as built", "built again"])

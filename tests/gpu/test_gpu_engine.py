@@ -12,6 +12,7 @@ import pytest
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
 import lc_trt
+from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import build
 from lc_trt.errors import LcTrtError
 from lc_trt.trt import api as trt
@@ -36,9 +37,10 @@ def built(request, tmp_path_factory):
     model = tiny_model(request.param)
     onnx.save(model, folder / "model.onnx")
     bundle = build(
-        folder / "model.onnx", folder / "model.lct", backend="tensorrt", size=SIZE,
-        batch=PROFILE, precision="fp32",
-    )  # fmt: skip
+        folder / "model.onnx",
+        folder / "model.lct",
+        compile_options("tensorrt", SIZE, PROFILE, "fp32"),
+    )
     return bundle, model
 
 

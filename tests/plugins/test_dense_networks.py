@@ -13,7 +13,7 @@ from toy_models import toy_manifest
 from lc_trt.bench.networks import BASELINES, export_baseline
 from lc_trt.bundle.bundle import Bundle
 from lc_trt.compiler.passes.to_dense import densify
-from lc_trt.compiler.pipeline import Precision, compile_for_tensorrt
+from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.trt import api as trt
 from lc_trt.trt.parser import parse
 
@@ -31,9 +31,7 @@ def dense(name: str, repository: Path) -> onnx.ModelProto:
     ("name", "precision"),
     [*((name, "fp16") for name in (*BASELINES, "irnet-small")), ("irnet-small", "bf16")],
 )
-def test_the_parser_takes_it_without_a_plugin(
-    repository: Path, name: str, precision: Precision
-) -> None:
+def test_the_parser_takes_it_without_a_plugin(repository: Path, name: str, precision: str) -> None:
     if trt.installed() is None:
         pytest.skip("needs TensorRT for RTX: pip install tensorrt-rtx==1.7.1.116")
     api = trt.load()

@@ -15,6 +15,7 @@ from precisions import executed
 from tiny_networks import INFO, frames, run, session, tiny_model
 
 import lc_trt
+from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import build
 from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
 from lc_trt.errors import LcTrtError, UsageError
@@ -129,9 +130,11 @@ def test_images_belong_to_precisions_that_need_them(tmp_path):
     onnx.save(tiny_model(), tmp_path / "model.onnx")
     with pytest.raises(UsageError, match="--calib belongs to --int8 and --fp16"):
         build(
-            tmp_path / "model.onnx", tmp_path / "m.lct", backend="onnxruntime", calib=tmp_path,
-            precision="fp32",
-        )  # fmt: skip
+            tmp_path / "model.onnx",
+            tmp_path / "m.lct",
+            compile_options("onnxruntime"),
+            overflow_images=tmp_path,
+        )
 
 
 @pytest.fixture
@@ -144,9 +147,13 @@ def test_openvino_keeps_it_in_fp32_and_the_manifest_says_so(has_fp16, model, pho
     onnx.save(model, tmp_path / "model.onnx")
     show = Recorder()
     bundle = build(
-        tmp_path / "model.onnx", tmp_path / "m.lct", backend="openvino", precision="fp16",
-        calib=photos, rho=RHO, show=show,
-    )  # fmt: skip
+        tmp_path / "model.onnx",
+        tmp_path / "m.lct",
+        compile_options("openvino", precision="fp16"),
+        rho=RHO,
+        overflow_images=photos,
+        monitor=show,
+    )
     found = json.loads((bundle.path / "manifest.json").read_text())["calibration"]
     names = [entry["layers"][0] for entry in found["kept"]]
     assert {"stage1/1/conv", "stage1/1/relu"} <= set(names) and found["images"] == 3

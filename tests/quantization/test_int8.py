@@ -14,8 +14,10 @@ from tiny_networks import INFO, tiny_model
 
 import lc_trt
 import lc_trt.quantization.int8
+from lc_trt.backends.registry import compile_options
 from lc_trt.bench.networks import dense_networks, load_own
 from lc_trt.builder.build import build
+from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import CALIBRATION, SOURCE
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.errors import LcTrtError, UsageError
@@ -23,7 +25,7 @@ from lc_trt.ir.metadata import read_info, write_info
 from lc_trt.quantization import calibrate as calibrating
 from lc_trt.quantization.activation_collector import Observer
 from lc_trt.quantization.calibration_table import read_table, write_table
-from lc_trt.quantization.int8 import QuantizationOptions
+from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.runtime.engines import CPU_BACKENDS, TENSORRT, create_engine
 from lc_trt.utils.progress import ProgressMonitor
 
@@ -40,14 +42,15 @@ def root(tmp_path_factory):
     return folder
 
 
-def build_int8(root, out, calib="table.json", **arguments):
-    asked = {k: arguments.pop(k) for k in ("keep", "eval_root", "max_drop") if k in arguments}
+def build_int8(root, out, calib="table.json", backend="auto", min_agreement=0.5, **asked):
+    monitor = asked.pop("monitor", None)
     return build(
         root / "model.onnx",
         out,
-        precision="int8",
-        int8=QuantizationOptions(root / calib, "minmax", **asked),
-        **{"min_agreement": 0.5, **arguments},
+        compile_options(backend, precision="int8"),
+        quantization=QuantizationOptions(root / calib, "minmax", **asked),
+        verify=VerifyOptions(min_agreement=min_agreement),
+        monitor=monitor,
     )
 
 
@@ -100,7 +103,7 @@ def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
         def warn(self, text):
             warnings.append(text)
 
-    bundle = build_int8(root, tmp_path / "m.lct", "images", show=Recorder())
+    bundle = build_int8(root, tmp_path / "m.lct", "images", monitor=Recorder())
     assert bundle.manifest.calibration["images"] == 5
     assert bundle.manifest.check["images"] == "1 images held out of the calibration"
     assert phases == [("calibrating", 5), ("comparing with FP32", 2)]
@@ -231,9 +234,11 @@ def test_another_models_table_is_refused(root, tmp_path):
     onnx.save(tiny_model("inception"), tmp_path / "other.onnx")
     with pytest.raises(LcTrtError, match="is the table of another model"):
         build(
-            tmp_path / "other.onnx", tmp_path / "m.lct", precision="int8",
-            int8=QuantizationOptions(root / "table.json"),
-        )  # fmt: skip
+            tmp_path / "other.onnx",
+            tmp_path / "m.lct",
+            compile_options(precision="int8"),
+            quantization=QuantizationOptions(root / "table.json"),
+        )
 
 
 def test_wrong_arguments_are_refused(root, tmp_path):
@@ -245,16 +250,15 @@ def test_wrong_arguments_are_refused(root, tmp_path):
         with pytest.raises(error, match=message):
             build_int8(root, tmp_path / "m.lct", **arguments)
     with pytest.raises(UsageError, match="INT8 needs images or a table"):
-        build(root / "model.onnx", tmp_path / "m.lct", precision="int8")
+        build(root / "model.onnx", tmp_path / "m.lct", compile_options(precision="int8"))
     assert not list(tmp_path.iterdir())
 
 
 def test_onnx_runtime_refuses_what_it_cannot_do(root, tmp_path):
     for precision in ("bf16", "fp16"):
         with pytest.raises(LcTrtError, match=f"no {precision} arithmetic on the CPU; build with"):
-            build(
-                root / "model.onnx", tmp_path / "m.lct", precision=precision, backend="onnxruntime"
-            )
+            options = compile_options("onnxruntime", precision=precision)
+            build(root / "model.onnx", tmp_path / "m.lct", options)
 
 
 def test_openvino_refuses_what_the_processor_cannot_do(root, tmp_path, monkeypatch):
@@ -268,9 +272,11 @@ def test_half_precision_runs_where_the_processor_has_it(root, tmp_path, precisio
     if precision.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip(f"this processor has no {precision}")
     bundle = build(
-        root / "model.onnx", tmp_path / "m.lct", backend="openvino", precision=precision,
-        min_agreement=0.8,
-    )  # fmt: skip
+        root / "model.onnx",
+        tmp_path / "m.lct",
+        compile_options("openvino", precision=precision),
+        verify=VerifyOptions(min_agreement=0.8),
+    )
     assert json.loads((bundle.path / "manifest.json").read_text())["precision"] == precision
     found = bundle.manifest.calibration
     assert (found is None) == (precision == "bf16") and CALIBRATION not in bundle.manifest.files
