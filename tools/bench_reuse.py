@@ -26,9 +26,10 @@ from matplotlib.figure import Figure
 from lc_trt.bench.environment import busy, describe_environment
 from lc_trt.bundle.thresholds import parse_rho
 from lc_trt.cli import console
-from lc_trt.compiler.frontend.read_onnx import StageMacs, load_onnx, stage_macs
+from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.passes import temporal_reuse as reuse
 from lc_trt.compiler.pipeline import compile_model
+from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.ir.interface import EVERY, TOLERANCE, PixelWork
 from lc_trt.ir.metadata import read_info
 from lc_trt.runtime.engines import Engine, EngineOutput, create_engine

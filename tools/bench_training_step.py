@@ -27,8 +27,8 @@ from torch import Tensor
 from lc_trt.bench.environment import describe_environment
 from lc_trt.bench.operating_points import Shares
 from lc_trt.bench.timing import ratio
-from lc_trt.compiler.frontend.read_onnx import StageMacs, stage_macs
 from lc_trt.data.published import POINTS
+from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.presets import build_cascade, find_preset

@@ -33,7 +33,7 @@ from lc_trt.bundle.manifest import Manifest
 from lc_trt.cli import console
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.graph import EditableGraph
-from lc_trt.compiler.passes.mixed_precision import FULL_TENSORS, Half, note_full
+from lc_trt.compiler.passes.mixed_precision import FP32_TENSORS, Half, note_full
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.data.images import list_images
 from lc_trt.errors import LcTrtError
@@ -184,7 +184,7 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelP
     inferred = onnx.shape_inference.infer_shapes(plain).graph
     values = (*inferred.output, *inferred.value_info)
     floats = {v.name for v in values if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
-    full = floats.intersection(json.loads(noted[FULL_TENSORS]))
+    full = floats.intersection(json.loads(noted[FP32_TENSORS]))
     nodes: list[onnx.NodeProto] = []
     seen: dict[str, str] = {}
 

@@ -20,10 +20,11 @@ from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio, stage_times
 from lc_trt.bundle.bundle import SOURCE, read_bundle
 from lc_trt.bundle.manifest import Manifest
-from lc_trt.compiler.frontend.read_onnx import StageMacs, load_onnx, stage_macs
+from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.options import check_shape
 from lc_trt.data import published
 from lc_trt.errors import UsageError
+from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.runtime.engines import Engine
 from lc_trt.video.sample_frames import describe, load_frames
 

@@ -22,7 +22,7 @@ from lc_trt.compiler.passes.mixed_precision import Half, note_full, to_half
 from lc_trt.compiler.passes.temporal_reuse import add_reuse
 from lc_trt.compiler.passes.upsampled_argmax import argmax_of_upsampled
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.plugin_functions import IntegerOutput
+from lc_trt.ir.region_ops import OutputType
 
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
 
@@ -138,7 +138,7 @@ def compile_for_tensorrt(
         raise LcTrtError(f"precision {precision!r}: expected one of {', '.join(known)}")
     check_weights(source)
     model = fold_constants(freeze(source, batch, size))
-    floating = IntegerOutput[precision.upper()]
+    floating = OutputType[precision.upper()]
     model = lower_tensorrt(fold_affine(model, region_factors=False), quantization, floating)
     if precision != "fp32":
         model = to_half(model, cast(Half, precision), keep)

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.data.classes import find_classes
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, RHO, STAGES
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.runtime.engines.base import CONFIDENCE, IMAGE, LABELS, RHO, STAGES, HostEngine
+from lc_trt.runtime.engines.base import HostEngine
 
 if TYPE_CHECKING:  # evaluating a bundle needs no PyTorch
     from lc_trt.model.cascade import Cascade

@@ -11,9 +11,22 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lc_trt.ir.functions import DOMAIN, OPSET, VERSION, region_function
-
-IR_VERSION = 10
+from lc_trt.ir.functions import region_function
+from lc_trt.ir.interface import (
+    BATCH,
+    DOMAIN,
+    FEATURE_HEIGHT,
+    FEATURE_WIDTH,
+    HEIGHT,
+    IMAGE,
+    IR_VERSION,
+    LABELS,
+    OPSET,
+    RHO,
+    VERSION,
+    WIDTH,
+)
+from lc_trt.ir.region_ops import OPERATORS, REGION_SELECT, Region, RegionOperator
 
 
 class GraphBuilder:
@@ -60,32 +73,74 @@ class GraphBuilder:
             self.initializers[name] = numpy_helper.from_array(array, name)
         return name
 
-    def node(
+    def op(
         self,
         op_type: str,
-        inputs: Sequence[str],
+        *inputs: str,
+        name: str | None = None,
+        output: str | None = None,
+        **attributes: Any,
+    ) -> str:
+        """Add a standard operator with one output.
+
+        Args:
+            op_type: the operator.
+            inputs: tensors that it reads, in order; empty for one that is left out.
+            name: of the node inside `path`; the operator's by default.
+            output: name of the output; that of the node by default.
+            attributes: of the node.
+
+        Returns:
+            The output's name.
+        """
+        full = self.unique(name or op_type.lower())
+        output = output or full
+        self.nodes.append(helper.make_node(op_type, inputs, [output], name=full, **attributes))
+        return output
+
+    def region(
+        self,
+        operator: RegionOperator,
         *,
         name: str | None = None,
-        outputs: Sequence[str] | int = 1,
-        domain: str = "",
-        **attributes: Any,
-    ) -> list[str]:
-        """Add a node; its output names (``outputs`` gives names, or how many to make up)."""
-        full = self.unique(name or op_type.lower())
-        if isinstance(outputs, int):
-            outputs = [full] if outputs == 1 else [f"{full}:{i}" for i in range(outputs)]
+        output: str | None = None,
+        region: Region | None = None,
+        **arguments: Any,
+    ) -> str:
+        """Add a region operator with one output.
+
+        Args:
+            operator: any but RegionSelect, which `select` adds.
+            name: of the node inside `path`; the operator's by default.
+            output: name of the output; that of the node by default.
+            region, arguments: as for `RegionOperator.node`.
+
+        Returns:
+            The output's name.
+        """
+        full = self.unique(name or operator.name.lower())
+        output = output or full
+        self.nodes.append(operator.node(full, [output], region=region, **arguments))
+        return output
+
+    def select(self, confidence: str, active: str, rho: str, *, name: str = "select") -> Region:
+        """Add a RegionSelect.
+
+        Args:
+            confidence: floating [N, 1, H, W].
+            active: bool or int32 [N, 1, H, W].
+            rho: one value.
+            name: of the node inside `path`.
+
+        Returns:
+            Its outputs.
+        """
+        full = self.unique(name)
+        outputs = [f"{full}:{i}" for i in range(len(REGION_SELECT.outputs))]
         self.nodes.append(
-            helper.make_node(op_type, inputs, outputs, name=full, domain=domain, **attributes)
+            REGION_SELECT.node(full, outputs, confidence=confidence, active=active, rho=rho)
         )
-        return list(outputs)
-
-    def op(self, op_type: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
-        """Add a standard operator with one output; the output's name."""
-        return self.node(op_type, inputs, name=name, **attributes)[0]
-
-    def region(self, op_type: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
-        """Add a region operator with one output; the output's name."""
-        return self.node(op_type, inputs, name=name, domain=DOMAIN, **attributes)[0]
+        return Region(*outputs)
 
     def model(
         self,
@@ -103,7 +158,7 @@ class GraphBuilder:
         )
         return helper.make_model(
             graph,
-            functions=[region_function(name) for name in dict.fromkeys(used)],
+            functions=[region_function(OPERATORS[name]) for name in dict.fromkeys(used)],
             opset_imports=opsets,
             ir_version=IR_VERSION,
             producer_name="lc-trt",
@@ -112,21 +167,24 @@ class GraphBuilder:
 
 def image_input() -> onnx.ValueInfoProto:
     """``image`` uint8 [batch, height, width, 3]."""
-    return helper.make_tensor_value_info(
-        "image", TensorProto.UINT8, ["batch", "height", "width", 3]
-    )
+    return helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, [BATCH, HEIGHT, WIDTH, 3])
 
 
 def rho_input() -> onnx.ValueInfoProto:
     """``rho`` float32 [2]."""
-    return helper.make_tensor_value_info("rho", TensorProto.FLOAT, [2])
+    return helper.make_tensor_value_info(RHO, TensorProto.FLOAT, [2])
 
 
 def labels_output() -> onnx.ValueInfoProto:
     """``labels`` uint8 at the image's size."""
-    return helper.make_tensor_value_info("labels", TensorProto.UINT8, ["batch", "height", "width"])
+    return helper.make_tensor_value_info(LABELS, TensorProto.UINT8, [BATCH, HEIGHT, WIDTH])
 
 
 def map_output(name: str, dtype: int) -> onnx.ValueInfoProto:
-    """A map at the feature map's size."""
-    return helper.make_tensor_value_info(name, dtype, ["batch", "feature_height", "feature_width"])
+    """A map [batch, feature height, feature width].
+
+    Args:
+        name: of the output.
+        dtype: number of `onnx.TensorProto.DataType`.
+    """
+    return helper.make_tensor_value_info(name, dtype, [BATCH, FEATURE_HEIGHT, FEATURE_WIDTH])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -23,22 +22,20 @@ from lc_trt.ir.builder import (
     map_output,
     rho_input,
 )
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, RHO, STAGES
 from lc_trt.ir.metadata import ModelInfo, write_info
+from lc_trt.ir.region_ops import (
+    REGION_CONV,
+    REGION_GATHER,
+    REGION_MAX_POOL,
+    REGION_RESTRICT,
+    REGION_SCATTER,
+    Region,
+)
 from lc_trt.model import layers
 from lc_trt.model.cascade import OUTPUT_STRIDE, Cascade, Dense
 
-STAGES = 3
-
-
-@dataclass(frozen=True)
-class RegionNames:
-    """The tensors that describe a region in the graph."""
-
-    rows: str
-    index: str
-    count: str
-    hard: str
+NUMBER_OF_STAGES = 3
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -46,13 +43,13 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 @functools.singledispatch
-def emit(module: nn.Module, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def emit(module: nn.Module, b: GraphBuilder, x: str, region: Region | None) -> str:
     """Add a module's nodes behind ``x``; the name of its output."""
     raise TypeError(f"no ONNX form for {type(module).__name__}; add an emitter in ir/export.py")
 
 
 @emit.register
-def _(module: layers.Conv, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def _(module: layers.Conv, b: GraphBuilder, x: str, region: Region | None) -> str:
     conv, bn = module.conv, module.bn
     weight = b.weight("weight", _array(conv.weight))
     dilations = list(conv.dilation)
@@ -67,8 +64,8 @@ def _(module: layers.Conv, b: GraphBuilder, x: str, region: RegionNames | None) 
     else:
         value = np.zeros(conv.out_channels, np.float32) if conv.bias is None else _array(conv.bias)
         y = b.region(
-            "RegionConv", x, region.rows, region.index, region.count,
-            weight, b.weight("bias", value), b.constant([[0.0]], np.float32), name="conv",
+            REGION_CONV, name="conv", region=region, x=x, weight=weight,
+            bias=b.weight("bias", value), residual=b.constant([[0.0]], np.float32),
             kernel_shape=kernel_shape, dilations=dilations,
         )  # fmt: skip
     if bn is not None:
@@ -81,11 +78,11 @@ def _(module: layers.Conv, b: GraphBuilder, x: str, region: RegionNames | None) 
 
 
 @emit.register
-def _(module: layers.MaxPool, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def _(module: layers.MaxPool, b: GraphBuilder, x: str, region: Region | None) -> str:
     kernel_shape, dilations = [module.kernel] * 2, [module.dilation] * 2
     if region is not None:
         return b.region(
-            "RegionMaxPool", x, region.rows, region.index, region.count, name="pool",
+            REGION_MAX_POOL, name="pool", region=region, x=x,
             kernel_shape=kernel_shape, dilations=dilations,
         )  # fmt: skip
     padding = module.dilation * (module.kernel // 2)
@@ -96,12 +93,12 @@ def _(module: layers.MaxPool, b: GraphBuilder, x: str, region: RegionNames | Non
 
 
 @emit.register
-def _(module: layers.AveragePool, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def _(module: layers.AveragePool, b: GraphBuilder, x: str, region: Region | None) -> str:
     return b.op("AveragePool", x, name="pool", kernel_shape=[3, 3], pads=[1] * 4)
 
 
 @emit.register
-def _(module: layers.Chain, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def _(module: layers.Chain, b: GraphBuilder, x: str, region: Region | None) -> str:
     for number, child in enumerate(module):
         with b.path(str(number)):
             x = emit(child, b, x, region)
@@ -109,7 +106,7 @@ def _(module: layers.Chain, b: GraphBuilder, x: str, region: RegionNames | None)
 
 
 def _emit_branches(
-    branches: nn.ModuleList, b: GraphBuilder, x: str, region: RegionNames | None
+    branches: nn.ModuleList, b: GraphBuilder, x: str, region: Region | None
 ) -> list[str]:
     outputs = []
     for number, branch in enumerate(branches):
@@ -119,13 +116,13 @@ def _emit_branches(
 
 
 @emit.register
-def _(module: layers.Concat, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def _(module: layers.Concat, b: GraphBuilder, x: str, region: Region | None) -> str:
     outputs = _emit_branches(module.branches, b, x, region)
     return b.op("Concat", *outputs, *([x] if module.identity else []), axis=1)
 
 
 @emit.register
-def _(module: layers.Residual, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def _(module: layers.Residual, b: GraphBuilder, x: str, region: Region | None) -> str:
     with b.path("branches"):
         y = emit(module.branches, b, x, region)
     with b.path("project"):
@@ -140,7 +137,7 @@ def _(module: layers.Residual, b: GraphBuilder, x: str, region: RegionNames | No
 
 
 @emit.register
-def _(module: layers.Sum, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def _(module: layers.Sum, b: GraphBuilder, x: str, region: Region | None) -> str:
     total, *rest = _emit_branches(module.branches, b, x, region)
     for other in rest:
         total = b.op("Add", total, other, name="sum")
@@ -148,14 +145,14 @@ def _(module: layers.Sum, b: GraphBuilder, x: str, region: RegionNames | None) -
 
 
 @emit.register
-def _(module: layers.Dropout, b: GraphBuilder, x: str, region: RegionNames | None) -> str:
+def _(module: layers.Dropout, b: GraphBuilder, x: str, region: Region | None) -> str:
     return x
 
 
 def _emit_input(b: GraphBuilder, mean: Sequence[float], std: Sequence[float]) -> str:
     """uint8 BGR [N, H, W, 3] -> normalised float [N, 3, H, W]."""
     with b.path("input"):
-        x = b.op("Cast", "image", to=TensorProto.FLOAT)
+        x = b.op("Cast", IMAGE, to=TensorProto.FLOAT)
         x = b.op("Sub", x, b.weight("mean", np.asarray(mean, np.float32)))
         x = b.op("Mul", x, b.weight("scale", (1 / np.asarray(std)).astype(np.float32)))
         return b.op("Transpose", x, perm=[0, 3, 1, 2])
@@ -171,19 +168,19 @@ def _emit_labels(b: GraphBuilder, probabilities: str) -> None:
         )  # fmt: skip
         # Cropped last: a byte a pixel is moved then, not a float a class.
         y = b.op("Cast", b.op("ArgMax", y, axis=1, keepdims=0), to=TensorProto.UINT8)
-        end = b.op("Shape", "image", start=1, end=3)
+        end = b.op("Shape", IMAGE, start=1, end=3)
         crop = [y, b.constant([0, 0], np.int64), end, b.constant([1, 2], np.int64)]
-        b.node("Slice", crop, outputs=["labels"])
+        b.op("Slice", *crop, output=LABELS)
 
 
 def _emit_map(b: GraphBuilder, x: str, name: str) -> None:
-    b.node("Squeeze", [x, b.constant([1], np.int64)], outputs=[name], name=f"output/{name}")
+    b.op("Squeeze", x, b.constant([1], np.int64), output=name, name=f"output/{name}")
 
 
 def _emit_probabilities(b: GraphBuilder, logits: str) -> tuple[str, str]:
     """Softmax over the channels and its largest value, for maps and for rows."""
     p = b.op("Softmax", logits, axis=1)
-    return p, b.op("ReduceMax", p, b.constant([1], np.int64), name="confidence", keepdims=1)
+    return p, b.op("ReduceMax", p, b.constant([1], np.int64), name=CONFIDENCE, keepdims=1)
 
 
 def export_cascade(
@@ -207,52 +204,46 @@ def export_cascade(
     with b.path("head1"):
         probabilities, confidence = _emit_probabilities(b, emit(model.heads[0], b, x, None))
     merged, merged_confidence = probabilities, confidence
-    with b.path("stages"):
+    with b.path(STAGES):
         # Every pixel is active at first, one whose confidence is NaN too: so a constant.
         shape = b.op("Shape", confidence)
         true = onnx.helper.make_tensor("value", TensorProto.BOOL, [1], [True])
         active = b.op("ConstantOfShape", shape, value=true)
         numbers = b.op("Cast", active, name="one", to=TensorProto.INT32)
-    previous: RegionNames | None = None
-    for stage in range(2, STAGES + 1):
+    previous: Region | None = None
+    for stage in range(2, NUMBER_OF_STAGES + 1):
         with b.path(f"stage{stage}"):
-            rho = b.op("Gather", "rho", b.constant(stage - 2, np.int64), name="rho")
-            region = RegionNames(
-                *b.node(
-                    "RegionSelect", [merged_confidence, active, rho],
-                    name="select", outputs=4, domain=DOMAIN,
-                )
-            )  # fmt: skip
+            rho = b.op("Gather", RHO, b.constant(stage - 2, np.int64), name=RHO)
+            region = b.select(merged_confidence, active, rho)
             if previous is None:
-                x = b.region("RegionGather", x, region.rows, region.count, name="enter")
+                x = b.region(REGION_GATHER, name="enter", region=region, x=x)
             else:
                 x = b.region(
-                    "RegionRestrict", x, previous.index, region.rows, region.count, name="enter"
+                    REGION_RESTRICT, name="enter", region=region, x=x, index=previous.index
                 )
             x = emit(model.stages[stage - 1], b, x, region)
         with b.path(f"head{stage}"):
             p, c = _emit_probabilities(b, emit(model.heads[stage - 1], b, x, region))
-            merged = b.region("RegionScatter", p, region.rows, region.count, merged, name="merge")
+            merged = b.region(REGION_SCATTER, name="merge", region=region, x=p, base=merged)
             merged_confidence = b.region(
-                "RegionScatter", c, region.rows, region.count, merged_confidence,
-                name="merge_confidence",
-            )  # fmt: skip
-        with b.path("stages"):
+                REGION_SCATTER, name="merge_confidence", region=region, x=c, base=merged_confidence
+            )
+        with b.path(STAGES):
             numbers = b.op(
                 "Add", numbers, b.op("Cast", region.hard, name="reached", to=TensorProto.INT32)
             )
         active, previous = region.hard, region
     _emit_labels(b, merged)
-    _emit_map(b, b.op("Cast", numbers, name="stages/cast", to=TensorProto.UINT8), "stages")
-    _emit_map(b, merged_confidence, "confidence")
+    _emit_map(b, b.op("Cast", numbers, name=f"{STAGES}/cast", to=TensorProto.UINT8), STAGES)
+    _emit_map(b, merged_confidence, CONFIDENCE)
     return _finish(
         b,
         info,
         [image_input(), rho_input()],
         [
             labels_output(),
-            map_output("stages", TensorProto.UINT8),
-            map_output("confidence", TensorProto.FLOAT),
+            map_output(STAGES, TensorProto.UINT8),
+            map_output(CONFIDENCE, TensorProto.FLOAT),
         ],
     )
 
@@ -271,11 +262,11 @@ def export_dense(
     for number, stage in enumerate(model.stages, start=1):
         with b.path(f"stage{number}"):
             x = emit(stage, b, x, None)
-    with b.path(f"head{STAGES}"):
+    with b.path(f"head{NUMBER_OF_STAGES}"):
         probabilities, confidence = _emit_probabilities(b, emit(model.heads[0], b, x, None))
     _emit_labels(b, probabilities)
-    _emit_map(b, confidence, "confidence")
-    outputs = [labels_output(), map_output("confidence", TensorProto.FLOAT)]
+    _emit_map(b, confidence, CONFIDENCE)
+    outputs = [labels_output(), map_output(CONFIDENCE, TensorProto.FLOAT)]
     return _finish(b, info, [image_input()], outputs)
 
 

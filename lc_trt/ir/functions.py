@@ -1,15 +1,9 @@
-"""The region operators as ONNX functions: domain ``lc_trt``, version 1.
+"""The region operators as ONNX functions.
 
 Their bodies are standard operators, so any ONNX Runtime runs a cascade ONNX as it
 is; the bodies are also the operators' specification, which faster forms
-(`compiler.lower_standard`, the TensorRT plugins) are tested against.
-
-Vocabulary, for a feature map of N x H x W pixels:
-
-* ``rows`` int32 [R]: flat positions of the region's pixels, ascending;
-* ``index`` int32 [N, H, W]: row + 1 at a region's pixel, 0 elsewhere;
-* ``count`` int32 [1]: how many rows are valid (all, except under TensorRT);
-* compact features [R, C]: one row a pixel.
+(`compiler.lower_standard`, the TensorRT plugins) are tested against. Their signatures are those
+of `ir.region_ops`.
 """
 
 from __future__ import annotations
@@ -19,9 +13,18 @@ import functools
 import onnx
 from onnx import parser
 
-DOMAIN = "lc_trt"
-VERSION = 1
-OPSET = 18
+from lc_trt.ir.interface import DOMAIN, OPSET
+from lc_trt.ir.region_ops import (
+    EXCHANGE,
+    REGION_CONV,
+    REGION_GATHER,
+    REGION_MAX_POOL,
+    REGION_RESTRICT,
+    REGION_SCATTER,
+    REGION_SELECT,
+    Form,
+    RegionOperator,
+)
 
 WINDOW = """
   kernel = Constant<value_ints: ints = @kernel_shape>()
@@ -82,17 +85,17 @@ WINDOW = """
   windows = Gather<axis = 0>(with_zero, table)
 """
 
+# `matrix` [kh kw Cin, Cout] is made of the weight in between, as its layout wants it.
 MATRICES = """
   outputs = Shape<start = 0, end = 1>(weight)
   matrix_shape = Concat<axis = 0>(minus_one, outputs)
-  matrix = Reshape(channels_last, matrix_shape)
+{matrix}
   inputs = Shape<start = 0, end = 1>(matrix)
   patch_shape = Concat<axis = 0>(minus_one, inputs)
   patches = Reshape(windows, patch_shape)
 """
 
-PRODUCT = f"""
-{MATRICES}
+PRODUCT = """
   product = MatMul(patches, matrix)
   bias_like = CastLike(bias, product)
   biased = Add(product, bias_like)
@@ -108,10 +111,13 @@ ACTIVATION = """
   rectify = Cast<to = 9>(activation_number)
 """
 
+_MATRIX = """
+  channels_last = Transpose<perm = [2, 3, 1, 0]>(weight)
+  matrix = Reshape(channels_last, matrix_shape)
+"""
+
 _BODIES = {
-    "RegionSelect": """
-RegionSelect (confidence, active, rho) => (rows, index, count, hard)
-{
+    REGION_SELECT: """
   sure = Greater(confidence, rho)
   unsure = Not(sure)
   active_bool = Cast<to = 9>(active)
@@ -132,47 +138,31 @@ RegionSelect (confidence, active, rho) => (rows, index, count, hard)
   size = Shape(hard_bool)
   keep = Constant<value_ints: ints = [0, 2, 3]>()
   index_size = Gather(size, keep)
-  index = Reshape(flat_index, index_size)
-}""",
-    "RegionGather": """
-RegionGather (x, rows, count) => (y)
-{
+  index = Reshape(flat_index, index_size)""",
+    REGION_GATHER: """
   last = Transpose<perm = [0, 2, 3, 1]>(x)
   channels = Shape<start = 1, end = 2>(x)
   minus_one = Constant<value_ints: ints = [-1]>()
   flat_shape = Concat<axis = 0>(minus_one, channels)
   flat = Reshape(last, flat_shape)
-  y = Gather<axis = 0>(flat, rows)
-}""",
-    "RegionRestrict": """
-RegionRestrict (x, index, rows, count) => (y)
-{
+  y = Gather<axis = 0>(flat, rows)""",
+    REGION_RESTRICT: """
   minus_one = Constant<value_ints: ints = [-1]>()
   flat_index = Reshape(index, minus_one)
   numbers = Gather<axis = 0>(flat_index, rows)
   one32 = Constant<value = int32 {1}>()
   previous = Sub(numbers, one32)
-  y = Gather<axis = 0>(x, previous)
-}""",
-    "RegionConv": f"""
-RegionConv <kernel_shape, dilations, activation: int = 0, residual_scale: float = 1.0>
-  (x, rows, index, count, weight, bias, residual) => (y)
-{{
+  y = Gather<axis = 0>(x, previous)""",
+    REGION_CONV: f"""
 {WINDOW}
-  channels_last = Transpose<perm = [2, 3, 1, 0]>(weight)
+{MATRICES.format(matrix=_MATRIX)}
 {PRODUCT}
 {ACTIVATION}
-  y = Where(rectify, rectified, total)
-}}""",
-    "RegionMaxPool": f"""
-RegionMaxPool <kernel_shape, dilations> (x, rows, index, count) => (y)
-{{
+  y = Where(rectify, rectified, total)""",
+    REGION_MAX_POOL: f"""
 {WINDOW}
-  y = ReduceMax<keepdims = 0>(windows, one)
-}}""",
-    "RegionScatter": """
-RegionScatter (x, rows, count, base) => (y)
-{
+  y = ReduceMax<keepdims = 0>(windows, one)""",
+    REGION_SCATTER: """
   last = Transpose<perm = [0, 2, 3, 1]>(base)
   channels = Shape<start = 1, end = 2>(base)
   minus_one = Constant<value_ints: ints = [-1]>()
@@ -184,22 +174,34 @@ RegionScatter (x, rows, count, base) => (y)
   written = ScatterND(flat, positions, x)
   size = Shape(last)
   map = Reshape(written, size)
-  y = Transpose<perm = [0, 3, 1, 2]>(map)
-}""",
+  y = Transpose<perm = [0, 3, 1, 2]>(map)""",
 }
-
-REGION_OPERATORS = tuple(_BODIES)
 
 
 @functools.cache
-def parse_function(body: str) -> onnx.FunctionProto:
-    """A function of this domain from ONNX's text form. Copy it before you change it."""
+def _parsed(operator: RegionOperator, form: Form, body: str) -> onnx.FunctionProto:
     header = f'<opset_import: ["" : {OPSET}], domain: "{DOMAIN}">'
-    return parser.parse_function(header + body)
+    function = parser.parse_function(f"{header}\n{operator.signature(form)}\n{{{body}\n}}")
+    function.overload = form.overload
+    return function
 
 
-def region_function(name: str) -> onnx.FunctionProto:
-    """The ONNX function of a region operator; see `REGION_OPERATORS` for the names."""
+def make_function(operator: RegionOperator, form: Form, body: str) -> onnx.FunctionProto:
+    """The function of a form of an operator.
+
+    Args:
+        operator, form: give the signature.
+        body: the nodes, in ONNX's text form.
+    """
     copy = onnx.FunctionProto()
-    copy.CopyFrom(parse_function(_BODIES[name]))
+    copy.CopyFrom(_parsed(operator, form, body))
     return copy
+
+
+def region_function(operator: RegionOperator) -> onnx.FunctionProto:
+    """The ONNX function of a region operator of the exchange format.
+
+    Args:
+        operator: one of `region_ops.EXCHANGE_OPERATORS`.
+    """
+    return make_function(operator, EXCHANGE, _BODIES[operator])

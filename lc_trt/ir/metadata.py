@@ -1,4 +1,4 @@
-"""What a model says of itself, kept as JSON in the ONNX file's metadata (key ``lc_trt``)."""
+"""A model's own facts, kept as JSON in the ONNX file's metadata."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import onnx
 
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import MODEL_INFO
 
-KEY = "lc_trt"
 FORMAT = 1
 
 
@@ -22,7 +22,7 @@ class ModelInfo:
         kind: ``cascade`` or ``dense``.
         classes, colours: names and RGB colours, by label value.
         size: (height, width) the model is meant for, in pixels.
-        default_rho, fast_rho: thresholds, one a boundary.
+        default_rho, fast_rho: thresholds, one per boundary.
         trained: facts of the training (data, mIoU, ...), None for untrained weights.
     """
 
@@ -39,7 +39,7 @@ class ModelInfo:
 def write_info(model: onnx.ModelProto, info: ModelInfo) -> None:
     """Put ``info`` into the model's metadata, replacing what was there."""
     kept = {p.key: p.value for p in model.metadata_props}
-    kept[KEY] = json.dumps({"format": FORMAT, **asdict(info)})
+    kept[MODEL_INFO] = json.dumps({"format": FORMAT, **asdict(info)})
     del model.metadata_props[:]
     for key, value in kept.items():
         model.metadata_props.add(key=key, value=value)
@@ -52,7 +52,7 @@ def read_info(model: onnx.ModelProto) -> ModelInfo | None:
         LcTrtError: the entry is there but of another format.
     """
     for prop in model.metadata_props:
-        if prop.key != KEY:
+        if prop.key != MODEL_INFO:
             continue
         data = json.loads(prop.value)
         found = data.pop("format", None)

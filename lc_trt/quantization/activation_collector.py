@@ -10,6 +10,7 @@ import onnx
 
 from lc_trt.compiler.lower_standard import Lowering, lower_standard
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
+from lc_trt.ir.interface import IMAGE, RHO
 
 
 class TensorReader:
@@ -38,9 +39,9 @@ class TensorReader:
         self, image: npt.NDArray[np.uint8], rho: tuple[float, float] | None
     ) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
         """Every tensor of one pass: image uint8 [1, H, W, 3], thresholds (None if dense)."""
-        feed: dict[str, npt.NDArray[np.generic]] = {"image": image}
+        feed: dict[str, npt.NDArray[np.generic]] = {IMAGE: image}
         if rho is not None:
-            feed["rho"] = np.array(rho, np.float32)
+            feed[RHO] = np.array(rho, np.float32)
         yield from zip(self.names, self._session.run(self.names, feed), strict=True)
 
 

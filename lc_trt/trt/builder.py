@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN, IMAGE
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.options import PlanOptions, Profile, check_options, targets
 from lc_trt.trt.parser import parse
@@ -19,7 +19,6 @@ from lc_trt.trt.timing_cache import merge_cache, use_cache
 from lc_trt.utils.machine import Gpu
 from lc_trt.utils.progress import ProgressMonitor
 
-IMAGE = "image"
 _MIB = 1 << 20
 
 

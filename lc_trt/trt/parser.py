@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.trt.api import Messages, TensorRT
 from lc_trt.trt.parser_errors import refused_nodes
 from lc_trt.trt.plugin_library import BUILD_COMMAND, NAME, VERSION

@@ -23,7 +23,7 @@ from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, wri
 from lc_trt.cli.app import main
 from lc_trt.data.published import LC, LC_FAST
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool

@@ -17,9 +17,10 @@ from lc_trt.bench import networks, suite
 from lc_trt.bench.report import Report
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import SOURCE, Bundle
-from lc_trt.compiler.frontend.read_onnx import load_onnx, stage_macs
+from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.data.published import LC, LC_FAST
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.cost import stage_macs
 from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool

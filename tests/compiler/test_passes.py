@@ -31,7 +31,7 @@ from lc_trt.compiler.passes.fp16_weights import store_half
 from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_dense
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.metadata import read_info
 from lc_trt.model.cascade import Dense
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from tiny_networks import session
 
-from lc_trt.ir.builder import IR_VERSION
-from lc_trt.ir.functions import DOMAIN, OPSET, VERSION, region_function
+from lc_trt.ir.functions import region_function
+from lc_trt.ir.interface import DOMAIN, IR_VERSION, OPSET, VERSION
+from lc_trt.ir.region_ops import OPERATORS
 from lc_trt.model.region import CompactRegion
 
 INT, FLOAT, BOOL = TensorProto.INT32, TensorProto.FLOAT, TensorProto.BOOL
@@ -18,7 +19,7 @@ INT, FLOAT, BOOL = TensorProto.INT32, TensorProto.FLOAT, TensorProto.BOOL
 
 def call(name, feed, outputs, function=None, **attributes):
     """One node of the operator in a graph of its own."""
-    function = function or region_function(name)
+    function = function or region_function(OPERATORS[name])
     types = {k: helper.np_dtype_to_tensor_dtype(k) for k in {v.dtype for v in feed.values()}}
     node = helper.make_node(
         name, list(feed), list(outputs), domain=DOMAIN, overload=function.overload, **attributes

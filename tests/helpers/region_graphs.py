@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from tiny_networks import session
 
 from lc_trt.ir.builder import GraphBuilder
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_MAX_POOL, REGION_SCATTER
 
 CHANNELS = 6
 SIZE = (2, 5, 7)  # images, height, width
@@ -22,11 +22,8 @@ class RegionGraph(GraphBuilder):
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.rng = np.random.default_rng(seed)
-        select = ["confidence", "active", "rho"]
-        self.rows, self.index, self.count, self.hard = self.node(
-            "RegionSelect", select, outputs=4, domain=DOMAIN
-        )
-        self.entered = self.region("RegionGather", "x", self.rows, self.count)
+        self.selected = self.select("confidence", "active", "rho")
+        self.entered = self.region(REGION_GATHER, region=self.selected, x="x")
 
     def conv(
         self, x: str, cin: int, cout: int, kernel: int = 1, residual: str | None = None
@@ -34,18 +31,18 @@ class RegionGraph(GraphBuilder):
         """A region convolution with random weights."""
         weight = self.rng.standard_normal((cout, cin, kernel, kernel)) / (cin * kernel**2) ** 0.5
         return self.region(
-            "RegionConv", x, self.rows, self.index, self.count,
-            self.weight("weight", weight.astype(np.float32)),
-            self.weight("bias", self.rng.standard_normal(cout).astype(np.float32)),
-            residual or self.constant([[0.0]], np.float32),
-            name="conv", kernel_shape=[kernel] * 2, dilations=[1, 1],
+            REGION_CONV, name="conv", region=self.selected, x=x,
+            weight=self.weight("weight", weight.astype(np.float32)),
+            bias=self.weight("bias", self.rng.standard_normal(cout).astype(np.float32)),
+            residual=residual or self.constant([[0.0]], np.float32),
+            kernel_shape=[kernel] * 2, dilations=[1, 1],
         )  # fmt: skip
 
     def pool(self, x: str) -> str:
         """A 3x3 maximum."""
         return self.region(
-            "RegionMaxPool", x, self.rows, self.index, self.count,
-            name="pool", kernel_shape=[3, 3], dilations=[1, 1],
+            REGION_MAX_POOL, name="pool", region=self.selected, x=x,
+            kernel_shape=[3, 3], dilations=[1, 1],
         )  # fmt: skip
 
 
@@ -59,7 +56,7 @@ def region_graph(
     shape = b.op("Concat", b.op("Shape", "x", start=0, end=1), b.constant([channels], np.int64),
                  b.op("Shape", "x", name="size", start=2, end=4), axis=0)  # fmt: skip
     base = b.op("Expand", zero, shape)
-    b.node("RegionScatter", [y, b.rows, b.count, base], outputs=["y"], domain=DOMAIN)
+    b.region(REGION_SCATTER, output="y", region=b.selected, x=y, base=base)
     n, h, w = SIZE if static else ("n", "h", "w")
     inputs = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, [n, CHANNELS, h, w]),

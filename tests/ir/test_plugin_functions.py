@@ -11,20 +11,25 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 from torch import nn
 
-from lc_trt.ir.plugin_functions import (
-    IntegerOutput,
-    integer_function,
-    quantize_function,
-    segments_function,
-)
+from lc_trt.ir.plugin_functions import plugin_function
+from lc_trt.ir.region_ops import EXCHANGE, REGION_CONV, REGION_QUANTIZE, Form, OutputType
 
 INT8, HALF = TensorProto.INT8, TensorProto.FLOAT16
 # ONNX Runtime hands no BF16 to Python: a test of its own has that type.
 TYPES = {
-    IntegerOutput.INT8: (INT8, np.int8),
-    IntegerOutput.FP32: (FLOAT, np.float32),
-    IntegerOutput.FP16: (HALF, np.float16),
+    OutputType.INT8: (INT8, np.int8),
+    OutputType.FP32: (FLOAT, np.float32),
+    OutputType.FP16: (HALF, np.float16),
 }
+
+
+def laid_out(weight, layout):
+    """[Cout, Cin, kh, kw] as a layout has it; ONNX's own, where none is named."""
+    return np.ascontiguousarray(np.moveaxis(weight, 1, 3)) if layout == 1 else weight
+
+
+def layout_attribute(layout):
+    return {} if layout is None else {"weight_layout": layout}
 
 
 @given(
@@ -33,9 +38,10 @@ TYPES = {
     parts=st.lists(
         st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(0, 2)), min_size=1, max_size=8
     ),
+    layout=st.sampled_from([None, 0, 1]),
     seed=st.integers(0, 999),
 )
-def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts, seed):
+def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts, layout, seed):
     """Each part is (channels before it, its own, those after it) of an input."""
     (kh, kw), dilation = window
     torch.manual_seed(seed)
@@ -53,13 +59,13 @@ def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts
         {
             **{f"x{i}": x.numpy() for i, x in enumerate(xs)},
             "rows": rows, "index": index, "count": count,
-            "weight": np.ascontiguousarray(conv.weight.detach().permute(0, 2, 3, 1).numpy()),
+            "weight": laid_out(conv.weight.detach().numpy(), layout),
             "bias": conv.bias.detach().numpy(), "residual": skip.numpy(),
         },
         {"y": (FLOAT, 2)},
-        function=segments_function(len(parts)),
+        function=plugin_function(REGION_CONV, Form(len(parts))),
         kernel_shape=[kh, kw], dilations=list(dilation), activation=1, residual_scale=0.3,
-        weight_layout=1, channel_begin=begins, channel_end=ends,
+        channel_begin=begins, channel_end=ends, **layout_attribute(layout),
     )  # fmt: skip
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
@@ -78,10 +84,11 @@ def codes(rng, *shape):
     output=st.sampled_from(list(TYPES)),
     residual=st.sampled_from(["none", "codes", "floating"]),
     relu=st.booleans(),
+    layout=st.sampled_from([None, 0, 1]),
     seed=st.integers(0, 999),
 )
 def test_conv_of_codes_adds_up_exactly_and_rounds_once(
-    mask, window, parts, output, residual, relu, seed
+    mask, window, parts, output, residual, relu, layout, seed
 ):
     (kh, kw), dilation = window
     rng = np.random.default_rng(seed)
@@ -90,7 +97,7 @@ def test_conv_of_codes_adds_up_exactly_and_rounds_once(
     begins = [before for before, _, _ in parts]
     ends = [before + own for before, own, _ in parts]
     joined = np.concatenate([x[:, b:e] for x, b, e in zip(xs, begins, ends, strict=True)], 1)
-    weight = codes(rng, 4, kh, kw, joined.shape[1])
+    weight = codes(rng, 4, joined.shape[1], kh, kw)
     scale = rng.uniform(1e-5, 1e-2, 4).astype(np.float32)
     bias = rng.normal(size=4).astype(np.float32)
     kind, dtype = TYPES[output]
@@ -101,7 +108,7 @@ def test_conv_of_codes_adds_up_exactly_and_rounds_once(
     }[residual]
     conv = nn.Conv2d(joined.shape[1], 4, (kh, kw), dilation=dilation, bias=False).double()
     with torch.no_grad():
-        conv.weight.copy_(torch.from_numpy(weight).permute(0, 3, 1, 2))
+        conv.weight.copy_(torch.from_numpy(weight))
         sums = region.conv(torch.from_numpy(joined).double(), conv).numpy()
     expected = added * 0.5 + 0.3 * (sums * scale.astype(np.float64) + bias)
     if relu:
@@ -111,24 +118,24 @@ def test_conv_of_codes_adds_up_exactly_and_rounds_once(
         {
             **{f"x{i}": x for i, x in enumerate(xs)},
             "rows": rows, "index": index, "count": count,
-            "weight": weight, "scale": scale, "bias": bias, "residual": added,
+            "weight": laid_out(weight, layout), "scale": scale, "bias": bias, "residual": added,
         },
         {"y": (kind, 2)},
-        function=integer_function(len(parts), output),
+        function=plugin_function(REGION_CONV, Form(len(parts), output)),
         kernel_shape=[kh, kw], dilations=list(dilation), activation=int(relu), residual_scale=0.3,
-        residual_factor=0.5, weight_layout=1, channel_begin=begins, channel_end=ends,
-        output_type=output.number,
+        residual_factor=0.5, channel_begin=begins, channel_end=ends,
+        output_type=output.number, **layout_attribute(layout),
     )  # fmt: skip
     assert found.dtype == dtype
-    if output is not IntegerOutput.INT8:
+    if output is not OutputType.INT8:
         return np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-3)
     # Nothing but FP32's rounding of the sum may decide between two codes.
     np.testing.assert_allclose(found, np.clip(expected, -128, 127), atol=0.5 + 1e-4)
 
 
 def test_what_is_given_in_bf16_is_what_fp32_has_rounded():
-    kinds = (IntegerOutput.BF16, IntegerOutput.FP32)
-    rounded, exact = (integer_function(2, kind).node for kind in kinds)
+    kinds = (OutputType.BF16, OutputType.FP32)
+    rounded, exact = (plugin_function(REGION_CONV, Form(2, kind)).node for kind in kinds)
     assert [n.op_type for n in rounded[:-1]] == [n.op_type for n in exact[:-1]]
     assert rounded[-1].input == exact[-1].input and exact[-1].op_type == "Identity"
     assert rounded[-1].op_type == "Cast" and rounded[-1].attribute[0].i == TensorProto.BFLOAT16
@@ -146,7 +153,7 @@ def test_a_code_half_way_goes_to_the_even_one_and_what_is_outside_saturates():
             "residual": np.zeros((1, 1), np.int8),
         },
         {"y": (INT8, 2)},
-        function=integer_function(1, IntegerOutput.INT8),
+        function=plugin_function(REGION_CONV, Form(1, OutputType.INT8)),
         kernel_shape=[1, 1], dilations=[1, 1], channel_begin=[0], channel_end=[1],
     )  # fmt: skip
     assert found.ravel().tolist() == [2, 8, -2, -8, 127, -128]
@@ -159,7 +166,7 @@ def test_quantize(dtype):
         "RegionQuantize",
         {"x": x, "count": np.array([2], np.int32)},
         {"y": (INT8, 2)},
-        function=quantize_function(),
+        function=plugin_function(REGION_QUANTIZE, EXCHANGE),
         scale=0.5,
     )
     assert found.tolist() == [[0, 2, 0], [127, -128, 127]]

@@ -26,7 +26,7 @@ from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.model.presets import build_cascade
 from lc_trt.quantization.calibration_table import read_table

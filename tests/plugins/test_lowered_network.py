@@ -10,7 +10,7 @@ import pytest
 
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.quantization.calibration_table import read_table
 from lc_trt.trt import api as trt
 from lc_trt.trt.parser import parse

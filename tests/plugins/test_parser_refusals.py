@@ -15,7 +15,7 @@ from tiny_networks import tiny_model
 
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.trt import api as trt
 from lc_trt.trt import parser_errors as refusals
 from lc_trt.trt.api import TensorRT

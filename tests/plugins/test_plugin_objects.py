@@ -22,12 +22,11 @@ from plugin_harness import (
 )
 from torch.nn import functional
 
-from lc_trt.ir.functions import REGION_OPERATORS
+from lc_trt.ir.region_ops import OPERATORS
 
 WINDOW = {"kernel_shape": [3, 3], "dilations": [1, 1]}
 ATTRIBUTES = {"RegionConv": WINDOW, "RegionMaxPool": WINDOW, "RegionQuantize": {"scale": 0.5}}
-# The quantisation is the plugins' own: networks before calibration have no codes.
-PLUGINS = tuple(sorted({*REGION_OPERATORS, "RegionQuantize"}))
+PLUGINS = tuple(sorted(OPERATORS))
 COUNT, INDEX, ROWS = tensor(INT32, 1), tensor(INT32, 2, 6, 8), tensor(INT32, 96)
 
 

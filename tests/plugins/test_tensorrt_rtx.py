@@ -23,7 +23,7 @@ from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers
 from lc_trt.compiler.pipeline import compile_for_tensorrt, prepare
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.trt import api as trt
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.builder import Plan, build_plan

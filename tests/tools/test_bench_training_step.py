@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_training import TINY
 
-from lc_trt.compiler.frontend.read_onnx import StageMacs
+from lc_trt.ir.cost import StageMacs
 from lc_trt.model import presets
 
 

@@ -15,8 +15,8 @@ from gpubench.timing import Budget, interleave, median
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lc_trt.compiler.frontend.read_onnx import StageMacs
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.cost import StageMacs
 
 LAYER = Layer(((16, 0, 16), (24, 8, 16)), 16, (1, 3, 1, 2), True, True)
 

@@ -8,7 +8,7 @@ from gpubench.plan import ConvStep, PoolStep, plan_of
 from gpubench.shapes import feature_map, plans, region_layers
 from tiny_networks import INFO, MEAN, STD, tiny_cascade
 
-from lc_trt.compiler.frontend.read_onnx import stage_macs
+from lc_trt.ir.cost import stage_macs
 from lc_trt.ir.export import export_cascade
 from lc_trt.model.layers import AveragePool, Chain, Concat, Conv, Residual
 

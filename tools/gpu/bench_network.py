@@ -32,9 +32,9 @@ from torch import Tensor, nn
 
 from lc_trt.bench.operating_points import Shares
 from lc_trt.bench.timing import percentiles, ratio
-from lc_trt.compiler.frontend.read_onnx import StageMacs
 from lc_trt.data.published import POINTS, SOURCE, dense_fps
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.cost import StageMacs
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.presets import build_cascade, build_dense
 

@@ -9,15 +9,10 @@ from typing import Any
 
 import onnx
 
-from lc_trt.compiler.frontend.read_onnx import (
-    StageMacs,
-    dense_macs,
-    exchange_kind,
-    opset,
-    stage_macs,
-)
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.compiler.frontend.read_onnx import exchange_kind, opset
+from lc_trt.ir.cost import StageMacs, dense_macs, stage_macs
 from lc_trt.ir.metadata import ModelInfo, read_info
+from lc_trt.ir.region_ops import REGION_SELECT, is_region
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ def summarise(model: onnx.ModelProto, size: tuple[int, int] | None = None) -> Su
 
 
 def _macs(model: onnx.ModelProto, size: tuple[int, int]) -> dict[str, float]:
-    if any(n.domain == DOMAIN and n.op_type == "RegionSelect" for n in model.graph.node):
+    if any(is_region(n, REGION_SELECT) for n in model.graph.node):
         stages: StageMacs = stage_macs(model, size)
         return {**asdict(stages), "dense": stages.dense}
     return {"dense": dense_macs(model, size)}

@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, inliner, version_converter
 
-from lc_trt.compiler.frontend.read_onnx import MIN_OPSET, opset
+from lc_trt.compiler.frontend.read_onnx import opset
 from lc_trt.data.classes import ClassSet, numbered
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.builder import GraphBuilder, image_input, labels_output, map_output
+from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, OPSET
 from lc_trt.ir.metadata import ModelInfo, write_info
 
 _PREFIX = "model/"  # keeps the foreign graph's names apart from ours
@@ -49,7 +50,7 @@ def wrap_plain(
         LcTrtError: it is no segmentation network, or for another size.
     """
     model = inliner.inline_local_functions(model)
-    if opset(model) < MIN_OPSET:
+    if opset(model) < OPSET:
         model = _newer(model, origin)
     image, channels_last = _image_input(model, origin)
     fixed = _fixed_size(image, channels_last)
@@ -81,9 +82,7 @@ def wrap_plain(
     )
     for value in whole.graph.output:
         value.CopyFrom(
-            labels_output()
-            if value.name == "labels"
-            else map_output("confidence", TensorProto.FLOAT)
+            labels_output() if value.name == LABELS else map_output(CONFIDENCE, TensorProto.FLOAT)
         )
     name = model.graph.name or "network"
     info = ModelInfo("dense", name, classes.names, classes.colours, size)
@@ -93,12 +92,12 @@ def wrap_plain(
 
 def _newer(model: onnx.ModelProto, origin: str) -> onnx.ModelProto:
     try:
-        return version_converter.convert_version(model, MIN_OPSET)
+        return version_converter.convert_version(model, OPSET)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise LcTrtError(
-            f"{origin}: opset {opset(model)}, expected {MIN_OPSET} or newer, and it cannot be "
-            f"converted ({reason}); export it with opset_version={MIN_OPSET}"
+            f"{origin}: opset {opset(model)}, expected {OPSET} or newer, and it cannot be "
+            f"converted ({reason}); export it with opset_version={OPSET}"
         ) from error
 
 
@@ -172,15 +171,15 @@ def _before(
 ) -> onnx.ModelProto:
     b = GraphBuilder()
     with b.path("input"):
-        x = b.op("Cast", "image", to=TensorProto.FLOAT)
+        x = b.op("Cast", IMAGE, to=TensorProto.FLOAT)
         if normalisation.rgb:
             x = b.op("Gather", x, b.constant([2, 1, 0], np.int64), name="rgb", axis=3)
         x = b.op("Sub", x, b.weight("mean", np.asarray(normalisation.mean, np.float32)))
         x = b.op("Mul", x, b.weight("scale", 1 / np.asarray(normalisation.std, np.float32)))
         if not channels_last:
             x = b.op("Transpose", x, perm=[0, 3, 1, 2])
-        b.node("Cast", [x], outputs=["prepared"], to=image.type.tensor_type.elem_type)
-        b.node("Shape", ["image"], outputs=["image_size"], start=1, end=3)
+        b.op("Cast", x, output="prepared", to=image.type.tensor_type.elem_type)
+        b.op("Shape", IMAGE, output="image_size", start=1, end=3)
     prepared = helper.make_tensor_value_info("prepared", image.type.tensor_type.elem_type, None)
     size = helper.make_tensor_value_info("image_size", TensorProto.INT64, [2])
     return b.model([image_input()], [prepared, size], "input")
@@ -192,7 +191,7 @@ def _after(logits: onnx.ValueInfoProto) -> onnx.ModelProto:
         x = b.op("Cast", "logits", to=TensorProto.FLOAT)
         p = b.op("Softmax", x, axis=1)
         best = b.op("ReduceMax", p, b.constant([1], np.int64), keepdims=0)
-        b.node("Identity", [best], outputs=["confidence"])
+        b.op("Identity", best, output=CONFIDENCE)
         channels = b.op("Shape", x, name="channels", start=0, end=2)
         target = b.op("Concat", channels, "size", name="target", axis=0)
         y = b.op(
@@ -200,13 +199,13 @@ def _after(logits: onnx.ValueInfoProto) -> onnx.ModelProto:
             mode="linear", coordinate_transformation_mode="half_pixel",
         )  # fmt: skip
         y = b.op("ArgMax", y, axis=1, keepdims=0)
-        b.node("Cast", [y], outputs=["labels"], to=TensorProto.UINT8)
+        b.op("Cast", y, output=LABELS, to=TensorProto.UINT8)
     kind = logits.type.tensor_type.elem_type
     inputs = [
         helper.make_tensor_value_info("logits", kind, None),
         helper.make_tensor_value_info("size", TensorProto.INT64, [2]),
     ]
-    return b.model(inputs, [labels_output(), map_output("confidence", TensorProto.FLOAT)], "output")
+    return b.model(inputs, [labels_output(), map_output(CONFIDENCE, TensorProto.FLOAT)], "output")
 
 
 def _keep_outputs(model: onnx.ModelProto, names: list[str]) -> None:

@@ -10,7 +10,7 @@ import onnx
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes
 from lc_trt.compiler.lower_standard.neighbours import Taps, window
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 
 @dataclass

@@ -16,7 +16,7 @@ from lc_trt.compiler.lower_standard.int8 import Dequantized, find_dequantized, g
 from lc_trt.compiler.lower_standard.neighbours import Region, table, window
 from lc_trt.compiler.lower_standard.options import Lowering
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 _KEEPS_CHANNELS = (
     "Add", "BatchNormalization", "DequantizeLinear", "Mul", "QuantizeLinear", "Relu", "Softmax",

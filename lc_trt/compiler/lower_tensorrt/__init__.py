@@ -26,7 +26,7 @@ from lc_trt.compiler.lower_tensorrt.uint8_io import cast_at_borders
 from lc_trt.compiler.lower_tensorrt.verify import check_lowered
 from lc_trt.compiler.passes.insert_qdq import Quantization, group_scales
 from lc_trt.compiler.passes.quantization_plan import make_plan
-from lc_trt.ir.plugin_functions import IntegerOutput
+from lc_trt.ir.region_ops import OutputType
 
 __all__ = ["STEPS", "lower_tensorrt"]
 
@@ -44,7 +44,7 @@ STEPS = (
 def lower_tensorrt(
     model: onnx.ModelProto,
     quantization: Quantization | None = None,
-    floating: IntegerOutput = IntegerOutput.FP32,
+    floating: OutputType = OutputType.FP32,
 ) -> onnx.ModelProto:
     """A model, cascade or dense, in the form that TensorRT runs with our plugins.
 

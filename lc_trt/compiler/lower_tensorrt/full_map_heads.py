@@ -10,7 +10,7 @@ from __future__ import annotations
 import onnx
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 
 def scatter_logits(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from lc_trt.compiler.graph import EditableGraph, attributes
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 
 def int32_masks(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ import onnx
 from lc_trt.compiler.lower_tensorrt.operators import is_region
 from lc_trt.compiler.passes.insert_qdq import Quantization, Quantizer
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, wanted_tensors
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 
 def quantize_maps(

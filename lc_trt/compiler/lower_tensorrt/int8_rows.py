@@ -20,15 +20,16 @@ from lc_trt.compiler.lower_tensorrt.operators import INTEGER, is_conv, is_region
 from lc_trt.compiler.lower_tensorrt.segments import Part
 from lc_trt.compiler.passes.insert_qdq import integer_weight
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
-from lc_trt.ir.plugin_functions import IntegerOutput, integer_function, quantize_function
+from lc_trt.ir.interface import DOMAIN
+from lc_trt.ir.plugin_functions import plugin_function
+from lc_trt.ir.region_ops import EXCHANGE, REGION_CONV, REGION_QUANTIZE, Form, OutputType
 
 
 def quantize_rows(
     model: onnx.ModelProto,
     parts: Mapping[str, Sequence[Part]],
     scales: Mapping[str, float],
-    floating: IntegerOutput,
+    floating: OutputType,
 ) -> onnx.ModelProto:
     """The region convolutions that `operators.INTEGER` marks, in INT8.
 
@@ -49,7 +50,7 @@ class _Rows:
         model: onnx.ModelProto,
         parts: Mapping[str, Sequence[Part]],
         scales: Mapping[str, float],
-        floating: IntegerOutput,
+        floating: OutputType,
     ) -> None:
         self.graph = EditableGraph(model)
         self.types = RowTypes(self.graph, parts, scales)
@@ -96,7 +97,7 @@ class _Rows:
         scale = float(scales.max())
         key = (x, scale)
         if key not in self.quantised:
-            self.graph.add_function(quantize_function())
+            self.graph.add_function(plugin_function(REGION_QUANTIZE, EXCHANGE))
             made = self.graph.make(
                 "RegionQuantize", [x, self.counts[x]], f"{x}/codes", domain=DOMAIN, scale=scale
             )
@@ -126,8 +127,8 @@ class _Rows:
             # One scale each: an addition of others is not in INT8.
             residual, scales = self.codes(residual, 0, len(values), node.name)
             factor = float(scales[0] / step[0])
-        output = IntegerOutput.INT8 if integer else self.floating
-        function = integer_function(len(read), output)
+        output = OutputType.INT8 if integer else self.floating
+        function = plugin_function(REGION_CONV, Form(len(read), output))
         self.graph.add_function(function)
         del found[INTEGER]
         p = node.name

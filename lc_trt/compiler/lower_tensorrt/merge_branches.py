@@ -9,7 +9,7 @@ import onnx
 
 from lc_trt.compiler.graph import EditableGraph, attributes
 from lc_trt.compiler.lower_tensorrt.operators import BIAS, INTEGER, WEIGHT, has_residual, is_conv
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 
 def merge_branches(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 import onnx
 
 from lc_trt.compiler.graph import EditableGraph
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 # Where a RegionConv with one x has its inputs; rows, index and count stand between x and weight.
 WEIGHT, BIAS, RESIDUAL = 4, 5, 6

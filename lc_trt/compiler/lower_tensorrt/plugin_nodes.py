@@ -7,7 +7,9 @@ from onnx import helper
 
 from lc_trt.compiler.graph import EditableGraph
 from lc_trt.compiler.lower_tensorrt.operators import is_region
-from lc_trt.ir.functions import DOMAIN, VERSION, region_function
+from lc_trt.ir.functions import region_function
+from lc_trt.ir.interface import DOMAIN, VERSION
+from lc_trt.ir.region_ops import OPERATORS
 
 # Without both the parser takes the function's body, and says nothing.
 PLUGIN = {"plugin_version": str(VERSION), "plugin_namespace": DOMAIN}
@@ -28,5 +30,5 @@ def name_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
         node.attribute.extend(kept)
         node.attribute.extend(helper.make_attribute(*item) for item in PLUGIN.items())
         if not is_region(node, "RegionConv", "RegionQuantize"):
-            graph.add_function(region_function(node.op_type))
+            graph.add_function(region_function(OPERATORS[node.op_type]))
     return graph.model()

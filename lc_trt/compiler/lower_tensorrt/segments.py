@@ -26,8 +26,9 @@ from lc_trt.compiler.lower_tensorrt.operators import (
 )
 from lc_trt.compiler.lower_tensorrt.verify import refusal
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
-from lc_trt.ir.plugin_functions import MAX_SEGMENTS, segments_function
+from lc_trt.ir.interface import DOMAIN
+from lc_trt.ir.plugin_functions import plugin_function
+from lc_trt.ir.region_ops import MAX_SEGMENTS, REGION_CONV, Form
 
 
 class Part(NamedTuple):
@@ -55,7 +56,7 @@ class Segmented(NamedTuple):
 
 
 def read_segments(model: onnx.ModelProto) -> Segmented:
-    """The model with every RegionConv in the form of `ir.plugin_functions.segments_function`.
+    """The model with every RegionConv in a form that `ir.plugin_functions.plugin_function` has.
 
     Raises:
         LcTrtError: what is no region operator, nor a Concat or Split of channels, reads rows
@@ -221,7 +222,7 @@ class _Segments:
         output: str,
         activation: int,
     ) -> None:
-        found, function = attributes(node), segments_function(len(group))
+        found, function = attributes(node), plugin_function(REGION_CONV, Form(len(group)))
         self.graph.add_function(function)
         made = onnx.helper.make_node(
             "RegionConv",

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 # Where the weight and the bias stand among a convolution's inputs.
 _PLACES = {("", "Conv"): (1, 2), (DOMAIN, "RegionConv"): (4, 5)}

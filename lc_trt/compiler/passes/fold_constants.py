@@ -7,7 +7,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from lc_trt.compiler.graph import Array, EditableGraph, attributes, static_shapes
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 # A folded tensor larger than this would bloat the file: a ConstantOfShape of a whole map, say.
 LARGEST = 1 << 26

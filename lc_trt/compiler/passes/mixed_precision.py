@@ -20,8 +20,7 @@ from onnx import TensorProto
 from lc_trt.compiler.graph import EditableGraph, attributes
 from lc_trt.compiler.passes.fp16_weights import as_half
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
-from lc_trt.ir.interface import FULL_TENSORS
+from lc_trt.ir.interface import DOMAIN, FP32_TENSORS
 
 FULL = TensorProto.FLOAT
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -90,7 +89,7 @@ def note_full(
             full += [name for name in node.output if name]
     noted = onnx.ModelProto()
     noted.CopyFrom(model)
-    noted.metadata_props.add(key=FULL_TENSORS, value=json.dumps(full))
+    noted.metadata_props.add(key=FP32_TENSORS, value=json.dumps(full))
     return noted
 
 

@@ -11,7 +11,7 @@ import onnx
 
 from lc_trt.compiler.graph import EditableGraph
 from lc_trt.errors import UsageError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 # Where the weight of a convolution stands among its inputs.
 WEIGHT_AT = {("", "Conv"): 1, (DOMAIN, "RegionConv"): 4}

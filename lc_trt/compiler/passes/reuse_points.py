@@ -8,7 +8,7 @@ import onnx
 
 from lc_trt.compiler.graph import EditableGraph
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 
 class Anchors:

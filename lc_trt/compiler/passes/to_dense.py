@@ -9,7 +9,7 @@ import onnx
 
 from lc_trt.compiler.graph import EditableGraph, attributes
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.metadata import read_info, write_info
 
 

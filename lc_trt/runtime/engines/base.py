@@ -14,12 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.interface import LIMITS, PAST, PRESENT, WORK
+from lc_trt.ir.interface import (
+    CONFIDENCE,
+    IMAGE,
+    LABELS,
+    LIMITS,
+    PAST,
+    PRESENT,
+    RHO,
+    STAGES,
+    WORK,
+)
 from lc_trt.utils.machine import Gpu
-
-# Input and output names of a compiled model.
-IMAGE, RHO = "image", "rho"
-LABELS, STAGES, CONFIDENCE = "labels", "stages", "confidence"
 
 
 @dataclass(frozen=True)

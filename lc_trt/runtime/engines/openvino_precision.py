@@ -18,7 +18,7 @@ import openvino as ov
 from openvino import opset8
 from openvino.utils.node_factory import NodeFactory
 
-from lc_trt.ir.interface import FULL_TENSORS
+from lc_trt.ir.interface import FP32_TENSORS
 
 _DATA = ("Const", "Parameter")
 
@@ -29,7 +29,7 @@ def pin(core: ov.Core, network: ov.Model) -> ov.Model | None:
     Returns:
         None where the metadata does not say which: the model was compiled for another precision.
     """
-    path = ["framework", FULL_TENSORS]
+    path = ["framework", FP32_TENSORS]
     if not network.has_rt_info(path):
         return None
     names = json.loads(network.get_rt_info(path).astype(str))

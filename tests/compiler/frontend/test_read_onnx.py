@@ -1,4 +1,4 @@
-"""Reading exchange files, and the paper's operation counts."""
+"""Reading ONNX files, and telling which are exchange models."""
 
 from __future__ import annotations
 
@@ -9,44 +9,14 @@ from tiny_networks import tiny_model
 
 from lc_trt.compiler.frontend.read_onnx import (
     check_region_operators,
-    dense_macs,
     exchange_kind,
     load_onnx,
-    stage_macs,
 )
 from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.data.classes import find_classes
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.export import export_cascade
-from lc_trt.ir.functions import DOMAIN
-from lc_trt.ir.metadata import ModelInfo, read_info, write_info
-from lc_trt.model.presets import PRESETS, build_cascade
-
-
-def exported(name, heads):
-    preset, classes = PRESETS[name], find_classes("voc")
-    info = ModelInfo("cascade", name, classes.names, classes.colours)
-    return export_cascade(build_cascade(name, 21, heads), info, preset.mean, preset.std)
-
-
-def test_irnet_costs_what_the_paper_s_layers_cost():
-    model = exported("irnet", "aspp")
-    macs = stage_macs(model, (300, 500))
-    counted = {part: round(getattr(macs, part) / 1e9, 1) for part in macs.__dataclass_fields__}
-    assert counted == {
-        "stage1": 12.7, "head1": 3.5, "stage2": 36.5, "head2": 6.0, "stage3": 24.0, "head3": 4.6,
-    }  # fmt: skip
-    assert round(macs.dense / 1e9, 1) == 77.8
-    assert round(macs.dense / macs.at(0.77, 0.48), 2) == 1.24  # published shares at rho 0.985
-    assert round(macs.dense / macs.at(0.44, 0.15), 2) == 1.99  # at rho 0.8
-    assert dense_macs(densify(model), (300, 500)) == macs.dense
-
-
-def test_costs_follow_the_size():
-    model = tiny_model()
-    small, large = stage_macs(model, (64, 64)), stage_macs(model, (128, 128))
-    assert large.dense == 4 * small.dense and large.head2 == 4 * small.head2
+from lc_trt.ir.interface import DOMAIN
+from lc_trt.ir.metadata import read_info, write_info
 
 
 def test_kinds():

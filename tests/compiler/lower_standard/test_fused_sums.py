@@ -14,7 +14,7 @@ from lc_trt.compiler.lower_standard import Lowering, lower_standard
 from lc_trt.compiler.lower_standard.fused_sums import find_sums
 from lc_trt.compiler.lower_standard.neighbours import window
 from lc_trt.compiler.passes.fold_constants import freeze
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 SIZE = (52, 75)
 

@@ -17,7 +17,7 @@ from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.runtime.compare_engines import separating_rho
 
 SIZE = (52, 75)

@@ -24,7 +24,7 @@ from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers, w
 from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model, prepare
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.metadata import read_info
 from lc_trt.quantization.calibration_table import read_table
 from lc_trt.video.sample_frames import check_samples

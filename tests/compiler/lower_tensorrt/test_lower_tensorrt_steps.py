@@ -22,7 +22,7 @@ from lc_trt.compiler.lower_tensorrt.verify import check_lowered
 from lc_trt.compiler.passes.fold_batch_norm import fold_affine
 from lc_trt.compiler.passes.fold_constants import fold_constants, freeze
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.functions import DOMAIN
+from lc_trt.ir.interface import DOMAIN
 
 
 def attributes_of(model, op_type="RegionConv"):

@@ -13,7 +13,7 @@ from tiny_networks import session, tiny_model
 from lc_trt.compiler.passes.mixed_precision import note_full, to_half
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.interface import FULL_TENSORS
+from lc_trt.ir.interface import FP32_TENSORS
 
 HALF, FULL, INT32 = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.INT32
 BF16 = TensorProto.BFLOAT16
@@ -131,7 +131,7 @@ def test_the_note_names_what_the_types_say():
     keep = ["stage1/1/relu"]
     types = types_of(to_half(model, keep=keep))
     noted = {entry.key: entry.value for entry in note_full(model, keep).metadata_props}
-    full = set(json.loads(noted[FULL_TENSORS]))
+    full = set(json.loads(noted[FP32_TENSORS]))
     floats = {n: t for n, t in types_of(model).items() if t == FULL}
     made = [name for node in model.graph.node for name in node.output if name in floats]
     assert {n for n in made if types[n] == FULL} == {n for n in made if n in full}

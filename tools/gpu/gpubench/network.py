@@ -12,8 +12,8 @@ from torch import Tensor
 from gpubench.cascade import KernelCascade, Pass
 from gpubench.timing import Backend, median
 from lc_trt.bench.operating_points import ALL_LEAVE, Shares, measured_shares, threshold_for
-from lc_trt.compiler.frontend.read_onnx import StageMacs, stage_macs
 from lc_trt.data.classes import find_classes
+from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.model.cascade import Cascade, Dense

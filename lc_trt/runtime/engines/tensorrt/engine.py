@@ -20,19 +20,11 @@ import numpy.typing as npt
 
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, RHO, STAGES
 from lc_trt.runtime.cuda import device_array
 from lc_trt.runtime.cuda.device_array import Borrowed, DeviceArray
 from lc_trt.runtime.cuda.driver import Gpu, when_gone
-from lc_trt.runtime.engines.base import (
-    CONFIDENCE,
-    IMAGE,
-    LABELS,
-    RHO,
-    STAGES,
-    Engine,
-    EngineOutput,
-    describe,
-)
+from lc_trt.runtime.engines.base import Engine, EngineOutput, describe
 from lc_trt.runtime.engines.tensorrt.compatibility import (
     REBUILD,
     check_gpu,

@@ -1,0 +1,168 @@
+"""Multiply-accumulates of an exchange model, by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import onnx
+
+from lc_trt.ir.interface import DOMAIN, IMAGE
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import (
+    REGION_CONV,
+    REGION_GATHER,
+    REGION_RESTRICT,
+    REGION_SELECT,
+    is_region,
+)
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class StageMacs:
+    """Multiply-accumulates of one image, as if every pixel went through every part."""
+
+    stage1: float = 0.0
+    head1: float = 0.0
+    stage2: float = 0.0
+    head2: float = 0.0
+    stage3: float = 0.0
+    head3: float = 0.0
+
+    @property
+    def dense(self) -> float:
+        """The dense network: all stages, the last head."""
+        return self.stage1 + self.stage2 + self.stage3 + self.head3
+
+    def at(self, share2: float, share3: float) -> float:
+        """The cascade, when only some pixels reach its later stages.
+
+        Args:
+            share2, share3: shares (0..1) of the pixels that stages 2 and 3 compute.
+        """
+        return (
+            self.stage1
+            + self.head1
+            + share2 * (self.stage2 + self.head2)
+            + share3 * (self.stage3 + self.head3)
+        )
+
+
+def stage_macs(model: onnx.ModelProto, size: tuple[int, int]) -> StageMacs:
+    """Multiply-accumulates of a cascade for one image, by stage.
+
+    A region convolution belongs to the stage of the RegionSelect its rows come from, a dense
+    one to stage 1. In a stage, what the next stage does not read is its head.
+
+    Args:
+        model: a cascade in exchange form.
+        size: (height, width) in pixels.
+    """
+    costs = _macs(model, size)
+    producers = {o: n for n in model.graph.node for o in n.output}
+    selects = [n for n in model.graph.node if is_region(n, REGION_SELECT)]
+    stage_of_rows = {NodeView(n).output("rows"): i for i, n in enumerate(selects, start=2)}
+    entries = [
+        NodeView(n).input("x")
+        for n in model.graph.node
+        if is_region(n, REGION_GATHER, REGION_RESTRICT)
+    ]
+    trunk = {n.name for entry in entries for n in _feature_ancestors(entry, producers)}
+    totals = dict.fromkeys(StageMacs.__dataclass_fields__, 0.0)
+    for node in model.graph.node:
+        cost = costs.get(node.name, 0.0)
+        if not cost:
+            continue
+        stage = stage_of_rows[NodeView(node).input("rows")] if is_region(node) else 1
+        # Nothing reads stage 3's trunk but its head: there the exporter's name tells.
+        in_head = node.name.startswith("head3") if stage == 3 else node.name not in trunk
+        totals[f"{'head' if in_head else 'stage'}{stage}"] += cost
+    return StageMacs(**totals)
+
+
+def dense_macs(model: onnx.ModelProto, size: tuple[int, int]) -> float:
+    """Multiply-accumulates of a dense model for one image.
+
+    Args:
+        model: a dense network in exchange form.
+        size: (height, width) in pixels.
+    """
+    return sum(_macs(model, size).values())
+
+
+def _feature_ancestors(name: str, producers: dict[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
+    ancestors: dict[str, onnx.NodeProto] = {}
+    todo = [name]
+    while todo:
+        node = producers.get(todo.pop())
+        if node is not None and node.name not in ancestors:
+            ancestors[node.name] = node
+            # A region operator's features only: its rows come from a head, which is no trunk.
+            todo.extend([NodeView(node).input("x")] if is_region(node) else node.input)
+    return list(ancestors.values())
+
+
+def _macs(model: onnx.ModelProto, size: tuple[int, int]) -> dict[str, float]:
+    """Multiply-accumulates by node name."""
+    shapes = _shapes_at(model, size)
+    shapes.update((t.name, tuple(t.dims)) for t in model.graph.initializer)
+    pixels = next(
+        (
+            prod(shapes[NodeView(node).input("confidence")])
+            for node in model.graph.node
+            if is_region(node, REGION_SELECT)
+        ),
+        0,
+    )
+    costs: dict[str, float] = {}
+    for node in model.graph.node:
+        if is_region(node, REGION_CONV):
+            costs[node.name] = float(pixels * prod(shapes[NodeView(node).input("weight")]))
+        elif node.domain != DOMAIN and node.op_type in _STANDARD:
+            costs[node.name] = float(_STANDARD[node.op_type](NodeView(node), shapes))
+    return costs
+
+
+def _conv(node: NodeView, shapes: Shapes) -> int:
+    return prod(shapes[node.output("Y")]) * prod(shapes[node.input("W")][1:])
+
+
+def _conv_transpose(node: NodeView, shapes: Shapes) -> int:
+    return prod(shapes[node.input("X")]) * prod(shapes[node.input("W")][1:])
+
+
+def _matmul(node: NodeView, shapes: Shapes) -> int:
+    return prod(shapes[node.output("Y")]) * shapes[node.input("A")][-1]
+
+
+def _gemm(node: NodeView, shapes: Shapes) -> int:
+    depth = 0 if node.attribute("transA") else 1
+    return prod(shapes[node.output("Y")]) * shapes[node.input("A")][depth]
+
+
+_STANDARD: dict[str, Callable[[NodeView, Shapes], int]] = {
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "MatMul": _matmul,
+    "Gemm": _gemm,
+}
+
+
+def _shapes_at(model: onnx.ModelProto, size: tuple[int, int]) -> Shapes:
+    """Static shapes of one image of (height, width); tensors inside regions are left out."""
+    frozen = onnx.ModelProto()
+    frozen.CopyFrom(model)
+    for value in frozen.graph.input:
+        if value.name == IMAGE:
+            for dim, fixed in zip(value.type.tensor_type.shape.dim, (1, *size, 3), strict=True):
+                dim.dim_value = fixed
+    inferred = onnx.shape_inference.infer_shapes(frozen, data_prop=True).graph
+    shapes = {}
+    for value in (*inferred.input, *inferred.output, *inferred.value_info):
+        dims = value.type.tensor_type.shape.dim
+        if all(d.HasField("dim_value") for d in dims):
+            shapes[value.name] = tuple(d.dim_value for d in dims)
+    return shapes
