@@ -30,7 +30,11 @@ SYSTEM = tuple(
     )
 )
 
-TRT = ("__init__", "plugin_build", "plugin_library")
+# What setup.py imports of the package.
+NEEDED = (
+    "__init__", "errors", "version", "trt/__init__", "trt/plugin_build", "trt/plugin_library",
+    "utils/__init__", "utils/files",
+)  # fmt: skip
 
 
 class Checkout:
@@ -43,9 +47,9 @@ class Checkout:
         (root / "pyproject.toml").write_text(
             '[project]\nname = "lc-trt"\nversion = "1"\n[tool.setuptools]\npackages = ["lc_trt"]\n'
         )
-        for folder in ("lc_trt/trt", "plugins", "tools", "tensorrt/include"):
+        for folder in ("lc_trt/trt", "lc_trt/utils", "plugins", "tools", "tensorrt/include"):
             (root / folder).mkdir(parents=True)
-        for name in ("__init__", "errors", "version", *(f"trt/{n}" for n in TRT)):
+        for name in NEEDED:
             shutil.copy(setup.parent / "lc_trt" / f"{name}.py", root / "lc_trt" / f"{name}.py")
 
     def with_cmakelists(self) -> Checkout:

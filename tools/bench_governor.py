@@ -34,6 +34,7 @@ import lc_trt
 from lc_trt.evaluation.runner import machine
 from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.segmenter import Segmenter
+from lc_trt.utils.files import atomic_write
 from lc_trt.video.base import Image
 from lc_trt.video.sources.open import open_source
 
@@ -281,8 +282,13 @@ def main() -> int:
     found["steady"] = {"swing": swing(steady), "trace": steady.as_dict()}
     missed = judge(found)
     found["missed"] = missed
-    options.out.write_text(json.dumps(found) + "\n")
-    options.out.with_suffix(".png").write_bytes(draw(found, options.seconds))
+    picture = draw(found, options.seconds)
+    # Without indentation: a trace is long.
+    for path, content in (
+        (options.out, (json.dumps(found) + "\n").encode()),
+        (options.out.with_suffix(".png"), picture),
+    ):
+        atomic_write(path, content, "choose another file", option="--out")
     for name in traces:
         for row in found[name]["phases"]:
             print(f"{name}, {row['phase']}: {row['fps']} fps, level {row['level']}")

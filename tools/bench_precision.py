@@ -12,7 +12,6 @@ should use; the JSON says how busy the machine was.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from lc_trt.model.presets import find_preset
 from lc_trt.quantization.activation_collector import Observer
 from lc_trt.runtime.engines import create_engine
 from lc_trt.training.export import export_file
+from lc_trt.utils.files import write_json
 from lc_trt.video.sample_frames import load_frames
 
 SIZE = (300, 500)
@@ -81,7 +81,6 @@ def main() -> int:
     known = parser.parse_args()
     environment = describe_environment(known.threads)
     known.work.mkdir(parents=True, exist_ok=True)
-    known.out.parent.mkdir(parents=True, exist_ok=True)
     lanes = run(known)
     result = {
         "preset": known.preset,
@@ -94,7 +93,7 @@ def main() -> int:
     }
     verdicts = judge({lane.name: lane.times for lane in lanes})
     result["verdicts"] = [{**v.__dict__, "met": v.met} for v in verdicts]
-    known.out.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(known.out, result, option="--out", parents=True)
     for entry in result["rows"]:
         print(f"{entry['name']}: {entry['p50_ms']} ms, {entry['speedup']}x")
     for v in verdicts:

@@ -10,7 +10,6 @@ default tolerance fewer than 99 % of a video's labels are those without reuse.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass, field
 from itertools import islice
@@ -35,6 +34,7 @@ from lc_trt.ir.metadata import read_info
 from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
 from lc_trt.runtime.resize import to_size
 from lc_trt.runtime.temporal_reuse import Reuse
+from lc_trt.utils.files import atomic_file, write_json
 from lc_trt.video.sources.open import open_source
 
 REQUIRED = 0.99
@@ -174,7 +174,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("tolerance (dotted: the default)")
         axes.spines[["top", "right"]].set_visible(False)
-    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
+    with atomic_file(path, "choose another file", option="--out") as partial:
+        FigureCanvasAgg(figure).print_png(str(partial), metadata={"Software": None})
 
 
 def main() -> int:
@@ -235,8 +236,7 @@ def main() -> int:
         "note": QUIET if others <= BUSY else SHARED,
         "command": " ".join(["python", "tools/bench_reuse.py", *words]),
     }
-    known.out.parent.mkdir(parents=True, exist_ok=True)
-    known.out.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(known.out, result, option="--out", parents=True)
     draw(result, known.out.with_suffix(".png"))
     met = True
     for video in videos:

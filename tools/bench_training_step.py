@@ -13,7 +13,6 @@ add stage 3's loss on all pixels, whose dense pass both forms pay.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -36,6 +35,7 @@ from lc_trt.model.region import CompactRegion, MaskedRegion
 from lc_trt.training.config import Exit, Phase
 from lc_trt.training.export import export_file
 from lc_trt.training.objective import objective
+from lc_trt.utils.files import write_json
 from lc_trt.video.sample_frames import load_frames
 
 CLASSES = 21
@@ -84,7 +84,7 @@ def main() -> int:
             "rounds": given.rounds, "rows": rows,
             "torch": torch.__version__, "device": device(given.device), "environment": environment,
         }  # fmt: skip
-        given.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(given.json, result, option="--json")
     return 0
 
 

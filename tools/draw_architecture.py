@@ -12,6 +12,8 @@ import sys
 from html import escape
 from pathlib import Path
 
+from lc_trt.utils.files import atomic_write
+
 ROOT = Path(__file__).parents[1] / "lc_trt"
 WIDTH, TOP, LOW = 1120, 66, 350  # pixels: the picture's width, where its first two lanes begin
 HOUSE = 640  # where the floors begin
@@ -195,4 +197,4 @@ def draw() -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python tools/draw_architecture.py OUT.svg")
-    Path(sys.argv[1]).write_text(draw())
+    atomic_write(Path(sys.argv[1]), draw().encode(), "choose another file")

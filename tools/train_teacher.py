@@ -28,8 +28,10 @@ from lc_trt.data.classes import find_classes
 from lc_trt.data.datasets import Dataset, open_dataset
 from lc_trt.data.metrics import Confusion
 from lc_trt.training.batches import Batches, class_weights
+from lc_trt.training.checkpoint import save_state
 from lc_trt.training.config import Augment
 from lc_trt.training.losses import cross_entropy
+from lc_trt.utils.files import atomic_file
 
 WIDTH = 96  # channels of the pyramid
 RATES = (3e-4, 2e-3)  # of what ImageNet has taught, and of the rest
@@ -113,11 +115,12 @@ def main() -> int:
     known.out.parent.mkdir(parents=True, exist_ok=True)
     if known.epochs:
         learn(model, train, known.epochs)
-        torch.save(model.state_dict(), known.out.with_suffix(".pt"))
+        save_state(known.out.with_suffix(".pt"), model.state_dict())
         print(f"val mIoU {mean_iou(model, val, len(classes)):.2%}")
     height, width = parse_size("--size", known.size)
     example = torch.zeros(known.batch, 3, height, width)
-    torch.onnx.export(model.eval(), (example,), str(known.out), dynamo=False, opset_version=18)
+    with atomic_file(known.out, "choose another file", option="--out") as partial:
+        torch.onnx.export(model.eval(), (example,), str(partial), dynamo=False, opset_version=18)
     return 0
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lc_trt.bench.memory import Memory
 from lc_trt.bench.operating_points import Shares
-from lc_trt.errors import LcTrtError
-from lc_trt.utils.files import write_whole
+from lc_trt.utils.files import write_json
 
 COLUMNS = (
     "row", "backend", "fps", "published", "p50 / p95 / p99 ms", "stages ms", "shares %",
     "speed-up", "ceiling", "reached",
 )  # fmt: skip
 NONE = "-"
-_ADVICE = "choose another --json FILE"
 
 
 @dataclass(frozen=True)
@@ -147,8 +143,7 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write `as_dict` as JSON, whole or not at all."""
-        content = json.dumps(self.as_dict(), indent=2) + "\n"
-        write_whole(path, content.encode(), _ADVICE)
+        write_json(path, self.as_dict(), option="--json")
 
     def title(self) -> str:
         """What was measured, in one line."""
@@ -183,21 +178,6 @@ class Report:
                 f"{'met' if t.met else 'missed'}"
             )
         return found
-
-
-def check_writable(path: Path) -> None:
-    """Refuse a file that `Report.write` could not write, before minutes are spent on it."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise _unwritable(path, f"there is no folder {folder}")
-    if path.is_dir():
-        raise _unwritable(path, "it is a folder")
-    if not os.access(folder, os.W_OK):
-        raise _unwritable(path, f"the folder {folder} is read-only")
-
-
-def _unwritable(path: Path, reason: str) -> LcTrtError:
-    return LcTrtError(f"{path}: cannot be written ({reason}); {_ADVICE}")
 
 
 def _rounded(values: tuple[float, ...] | None, digits: int) -> list[float] | None:

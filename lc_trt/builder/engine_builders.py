@@ -23,7 +23,7 @@ from lc_trt.runtime.engines import TENSORRT, available, check_precision
 from lc_trt.trt import api as trt
 from lc_trt.trt.builder import build_plan
 from lc_trt.trt.options import Profile, check_bf16, check_options, targets
-from lc_trt.utils.files import write_whole
+from lc_trt.utils.files import atomic_write
 from lc_trt.utils.machine import current_gpu, module_version
 from lc_trt.utils.progress import ProgressMonitor
 
@@ -215,7 +215,7 @@ class _TensorRT(EngineBuilder):
             show=self._show,
         )
         if self._options.save_layers is not None and plan.layers is not None:
-            write_whole(
+            atomic_write(
                 self._options.save_layers, plan.layers.encode(), "choose another file",
                 option="--save-layers",
             )  # fmt: skip

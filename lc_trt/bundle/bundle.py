@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lc_trt.bundle.manifest import FORMAT, Manifest, ManifestError
 from lc_trt.errors import LcTrtError
-from lc_trt.utils.files import check_place, whole_folder
+from lc_trt.utils.files import atomic_folder, check_folder
 from lc_trt.utils.machine import module_version
 
 __all__ = [
@@ -86,7 +86,7 @@ def check_out(out: Path, *, overwrite: bool = True) -> None:
         LcTrtError: something other than a bundle is there, or nothing can be written there.
     """
     _check_free(out, overwrite)
-    check_place(out, _ADVICE)
+    check_folder(out, _ADVICE)
 
 
 def write_bundle(
@@ -113,7 +113,7 @@ def write_bundle(
     """
     out = Path(os.path.abspath(out))
     _check_free(out, overwrite)
-    with whole_folder(out, _ADVICE) as partial:
+    with atomic_folder(out, _ADVICE) as partial:
         hashes = {name: _put(partial / name, content) for name, content in files.items()}
         complete = replace(manifest, files=hashes)
         # Last: a folder without a manifest is no bundle, however much else is in it.

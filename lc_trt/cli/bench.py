@@ -10,6 +10,7 @@ import typer
 
 from lc_trt.cli import console
 from lc_trt.cli import option_values as options
+from lc_trt.utils.files import check_file
 
 if TYPE_CHECKING:
     from lc_trt.bench.report import Report
@@ -76,7 +77,6 @@ def bench(
     Example:
         lc-trt bench model.lct --json bench.json
     """
-    from lc_trt.bench.report import check_writable
     from lc_trt.bench.shares import parse_shares
     from lc_trt.bench.suite import Options, run_bench
 
@@ -95,7 +95,7 @@ def bench(
         soak=soak,
     )
     if json_file is not None:
-        check_writable(json_file)
+        check_file(json_file, "choose another file", option="--json")
     command = ["lc-trt", "bench", _shown(bundle)]
     for flag, value in {
         "--images": images and _shown(images),

@@ -22,7 +22,10 @@ from lc_trt.runtime.engines import TENSORRT
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.devices import CPU
+from lc_trt.utils.files import atomic_write, check_file
+from lc_trt.video.sinks.base import encode_as
 
+_ADVICE = "choose another file"
 DIFFERENT = (0, 0, 255)  # BGR of pixels that have another label
 
 
@@ -117,6 +120,7 @@ def compare_models(
     files = list_images(images).some(options.limit)
     if not cv2.haveImageWriter(str(options.picture)):
         raise UsageError(f"--save {options.picture}: expected a picture's name, as worst.png")
+    check_file(options.picture, _ADVICE, option="--save")
     devices = _devices(a, b, options.device)
     first = open_model(a, None, options.threads, devices[0])
     with first, open_model(b, None, options.threads, devices[1]) as second:
@@ -128,8 +132,8 @@ def compare_models(
         rhos = _thresholds(first, second, options.rho)
         with progress("comparing", len(files)) as advance:
             found, picture = _compare(first, second, files, rhos, advance, warn)
-    if not options.picture.parent.is_dir() or not cv2.imwrite(str(options.picture), picture):
-        raise LcTrtError(f"{options.picture}: cannot be written; choose another --save")
+    encoded = encode_as(options.picture.suffix)(picture)
+    atomic_write(options.picture, encoded, _ADVICE, option="--save")
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lc_trt.errors import LcTrtError
-from lc_trt.utils.files import check_place, whole_folder
+from lc_trt.utils.files import atomic_folder, check_folder
 
 _ADVICE = "choose another folder"
 
@@ -19,7 +19,7 @@ def check_out(out: Path, mark: str) -> None:
         LcTrtError: something else is there, or nothing can be written there.
     """
     _check_free(out, mark)
-    check_place(out, _ADVICE)
+    check_folder(out, _ADVICE)
 
 
 def write_folder(out: Path, files: Mapping[str, bytes], mark: str) -> None:
@@ -34,7 +34,7 @@ def write_folder(out: Path, files: Mapping[str, bytes], mark: str) -> None:
         LcTrtError: something else is there, or it cannot be written.
     """
     _check_free(out, mark)
-    with whole_folder(out, _ADVICE) as partial:
+    with atomic_folder(out, _ADVICE) as partial:
         for name, content in files.items():
             (partial / name).write_bytes(content)
 

@@ -6,25 +6,26 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.errors import UsageError
 from lc_trt.evaluation.figures import BLUE, GREY, VERMILION, png
 from lc_trt.evaluation.pareto_search import Tuned
 from lc_trt.runtime.governor.operating_curve import find_course
-from lc_trt.utils.files import write_whole
+from lc_trt.utils.files import atomic_write, check_file
+
+_ADVICE = "choose another file"
 
 
 def check(path: Path) -> None:
     """Refuse a path that `write` would refuse, before the work is done."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot {path}: unknown kind of picture, expected .png")
-    if not path.parent.is_dir():
-        raise LcTrtError(f"{path}: no such folder {path.parent}; make it first")
+    check_file(path, _ADVICE, option="--plot")
 
 
 def write(path: Path, found: Tuned) -> None:
     """The front of what was tuned, the other pairs, and the governor's course."""
     content = png(lambda figure: _front(figure, found), 7.2, 4.4)
-    write_whole(path, content, "choose another file", option="--plot")
+    atomic_write(path, content, _ADVICE, option="--plot")
 
 
 def _front(figure: Figure, found: Tuned) -> None:

@@ -10,9 +10,9 @@ from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.frontend.wrap_dense import Normalisation
 from lc_trt.compiler.options import check_shape
 from lc_trt.data.images import ImageList
-from lc_trt.errors import LcTrtError
 from lc_trt.quantization.calibrate import Settings, calibrate
 from lc_trt.quantization.calibration_table import Table, write_table
+from lc_trt.utils.files import check_file
 
 
 def calibrate_file(
@@ -38,8 +38,7 @@ def calibrate_file(
     """
     settings = settings or Settings()
     check_shape(settings.size, 1)
-    if not out.parent.is_dir():
-        raise LcTrtError(f"{out}: no such folder {out.parent}; choose another -o")
+    check_file(out, "choose another -o")
     model, info = open_exchange(load_onnx(source), source, settings.size, None, normalisation)
     state = out.with_name(f".{out.name}.seen")
     table = calibrate(model, info, images, settings, state=state, advance=advance, warn=warn)

@@ -13,7 +13,7 @@ import onnx
 from lc_trt.compiler.passes.insert_qdq import Range
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan
 from lc_trt.errors import LcTrtError
-from lc_trt.utils.files import write_whole
+from lc_trt.utils.files import atomic_write
 from lc_trt.version import __version__
 
 FORMAT = 1
@@ -93,7 +93,7 @@ def write_table(path: Path, table: Table) -> None:
         raise LcTrtError(
             f"{path}: its folder cannot be made ({error.strerror}); choose another -o"
         ) from error
-    write_whole(path, table.dumps().encode(), "choose another -o")
+    atomic_write(path, table.dumps().encode(), "choose another -o")
 
 
 def read_table(path: Path) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lc_trt.quantization.histogram import BINS, Histogram
+from lc_trt.utils.files import atomic_file
 
 
 @dataclass
@@ -38,14 +38,13 @@ def save_seen(path: Path, seen: Seen) -> None:
         "names": list(seen.histograms),
         "scalars": [[h.limit, h.low, h.high, h.total, h.zeros] for h in found],
     }
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
+    # A file, not its name, to which NumPy would add a suffix.
+    with atomic_file(path, "choose another -o") as partial, partial.open("wb") as file:
         np.savez_compressed(
             file,
             head=np.frombuffer(json.dumps(head).encode(), np.uint8),
             counts=np.stack([h.counts for h in found]) if head["names"] else np.zeros((0, BINS)),
         )
-    partial.replace(path)
 
 
 def load_seen(path: Path, key: str) -> Seen:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lc_trt.errors import LcTrtError
+from lc_trt.utils.files import atomic_file
 
 FREE_FIELDS = {"data.root", "checkpoint_seconds", "workers"}
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write`` on a temporary neighbour, then rename it over ``path``.
-
-    The neighbour's name is fixed: what a kill leaves behind is overwritten by the next save.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+_ADVICE = "choose another --out"
 
 
 def save_weights(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
@@ -53,7 +41,8 @@ def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, An
     """
     contiguous = {key: value.contiguous() for key, value in state.items()}
     header = {"lc_trt": json.dumps(metadata)}
-    write_atomically(path, lambda p: save_file(contiguous, str(p), metadata=header))
+    with atomic_file(path, _ADVICE, exclusive=True) as partial:
+        save_file(contiguous, str(partial), metadata=header)
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -116,7 +105,8 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         path: the file, replaced atomically.
         state: tensors and plain values.
     """
-    write_atomically(path, lambda p: torch.save(state, p))
+    with atomic_file(path, _ADVICE, exclusive=True) as partial:
+        torch.save(state, partial)
 
 
 def load_state(path: Path, device: str = "cpu") -> dict[str, Any]:

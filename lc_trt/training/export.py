@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 
 from lc_trt.compiler.passes.fp16_weights import store_half
 from lc_trt.data.classes import find_classes
-from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.errors import UsageError
 from lc_trt.ir.export import export_cascade, export_dense
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.model.presets import PRESETS, build_cascade, build_dense, find_network
-from lc_trt.training.checkpoint import load_into, load_weights, write_atomically
+from lc_trt.training.checkpoint import load_into, load_weights
+from lc_trt.utils.files import atomic_write
 
 
 def export_file(
@@ -92,18 +92,8 @@ def export_file(
         model = export_cascade(cascade, info, network.mean, network.std)
     if half:
         model = store_half(model)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, lambda partial: _put(partial, model))
-    except OSError as error:
-        raise LcTrtError(
-            f"{out}: cannot be written ({error.strerror}); choose another -o"
-        ) from error
+    atomic_write(out, model.SerializeToString(), "choose another -o", parents=True)
     return info
-
-
-def _put(path: Path, model: onnx.ModelProto) -> None:
-    path.write_bytes(model.SerializeToString())
 
 
 def public_metadata(trained: dict[str, Any] | None) -> dict[str, Any] | None:

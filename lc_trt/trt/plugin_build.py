@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lc_trt.errors import LcTrtError
 from lc_trt.trt.plugin_library import FILE, HOME
+from lc_trt.utils.files import atomic_file, check_file
 
 # In a checkout beside the package, in an installed package inside it.
 _SOURCES = (Path(__file__).parents[2] / "plugins", HOME / "source")
@@ -27,6 +28,7 @@ INSTALL = {
     "NvInfer.h": f"{HEADERS_WHEEL}, or set TENSORRT_ROOT",
 }
 STEPS = 3  # how often `progress` is called
+_ADVICE = "choose another folder with -o and name the library to lc-trt build with --plugin"
 
 
 def source_folder() -> Path | None:
@@ -102,10 +104,7 @@ def compile_library(
     if missing:
         what = "; ".join(f"no {part} ({how})" for part, how in missing.items())
         raise LcTrtError(f"the plugin library cannot be compiled here: {what}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(out, error) from error
+    check_file(out / FILE, _ADVICE, parents=True)
     cmake = find_tool("cmake")
     assert cmake is not None
     configure: list[str | Path] = [cmake, "-S", source, "-B", work, "-DCMAKE_BUILD_TYPE=Release"]
@@ -122,23 +121,9 @@ def compile_library(
     for step, command in steps:
         progress(step)
         _run(command, step, log)
-    # A copy that is interrupted must not leave half a library where the next build looks for one.
-    partial = out / f".{FILE}.{os.getpid()}.partial"
-    try:
+    with atomic_file(out / FILE, _ADVICE) as partial:
         shutil.copyfile(work / "installed" / FILE, partial)
-        partial.replace(out / FILE)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return out / FILE
-
-
-def _unwritable(out: Path, error: OSError) -> LcTrtError:
-    return LcTrtError(
-        f"{out}: cannot be written ({error.strerror}); choose another folder with -o and name the "
-        "library to lc-trt build with --plugin"
-    )
 
 
 def _run(command: list[str | Path], step: str, log: Callable[[str], None] | None) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lc_trt.errors import LcTrtError
+from lc_trt.utils.files import atomic_write
+
+_OPTION, _ADVICE = "--timing-cache", "choose another file"
 
 
 def use_cache(config: Any, path: Path) -> None:
@@ -30,13 +33,7 @@ def merge_cache(config: Any, path: Path) -> None:
         cache = config.get_timing_cache()
         if not cache.combine(config.create_timing_cache(_read(path)), False):
             raise _foreign(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_bytes(bytes(cache.serialize()))
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise _unusable(path, error) from error
+        atomic_write(path, bytes(cache.serialize()), _ADVICE, option=_OPTION)
 
 
 def _read(path: Path) -> bytes:
@@ -65,11 +62,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _unusable(path: Path, error: OSError) -> LcTrtError:
-    return LcTrtError(f"--timing-cache {path}: {error.strerror}; choose another file")
+    return LcTrtError(f"{_OPTION} {path}: {error.strerror}; {_ADVICE}")
 
 
 def _foreign(path: Path) -> LcTrtError:
     return LcTrtError(
-        f"--timing-cache {path}: was written by another TensorRT or for another GPU; "
-        "choose another file"
+        f"{_OPTION} {path}: was written by another TensorRT or for another GPU; {_ADVICE}"
     )

@@ -1,84 +1,221 @@
-"""Folders and files that are written whole or not at all."""
+"""Atomic writes: a file or a folder appears under its name when it is complete, or not at all."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from lc_trt.errors import LcTrtError
 
 
-@contextmanager
-def whole_folder(out: Path, advice: str) -> Iterator[Path]:
-    """A temporary neighbour that is renamed to ``out`` when the block ends without an error.
+class PartialFile:
+    """A file that is written under a temporary name beside its own and renamed when complete.
 
-    A process that is killed leaves what was at ``out``, or nothing. What else may be there is the
-    caller's to decide before: it is replaced.
+    For what is written piece by piece; `atomic_file` and `atomic_write` serve the rest.
+
+    Attributes:
+        path: where to write. Its suffix is the target's, by which encoders choose a format.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        advice: str,
+        *,
+        option: str = "",
+        parents: bool = False,
+        exclusive: bool = False,
+    ) -> None:
+        """Create the temporary file, which shows whether ``target`` can be written.
+
+        Args:
+            target: the name that the complete file gets; a file there is replaced.
+            advice: for the error: what to do instead where ``target`` cannot be written.
+            option: for the error: the command-line option that named ``target``.
+            parents: make the folders above ``target`` where there are none.
+            exclusive: True where no other process writes ``target`` at the same time. The temporary
+                name is then fixed, so that the next write removes what a killed one left.
+
+        Raises:
+            LcTrtError: ``target`` is a folder, or nothing can be written beside it.
+        """
+        writer = "" if exclusive else f".{os.getpid()}"
+        self.path = target.with_name(f".{target.stem}{writer}.partial{target.suffix}")
+        self._target, self._advice, self._option = target, advice, option
+        if target.is_dir():
+            raise self.unwritable(IsADirectoryError(21, "a folder is in the way"))
+        try:
+            if parents:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch()
+        except OSError as error:
+            raise self.unwritable(error) from error
+
+    def commit(self, *, sync: bool = True) -> None:
+        """Give the file its name.
+
+        Args:
+            sync: see it through to the disk first, so that it survives a loss of power; False for
+                many files at a high rate.
+
+        Raises:
+            LcTrtError: it cannot be renamed; `discard` is still the caller's to call.
+        """
+        try:
+            if sync:
+                _sync(self.path)
+            self.path.replace(self._target)
+        except OSError as error:
+            raise self.unwritable(error) from error
+
+    def discard(self) -> None:
+        """Remove what was written; nothing after `commit`."""
+        # Where even this fails, the error that led here says why.
+        with suppress(OSError):
+            self.path.unlink()
+
+    def unwritable(self, error: OSError) -> LcTrtError:
+        """The error for a write to `path` that failed; it names the target."""
+        return _unwritable(self._target, error, self._advice, self._option)
+
+
+@contextmanager
+def atomic_file(
+    target: Path,
+    advice: str,
+    *,
+    option: str = "",
+    parents: bool = False,
+    exclusive: bool = False,
+    sync: bool = True,
+) -> Iterator[Path]:
+    """The path of a temporary file, which is renamed to ``target`` if the block succeeds.
 
     Args:
-        advice: what to do instead where ``out`` cannot be written, for the error.
+        target, advice, option, parents, exclusive: as of `PartialFile`.
+        sync: as of `PartialFile.commit`.
 
     Raises:
-        LcTrtError: ``out`` cannot be written.
+        LcTrtError: ``target`` cannot be written, or the block raised OSError.
     """
-    out = Path(os.path.abspath(out))
-    partial = _neighbour(out, advice)
+    partial = PartialFile(target, advice, option=option, parents=parents, exclusive=exclusive)
+    try:
+        yield partial.path
+        partial.commit(sync=sync)
+    except OSError as error:
+        raise partial.unwritable(error) from error
+    finally:
+        partial.discard()
+
+
+def atomic_write(
+    target: Path,
+    content: bytes,
+    advice: str,
+    *,
+    option: str = "",
+    parents: bool = False,
+    sync: bool = True,
+) -> None:
+    """Write a whole file; what was there stays until the new one is complete.
+
+    Args:
+        target, advice, option, parents: as of `PartialFile`.
+        content: of the file.
+        sync: as of `PartialFile.commit`.
+
+    Raises:
+        LcTrtError: ``target`` cannot be written.
+    """
+    with atomic_file(target, advice, option=option, parents=parents, sync=sync) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(target: Path, value: Any, *, option: str = "", parents: bool = False) -> None:
+    """Write a value as indented JSON with a final newline.
+
+    Args:
+        target, option, parents: as of `PartialFile`.
+        value: what `json.dumps` takes.
+
+    Raises:
+        LcTrtError: ``target`` cannot be written.
+    """
+    content = json.dumps(value, indent=2) + "\n"
+    atomic_write(target, content.encode(), "choose another file", option=option, parents=parents)
+
+
+@contextmanager
+def atomic_folder(target: Path, advice: str) -> Iterator[Path]:
+    """The path of a temporary folder, which is renamed to ``target`` if the block succeeds.
+
+    A process that is killed leaves what was at ``target``, or nothing.
+
+    Args:
+        target: the folder to write. Whatever is there is replaced: the caller decides before
+            whether it may be.
+        advice: for the error: what to do instead where ``target`` cannot be written.
+
+    Raises:
+        LcTrtError: ``target`` cannot be written, or the block raised OSError.
+    """
+    target = Path(os.path.abspath(target))
+    partial = _partial_folder(target, advice)
     try:
         yield partial
         for path in partial.iterdir():
             _sync(path)
         _sync(partial)
-        _swap(partial, out)
-        _sync(out.parent)
+        _swap(partial, target)
+        _sync(target.parent)
     except OSError as error:
-        raise _unwritable(out, error, advice) from error
+        raise _unwritable(target, error, advice) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_whole(path: Path, content: bytes, advice: str, *, option: str = "") -> None:
-    """Write a file by way of a temporary neighbour; what was there stays until it is whole.
+def check_folder(target: Path, advice: str) -> None:
+    """Raise what `atomic_folder` would raise where nothing can be written beside ``target``.
 
     Args:
-        advice: what to do instead where ``path`` cannot be written, for the error.
-        option: that named the path, for the error.
+        target, advice: as of `atomic_folder`.
 
     Raises:
-        LcTrtError: ``path`` cannot be written.
+        LcTrtError: nothing can be written there.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error, advice, option) from error
-    finally:
-        # Where even this fails, the error above says why.
-        with suppress(OSError):
-            partial.unlink()
+    _partial_folder(Path(os.path.abspath(target)), advice).rmdir()
 
 
-def check_place(out: Path, advice: str) -> None:
-    """Raise what `whole_folder` would raise where nothing can be written beside ``out``."""
-    _neighbour(Path(os.path.abspath(out)), advice).rmdir()
+def check_file(target: Path, advice: str, *, option: str = "", parents: bool = False) -> None:
+    """Raise what `atomic_write` would raise, before minutes are spent on the content.
+
+    Args:
+        target, advice, option, parents: as of `PartialFile`.
+
+    Raises:
+        LcTrtError: ``target`` is a folder, or nothing can be written beside it.
+    """
+    PartialFile(target, advice, option=option, parents=parents).discard()
 
 
-def _neighbour(out: Path, advice: str) -> Path:
-    """An empty temporary folder beside ``out``, an absolute path: "." has no name to change."""
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+def _partial_folder(target: Path, advice: str) -> Path:
+    """An empty temporary folder beside ``target``, an absolute path: "." has no name to change."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     except OSError as error:
-        raise _unwritable(out, error, advice) from error
+        raise _unwritable(target, error, advice) from error
     return partial
 
 
-def _unwritable(out: Path, error: OSError, advice: str, option: str = "") -> LcTrtError:
-    place = f"{option} {out}" if option else str(out)
+def _unwritable(target: Path, error: OSError, advice: str, option: str = "") -> LcTrtError:
+    place = f"{option} {target}" if option else str(target)
     return LcTrtError(f"{place}: cannot be written ({error.strerror}); {advice}")
 
 
@@ -91,16 +228,16 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _swap(partial: Path, out: Path) -> None:
-    """Rename ``partial`` to ``out``; what was there goes only once the new one is in place."""
-    if not out.exists():
-        partial.rename(out)
+def _swap(partial: Path, target: Path) -> None:
+    """Rename ``partial`` to ``target``; the old one goes only once the new one is in place."""
+    if not target.exists():
+        partial.rename(target)
         return
     old = partial.with_name(partial.name + ".old")
-    out.rename(old)
+    target.rename(old)
     try:
-        partial.rename(out)
+        partial.rename(target)
     except BaseException:
-        old.rename(out)
+        old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)

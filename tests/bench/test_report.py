@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lc_trt.bench.memory import Memory
-from lc_trt.bench.report import COLUMNS, Report, Row, Target, check_writable
+from lc_trt.bench.report import COLUMNS, Report, Row, Target
 from lc_trt.errors import LcTrtError
 
 DENSE = Row("dense", "openvino", "fp32", 9.0, {"p50": 111.1, "p95": 120.0, "p99": 130.0}, 1.0)
@@ -91,14 +90,3 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
         REPORT.write(path)
     assert list(tmp_path.iterdir()) == [path]
     assert list(path.iterdir()) == []
-
-
-def test_unwritable_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_writable(tmp_path / "bench.json")
-    with pytest.raises(LcTrtError, match="there is no folder"):
-        check_writable(tmp_path / "none" / "bench.json")
-    with pytest.raises(LcTrtError, match="it is a folder"):
-        check_writable(tmp_path)
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(LcTrtError, match="read-only"):
-        check_writable(tmp_path / "bench.json")

@@ -76,7 +76,11 @@ def test_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--images", "images", "--grid", "1"], 2, "--grid"),
         (["--images", "images", "--device", "cuda:0"], 2, "device cuda:0: expected cpu"),
         (["--images", "images", "--plot", "front.jpg"], 2, "front.jpg: unknown kind of picture"),
-        (["--images", "images", "--plot", "no/front.png"], 1, "no/front.png: no such folder"),
+        (
+            ["--images", "images", "--plot", "no/front.png"],
+            1,
+            "--plot no/front.png: cannot be",
+        ),
     ],
 )
 def test_errors_are_one_line_and_change_nothing(

@@ -8,7 +8,6 @@ from lc_trt.training.checkpoint import (
     load_state,
     save_state,
     save_weights,
-    write_atomically,
 )
 
 
@@ -56,17 +55,3 @@ def test_a_cut_off_state_is_named(tmp_path):
         path.write_bytes(whole[:kept])
         with pytest.raises(LcTrtError, match=r"last\.pt: not a training state.*--fresh"):
             load_state(path)
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def half(partial):
-        partial.write_text("half")
-        raise RuntimeError("disk full")
-
-    with pytest.raises(RuntimeError, match="disk full"):
-        write_atomically(path, half)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -6,7 +6,6 @@ under their name only when they are complete.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,11 @@ import cv2
 import numpy as np
 
 from lc_trt.errors import LcTrtError
+from lc_trt.utils.files import PartialFile, atomic_write, check_file
 from lc_trt.video.base import Frame, Image
 
 Encode = Callable[[Image], bytes]
+ADVICE = "choose another --save"
 
 
 class Sink(ABC):
@@ -48,27 +49,13 @@ class FileSink(Sink):
     path: Path
 
     def __init__(self, path: Path) -> None:
+        """Make sure that ``path`` can be written, and the folders above it."""
         self.path = path
-        # The suffix stays last, which FFmpeg chooses the format by.
-        self.partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-        if path.is_dir():
-            raise LcTrtError(f"{path}: a folder is in the way; choose another name")
-        make_folder(path.parent, path)
-        try:
-            self.partial.touch()
-        except OSError as error:
-            raise unwritable(path, error) from error
-
-    def keep(self) -> None:
-        """Give the file its name."""
-        try:
-            os.replace(self.partial, self.path)
-        except OSError as error:
-            raise unwritable(self.path, error) from error
+        self.partial = PartialFile(path, ADVICE, parents=True)
 
     def abort(self) -> None:
         """Remove what there is of it."""
-        self.partial.unlink(missing_ok=True)
+        self.partial.discard()
 
 
 class PictureSink(FileSink):
@@ -90,8 +77,7 @@ class PictureSink(FileSink):
     def finish(self) -> None:
         """Write the picture."""
         if self._picture is not None:
-            put(self.partial, self._encode(self._picture), self.path)
-            self.keep()
+            atomic_write(self.path, self._encode(self._picture), ADVICE)
         self.abort()
 
 
@@ -103,23 +89,19 @@ class FolderSink(Sink):
     def __init__(self, path: Path, encode: Encode, suffix: str = ".png") -> None:
         """``encode`` gives a picture as the content of a file with that suffix."""
         self.path, self._encode, self._suffix = path, encode, suffix
-        make_folder(path, path)
-        self._probe = path / f".{os.getpid()}.partial{suffix}"
-        put(self._probe, b"", path)
-        self._probe.unlink()
+        check_file(path / f"NAME{suffix}", ADVICE, parents=True)
         self._names = Names()
 
     def write(self, picture: Image, frame: Frame) -> None:
         """Write one image, whole."""
-        put(self._probe, self._encode(picture), self.path)
-        os.replace(self._probe, self.path / f"{self._names.take(frame.name)}{self._suffix}")
+        path = self.path / f"{self._names.take(frame.name)}{self._suffix}"
+        atomic_write(path, self._encode(picture), ADVICE, sync=False)
 
     def finish(self) -> None:
         """Nothing is left to do: each image is complete when it appears."""
 
     def abort(self) -> None:
         """Images that are there stay."""
-        self._probe.unlink(missing_ok=True)
 
 
 class Names:
@@ -148,24 +130,3 @@ def encode_as(suffix: str) -> Encode:
         return np.asarray(content).tobytes()
 
     return encode
-
-
-def put(partial: Path, content: bytes, wanted: Path) -> None:
-    """Write a file; an error names what was wanted."""
-    try:
-        partial.write_bytes(content)
-    except OSError as error:
-        raise unwritable(wanted, error) from error
-
-
-def make_folder(folder: Path, wanted: Path) -> None:
-    """Make a folder and those above it; an error names what was wanted."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(wanted, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> LcTrtError:
-    """The error for a place that cannot be written."""
-    return LcTrtError(f"{path}: cannot be written ({error.strerror}); choose another --save")

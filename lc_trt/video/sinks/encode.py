@@ -12,7 +12,7 @@ import numpy as np
 
 from lc_trt.errors import LcTrtError
 from lc_trt.video.base import Frame, Image
-from lc_trt.video.sinks.base import FileSink
+from lc_trt.video.sinks.base import ADVICE, FileSink
 
 
 class _Codec(NamedTuple):
@@ -73,7 +73,7 @@ class VideoSink(FileSink):
                 self._container.close()
             except (av.error.FFmpegError, OSError) as error:
                 raise self._failed(error) from error
-            self.keep()
+            self.partial.commit()
         super().abort()
 
     def abort(self) -> None:
@@ -84,7 +84,7 @@ class VideoSink(FileSink):
 
     def _open(self, height: int, width: int) -> av.VideoStream:
         codec = VIDEO_CODECS[self.path.suffix.lower()]
-        self._container = av.open(str(self.partial), "w")
+        self._container = av.open(str(self.partial.path), "w")
         stream = self._container.add_stream(codec.name, rate=self._fps, options=codec.options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = width + width % 2, height + height % 2
@@ -113,4 +113,4 @@ class VideoSink(FileSink):
 
     def _failed(self, error: Exception) -> LcTrtError:
         reason = getattr(error, "strerror", None) or error
-        return LcTrtError(f"{self.path}: cannot be written ({reason}); choose another --save")
+        return LcTrtError(f"{self.path}: cannot be written ({reason}); {ADVICE}")

@@ -58,7 +58,7 @@ class NpzSink(FileSink):
     def write(self, picture: Image, frame: Frame) -> None:
         """Add one label map."""
         if self._archive is None:
-            self._archive = zipfile.ZipFile(self.partial, "w", zipfile.ZIP_DEFLATED)
+            self._archive = zipfile.ZipFile(self.partial.path, "w", zipfile.ZIP_DEFLATED)
         with self._archive.open(f"{self._names.take(frame.name)}.npy", "w") as file:
             np.lib.format.write_array(file, np.ascontiguousarray(picture), allow_pickle=False)
 
@@ -66,7 +66,7 @@ class NpzSink(FileSink):
         """Write the index."""
         if self._archive is not None:
             self._archive.close()
-            self.keep()
+            self.partial.commit()
         super().abort()
 
     def abort(self) -> None:
