@@ -90,7 +90,8 @@ def check_engine(
     found: dict[str, Any] = {"images": origin, **agreement.as_dict()}
     if made.prepared is not None and made.prepared.miou is not None:
         found["miou"] = made.prepared.miou
-    else:
+    # A mean IoU counts in place of the shares, not of what neither can show.
+    if "miou" not in found or agreement.non_finite:
         what = "engine" if made.stand_in is None else "engine's network"
         found["required"] = judge(agreement, manifest, origin, wanted, show, what)
     if made.unchecked is not None:
@@ -168,14 +169,31 @@ def judge(
     show: ProgressMonitor,
     what: str = "engine",
 ) -> float:
-    """Refuse an engine that agrees too little, or warn of it; what has to agree, 0 to 1."""
+    """Refuse an engine that agrees too little, or warn of it.
+
+    A confidence that is NaN or infinite is refused however little it changes the shares.
+
+    Args:
+        agreement: with ONNX Runtime in FP32.
+        manifest: of the engine.
+        origin: which images were compared, in words.
+        wanted: what has to agree, and whether an engine that does not is an error.
+        show: gets the warning.
+        what: how the message calls the engine.
+
+    Returns:
+        The share that has to agree, 0 to 1.
+
+    Raises:
+        LcTrtError: it does not agree, and has to.
+    """
     reduced, least = _is_reduced(manifest), wanted.min_agreement
     if least is None:
         least = MIN_AGREEMENT_REDUCED if reduced else MIN_AGREEMENT
     labels, stages = agreement.labels, 1.0
     if reduced:
         labels, stages = agreement.mean_labels, agreement.mean_stages
-    if min(labels, stages) >= least:
+    if min(labels, stages) >= least and not agreement.non_finite:
         return least
     backend, precision = manifest.backend, manifest.precision
     shares = f"{labels:.2%} of the labels"
@@ -185,6 +203,10 @@ def judge(
         f"the {backend} {precision} {what} agrees with ONNX Runtime in FP32 on {shares} "
         f"({origin}), expected at least {least * 100:g}%"
     )
+    if agreement.non_finite:
+        found += (
+            f"; {agreement.non_finite} confidences of one of them are NaN or infinite, expected 0"
+        )
     if not wanted.must_agree:
         show.warn(found)
         return least

@@ -18,6 +18,7 @@ from lc_trt.data.images import ImageList, list_images, read_image
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.open_model import open_model
 from lc_trt.runtime import visualize as draw
+from lc_trt.runtime.compare_engines import compare_maps
 from lc_trt.runtime.engines import TENSORRT
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
@@ -57,6 +58,8 @@ class Comparison:
         labels: share of pixels with the same label, the mean over images.
         stages: share with the same stage; 1 where one of the models is dense.
         probability: largest difference of the winning probability where the stage is the same.
+        non_finite: number of pixels, over all images, whose winning probability is NaN or infinite
+            in either model; they are in neither share.
         worst: name of the image with the fewest equal labels; ``worst_labels`` is their share.
         shares: of pixels leaving at each stage, the mean over images, of both models.
     """
@@ -66,6 +69,7 @@ class Comparison:
     labels: float
     stages: float
     probability: float
+    non_finite: int
     worst: str
     worst_labels: float
     shares: tuple[tuple[float, ...] | None, tuple[float, ...] | None]
@@ -78,6 +82,7 @@ class Comparison:
             "labels": round(self.labels, 5),
             "stages": round(self.stages, 5),
             "largest_probability_difference": round(self.probability, 5),
+            "non_finite": self.non_finite,
             "worst": {"image": self.worst, "labels": round(self.worst_labels, 5)},
             "shares": [None if s is None else [round(v, 4) for v in s] for s in self.shares],
         }
@@ -89,6 +94,8 @@ class Comparison:
         if all(self.shares):
             yield "equal stages", f"{self.stages:.2%}"
         yield "largest probability difference", f"{self.probability:.3f}"
+        if self.non_finite:
+            yield "pixels without a finite probability", str(self.non_finite)
         yield "worst image", f"{self.worst} ({self.worst_labels:.2%} of its labels)"
         for name, shares in zip(("A", "B"), self.shares, strict=True):
             if shares:
@@ -169,7 +176,7 @@ def _compare(
     advance: Callable[[int], None],
     warn: Callable[[str], None],
 ) -> tuple[Comparison, npt.NDArray[np.uint8]]:
-    labels, stages, probability, skipped = [], [], 0.0, 0
+    labels, stages, probability, non_finite, skipped = [], [], 0.0, 0, 0
     shares: tuple[list[Any], list[Any]] = ([], [])
     worst: tuple[float, str, npt.NDArray[np.uint8]] | None = None
     for file in files.files:
@@ -180,15 +187,15 @@ def _compare(
             warn(f"{file}: a broken image, skipped")
             continue
         one, two = (s(image, rho) for s, rho in zip((first, second), rhos, strict=True))
-        labels.append(float((one.labels == two.labels).mean()))
-        same = _same_stage(one, two)
-        stages.append(float(same.mean()))
-        difference = np.abs(one.confidence - two.confidence)[same]
-        probability = max(probability, float(difference.max(initial=0.0)))
+        agreement = compare_maps(one, two)
+        labels.append(float(agreement.labels.mean()))
+        stages.append(float(agreement.stages.mean()))
+        probability = max(probability, agreement.difference)
+        non_finite += agreement.non_finite
         for seen, result in zip(shares, (one, two), strict=True):
             seen.append(result.shares)
         if worst is None or labels[-1] < worst[0]:
-            worst = (labels[-1], file.name, _picture(one, two))
+            worst = (labels[-1], file.name, _picture(one, two, agreement.labels))
     if worst is None:
         raise LcTrtError(f"{files.origin}: none of its {skipped} images can be read")
     return Comparison(
@@ -197,17 +204,11 @@ def _compare(
         labels=float(np.mean(labels)),
         stages=float(np.mean(stages)),
         probability=probability,
+        non_finite=non_finite,
         worst=worst[1],
         worst_labels=worst[0],
         shares=(_mean(shares[0]), _mean(shares[1])),
     ), worst[2]
-
-
-def _same_stage(one: Result, two: Result) -> npt.NDArray[np.bool_]:
-    """bool [H, W]; all of it where one of them has no stages."""
-    if one.stages is None or two.stages is None:
-        return np.ones(one.labels.shape, bool)
-    return np.asarray(one.stages == two.stages)
 
 
 def _mean(shares: list[Any]) -> tuple[float, ...] | None:
@@ -216,8 +217,8 @@ def _mean(shares: list[Any]) -> tuple[float, ...] | None:
     return tuple(float(v) for v in np.mean(shares, axis=0))
 
 
-def _picture(one: Result, two: Result) -> npt.NDArray[np.uint8]:
-    """Both overlays, and in red over the grey frame where their labels differ."""
+def _picture(one: Result, two: Result, equal: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Both overlays, and in red over the grey frame where they do not agree."""
     marked = draw.grey(one.frame)
-    marked[one.labels != two.labels] = DIFFERENT
+    marked[~equal] = DIFFERENT
     return draw.side_by_side([one.overlay(), two.overlay(), marked])

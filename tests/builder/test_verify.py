@@ -74,6 +74,14 @@ def test_the_worst_pass_counts_only_where_the_engine_is_as_exact_as_fp32() -> No
         judge(worst, manifest("tensorrt", "fp16"), "", VerifyOptions(), ProgressMonitor())
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_confidence_that_is_not_finite_is_refused_however_few_there_are(precision: str) -> None:
+    broken = replace(ALL, non_finite=1)
+    engine = manifest("onnxruntime", precision)
+    with pytest.raises(LcTrtError, match=r"; 1 confidences .* expected 0; nothing was"):
+        judge(broken, engine, "", VerifyOptions(), ProgressMonitor())
+
+
 def test_an_engine_that_need_not_agree_is_a_warning() -> None:
     said = []
 

@@ -67,6 +67,28 @@ def test_the_worst_image_is_found_and_drawn(root, monkeypatch):
     assert not (marked[:, : SIZE[1] // 2] == DIFFERENT).all(axis=2).any()
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_probability_that_is_nan_is_no_agreement(root, monkeypatch, which):
+    """Equal labels; one model's left half has probability NaN, which resizing spreads."""
+    real, engines = Segmenter.__call__, []
+
+    def altered(self, frame, rho=None):
+        result = real(self, frame, rho)
+        if self.engine not in engines:
+            engines.append(self.engine)
+        if engines.index(self.engine) == which:
+            result.cell_confidence[:, : result.cell_confidence.shape[1] // 2] = np.nan
+        return result
+
+    monkeypatch.setattr(Segmenter, "__call__", altered)
+    found = compare(root)
+    assert 0.3 < found.labels <= 0.5 and found.stages == found.labels
+    assert found.non_finite == round(2 * SIZE[0] * SIZE[1] * (1 - found.labels))
+    assert found.probability == 0
+    assert found.as_dict()["non_finite"] == found.non_finite
+    assert dict(found.rows())["pixels without a finite probability"] == str(found.non_finite)
+
+
 def test_thresholds_are_the_first_models_unless_given(root):
     assert compare(root, rho=(1.0, 1.0)).shares[0] == (0.0, 0.0, 1.0)
 
