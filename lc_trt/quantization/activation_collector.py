@@ -20,20 +20,15 @@ class TensorReader:
         self, model: onnx.ModelProto, names: Sequence[str], threads: int | None = None
     ) -> None:
         """``model`` is one that ONNX Runtime runs; its own outputs go."""
-        import onnxruntime  # type: ignore[import-untyped]  # heavy, and not always needed
+        # Heavy, and not always needed.
+        from lc_trt.runtime.engines.onnxruntime import open_session
 
         shown = onnx.ModelProto()
         shown.CopyFrom(model)
         del shown.graph.output[:]
         shown.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
         self.names = list(names)
-        self._session = onnxruntime.InferenceSession(
-            shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(shown.SerializeToString(), threads=threads)
 
     def run(
         self, image: npt.NDArray[np.uint8], rho: tuple[float, float] | None

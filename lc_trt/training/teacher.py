@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
 
 from lc_trt.compiler.frontend.import_model import open_exchange
 from lc_trt.compiler.frontend.read_onnx import load_onnx
@@ -15,6 +14,7 @@ from lc_trt.compiler.passes.fold_constants import freeze
 from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.data.classes import ClassSet
 from lc_trt.errors import LcTrtError
+from lc_trt.runtime.engines.onnxruntime import open_session
 
 
 class Teacher:
@@ -49,13 +49,8 @@ class Teacher:
         model.graph.output.append(
             onnx.helper.make_tensor_value_info(self._name, onnx.TensorProto.FLOAT, None)
         )
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         # Spinning threads would take cores from the student between batches.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(model.SerializeToString(), spinning=False)
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return probabilities, float32 [N, K, h, w], of BGR images, uint8 [N, H, W, 3]."""

@@ -15,6 +15,7 @@ from lc_trt.model.cascade import Cascade
 from lc_trt.model.irnet import inception_resnet_v2_trunk, irnet_trunk
 from lc_trt.model.layers import BatchNorm
 from lc_trt.model.presets import initialise
+from lc_trt.runtime.engines.onnxruntime import open_session
 
 CLASSES = 5
 MEAN, STD = (100.0, 110.0, 120.0), (60.0, 55.0, 50.0)
@@ -66,11 +67,8 @@ def to_input(images: npt.NDArray[np.uint8]) -> torch.Tensor:
 
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """ONNX Runtime, one thread, without warnings on foldable functions."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options)
+    """ONNX Runtime with one thread."""
+    return open_session(model.SerializeToString(), threads=1)
 
 
 def run(

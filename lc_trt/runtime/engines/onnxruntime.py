@@ -11,7 +11,39 @@ import onnxruntime as ort  # type: ignore[import-untyped]
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines.base import Engine, HostEngine, describe, unreadable
 
-QUIET = 3  # errors only
+_ERRORS_ONLY = 3  # ONNX Runtime warns of every function that it inlines
+
+
+def open_session(
+    model: Path | bytes,
+    *,
+    threads: int | None = None,
+    spinning: bool = True,
+    optimized: Path | None = None,
+) -> ort.InferenceSession:
+    """ONNX Runtime on the CPU: the one way in which all of lc-trt starts it.
+
+    Args:
+        model: an ONNX file, or the content of one.
+        threads: how many one operator may use; None leaves the number to ONNX Runtime, which takes
+            all physical cores.
+        spinning: whether threads wait for work by spinning: quicker for passes that follow each
+            other, at the cost of whatever else wants the cores in between.
+        optimized: where to write the graph that ONNX Runtime runs.
+
+    Raises:
+        Exception: ONNX Runtime cannot read the model; its classes have no common base.
+    """
+    options = ort.SessionOptions()
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _ERRORS_ONLY
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class OnnxRuntimeEngine(HostEngine):
@@ -20,15 +52,8 @@ class OnnxRuntimeEngine(HostEngine):
     backend = "onnxruntime"
 
     def __init__(self, model: Path | bytes, threads: int | None) -> None:
-        options = ort.SessionOptions()
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = QUIET
-        if threads is not None:
-            options.intra_op_num_threads = threads
         try:
-            self._session: ort.InferenceSession | None = ort.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
+            self._session: ort.InferenceSession | None = open_session(model, threads=threads)
         except Exception as error:  # its classes have no common base but Exception
             raise unreadable(model, self.backend, error) from error
         self._names = [o.name for o in self._session.get_outputs()]

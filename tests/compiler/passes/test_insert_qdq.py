@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import onnx
-import onnxruntime
 import openvino
 import pytest
 from int8_cases import image_folder, tiny_table
@@ -19,6 +18,7 @@ from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.compiler.pipeline import compile_model, prepare
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime.engines import create_engine
+from lc_trt.runtime.engines.onnxruntime import open_session
 
 SIZE = (52, 75)
 
@@ -236,13 +236,8 @@ def test_onnx_runtime_picks_int8_kernels(case, tmp_path):
     model, ranges = case
     plan = make_plan(prepare(model, SIZE, 1))
     compiled = compile_model(model, "onnxruntime", SIZE, 1, Quantization(ranges))
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(
-        compiled.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
+    open_session(compiled.SerializeToString(), optimized=tmp_path / "optimized.onnx")
+    nodes = onnx.load(tmp_path / "optimized.onnx").graph.node
     counts = {kind: sum(n.op_type == kind for n in nodes) for kind in {n.op_type for n in nodes}}
     # The last layer before a classifier, in heads 1 and 2, has no quantised reader.
     assert counts["QLinearConv"] + counts["QGemm"] == len(plan.convolutions) - 2, counts

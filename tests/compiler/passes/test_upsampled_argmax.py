@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import openvino
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from tiny_networks import session
 
 from lc_trt.compiler.passes.upsampled_argmax import argmax_of_upsampled, interpolation
 
@@ -38,10 +38,7 @@ def operators(network):
 
 
 def ort(network, x):
-    session = onnxruntime.InferenceSession(
-        network.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {"x": x})[0]
+    return session(network).run(None, {"x": x})[0]
 
 
 @settings(max_examples=25, deadline=None)
