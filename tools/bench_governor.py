@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from typing import Any
 import numpy as np
 
 import lc_trt
+from lc_trt.cli.command_line import command_line
 from lc_trt.evaluation.runner import machine
 from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.segmenter import Segmenter
@@ -261,7 +261,7 @@ def main() -> int:
         steady = run(segmenter, repeat(frame), 2 * options.seconds, segmenter.govern(fps), alone)
         backend = f"{segmenter.manifest.backend} {segmenter.manifest.backend_version}"
     found: dict[str, Any] = {
-        "command": shlex.join(["python", "tools/bench_governor.py", *sys.argv[1:]]),
+        "command": command_line("python tools/bench_governor.py", sys.argv[1:]),
         "environment": {
             **machine(None),
             "backend": backend,

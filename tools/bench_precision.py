@@ -24,7 +24,8 @@ from lc_trt.bench.operating_points import NONE_LEAVE, find_rho
 from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio
 from lc_trt.cli import console
-from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.cli.command_line import command_line
+from lc_trt.compiler.frontend.import_model import import_model
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan
 from lc_trt.compiler.passes.to_dense import densify
@@ -89,7 +90,7 @@ def main() -> int:
         "rounds": known.rounds,
         "rows": [row(lane, lanes) for lane in lanes],
         "environment": environment,
-        "command": " ".join(["python", "tools/bench_precision.py", *sys.argv[1:]]),
+        "command": command_line("python tools/bench_precision.py", sys.argv[1:]),
     }
     verdicts = judge({lane.name: lane.times for lane in lanes})
     result["verdicts"] = [{**v.__dict__, "met": v.met} for v in verdicts]
@@ -106,7 +107,7 @@ def run(known: argparse.Namespace) -> list[Lane]:
     """All rows, measured."""
     path = known.work / f"{known.preset}-{known.heads}.onnx"
     export_file(path, preset=known.preset, checkpoint=None, size=SIZE, heads=known.heads)
-    model = load_onnx(path)
+    model = import_model(path).model
     frames = [f[None] for f in load_frames(None, known.rounds + known.warmup, SIZE)]
     folded = prepare(model, SIZE, 1)
     observer = Observer(folded, make_plan(folded), known.threads)

@@ -25,12 +25,12 @@ from matplotlib.figure import Figure
 from lc_trt.bench.environment import busy, describe_environment
 from lc_trt.bundle.thresholds import parse_rho
 from lc_trt.cli import console
-from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.cli.command_line import command_line
+from lc_trt.compiler.frontend.import_model import import_model
 from lc_trt.compiler.passes import temporal_reuse as reuse
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.ir.interface import EVERY, TOLERANCE, PixelWork
-from lc_trt.ir.metadata import read_info
 from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
 from lc_trt.runtime.resize import to_size
 from lc_trt.runtime.temporal_reuse import Reuse
@@ -200,9 +200,8 @@ def main() -> int:
     environment = describe_environment(known.threads)
     height, width = map(int, known.size.split("x"))
     size = (height, width)
-    model = load_onnx(known.model)
-    info = read_info(model)
-    assert info is not None, "a model that lc-trt exported"
+    imported = import_model(known.model)
+    model, info = imported.model, imported.info
     rho = np.array(parse_rho(known.rho) if known.rho else info.default_rho, np.float32)
     plain, reusing = (
         create_engine(
@@ -219,8 +218,6 @@ def main() -> int:
         tolerances = tuple(known.tolerances)
         base, rows = measure(images, plain, reusing, rho, tolerances, known.every, macs)
         videos.append({"name": Path(video).stem, **base, "rows": rows})
-    # A path from the root tells nothing to another machine.
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     environment["busy_after"] = busy()
     others = max(environment["busy_before"] or 0, environment["busy_after"] or 0)
     result = {
@@ -234,7 +231,7 @@ def main() -> int:
         "videos": videos,
         "environment": environment,
         "note": QUIET if others <= BUSY else SHARED,
-        "command": " ".join(["python", "tools/bench_reuse.py", *words]),
+        "command": command_line("python tools/bench_reuse.py", sys.argv[1:]),
     }
     write_json(known.out, result, option="--out", parents=True)
     draw(result, known.out.with_suffix(".png"))

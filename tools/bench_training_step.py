@@ -26,6 +26,7 @@ from torch import Tensor
 from lc_trt.bench.environment import describe_environment
 from lc_trt.bench.operating_points import Shares
 from lc_trt.bench.timing import ratio
+from lc_trt.cli.command_line import command_line
 from lc_trt.data.published import POINTS
 from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.model.cascade import Cascade
@@ -79,7 +80,7 @@ def main() -> int:
             print(sentence(row), flush=True)
     if given.json:
         result = {
-            "command": " ".join(["python", "tools/bench_training_step.py", *sys.argv[1:]]),
+            "command": command_line("python tools/bench_training_step.py", sys.argv[1:]),
             "preset": given.preset, "size": [height, width], "batch": given.batch,
             "rounds": given.rounds, "rows": rows,
             "torch": torch.__version__, "device": device(given.device), "environment": environment,

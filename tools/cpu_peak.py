@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from lc_trt.bench.environment import describe_environment
+from lc_trt.cli.command_line import command_line
 
 # precision: instruction, operations of one on 512 bits, flag of /proc/cpuinfo
 INSTRUCTIONS = {
@@ -57,7 +58,7 @@ def main() -> int:
         }
         for name in kinds
     ]
-    command = " ".join(["python", "tools/cpu_peak.py", *sys.argv[1:]])
+    command = command_line("python tools/cpu_peak.py", sys.argv[1:])
     print(
         json.dumps(
             {"rows": rows, "environment": describe_environment(1), "command": command}, indent=2

@@ -31,7 +31,8 @@ from lc_trt.builder.build import build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.cli import console
-from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.cli.command_line import command_line
+from lc_trt.compiler.frontend.import_model import import_model
 from lc_trt.compiler.graph import EditableGraph
 from lc_trt.compiler.passes.mixed_precision import FP32_TENSORS, Half, note_full
 from lc_trt.compiler.pipeline import compile_for_tensorrt
@@ -39,7 +40,6 @@ from lc_trt.data.images import list_images
 from lc_trt.errors import LcTrtError
 from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import evaluate
-from lc_trt.ir.metadata import ModelInfo, read_info
 from lc_trt.quantization.calibrate import Settings
 from lc_trt.quantization.calibrate_file import calibrate_file
 from lc_trt.quantization.fp16_overflow import find_overflow
@@ -109,7 +109,7 @@ def main() -> int:
         "verdicts": [asdict(verdict) for verdict in verdicts],
         "bisection": None,
         "environment": describe_environment(None),
-        "command": " ".join(["python", "tools/measure_precision.py", *map(_shown, sys.argv[1:])]),
+        "command": command_line("python tools/measure_precision.py", sys.argv[1:]),
     }
     write_json(known.out, result, option="--out", parents=True)
     if known.bisect:  # takes longest: what was measured before it is written
@@ -122,11 +122,6 @@ def main() -> int:
         verdict = "met" if v.met else "missed"
         print(f"{v.row}: {v.drop:+.2f} of {v.allowed_drop}, shares {v.shift:.2f}: {verdict}")
     return int(not all(v.met for v in verdicts))
-
-
-def _shown(argument: str) -> str:
-    """Without the folders of this machine."""
-    return Path(argument).name if argument.startswith("/") else argument
 
 
 def run(known: argparse.Namespace) -> list[Row]:
@@ -160,9 +155,8 @@ def run(known: argparse.Namespace) -> list[Row]:
 
 def tensorrt_graph(source: Path, manifest: Manifest, half: Half) -> Segmenter:
     """TensorRT's FP16 or BF16 graph as ONNX Runtime runs it."""
-    model = load_onnx(source)
-    info = read_info(model)
-    assert isinstance(info, ModelInfo), "the shipped model has its facts"
+    imported = import_model(source)
+    model, info = imported.model, imported.info
     plain = compile_for_tensorrt(model, manifest.size, 1, "fp32")
     keep: Collection[str] | None = None
     if half == "fp16":

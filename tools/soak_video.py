@@ -32,6 +32,7 @@ from lc_trt.builder.build import build
 from lc_trt.bundle.thresholds import Rho, parse_rho
 from lc_trt.cli import console
 from lc_trt.cli import option_values as options
+from lc_trt.cli.command_line import command_line
 from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.segmenter import Segmenter
@@ -161,7 +162,7 @@ def run(given: argparse.Namespace) -> int:
         "threads_left": found.threads_left(),
         "python_threads_left": left,
         "environment": describe_environment(given.threads),
-        "command": " ".join(["python", "tools/soak_video.py", *sys.argv[1:]]),
+        "command": command_line("python tools/soak_video.py", sys.argv[1:]),
     }
     if given.json is None:
         print(json.dumps(result, indent=2))

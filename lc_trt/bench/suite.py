@@ -98,7 +98,7 @@ def run_bench(
     check_shape(size, batch)
     networks.check_runs(bundle, options.device)
     frames = _batches(options, size, batch)
-    source = load_onnx(bundle.file(SOURCE))
+    source = load_onnx(bundle.file(SOURCE))  # the build imported it
     contenders = networks.dense_networks(
         bundle, source, size, batch, options.threads, device=options.device,
         baselines=options.baselines, all_runners=options.all_runners,

@@ -12,13 +12,10 @@ from lc_trt.builder.verify import VerifyOptions, check_engine
 from lc_trt.bundle.bundle import SOURCE, Bundle, check_out, write_bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.thresholds import as_pair
-from lc_trt.compiler.frontend.import_model import open_exchange
-from lc_trt.compiler.frontend.read_onnx import load_onnx
-from lc_trt.compiler.frontend.wrap_dense import Normalisation
+from lc_trt.compiler.frontend.import_model import ImportOptions, import_model
 from lc_trt.compiler.options import CompileOptions
-from lc_trt.data.classes import ClassSet
 from lc_trt.errors import UsageError
-from lc_trt.ir.metadata import ModelInfo, read_info, write_info
+from lc_trt.ir.metadata import ModelInfo, write_info
 from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.trt.options import Profile
 from lc_trt.utils.progress import ProgressMonitor
@@ -33,8 +30,7 @@ def build(
     *,
     rho: tuple[float, float] | None = None,
     fast_rho: tuple[float, float] | None = None,
-    classes: ClassSet | None = None,
-    normalisation: Normalisation | None = None,
+    imports: ImportOptions | None = None,
     quantization: QuantizationOptions | None = None,
     overflow_images: Path | None = None,
     verify: VerifyOptions | None = None,
@@ -54,8 +50,8 @@ def build(
             best backend that runs here, in its default precision, at the model's own size.
         rho: default thresholds that replace the model's own, one per boundary, 0 to 1.
         fast_rho: fast thresholds, likewise.
-        classes: names and colours for a plain ONNX, which has none.
-        normalisation: of a plain ONNX; ours normalise inside the graph.
+        imports: how to read a plain ONNX; None for the defaults. Their size is that of
+            ``options``.
         quantization: how to quantise; INT8 needs it, other precisions take none.
         overflow_images: FP16: folder of images on which to look for values beyond its range; None
             takes photographs of scikit-image.
@@ -78,12 +74,11 @@ def build(
     maker = make_maker(options, quantization, monitor, overflow_images)
     check_out(out)
     monitor.step("reading")
-    original = load_onnx(source)
     size = options.size.opt if options.size else None
-    model, info = open_exchange(original, source, size, classes, normalisation)
-    info = _with_thresholds(info, source, rho, fast_rho)
+    imported = import_model(source, replace(imports or ImportOptions(), size=size))
+    model, info = imported.model, _with_thresholds(imported.info, source, rho, fast_rho)
     sizes = options.size or Profile.of(info.size)
-    if model is original and info == read_info(original):
+    if imported.unchanged and info == imported.info:
         exchange = source.read_bytes()
     else:
         write_info(model, info)

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import lc_trt
 from lc_trt.cli import console
@@ -54,6 +54,23 @@ _EXTRAS = {
 }
 
 
+class _GroupedCommand(TyperCommand):
+    """Shows the options of each group under the group's heading."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                own = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                heading = getattr(parameter, "rich_help_panel", None) or own
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
 class _LazyGroup(TyperGroup):
     """Lists subcommands from the table above and imports only the one that is called."""
 
@@ -75,7 +92,7 @@ def load_subcommand(name: str) -> Any:
     """The command object of a subcommand; imports its module and no other subcommand's."""
     function = getattr(import_module(f"lc_trt.cli.{name}"), name)
     alone = typer.Typer(**_STYLE)
-    alone.command(name)(function)
+    alone.command(name, cls=_GroupedCommand)(function)
     command: Any = typer.main.get_command(alone)
     command.help = _keep_examples(command.help)
     return command
@@ -128,6 +145,7 @@ def main(args: list[str] | None = None) -> int:
     """
     args = sys.argv[1:] if args is None else args
     console.settings.debug = console.settings.quiet = False
+    console.settings.arguments = tuple(args)
     try:
         code = typer.main.get_command(app).main(
             args or ["--help"], prog_name="lc-trt", standalone_mode=False

@@ -9,13 +9,17 @@ import typer
 
 from lc_trt.cli import build_report, console
 from lc_trt.cli import option_values as options
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.model import PlainOnnx
 from lc_trt.errors import UsageError
 
 _TRT = "TensorRT:"
 
 
+@takes_groups
 def build(
     model: Annotated[Path, typer.Argument(help="Cascade ONNX, or a plain segmentation ONNX.")],
+    plain: PlainOnnx,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The bundle.", show_default="MODEL.lct")
     ] = None,
@@ -59,23 +63,6 @@ def build(
         str | None,
         typer.Option(metavar="R1[,R2]", help="Fast thresholds.", show_default="the model's own"),
     ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(help="Classes of a plain ONNX: voc, camvid, cityscapes or a number."),
-    ] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C", help="Plain ONNX: subtracted (0..255).", show_default="ImageNet's"
-        ),
-    ] = None,
-    std: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C", help="Plain ONNX: divided by (0..255).", show_default="ImageNet's"
-        ),
-    ] = None,
-    bgr: Annotated[bool, typer.Option("--bgr", help="Plain ONNX: takes BGR, not RGB.")] = False,
     check_images: Annotated[
         Path | None,
         typer.Option(help="Photographs for the check.", show_default="scikit-image's"),
@@ -213,7 +200,6 @@ def build(
     from lc_trt.builder.build import STEPS
     from lc_trt.builder.build import build as run_build
     from lc_trt.builder.verify import VerifyOptions
-    from lc_trt.data.classes import find_classes
     from lc_trt.quantization.options import QuantizationOptions
     from lc_trt.trt.options import PlanOptions, make_profile
     from lc_trt.video.sample_frames import photographs_missing
@@ -280,8 +266,7 @@ def build(
             ),
             rho=options.thresholds("--rho", rho) if rho else None,
             fast_rho=options.thresholds("--fast-rho", fast_rho) if fast_rho else None,
-            classes=find_classes(classes) if classes else None,
-            normalisation=options.normalisation(mean, std, bgr),
+            imports=plain.import_options(),
             quantization=asked,
             overflow_images=calib if precision == "fp16" else None,
             verify=VerifyOptions(

@@ -8,48 +8,33 @@ from typing import Annotated
 import typer
 
 from lc_trt.cli import console
-from lc_trt.cli import option_values as options
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.data import Images
+from lc_trt.cli.option_groups.hardware import Threads
+from lc_trt.cli.option_groups.model import PlainOnnx, Rho, Size
+from lc_trt.cli.option_groups.output import Json
 
 
+@takes_groups
 def calibrate(
     model: Annotated[Path, typer.Argument(help="Cascade ONNX, or a plain segmentation ONNX.")],
-    images: Annotated[
-        Path, typer.Option(metavar="DIR", help="Images like those it will see; 100 or more.")
-    ],
+    photographs: Images,
+    thresholds: Rho,
+    size: Size,
+    plain: PlainOnnx,
+    hardware: Threads,
     out: Annotated[Path, typer.Option("--out", "-o", help="The table.")] = Path("table.json"),
     method: Annotated[str, typer.Option(help="mse, entropy, percentile or minmax.")] = "mse",
     percentile: Annotated[
         float, typer.Option(help="What --method percentile covers, in percent.")
     ] = 99.99,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="N images, evenly spread.", show_default="all"),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Pixels.", show_default="the model's own")
-    ] = None,
-    rho: Annotated[
-        str | None,
-        typer.Option(
-            metavar="R1[,R2]", help="Thresholds of the regions.", show_default="the model's own"
-        ),
-    ] = None,
-    mean: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Plain ONNX: as for lc-trt build.")
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Plain ONNX: as for lc-trt build.")
-    ] = None,
-    bgr: Annotated[bool, typer.Option("--bgr", help="Plain ONNX: takes BGR, not RGB.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Find the ranges of a network's activations, for INT8.
 
-    The images go through the network in FP32 one by one; what was seen so far stands beside the
-    table until that is written, so the same command given again goes on where a stopped one ended.
+    Takes 100 images or more. They go through the network in FP32 one by one; what was seen so far
+    is stored beside the table until that is written, so the same command given again goes on where
+    a stopped one ended.
 
     Example:
       lc-trt calibrate model.onnx --images photos/ -o table.json
@@ -64,18 +49,18 @@ def calibrate(
     settings = Settings(
         method=method,
         percentile=percentile,
-        size=options.size("--size", size) if size else None,
-        rho=options.thresholds("--rho", rho) if rho else None,
-        threads=threads,
+        size=size.pixels(),
+        rho=thresholds.pair(),
+        threads=hardware.threads,
     )
-    chosen = list_images(images).some(limit)
+    chosen = list_images(photographs.images).some(photographs.limit)
     with console.progress("calibrating", len(chosen)) as advance:
         table = calibrate_file(
             model,
             chosen,
             out,
             settings,
-            normalisation=options.normalisation(mean, std, bgr),
+            imports=plain.import_options(),
             advance=advance,
             warn=console.warn,
         )

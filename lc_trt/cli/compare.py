@@ -9,21 +9,22 @@ from typing import Annotated
 import typer
 
 from lc_trt.cli import console
-from lc_trt.cli import option_values as options
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.data import Images
+from lc_trt.cli.option_groups.hardware import Hardware
+from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx, RhoOrFast
+from lc_trt.cli.option_groups.output import Json
 
 
+@takes_groups
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="An ONNX or a bundle (NAME.lct).")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Images to run both on.")],
-    rho: Annotated[
-        str | None,
-        typer.Option(metavar="R1[,R2]", help="Thresholds, or fast.", show_default="A's own"),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="N images, evenly spread.", show_default="all"),
-    ] = None,
+    photographs: Images,
+    thresholds: RhoOrFast,
+    size: FreeSize,
+    plain: PlainOnnx,
+    hardware: Hardware,
     save: Annotated[Path, typer.Option(metavar="FILE", help="Picture of the worst image.")] = Path(
         "worst.png"
     ),
@@ -31,28 +32,30 @@ def compare(
         float,
         typer.Option(metavar="PERCENT", help="Exit with 1 under so many equal labels or stages."),
     ] = 0.0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
-    ] = None,
-    device: options.Device = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare labels, stages and probabilities of two models.
 
+    Thresholds are A's own unless given. The options of a plain ONNX are for those of the two that
+    are one.
+
     Example:
       lc-trt compare fp32.lct int8.lct --images photos/ --save worst.png
+      lc-trt compare foreign.onnx foreign.lct --images photos/ --bgr --size 512x512
     """
-    from lc_trt.bundle.thresholds import parse_rho
     from lc_trt.evaluation.compare import Options, compare_models
 
-    asked = Options(
-        rho=None if rho is None else parse_rho(rho),
-        limit=limit,
-        threads=threads,
-        device=options.device(device),
+    options = Options(
+        rho=thresholds.rho_or_fast(),
+        limit=photographs.limit,
+        imports=plain.import_options(size.pixels()),
+        threads=hardware.threads,
+        device=hardware.device_name(),
         picture=save,
     )
-    found = compare_models(a, b, images, asked, progress=console.progress, warn=console.warn)
+    found = compare_models(
+        a, b, photographs.images, options, progress=console.progress, warn=console.warn
+    )
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
     else:

@@ -19,10 +19,11 @@ _PIPED_WIDTH = 160  # characters; a pipe has no width, and a table must not lose
 
 @dataclass
 class Settings:
-    """The options before the subcommand's name."""
+    """The options before the subcommand's name, and all arguments as they were given."""
 
     debug: bool = False
     quiet: bool = False
+    arguments: tuple[str, ...] = ()
 
 
 settings = Settings()

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lc_trt.cli import console
-from lc_trt.cli import option_values as options
+from lc_trt.cli.command_line import command_line
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.data import LabelledData
+from lc_trt.cli.option_groups.hardware import Hardware
+from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx, RhoOrFast
+from lc_trt.cli.option_groups.output import Json
 
 if TYPE_CHECKING:
     from lc_trt.evaluation.runner import Outcome
     from lc_trt.evaluation.tables import Table
 
 
+@takes_groups
 def eval(
     model: Annotated[
         Path, typer.Argument(help="A checkpoint (.safetensors), an ONNX or a bundle (NAME.lct).")
     ],
-    data: Annotated[Path, typer.Option(metavar="ROOT", help="The data set's folder.")],
-    layout: Annotated[str, typer.Option(help="folder, voc or cityscapes.")] = "folder",
-    split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="N images, evenly spread.", show_default="all"),
-    ] = None,
-    rho: Annotated[
-        str | None,
-        typer.Option(
-            metavar="R1[,R2]", help="Thresholds, or fast.", show_default="the model's own"
-        ),
-    ] = None,
+    labelled: LabelledData,
+    thresholds: RhoOrFast,
+    size: FreeSize,
+    plain: PlainOnnx,
+    hardware: Hardware,
     rho_sweep: Annotated[
         bool, typer.Option("--rho-sweep", help="Also at the paper's eight thresholds.")
     ] = False,
@@ -43,55 +40,40 @@ def eval(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a page with figures there.")
     ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="HxW", help="Of a checkpoint.", show_default="300x500"),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
-    ] = None,
-    device: options.Device = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure the accuracy of a model on labelled images.
 
     Labels are compared at their full resolution; value 255 counts nowhere. A checkpoint and an
-    ONNX are measured as a bundle is.
+    ONNX are measured as a bundle is; a plain ONNX takes the options that lc-trt build takes.
 
     Example:
       lc-trt eval model.lct --data camvid --rho fast
       lc-trt eval best.safetensors --data camvid --rho-sweep --report report/
+      lc-trt eval foreign.onnx --data camvid --classes camvid --bgr --mean 104,117,123 --std 1,1,1
     """
-    from lc_trt.bundle.thresholds import parse_rho
     from lc_trt.evaluation.runner import Options, measure
     from lc_trt.evaluation.sweep import ENOUGH
 
-    asked = Options(
-        layout=layout,
-        split=split,
-        limit=limit,
-        rho=None if rho is None else parse_rho(rho),
+    options = Options(
+        layout=labelled.layout,
+        split=labelled.split,
+        limit=labelled.limit,
+        rho=thresholds.rho_or_fast(),
         sweep=rho_sweep,
         grid=grid,
-        size=options.size("--size", size) if size else None,
-        threads=threads,
-        device=options.device(device),
+        imports=plain.import_options(size.pixels()),
+        threads=hardware.threads,
+        device=hardware.device_name(),
         report=report,
     )
-    command = ["lc-trt", "eval", _shown(model), "--data", _shown(data)]
-    for flag, value in {
-        "--layout": None if layout == Options.layout else layout,
-        "--split": None if split == Options.split else split,
-        "--limit": limit,
-        "--rho": rho,
-        "--size": size,
-        "--threads": threads,
-        "--device": device,
-        "--report": report and _shown(report),
-    }.items():
-        command += [] if value is None else [flag, str(value)]
-    command += ["--rho-sweep"] * rho_sweep + ["--grid"] * grid
-    outcome = measure(model, data, asked, command=shlex.join(command), progress=console.progress)
+    outcome = measure(
+        model,
+        labelled.data,
+        options,
+        command=command_line("lc-trt", console.settings.arguments),
+        progress=console.progress,
+    )
     if as_json:
         typer.echo(json.dumps(outcome.as_dict(), indent=2))
     else:
@@ -101,11 +83,6 @@ def eval(
         console.warn(f"{images} images are too few to compare times by, take {ENOUGH} or more")
     if report is not None:
         console.note(f"wrote {report / 'index.html'}")
-
-
-def _shown(path: Path) -> str:
-    # What stands in a file that is shared names no folder of this machine.
-    return path.name if path.is_absolute() else str(path)
 
 
 def _print(outcome: Outcome) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lc_trt.errors import UsageError
 from lc_trt.utils.devices import parse_device
-
-if TYPE_CHECKING:
-    from lc_trt.compiler.frontend.wrap_dense import Normalisation
 
 # --device of every subcommand that runs a bundle.
 Device = Annotated[
@@ -86,20 +83,6 @@ def three(option: str, text: str) -> tuple[float, float, float]:
     if len(values) != 3:
         raise UsageError(f"{option} {text!r}: expected three numbers, as in 123.7,116.3,103.5")
     return values[0], values[1], values[2]
-
-
-def normalisation(mean: str | None, std: str | None, bgr: bool) -> Normalisation | None:
-    """What ``--mean``, ``--std`` and ``--bgr`` say of a plain ONNX; None where none is given."""
-    if not (mean or std or bgr):
-        return None
-    from lc_trt.compiler.frontend.wrap_dense import Normalisation
-
-    default = Normalisation()
-    return Normalisation(
-        three("--mean", mean) if mean else default.mean,
-        three("--std", std) if std else default.std,
-        not bgr,
-    )
 
 
 def numbers(option: str, text: str) -> list[float]:

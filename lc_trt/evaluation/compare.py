@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from lc_trt.bundle.bundle import read_bundle
 from lc_trt.bundle.thresholds import Rho, resolve_rho
+from lc_trt.compiler.frontend.import_model import ImportOptions
 from lc_trt.data.images import ImageList, list_images, read_image
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.evaluation.open_model import open_model
+from lc_trt.evaluation.open_model import open_model, takes_import_options, takes_size
 from lc_trt.runtime import visualize as draw
 from lc_trt.runtime.compare_engines import compare_maps
 from lc_trt.runtime.engines import TENSORRT
@@ -36,7 +37,10 @@ class Options:
 
     Attributes:
         rho: thresholds of both, as `lc_trt.Segmenter` takes them; None is the first's own.
-        limit: so many images, evenly spread; None for all.
+        limit: number of images, evenly spread; None for all.
+        imports: how to read those of the two that are a plain ONNX, at least one; their size is
+            that of a checkpoint, too.
+        threads: CPU threads; None for all.
         device: GPU of those of the two that are bundles of TensorRT, at least one (`lc_trt.load`);
             ``cpu`` for both.
         picture: where the worst image is drawn.
@@ -45,6 +49,7 @@ class Options:
     picture: Path
     rho: Rho | None = None
     limit: int | None = None
+    imports: ImportOptions = field(default_factory=ImportOptions)
     threads: int | None = None
     device: str | None = None
 
@@ -117,8 +122,12 @@ def compare_models(
     """Run two models on the same images and draw the one they agree on least.
 
     Args:
-        a, b: what `open_model` opens.
+        a: what `open_model` opens.
+        b: another one.
         images: a folder or a pattern (`list_images`).
+        options: how to compare.
+        progress: shows how far it has come.
+        warn: takes one line for each image that is skipped.
 
     Raises:
         LcTrtError: a model or all images cannot be used, or the picture cannot be written.
@@ -129,8 +138,12 @@ def compare_models(
         raise UsageError(f"--save {options.picture}: expected a picture's name, as worst.png")
     check_file(options.picture, _ADVICE, option="--save")
     devices = _devices(a, b, options.device)
-    first = open_model(a, None, options.threads, devices[0])
-    with first, open_model(b, None, options.threads, devices[1]) as second:
+    imports = _imports(a, b, options.imports)
+    first = open_model(a, imports[0], threads=options.threads, device=devices[0])
+    with (
+        first,
+        open_model(b, imports[1], threads=options.threads, device=devices[1]) as second,
+    ):
         if first.manifest.classes != second.manifest.classes:
             raise UsageError(
                 f"{a} has {len(first.manifest.classes)} classes and {b} "
@@ -155,6 +168,27 @@ def _devices(a: Path, b: Path, device: str | None) -> tuple[str | None, str | No
             "build one so: lc-trt build MODEL.onnx --backend tensorrt"
         )
     return device if on_gpu[0] else None, device if on_gpu[1] else None
+
+
+def _imports(a: Path, b: Path, options: ImportOptions) -> tuple[ImportOptions, ImportOptions]:
+    """The options of a plain ONNX are for those of the two that are one: the other has its own."""
+    plain = [takes_import_options(path) for path in (a, b)]
+    sized = [takes_size(path) for path in (a, b)]
+    if options != ImportOptions(options.size) and not any(plain):
+        raise UsageError(
+            f"neither {a} nor {b} is a plain ONNX: both know their classes and normalisation; "
+            "leave out --classes, --mean, --std, --bgr"
+        )
+    if options.size is not None and not any(sized):
+        raise UsageError(
+            f"--size: {a} and {b} have their own; leave it out, or build them for that size: "
+            "lc-trt build MODEL.onnx --size HxW"
+        )
+    first, second = (
+        options if is_plain else ImportOptions(options.size if has_size else None)
+        for is_plain, has_size in zip(plain, sized, strict=True)
+    )
+    return first, second
 
 
 def _thresholds(first: Segmenter, second: Segmenter, rho: Rho | None) -> list[Rho | None]:

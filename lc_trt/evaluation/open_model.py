@@ -6,9 +6,11 @@ import hashlib
 from pathlib import Path
 
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.compiler.frontend.import_model import ImportOptions, import_model, is_plain
 from lc_trt.compiler.options import check_shape
+from lc_trt.compiler.passes.fold_constants import freeze
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.ir.metadata import ModelInfo, read_info
+from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter, load
 from lc_trt.utils.devices import CPU, parse_device
@@ -20,22 +22,27 @@ _REFERENCE = "onnxruntime"  # runs an exchange model as it is
 
 def open_model(
     path: Path,
-    size: Size | None = None,
+    options: ImportOptions | None = None,
+    *,
     threads: int | None = None,
     device: str | int | None = None,
 ) -> Segmenter:
     """Open a checkpoint (.safetensors), an ONNX or a bundle (a folder).
 
     Args:
-        size: (H, W) to run at. A checkpoint takes any (default: the export's) and so does a
-            plain ONNX whose input is not fixed; a cascade ONNX and a bundle have their own.
-        threads: CPU threads, all by default.
+        path: the file or folder.
+        options: how to read a plain ONNX; None for the defaults. A checkpoint takes their size
+            only; a cascade ONNX and a bundle have their own.
+        threads: CPU threads; None for all.
         device: of a bundle, as `lc_trt.load` takes it; the others run on the CPU.
 
     Raises:
         LcTrtError: it is none of the three, or cannot be used; the message says what mends it.
-        UsageError: another size than the model's own, or a device that it does not run on.
+        UsageError: another size than the model's own, a device that it does not run on, or
+            options of a plain ONNX for another model.
     """
+    options = options or ImportOptions()
+    size = options.size
     check_shape(size, 1)
     if not path.exists():
         raise LcTrtError(
@@ -43,6 +50,7 @@ def open_model(
             "(NAME.lct)"
         )
     if path.is_dir():
+        _refuse_import_options(path, "a bundle", options)
         segmenter = load(path, device=device, threads=threads)
         try:
             _check_size(path, size, segmenter.manifest.size, f"lc-trt build MODEL.onnx -o {path}")
@@ -58,34 +66,33 @@ def open_model(
     if path.suffix == ".safetensors":
         from lc_trt.evaluation.torch_engine import open_checkpoint
 
+        _refuse_import_options(path, "a checkpoint", options)
         return Segmenter(*open_checkpoint(path, size or ModelInfo.size, threads))
     if path.suffix == ".onnx":
-        return _open_onnx(path, size, threads)
+        return _open_onnx(path, options, threads)
     raise LcTrtError(
         f"{path}: not a model by its name; expected a checkpoint (.safetensors), "
         "an ONNX (.onnx) or a bundle (a folder NAME.lct)"
     )
 
 
-def _open_onnx(path: Path, size: Size | None, threads: int | None) -> Segmenter:
-    """The exchange model's own function bodies in ONNX Runtime; nothing is compiled."""
-    from lc_trt.compiler.frontend.read_onnx import check_region_operators, exchange_kind, load_onnx
-    from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
-    from lc_trt.compiler.passes.fold_constants import freeze
+def takes_import_options(path: Path) -> bool:
+    """Whether a model is a plain ONNX, whose `ImportOptions` `open_model` does not refuse."""
+    return path.suffix == ".onnx" and path.is_file() and is_plain(path)
 
-    model = load_onnx(path)
-    if exchange_kind(model) is None:
-        model = wrap_plain(model, str(path), size or ModelInfo.size, Normalisation(), None)
-    info = read_info(model)
-    if info is None:
-        raise LcTrtError(
-            f"{path}: has our inputs and outputs but no lc_trt metadata; write it with "
-            "'lc-trt export'"
-        )
-    check_region_operators(model, str(path))
-    _check_size(path, size, info.size, f"lc-trt export --checkpoint WEIGHTS -o {path}")
+
+def takes_size(path: Path) -> bool:
+    """Whether a model runs at any size: a checkpoint, or a plain ONNX."""
+    return path.suffix == ".safetensors" or takes_import_options(path)
+
+
+def _open_onnx(path: Path, options: ImportOptions, threads: int | None) -> Segmenter:
+    """The exchange model's own function bodies in ONNX Runtime; nothing is compiled."""
+    imported = import_model(path, options)
+    info = imported.info
+    _check_size(path, options.size, info.size, f"lc-trt export --checkpoint WEIGHTS -o {path}")
     cascade = info.kind == "cascade"
-    content = freeze(model, 1, info.size).SerializeToString()
+    content = freeze(imported.model, 1, info.size).SerializeToString()
     manifest = Manifest(
         backend=_REFERENCE,
         backend_version=module_version(_REFERENCE) or "unknown",
@@ -99,6 +106,14 @@ def _open_onnx(path: Path, size: Size | None, threads: int | None) -> Segmenter:
         fast_rho=info.fast_rho if cascade else None,
     )
     return Segmenter(create_engine(_REFERENCE, content, threads=threads), manifest)
+
+
+def _refuse_import_options(path: Path, kind: str, options: ImportOptions) -> None:
+    if options.classes is not None or options.normalisation is not None:
+        raise UsageError(
+            f"{path}: is {kind}, which knows its classes and its normalisation; leave out "
+            "--classes, --mean, --std, --bgr"
+        )
 
 
 def _check_size(path: Path, asked: Size | None, own: Size, command: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lc_trt.bundle.thresholds import Rho, resolve_rho
+from lc_trt.compiler.frontend.import_model import ImportOptions
 from lc_trt.data.classes import ClassSet
 from lc_trt.data.images import spread
 from lc_trt.errors import UsageError
@@ -31,10 +32,10 @@ class Options:
 
     Attributes:
         layout, split: of the data (`lc_trt.data.datasets.open_dataset`).
-        limit: so many images, evenly spread over the split; None for all.
+        limit: number of images, evenly spread over the split; None for all.
         rho: thresholds as `lc_trt.Segmenter` takes them; None for the model's own.
         sweep, grid: also at the published thresholds, and at all pairs of them.
-        size: (H, W) to run a checkpoint or a plain ONNX at.
+        imports: how to read a plain ONNX; of a checkpoint, the size to run it at.
         threads: CPU threads, None for all.
         device: of a bundle (`lc_trt.load`).
         report: folder to write the report to.
@@ -46,7 +47,7 @@ class Options:
     rho: Rho | None = None
     sweep: bool = False
     grid: bool = False
-    size: tuple[int, int] | None = None
+    imports: ImportOptions = field(default_factory=ImportOptions)
     threads: int | None = None
     device: str | None = None
     report: Path | None = None
@@ -105,8 +106,11 @@ def measure(
     """Evaluate a checkpoint, an ONNX or a bundle on labelled images.
 
     Args:
+        model: what `lc_trt.evaluation.open_model` opens.
         data: the data set's folder.
+        options: what to measure.
         command: what the report names as having made it.
+        progress: shows how far it has come.
 
     Raises:
         LcTrtError: the model or the data cannot be used, or the report cannot be written.
@@ -114,7 +118,9 @@ def measure(
     """
     if options.report is not None:
         report.check(options.report)
-    with open_model(model, options.size, options.threads, options.device) as segmenter:
+    with open_model(
+        model, options.imports, threads=options.threads, device=options.device
+    ) as segmenter:
         manifest = segmenter.manifest
         if manifest.kind == "dense" and (options.sweep or options.grid):
             raise UsageError(

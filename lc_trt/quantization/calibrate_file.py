@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from lc_trt.compiler.frontend.import_model import open_exchange
-from lc_trt.compiler.frontend.read_onnx import load_onnx
-from lc_trt.compiler.frontend.wrap_dense import Normalisation
+from lc_trt.compiler.frontend.import_model import ImportOptions, import_model
 from lc_trt.compiler.options import check_shape
 from lc_trt.data.images import ImageList
 from lc_trt.quantization.calibrate import Settings, calibrate
@@ -21,7 +20,7 @@ def calibrate_file(
     out: Path,
     settings: Settings | None = None,
     *,
-    normalisation: Normalisation | None = None,
+    imports: ImportOptions | None = None,
     advance: Callable[[int], None] = lambda images: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Table:
@@ -31,7 +30,13 @@ def calibrate_file(
     thresholds are still the same.
 
     Args:
-        normalisation: of a plain ONNX; ours normalise inside the graph.
+        source: the ONNX file.
+        images: the images to run it on.
+        out: the table's file.
+        settings: how to calibrate; None for the defaults.
+        imports: how to read a plain ONNX; None for the defaults. Their size is ``settings.size``.
+        advance: takes the number of images that are done since its last call.
+        warn: takes one line for each thing that is no error but should be known.
 
     Raises:
         LcTrtError: the model or the images cannot be used, or the table cannot be written.
@@ -39,9 +44,11 @@ def calibrate_file(
     settings = settings or Settings()
     check_shape(settings.size, 1)
     check_file(out, "choose another -o")
-    model, info = open_exchange(load_onnx(source), source, settings.size, None, normalisation)
+    imported = import_model(source, replace(imports or ImportOptions(), size=settings.size))
     state = out.with_name(f".{out.name}.seen")
-    table = calibrate(model, info, images, settings, state=state, advance=advance, warn=warn)
+    table = calibrate(
+        imported.model, imported.info, images, settings, state=state, advance=advance, warn=warn
+    )
     write_table(out, table)
     state.unlink(missing_ok=True)
     return table

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from lc_trt.compiler.frontend.import_model import open_exchange
-from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.compiler.frontend.import_model import ImportOptions, import_model
 from lc_trt.compiler.passes.fold_constants import freeze
 from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.data.classes import ClassSet
@@ -33,7 +32,8 @@ class Teacher:
     """
 
     def __init__(self, path: Path, classes: ClassSet, batch: int, size: tuple[int, int]) -> None:
-        model, info = open_exchange(load_onnx(path), path, size, None, None)
+        imported = import_model(path, ImportOptions(size))
+        model, info = imported.model, imported.info
         if len(info.classes) != len(classes):
             raise LcTrtError(
                 f"{path}: the teacher has {len(info.classes)} classes, expected "

@@ -45,7 +45,7 @@ def test_json(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert found.pop("environment")["threads"] > 0
     command = found.pop("command")
     # It names no folder of this machine.
-    assert command == "lc-trt eval toy.lct --data data"
+    assert command == "lc-trt -q eval toy.lct --data data --json"
     assert found == {
         "model": "toy",
         "size": list(SIZE),
@@ -90,7 +90,7 @@ def test_sweep(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(words) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["images"] == 1
-    assert found["command"].endswith("--limit 1 --grid")
+    assert found["command"].endswith("--grid --json --limit 1")
     by_rho = {tuple(point["rho"]): point for point in found["sweep"]}
     assert len(by_rho) == 64
     # Its confidence at stage 1 is 1: it leaves there unless the threshold is 1.
@@ -121,7 +121,7 @@ def test_writing_a_report(
     )
     page = (out / "index.html").read_text()
     assert page.count("data:image/png;base64,") == 3 + 2
-    assert "lc-trt eval toy.lct --data data --report report --rho-sweep" in page
+    assert "lc-trt eval toy.lct --data data --rho-sweep --report report" in page
 
 
 def test_a_report_that_cannot_be_written_costs_no_work(

@@ -123,8 +123,8 @@ def test_other_classes_and_places_are_refused(root, monkeypatch):
 
 
 def _other_classes(real):
-    def opened(path, size, threads, device):
-        segmenter = real(path, size, threads, device)
+    def opened(path, options, **hardware):
+        segmenter = real(path, options, **hardware)
         if path.name == "b.lct":
             segmenter.manifest = replace(segmenter.manifest, classes=("a", "b", "c", "d"))
         return segmenter

@@ -15,6 +15,7 @@ from toy_models import toy_bundle, toy_model
 
 from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import build
+from lc_trt.compiler.frontend.import_model import ImportOptions
 from lc_trt.data.classes import numbered
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.data import open_samples
@@ -73,7 +74,7 @@ def data(checkpoint: Path, rho: tuple[float, float], tmp_path_factory) -> Path:
     for kind in ("images", "labels"):
         (root / "val" / kind).mkdir(parents=True)
     rng = np.random.default_rng(5)
-    with open_model(checkpoint, SIZE, threads=1) as segmenter:
+    with open_model(checkpoint, ImportOptions(SIZE), threads=1) as segmenter:
         for i, image in enumerate(tiny_networks.frames(IMAGES, PHOTOGRAPH)):
             label = segmenter(image, rho).labels.copy()
             other = rng.integers(0, CLASSES, (7, 9), np.uint8).repeat(10, 0).repeat(10, 1)
@@ -87,7 +88,7 @@ def data(checkpoint: Path, rho: tuple[float, float], tmp_path_factory) -> Path:
 
 def figures(model: Path, data: Path, rho: tuple[float, float], size=None) -> Evaluation:
     classes = numbered(CLASSES)
-    with open_model(model, size, threads=1) as segmenter:
+    with open_model(model, ImportOptions(size), threads=1) as segmenter:
         assert segmenter.manifest.classes == classes.names
         samples = open_samples("folder", data, "val", classes)
         return evaluate(segmenter, samples, classes.names, rho)
@@ -117,7 +118,7 @@ def test_checkpoint_onnx_and_bundle_agree(
 def test_a_checkpoint_takes_any_size_and_the_exports_by_default(checkpoint: Path) -> None:
     before = torch.get_num_threads()
     for size, expected in ((None, (300, 500)), ((41, 66), (41, 66))):
-        with open_model(checkpoint, size, threads=before + 1) as segmenter:
+        with open_model(checkpoint, ImportOptions(size), threads=before + 1) as segmenter:
             assert segmenter.engine.size == expected
             assert torch.get_num_threads() == before + 1
             manifest = segmenter.manifest
@@ -132,8 +133,8 @@ def test_an_onnx_and_a_bundle_have_their_own_size(exported: Path, tmp_path: Path
     bundle = toy_bundle(tmp_path / "toy.lct").path
     for path, own in ((exported, "52x76"), (bundle, "36x60")):
         with pytest.raises(UsageError, match=f"--size 64x64: .* is for {own}; leave --size out"):
-            open_model(path, (64, 64))
-    with open_model(exported, SIZE) as segmenter:
+            open_model(path, ImportOptions((64, 64)))
+    with open_model(exported, ImportOptions(SIZE)) as segmenter:
         assert segmenter.engine.size == SIZE
 
 
@@ -149,7 +150,7 @@ def test_a_plain_onnx_is_a_dense_model(tmp_path: Path) -> None:
     path = tmp_path / "plain.onnx"
     opset = [helper.make_opsetid("", 18)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
-    with open_model(path, (32, 48)) as segmenter:
+    with open_model(path, ImportOptions((32, 48))) as segmenter:
         result = segmenter(np.zeros((32, 48, 3), np.uint8))
     assert (segmenter.manifest.kind, result.shares) == ("dense", None)
     assert segmenter.manifest.classes == numbered(4).names
@@ -163,7 +164,7 @@ def test_errors(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(LcTrtError, match=r"model.pth: not a model .* expected a checkpoint"):
         open_model(other)
     with pytest.raises(UsageError, match="size 8x8"):
-        open_model(checkpoint, (8, 8))
+        open_model(checkpoint, ImportOptions((8, 8)))
     unknown = tmp_path / "unknown.safetensors"
     save_weights(unknown, torch.nn.Linear(1, 1), {})
     with pytest.raises(LcTrtError, match="does not say which network"):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from toy_models import CLASSES, FAST_RHO, SIZE, bgr, toy_bundle
 
+from lc_trt.compiler.frontend.import_model import ImportOptions
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.runner import PICTURES, Options, measure
 
@@ -91,7 +92,7 @@ def test_options_are_refused_before_the_work(bundle: Path, data: Path, tmp_path:
         (dense, Options(rho=0.5), "the network is dense"),
         (bundle, Options(rho=(0.1, 0.2, 0.3)), "rho"),
         (bundle, Options(layout="voc"), "layout voc"),
-        (bundle, Options(size=(64, 64)), "--size 64x64"),
+        (bundle, Options(imports=ImportOptions((64, 64))), "--size 64x64"),
     ):
         with pytest.raises(UsageError, match=line):
             measure(model, data, options, progress=bars)

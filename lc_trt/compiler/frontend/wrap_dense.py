@@ -50,6 +50,7 @@ def wrap_plain(
         LcTrtError: it is no segmentation network, or for another size.
     """
     model = inliner.inline_local_functions(model)
+    _name_nodes(model)
     if opset(model) < OPSET:
         model = _newer(model, origin)
     image, channels_last = _image_input(model, origin)
@@ -57,7 +58,7 @@ def wrap_plain(
     if fixed is not None and fixed != size:
         raise LcTrtError(
             f"{origin}: its input {image.name!r} is fixed at {fixed[0]}x{fixed[1]}, not "
-            f"{size[0]}x{size[1]}; build with --size {fixed[0]}x{fixed[1]}"
+            f"{size[0]}x{size[1]}; give --size {fixed[0]}x{fixed[1]}"
         )
     logits, count = _logits_output(model, origin, image, channels_last, size)
     if classes is not None and len(classes) != count:
@@ -88,6 +89,15 @@ def wrap_plain(
     info = ModelInfo("dense", name, classes.names, classes.colours, size)
     write_info(whole, info)
     return whole
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Give each node a name of its own: ONNX needs none, and passes tell nodes apart by it."""
+    names: set[str] = set()
+    for index, node in enumerate(model.graph.node):
+        if not node.name or node.name in names:
+            node.name = f"{node.name or node.op_type}/node{index}"
+        names.add(node.name)
 
 
 def _newer(model: onnx.ModelProto, origin: str) -> onnx.ModelProto:

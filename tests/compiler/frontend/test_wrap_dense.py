@@ -128,7 +128,7 @@ def test_a_network_from_torch_s_own_exporter(tmp_path):
     [
         ({"kind": "classifier"}, "no segmentation network: outputs logits"),
         ({"shape": ("n", 1, "h", "w")}, "input 'pixels' is FLOAT"),
-        ({"shape": (1, 3, 64, 64)}, "fixed at 64x64, not 48x72; build with --size 64x64"),
+        ({"shape": (1, 3, 64, 64)}, "fixed at 64x64, not 48x72; give --size 64x64"),
         ({"classes": 1}, "no segmentation network: outputs logits"),
     ],
     ids=["classifier", "grey", "other size", "one class"],
@@ -154,3 +154,12 @@ def test_a_network_with_two_inputs_is_refused():
     model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
     with pytest.raises(LcTrtError, match=r"2 inputs \(pixels, mask\)"):
         wrap_plain(model, "m.onnx", SIZE, PLAIN, None)
+
+
+def test_every_node_gets_a_name_of_its_own() -> None:
+    # ONNX asks for no names; passes tell nodes apart by them.
+    source = plain()
+    for node in source.graph.node:
+        node.name = ""
+    names = [n.name for n in wrap_plain(source, "m.onnx", SIZE, PLAIN, None).graph.node]
+    assert "" not in names and len(set(names)) == len(names)

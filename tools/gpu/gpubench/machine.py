@@ -12,6 +12,7 @@ import torch
 
 from gpubench import ROOT
 from gpubench.kernels import Kernels
+from lc_trt.cli.command_line import command_line
 from lc_trt.errors import LcTrtError
 from lc_trt.utils.machine import describe
 
@@ -61,11 +62,11 @@ def open_kernels() -> Kernels:
     return Kernels(Harness(build_harness()), GPU)
 
 
-def describe_machine(arguments: list[str] | None = None) -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """GPU, driver, versions and the command, for the JSON."""
     found = describe()
     facts: dict[str, Any] = {
-        "command": " ".join(["python", *(sys.argv if arguments is None else arguments)]),
+        "command": command_line("python", sys.argv),
         "gpus": list(found.gpus),
         "nvcc": found.nvcc,
         "cpu": found.cpu,
