@@ -362,13 +362,13 @@ REGION_CONV = RegionOperator(
     "outside the region or the image reads 0",
     (
         Tensor(
-            "x", "[R, Cin]", Types(_ROWS), variadic=True,
+            "x", "[R, Cin]", Types(_FLOATING), int8=Types((TensorProto.INT8,)), variadic=True,
             note="several are convolved as if they were concatenated",
         ),
         ROWS,
         INDEX,
         COUNT,
-        Tensor("weight", "[Cout, Cin, kh, kw]", _SAME, note="by `weight_layout`"),
+        Tensor("weight", "[Cout, Cin, kh, kw]", _SAME),
         Tensor("scale", "[Cout]", Types((TensorProto.FLOAT,)), int8_only=True),
         Tensor(
             "bias", "[Cout]", Types((TensorProto.FLOAT,), same_as="x"),
@@ -391,7 +391,8 @@ REGION_CONV = RegionOperator(
             choices=len(OutputType), plugin_only=True,
         ),
         Attribute(
-            "weight_layout", "int", "0 [Cout, Cin, kh, kw], ONNX's own; 1 [Cout, kh, kw, Cin]", 0,
+            "weight_layout", "int",
+            "of `weight`: 0 [Cout, Cin, kh, kw], ONNX's own; 1 [Cout, kh, kw, Cin]", 0,
             choices=2, plugin_only=True,
         ),
         Attribute("channel_begin", "ints", "first channel read of each `x`", (), plugin_only=True),

@@ -101,6 +101,8 @@ LCT_API int lct_region_conv_tactics(int32_t type);
 
 // Loads a plugin library and gives it our logger; `names` receives "RegionSelect RegionGather ...".
 LCT_API int lct_plugins_open(const char* path, char* names, size_t bytes);
+// Names, types and lengths of the attributes that a plugin's creator announces.
+LCT_API int lct_plugin_fields(const char* name, const LctField** fields, int32_t* count);
 LCT_API int lct_plugin_create(const char* name, const LctField* fields, int32_t count,
                               int32_t phase, void** plugin);
 LCT_API int lct_plugin_clone(void* plugin, void** clone);

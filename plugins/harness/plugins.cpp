@@ -63,6 +63,21 @@ int fail(const std::string& reason) {
     return -1;
 }
 
+IPluginCreatorV3One* creator_of(const char* name) {
+    for (IPluginCreatorV3One* creator : g_creators) {
+        if (std::strcmp(creator->getPluginName(), name) == 0) return creator;
+    }
+    fail(std::string("no creator is named ") + name);
+    return nullptr;
+}
+
+int pass_on(const PluginFieldCollection* collection, const LctField** fields, int32_t* count) {
+    if (collection == nullptr) return -1;
+    *fields = reinterpret_cast<const LctField*>(collection->fields);
+    *count = collection->nbFields;
+    return 0;
+}
+
 IPluginV3* plugin_of(void* plugin) { return static_cast<IPluginV3*>(plugin); }
 
 template <typename Capability>
@@ -129,14 +144,17 @@ int lct_plugins_open(const char* path, char* names, size_t bytes) {
 
 int lct_plugin_create(const char* name, const LctField* fields, int32_t count, int32_t phase,
                       void** plugin) {
-    for (IPluginCreatorV3One* creator : g_creators) {
-        if (std::strcmp(creator->getPluginName(), name) != 0) continue;
-        const PluginFieldCollection collection = {count,
-                                                  reinterpret_cast<const PluginField*>(fields)};
-        *plugin = creator->createPlugin(name, &collection, static_cast<TensorRTPhase>(phase));
-        return *plugin != nullptr ? 0 : -1;
-    }
-    return fail(std::string("no creator is named ") + name);
+    IPluginCreatorV3One* creator = creator_of(name);
+    if (creator == nullptr) return -1;
+    const PluginFieldCollection collection = {count, reinterpret_cast<const PluginField*>(fields)};
+    *plugin = creator->createPlugin(name, &collection, static_cast<TensorRTPhase>(phase));
+    return *plugin != nullptr ? 0 : -1;
+}
+
+int lct_plugin_fields(const char* name, const LctField** fields, int32_t* count) {
+    IPluginCreatorV3One* creator = creator_of(name);
+    if (creator == nullptr) return -1;
+    return pass_on(creator->getFieldNames(), fields, count);
 }
 
 int lct_plugin_clone(void* plugin, void** clone) {
@@ -150,11 +168,7 @@ int lct_plugin_destroy(void* plugin) {
 }
 
 int lct_plugin_serialise(void* plugin, const LctField** fields, int32_t* count) {
-    const PluginFieldCollection* collection = runtime_of(plugin)->getFieldsToSerialize();
-    if (collection == nullptr) return -1;
-    *fields = reinterpret_cast<const LctField*>(collection->fields);
-    *count = collection->nbFields;
-    return 0;
+    return pass_on(runtime_of(plugin)->getFieldsToSerialize(), fields, count);
 }
 
 int lct_plugin_identity(void* plugin, const char** name, const char** version,

@@ -272,22 +272,28 @@ class Harness:
         self.call("lct_plugins_open", str(path).encode(), names, c_size_t(1024))
         return names.value.decode().split()
 
+    def fields(self, name: str) -> dict[str, tuple[int, int]]:
+        """Type and length of each attribute that a plugin's creator announces, by name."""
+        fields, count = POINTER(Field)(), c_int32()
+        self.call("lct_plugin_fields", name.encode(), byref(fields), byref(count))
+        announced = (fields[i] for i in range(count.value))
+        return {field.name.decode(): (field.type, field.length) for field in announced}
+
     def plugin(self, name: str, attributes: Mapping[str, Any] | None = None) -> Plugin:
         """Make a plugin as the ONNX parser would: ints as int32, floats as float32."""
-        attributes = attributes or {}
-        values = {key: _attribute(value) for key, value in attributes.items()}
+        values = {key: _attribute(value) for key, value in (attributes or {}).items()}
+        return self.plugin_from_values(name, values, phase=0)
+
+    def plugin_from_values(self, name: str, values: Mapping[str, np.ndarray], phase: int) -> Plugin:
+        """Make a plugin from fields of these types; phase 1 is that of an engine being loaded."""
         fields = (Field * len(values))(
             *(
                 Field(key.encode(), v.ctypes.data, FIELD_TYPES[str(v.dtype)], v.size)
                 for key, v in values.items()
             )
         )
-        return self.plugin_from_fields(name, fields, len(values), phase=0)
-
-    def plugin_from_fields(self, name: str, fields: Any, count: int, phase: int) -> Plugin:
-        """Make a plugin from fields; phase 1 is that of an engine being loaded."""
         handle = c_void_p()
-        self.call("lct_plugin_create", name.encode(), fields, count, phase, byref(handle))
+        self.call("lct_plugin_create", name.encode(), fields, len(values), phase, byref(handle))
         return Plugin(self, handle)
 
 
@@ -330,24 +336,21 @@ class Plugin:
         self.call("clone", byref(handle))
         return Plugin(self.harness, handle)
 
-    def reloaded(self) -> Plugin:
-        """What TensorRT makes of the serialised fields when it loads an engine."""
+    def serialised(self) -> dict[str, np.ndarray]:
+        """The values of the attributes as they are written into an engine, by name."""
         fields, count = POINTER(Field)(), c_int32()
         self.call("serialise", byref(fields), byref(count))
-        sizes = {1: 4, 5: 4, 10: 8}
-        kept = [
-            ctypes.create_string_buffer(
-                ctypes.string_at(fields[i].data, sizes[fields[i].type] * fields[i].length)
-            )
-            for i in range(count.value)
-        ]
-        copies = (Field * count.value)(
-            *(
-                Field(fields[i].name, ctypes.addressof(data), fields[i].type, fields[i].length)
-                for i, data in enumerate(kept)
-            )
-        )
-        return self.harness.plugin_from_fields(self.identity()[0], copies, count.value, phase=1)
+        kinds = {number: np.dtype(name) for name, number in FIELD_TYPES.items()}
+        values = {}
+        for field in (fields[i] for i in range(count.value)):
+            size = kinds[field.type].itemsize * field.length
+            data = ctypes.string_at(field.data, size)
+            values[field.name.decode()] = np.frombuffer(data, kinds[field.type])
+        return values
+
+    def reloaded(self) -> Plugin:
+        """What TensorRT makes of the serialised fields when it loads an engine."""
+        return self.harness.plugin_from_values(self.identity()[0], self.serialised(), phase=1)
 
     def output_types(self, types: Sequence[int]) -> list[int]:
         out, count = (c_int32 * 8)(), c_int32()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from plugin_cases import check_quantize, mask_of, padded, valid_part, values
@@ -49,20 +47,6 @@ def test_the_output_s_type_is_an_attribute(emulated_plugins, output_type, segmen
     assert plugin.output_shapes(inputs, 1) == [(96, 24)]
     plugin.configure(inputs, outputs)
     plugin.shape_change(inputs, outputs)
-
-
-@pytest.mark.parametrize("output_type", OUTPUTS)
-def test_each_tensor_takes_its_own_types_only(emulated_plugins, output_type):
-    plugin = conv(emulated_plugins, output_type=output_type)
-    inputs, outputs = conv_tensors(OUTPUTS[output_type], segments=2)
-    right = [{t.type} for t in (*inputs, *outputs)]
-    right[0] |= {FLOAT, HALF, BF16}
-    right[RESIDUAL + 1] |= {FLOAT, HALF, BF16}
-    for at, kind in itertools.product(range(len(right)), (FLOAT, HALF, BF16, INT8, INT32)):
-        changed = [*inputs, *outputs]
-        changed[at] = tensor(kind, *changed[at].sizes[: changed[at].rank])
-        found = plugin.supports(at, changed[: len(inputs)], changed[len(inputs) :])
-        assert found == (kind in right[at]), (at, kind)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,9 @@ import pytest
 from plugin_cases import dense, features, mask_of, padded, rows_of, valid_part
 from plugin_conv_cases import ConvCase, check_plugin_conv
 from plugin_harness import (
-    BF16,
     BOOL,
     FLOAT,
     HALF,
-    HWC8,
-    HWC16,
     INT8,
     INT32,
     Harness,
@@ -70,49 +67,6 @@ def test_there_is_a_plugin_for_each_region_operator_and_for_codes(emulated_plugi
 def test_identity(emulated_plugins, name):
     plugin = make(emulated_plugins, name)
     assert plugin.identity()[:3] == (name, "1", "lc_trt")
-
-
-@pytest.mark.parametrize("dtype", [FLOAT, HALF, BF16])
-@pytest.mark.parametrize("name", PLUGINS)
-def test_types_and_shapes_are_those_of_the_function(emulated_plugins, name, dtype):
-    plugin = make(emulated_plugins, name)
-    inputs, outputs = tensors_of(name, dtype)
-    assert plugin.output_types([t.type for t in inputs]) == [t.type for t in outputs]
-    shapes = [tuple(t.sizes[: t.rank]) for t in outputs]
-    assert plugin.output_shapes(inputs, len(outputs)) == shapes
-    plugin.configure(inputs, outputs)
-    plugin.shape_change(inputs, outputs)
-
-
-@pytest.mark.parametrize("dtype", [FLOAT, HALF, BF16])
-@pytest.mark.parametrize("name", PLUGINS)
-def test_each_tensor_takes_its_own_types_and_formats_only(emulated_plugins, name, dtype):
-    """At each position, with all others as they should be."""
-    plugin = make(emulated_plugins, name)
-    inputs, outputs = tensors_of(name, dtype)
-    for at in range(len(inputs) + len(outputs)):
-        accepted = set()
-        for kind in (FLOAT, HALF, BF16, INT8, INT32, BOOL):
-            for layout in (0, 1, HWC8, HWC16):
-                changed_in, changed_out = tensors_of(name, dtype)
-                changed = [*changed_in, *changed_out]
-                sizes = changed[at].sizes[: changed[at].rank]
-                changed[at] = tensor(kind, *sizes, layout=layout)
-                if plugin.supports(at, changed[: len(inputs)], changed[len(inputs) :]):
-                    accepted.add((kind, layout))
-        right = ([*inputs, *outputs][at]).type
-        expected = {(right, 0)}
-        if at == 0:
-            expected = {(FLOAT, 0), (HALF, 0), (BF16, 0)}
-            if name not in ("RegionSelect", "RegionQuantize", "RegionScatter"):
-                expected.add((INT8, 0))
-            if name == "RegionGather":
-                expected |= {(HALF, HWC8), (BF16, HWC8), (INT8, HWC16)}
-        if name == "RegionConv" and at == len(inputs) - 2:
-            expected.add((FLOAT, 0))
-        if name == "RegionSelect" and at == 1:
-            expected.add((INT32, 0))
-        assert accepted == expected, at
 
 
 def test_a_size_that_is_not_known_yet_is_no_mistake(emulated_plugins):
