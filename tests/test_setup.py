@@ -33,7 +33,7 @@ SYSTEM = tuple(
 # What setup.py imports of the package.
 NEEDED = (
     "__init__", "errors", "version", "trt/__init__", "trt/plugin_build", "trt/plugin_library",
-    "utils/__init__", "utils/files",
+    "ir/__init__", "ir/interface", "utils/__init__", "utils/files",
 )  # fmt: skip
 
 
@@ -47,7 +47,14 @@ class Checkout:
         (root / "pyproject.toml").write_text(
             '[project]\nname = "lc-trt"\nversion = "1"\n[tool.setuptools]\npackages = ["lc_trt"]\n'
         )
-        for folder in ("lc_trt/trt", "lc_trt/utils", "plugins", "tools", "tensorrt/include"):
+        for folder in (
+            "lc_trt/ir",
+            "lc_trt/trt",
+            "lc_trt/utils",
+            "plugins",
+            "tools",
+            "tensorrt/include",
+        ):
             (root / folder).mkdir(parents=True)
         for name in NEEDED:
             shutil.copy(setup.parent / "lc_trt" / f"{name}.py", root / "lc_trt" / f"{name}.py")

@@ -9,10 +9,10 @@ import typer
 
 from lc_trt.cli import console
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import PLUGIN_VERSION
 from lc_trt.trt.plugin_build import INSTALL, find_headers, find_tool, missing_parts
 from lc_trt.trt.plugin_library import (
     BUILD_COMMAND,
-    VERSION,
     PluginLibrary,
     find_library,
     read_library,
@@ -56,8 +56,8 @@ def _plugin() -> tuple[PluginLibrary | None, str]:
     except LcTrtError as error:
         return None, str(error)
     code = f"{', '.join(library.architectures)}; SHA-256 {library.sha256[:12]}"
-    if library.version != VERSION:
-        code += f"; this lc-trt needs version {VERSION}: {BUILD_COMMAND}"
+    if library.version != PLUGIN_VERSION:
+        code += f"; this lc-trt needs version {PLUGIN_VERSION}: {BUILD_COMMAND}"
     return library, code
 
 

@@ -12,6 +12,10 @@ from enum import IntEnum
 
 DOMAIN = "lc_trt"  # domain of the region operators; namespace of their TensorRT plugins
 VERSION = 1  # of the operators, and of the plugins
+PLUGIN_VERSION = str(VERSION)
+# Attributes of a node that name its plugin. TensorRT's parser takes a plugin for a function's node
+# only where the node has both, and without them the function's body, with no message.
+PLUGIN_ATTRIBUTES = {"plugin_version": PLUGIN_VERSION, "plugin_namespace": DOMAIN}
 OPSET = 18  # of the standard operators, the smallest that the compiler takes
 IR_VERSION = 10
 

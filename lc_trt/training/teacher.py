@@ -13,6 +13,7 @@ from lc_trt.compiler.passes.fold_constants import freeze
 from lc_trt.compiler.passes.to_dense import densify
 from lc_trt.data.classes import ClassSet
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import IMAGE
 from lc_trt.runtime.engines.onnxruntime import open_session
 
 
@@ -54,5 +55,5 @@ class Teacher:
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return probabilities, float32 [N, K, h, w], of BGR images, uint8 [N, H, W, 3]."""
-        (probabilities,) = self._session.run([self._name], {"image": images})
+        (probabilities,) = self._session.run([self._name], {IMAGE: images})
         return np.asarray(probabilities, np.float32)

@@ -20,7 +20,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from lc_trt.errors import LcTrtError
-from lc_trt.trt.plugin_library import BUILD_COMMAND, NAME, PluginLibrary
+from lc_trt.ir.interface import DOMAIN
+from lc_trt.trt.plugin_library import BUILD_COMMAND, PluginLibrary
 
 # In order of preference, with the versions that work: from the first, below the second.
 PACKAGES = {"tensorrt": ((10, 13), (12, 0)), "tensorrt_rtx": ((1, 7), (2, 0))}
@@ -153,7 +154,7 @@ class TensorRT:
     def plugin_versions(self) -> dict[str, str]:
         """Version by name of the plugins of ours that are loaded."""
         creators = self.module.get_plugin_registry().all_creators
-        return {c.name: c.plugin_version for c in creators if c.plugin_namespace == NAME}
+        return {c.name: c.plugin_version for c in creators if c.plugin_namespace == DOMAIN}
 
 
 def installed() -> str | None:

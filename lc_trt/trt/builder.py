@@ -9,7 +9,8 @@ from typing import Any
 import onnx
 
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.interface import DOMAIN, IMAGE
+from lc_trt.ir.interface import IMAGE
+from lc_trt.ir.region_ops import is_region
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.options import PlanOptions, Profile, check_options, targets
 from lc_trt.trt.parser import parse
@@ -66,7 +67,7 @@ def build_plan(
     trt, show = api.module, show or ProgressMonitor()
     library = None
     with api.messages(show.log if options.verbose else None) as messages:
-        if any(node.domain == DOMAIN for node in model.graph.node):
+        if any(is_region(node) for node in model.graph.node):
             library = open_library(options.plugin)
             api.load_plugins(library)
         builder = trt.Builder(api.logger)

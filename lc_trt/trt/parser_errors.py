@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 from onnx import shape_inference
 
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.ir.region_ops import is_region
 from lc_trt.trt.api import TensorRT
 
 # How often a model is parsed again. Each time finds all nodes of an operator that the parser does
@@ -48,7 +48,7 @@ def refused_nodes(api: TensorRT, builder: Any, model: onnx.ModelProto, parser: A
         elsewhere.append(f"and perhaps more: the rest was not parsed after {MOST} times")
     local = {function.name for function in model.functions}
     for number, node in enumerate(model.graph.node):
-        foreign = node.domain != DOMAIN and node.op_type not in local
+        foreign = not is_region(node) and node.op_type not in local
         if foreign and not parser.supports_operator(node.op_type):
             found.setdefault(number, f"{_called(node, number)}: no such operator")
     return [*(found[number] for number in sorted(found)), *elsewhere]
@@ -73,7 +73,7 @@ def _told(
         if error.code().name != "UNSUPPORTED_NODE":
             continue
         for number, node in zip(numbers, model.graph.node, strict=True):
-            if node.op_type == error.node_operator() and node.domain != DOMAIN:
+            if node.op_type == error.node_operator() and not is_region(node):
                 told.setdefault(number, f"{_called(node, number)}: {reason}")
     return told, general
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import DOMAIN, PLUGIN_VERSION
 
-NAME = "lc_trt"  # the plugins' namespace
-VERSION = "1"  # of the plugins: their inputs, outputs and attributes
 FILE = "liblc_trt_plugins.so"
 HOME = Path(__file__).parents[1] / "plugins"  # where setup.py and `lc-trt plugin build` put it
 BUILD_COMMAND = "lc-trt plugin build"
@@ -49,7 +48,7 @@ class PluginLibrary:
 
     def manifest_entry(self) -> dict[str, Any]:
         """What a bundle's manifest says about it."""
-        return {"name": NAME, "version": self.version, "sha256": self.sha256, "file": FILE}
+        return {"name": DOMAIN, "version": self.version, "sha256": self.sha256, "file": FILE}
 
 
 def find_library() -> Path | None:
@@ -65,10 +64,10 @@ def open_library(path: Path | None = None) -> PluginLibrary:
         LcTrtError: there is none, it is none of ours, or its plugins have another version.
     """
     library = read_library(path)
-    if library.version != VERSION:
+    if library.version != PLUGIN_VERSION:
         raise LcTrtError(
             f"{library.path}: has plugins of version {library.version}, this lc-trt needs "
-            f"version {VERSION}; compile them again: {BUILD_COMMAND}"
+            f"version {PLUGIN_VERSION}; compile them again: {BUILD_COMMAND}"
         )
     return library
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from plugin_harness import HarnessError
 
+from lc_trt.ir.interface import PLUGIN_VERSION
 from lc_trt.ir.region_ops import OPERATORS
-from lc_trt.trt.plugin_library import VERSION, open_library
+from lc_trt.trt.plugin_library import open_library
 
 pytestmark = pytest.mark.slow
 
@@ -40,8 +41,8 @@ def test_it_has_code_for_every_gpu_we_name(plugin_library):
 
 
 def test_its_version_is_the_one_that_its_plugins_have(emulated_plugins, plugin_library):
-    assert open_library(plugin_library).version == VERSION
-    assert emulated_plugins.plugin("RegionSelect").identity()[1] == VERSION
+    assert open_library(plugin_library).version == PLUGIN_VERSION
+    assert emulated_plugins.plugin("RegionSelect").identity()[1] == PLUGIN_VERSION
 
 
 def test_its_plugins_can_be_made_without_a_gpu(emulated_plugins, emulator_path, plugin_library):

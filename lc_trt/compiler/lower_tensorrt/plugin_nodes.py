@@ -8,11 +8,8 @@ from onnx import helper
 from lc_trt.compiler.graph import EditableGraph
 from lc_trt.compiler.lower_tensorrt.operators import is_region
 from lc_trt.ir.functions import region_function
-from lc_trt.ir.interface import DOMAIN, VERSION
+from lc_trt.ir.interface import PLUGIN_ATTRIBUTES
 from lc_trt.ir.region_ops import OPERATORS
-
-# Without both the parser takes the function's body, and says nothing.
-PLUGIN = {"plugin_version": str(VERSION), "plugin_namespace": DOMAIN}
 
 
 def name_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -25,10 +22,10 @@ def name_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in graph.nodes:
         if not is_region(node):
             continue
-        kept = [a for a in node.attribute if a.name not in PLUGIN]
+        kept = [a for a in node.attribute if a.name not in PLUGIN_ATTRIBUTES]
         del node.attribute[:]
         node.attribute.extend(kept)
-        node.attribute.extend(helper.make_attribute(*item) for item in PLUGIN.items())
+        node.attribute.extend(helper.make_attribute(*item) for item in PLUGIN_ATTRIBUTES.items())
         if not is_region(node, "RegionConv", "RegionQuantize"):
             graph.add_function(region_function(OPERATORS[node.op_type]))
     return graph.model()

@@ -12,9 +12,10 @@ from typing import Any
 
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import PLUGIN_VERSION
 from lc_trt.runtime.cuda.driver import Gpu, capabilities
 from lc_trt.trt.api import TensorRT
-from lc_trt.trt.plugin_library import VERSION, PluginLibrary
+from lc_trt.trt.plugin_library import PluginLibrary
 
 REBUILD = "build it again here: lc-trt build MODEL.onnx --backend tensorrt"
 _AMPERE = (8, 0)
@@ -91,10 +92,10 @@ def check_plugin(expected: Mapping[str, Any], library: PluginLibrary) -> None:
     Raises:
         LcTrtError: names both versions or hashes, and what to do.
     """
-    if library.version != VERSION:
+    if library.version != PLUGIN_VERSION:
         raise LcTrtError(
             f"{library.path}: has plugins of version {library.version}, this lc-trt needs version "
-            f"{VERSION}, nothing was loaded; {REBUILD}"
+            f"{PLUGIN_VERSION}, nothing was loaded; {REBUILD}"
         )
     if library.sha256 != expected["sha256"]:
         raise LcTrtError(

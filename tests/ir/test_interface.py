@@ -1,0 +1,87 @@
+"""The names of `ir.interface` stand there and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lc_trt.ir import interface
+
+ROOT = Path(__file__).parents[2]
+NAMES = {
+    interface.DOMAIN, interface.MODEL_INFO, interface.FP32_TENSORS,
+    *interface.CASCADE_INPUTS, *interface.CASCADE_OUTPUTS,
+    *interface.PAST, *interface.PRESENT, interface.LIMITS, interface.WORK,
+    *interface.PLUGIN_ATTRIBUTES, interface.FEATURE_HEIGHT, interface.FEATURE_WIDTH,
+}  # fmt: skip
+# Words that only look like one of them, by what they are and where.
+PACKAGE = {"lc_trt"}  # its logger, the module that -m runs, a version in a report
+OTHERWISE = {
+    "lc_trt/builder/engine_builders.py": {"reuse"},  # a section of the manifest
+    "lc_trt/bundle/manifest.py": {"labels", "reuse", "stages"},  # its sections and figures
+    "lc_trt/bundle/pareto_front.py": {"rho"},  # a key of its JSON
+    "lc_trt/cli/run_report.py": {"rho"},  # of its JSON
+    "lc_trt/compiler/passes/temporal_reuse.py": {
+        "confidence", "past_stages", "rho", "stages", "work",  # paths of nodes
+    },
+    "lc_trt/data/datasets/folder.py": {"labels"},  # a folder
+    "lc_trt/evaluation/compare.py": {"image", "labels", "stages"},  # keys of its JSON
+    "lc_trt/evaluation/pictures.py": {"labels"},  # a title
+    "lc_trt/evaluation/runner.py": {"rho", *PACKAGE},  # of its JSON
+    "lc_trt/evaluation/sweep.py": {"rho"},  # of its JSON
+    "lc_trt/evaluation/tables.py": {"rho"},  # a column
+    "lc_trt/ir/region_ops.py": {"confidence", "rho"},  # inputs of RegionSelect
+    "lc_trt/quantization/calibration_table.py": {"rho"},  # a key of its JSON
+    "lc_trt/runtime/cuda/driver.py": PACKAGE,
+    "lc_trt/runtime/engines/tensorrt/compatibility.py": PACKAGE,
+    "lc_trt/runtime/engines/tensorrt/execution_context.py": PACKAGE,
+    "lc_trt/runtime/governor/governor.py": PACKAGE,
+    "lc_trt/runtime/visualize.py": {"stages"},  # a view
+    "lc_trt/training/checkpoint.py": PACKAGE,  # metadata of a safetensors file
+    "lc_trt/video/sinks/open.py": {"labels"},  # a folder
+    "tools/bench_governor.py": {"rho", *PACKAGE},  # a key of its JSON
+    "tools/bench_irnet.py": PACKAGE,
+    "tools/bench_reuse.py": {"rho"},  # of its JSON
+    "tools/draw_architecture.py": PACKAGE,
+    "tools/gpu/gpubench/machine.py": PACKAGE,
+    "tools/soak_video.py": {"rho"},  # of its JSON
+}  # fmt: skip
+VIEWS = {"attribute", "input", "inputs", "output", "set_attribute", "set_input", "set_inputs",
+         "set_output"}  # fmt: skip
+PENDING = ("fold_constants.py", "reuse_points.py", "temporal_reuse.py", "to_dense.py")
+FILES = sorted(
+    path
+    for folder in ("lc_trt", "tools")
+    for path in (ROOT / folder).rglob("*.py")
+    if path != ROOT / "lc_trt" / "ir" / "interface.py" and path.name not in PENDING
+)
+
+
+def literals(tree: ast.AST) -> Iterator[ast.Constant]:
+    """String literals, but those that name a parameter of an operator to a `NodeView`."""
+    parameters = {
+        id(argument)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in VIEWS
+        for argument in node.args
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in parameters:
+            yield node
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_a_name_is_imported_and_not_spelt_again(path: Path) -> None:
+    allowed = OTHERWISE.get(path.relative_to(ROOT).as_posix(), set())
+    spelt = {node.value: node.lineno for node in literals(ast.parse(path.read_text()))}
+    found = spelt.keys() & NAMES
+    assert {name: spelt[name] for name in found - allowed} == {}
+
+
+def test_a_name_spelt_again_is_found() -> None:
+    tree = ast.parse('view.input("rho")\nfeed = {"rho": x, "image": y}')
+    assert [node.value for node in literals(tree)] == ["rho", "image"]
