@@ -1,15 +1,15 @@
-"""Errors a person is meant to read: one line, what was found, what mends it."""
+"""Errors shown to the user: one line that says what was found and how to fix it."""
 
 from __future__ import annotations
 
 
 class LcTrtError(Exception):
-    """Something failed that the user can act on. The command line prints it and exits with 1."""
+    """An error that the user can fix. The command line prints it and exits with code 1."""
 
     exit_code = 1
 
 
 class UsageError(LcTrtError):
-    """Wrong arguments. The command line prints it and exits with 2."""
+    """Invalid arguments. The command line prints it and exits with code 2."""
 
     exit_code = 2

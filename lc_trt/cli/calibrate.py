@@ -53,7 +53,7 @@ def calibrate(
         rho=thresholds.pair(),
         threads=hardware.threads,
     )
-    chosen = list_images(photographs.images).some(photographs.limit)
+    chosen = list_images(photographs.images).subset(photographs.limit)
     with console.progress("calibrating", len(chosen)) as advance:
         table = calibrate_file(
             model,

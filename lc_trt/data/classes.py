@@ -1,4 +1,4 @@
-"""Named class sets: what the labels of a data set mean and how they are drawn."""
+"""Class sets: names and colours of the classes of a data set."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from dataclasses import dataclass
 
 from lc_trt.errors import UsageError
 
-IGNORE = 255  # label of pixels that count in no loss and no metric
+IGNORE = 255  # ignore index: label of pixels excluded from losses and metrics
 
 
 @dataclass(frozen=True)
 class ClassSet:
-    """Class names and RGB colours, by label value."""
+    """The classes of a data set, by class index.
+
+    Attributes:
+        name: of the set.
+        names: class names.
+        colours: RGB, 0 to 255.
+    """
 
     name: str
     names: tuple[str, ...]
@@ -22,7 +28,12 @@ class ClassSet:
 
 
 def voc_colour(label: int) -> tuple[int, int, int]:
-    """Colour of a label in the VOC palette: its bits dealt out to R, G, B from the top."""
+    """RGB colour of a class index in the VOC palette.
+
+    Args:
+        label: class index, 0 to 255. Its bits are distributed over R, G and B, from their most
+            significant bits down.
+    """
     r = g = b = 0
     for shift in range(7, -1, -1):
         r |= (label & 1) << shift
@@ -33,7 +44,11 @@ def voc_colour(label: int) -> tuple[int, int, int]:
 
 
 def numbered(count: int) -> ClassSet:
-    """Classes without names, in VOC colours."""
+    """Create a set of unnamed classes in VOC colours.
+
+    Args:
+        count: number of classes.
+    """
     return ClassSet(
         f"{count} classes",
         tuple(f"class{i}" for i in range(count)),
@@ -106,7 +121,14 @@ CLASS_SETS: dict[str, ClassSet] = {
 
 
 def find_classes(name: str) -> ClassSet:
-    """A class set by name, or ``N`` for N nameless classes (1 to 255)."""
+    """Look up a class set.
+
+    Args:
+        name: of the set, or a number from 1 to 255 for that many unnamed classes.
+
+    Raises:
+        UsageError: neither.
+    """
     if name in CLASS_SETS:
         return CLASS_SETS[name]
     if name.isdigit() and 1 <= int(name) <= 255:

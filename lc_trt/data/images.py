@@ -1,4 +1,4 @@
-"""Folders of images: which files, in which order, and what of them can be read."""
+"""Lists and reads image files."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import numpy.typing as npt
 from lc_trt.errors import LcTrtError
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FEW = 100  # under so many a warning
-MAX_BROKEN = 0.05  # share of files that may be unreadable
+RECOMMENDED_IMAGES = 100  # for calibration; fewer give a warning
+MAX_UNREADABLE = 0.05  # share of files
 
 
 @dataclass(frozen=True)
 class ImageList:
-    """Files in a fixed order.
+    """Image files in a fixed order.
 
     Attributes:
-        origin: the folder or pattern as given.
-        files: sorted by name.
+        origin: the folder or pattern that they come from.
+        files: sorted by path.
     """
 
     origin: str
@@ -36,38 +36,58 @@ class ImageList:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names and sizes in bytes: another list, or an edited file, differs."""
+        """SHA-256 over file names and sizes in bytes, which identifies the list."""
         digest = hashlib.sha256()
         for file in self.files:
             digest.update(f"{file.name}\0{file.stat().st_size}\n".encode())
         return digest.hexdigest()
 
-    def some(self, count: int | None) -> ImageList:
-        """So many of them, evenly spread; all if None."""
+    def subset(self, count: int | None) -> ImageList:
+        """Select evenly spaced images.
+
+        Args:
+            count: how many at most; None for all.
+        """
         if count is None:
             return self
         return ImageList(self.origin, tuple(self.files[i] for i in spread(len(self), count)))
 
     def split(self, count: int) -> tuple[ImageList, ImageList]:
-        """The list without ``count`` evenly spread images, and those."""
-        out = set(spread(len(self), count))
+        """Hold out evenly spaced images.
+
+        Args:
+            count: how many to hold out.
+
+        Returns:
+            The remaining images and the held-out images.
+        """
+        held_out = set(spread(len(self), count))
         return (
-            ImageList(self.origin, tuple(f for i, f in enumerate(self.files) if i not in out)),
-            ImageList(self.origin, tuple(f for i, f in enumerate(self.files) if i in out)),
+            ImageList(self.origin, tuple(f for i, f in enumerate(self.files) if i not in held_out)),
+            ImageList(self.origin, tuple(f for i, f in enumerate(self.files) if i in held_out)),
         )
 
 
 def spread(total: int, count: int) -> list[int]:
-    """At most ``count`` of the numbers 0 to ``total`` - 1, evenly spread."""
+    """Choose evenly spaced indices.
+
+    Args:
+        total: number of items.
+        count: how many to choose at most.
+
+    Returns:
+        Indices from 0 to ``total`` - 1, ascending.
+    """
     if total <= count:
         return list(range(total))
     return [i * total // count for i in range(count)]
 
 
 def list_images(source: str | Path) -> ImageList:
-    """The image files of a folder (not of its subfolders), or of a pattern as ``"*/*.png"``.
+    """List image files: those with an image suffix or a format that OpenCV recognizes.
 
-    A file counts that is called like an image or that OpenCV reads.
+    Args:
+        source: a folder (without its subfolders), a glob pattern such as ``"*/*.png"``, or a file.
 
     Raises:
         LcTrtError: no such folder, or no image in it.
@@ -85,35 +105,48 @@ def list_images(source: str | Path) -> ImageList:
     images = sorted((p for p in files if _is_image(p)), key=lambda p: p.as_posix())
     if not images:
         raise LcTrtError(
-            f"{source}: no images in it ({len(files)} other files); expected images "
-            f"({' '.join(IMAGE_SUFFIXES)} or what else OpenCV reads)"
+            f"{source}: no images in it ({len(files)} other files); expected "
+            f"{' '.join(IMAGE_SUFFIXES)} or another format that OpenCV reads"
         )
     return ImageList(text, tuple(images))
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8] | None:
-    """uint8 [H, W, 3], BGR; None for a file that is broken."""
+    """Read an image.
+
+    Args:
+        path: the file.
+
+    Returns:
+        BGR, uint8 [H, W, 3]; None if the file is not a readable image.
+    """
     try:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # a size beyond OpenCV's limits, for one
+    except cv2.error:  # such as a size beyond OpenCV's limits
         return None
     return None if image is None else np.asarray(image, np.uint8)
 
 
-def skip_broken(
+def skip_unreadable(
     images: ImageList, file: Path, skipped: list[str], warn: Callable[[str], None]
 ) -> None:
-    """Note a broken file in ``skipped`` and name it.
+    """Record an unreadable image and warn about it.
+
+    Args:
+        images: the list that it belongs to.
+        file: the unreadable file.
+        skipped: names of the files skipped so far; the file's is appended.
+        warn: receives the warning.
 
     Raises:
-        LcTrtError: these are more than ``MAX_BROKEN`` of the images.
+        LcTrtError: more than ``MAX_UNREADABLE`` of the images are unreadable.
     """
     skipped.append(file.name)
-    warn(f"{file}: a broken image, skipped")
-    if len(skipped) > MAX_BROKEN * len(images):
+    warn(f"{file}: not a readable image, skipped")
+    if len(skipped) > MAX_UNREADABLE * len(images):
         raise LcTrtError(
-            f"{images.origin}: {len(skipped)} of {len(images)} files are broken, more "
-            f"than {MAX_BROKEN:.0%}; the last is {file.name}. Remove or replace them"
+            f"{images.origin}: {len(skipped)} of {len(images)} images are unreadable, more "
+            f"than {MAX_UNREADABLE:.0%}; the last is {file.name}. Remove or replace them"
         )
 
 

@@ -11,13 +11,28 @@ from lc_trt.data.classes import IGNORE
 
 
 class Confusion:
-    """Pixels counted by (true class, predicted class); label 255 is left out."""
+    """Confusion matrix over pixels; label 255 is ignored.
+
+    Args:
+        classes: number of classes.
+
+    Attributes:
+        counts: int64 [classes, classes], pixels by true and predicted class.
+    """
 
     def __init__(self, classes: int) -> None:
         self.counts = np.zeros((classes, classes), np.int64)
 
     def add(self, predicted: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8]) -> None:
-        """Add one image; both uint8 [H, W]. A predicted class that does not exist is an error."""
+        """Add an image.
+
+        Args:
+            predicted: class index per pixel, uint8 [H, W].
+            label: true class index per pixel, uint8 [H, W]; 255 is ignored.
+
+        Raises:
+            ValueError: the sizes differ, or a predicted class does not exist.
+        """
         if predicted.shape != label.shape:
             raise ValueError(f"prediction {predicted.shape} and label {label.shape} differ in size")
         k = len(self.counts)
@@ -30,20 +45,20 @@ class Confusion:
         self.counts += np.bincount(pairs, minlength=k * k).reshape(k, k)
 
     def iou(self) -> npt.NDArray[np.float64]:
-        """Intersection over union a class; NaN for a class in neither labels nor predictions."""
-        both = np.diag(self.counts).astype(np.float64)
-        union = self.counts.sum(0) + self.counts.sum(1) - both
-        iou = np.full(len(both), np.nan)
-        np.divide(both, union, out=iou, where=union > 0)
+        """IoU per class, float64 [classes]; NaN for classes in neither labels nor predictions."""
+        intersection = np.diag(self.counts).astype(np.float64)
+        union = self.counts.sum(0) + self.counts.sum(1) - intersection
+        iou = np.full(len(union), np.nan)
+        np.divide(intersection, union, out=iou, where=union > 0)
         return iou
 
     def miou(self) -> float:
-        """Mean IoU over the classes that occur, 0 to 1; NaN where none does."""
+        """Mean IoU over the classes that occur, 0 to 1; NaN if none occurs."""
         iou = self.iou()
         present = iou[~np.isnan(iou)]
         return float(present.mean()) if present.size else math.nan
 
     def pixel_accuracy(self) -> float:
-        """Share of labelled pixels that are right; NaN where there is none."""
+        """Share of labelled pixels predicted correctly, 0 to 1; NaN if there are none."""
         total = int(self.counts.sum())
         return float(np.trace(self.counts)) / total if total else math.nan

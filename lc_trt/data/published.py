@@ -1,9 +1,8 @@
-"""The published speeds, accuracies and analyses, as data that our own stand beside.
+"""Published speeds, accuracies and analyses, for comparison with ours.
 
 Source: X. Li, Z. Liu, P. Luo, C. C. Loy, X. Tang, "Not All Pixels Are Equal: Difficulty-Aware
-Semantic Segmentation via Deep Layer Cascade", CVPR 2017: its tables and its poster. All values
-are percentages unless said otherwise; speeds are of one 300x500 image at a time, on its GPU,
-which it does not name.
+Semantic Segmentation via Deep Layer Cascade", CVPR 2017, tables and poster. Values are percentages
+unless noted; speeds are for one 300x500 image at a time on a GPU that the paper does not name.
 """
 
 from __future__ import annotations
@@ -14,18 +13,19 @@ from lc_trt.data.classes import CLASS_SETS
 
 VOC = CLASS_SETS["voc"]
 SOURCE = "Layer Cascade, CVPR 2017"
-SIZE = (300, 500)  # (height, width) in pixels of what it timed
+SIZE = (300, 500)  # (height, width) in pixels of the timed images
 VAL, TEST = "VOC12 val", "VOC12 test"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A published row of IoU by class on VOC12 test.
+    """Published IoU of a method on VOC12 test.
 
     Attributes:
-        coco: trained with COCO as well.
+        name: of the method.
+        coco: whether it was trained on COCO too.
         miou: over all 21 classes.
-        iou: of the 20 classes behind the background, whose own value is not published.
+        iou: of the 20 foreground classes; the background's is not published.
     """
 
     name: str
@@ -35,11 +35,15 @@ class Method:
 
     @property
     def title(self) -> str:
-        """The method, and whether it learned from COCO too."""
+        """Name and training data of the method."""
         return f"{self.name} +COCO" if self.coco else self.name
 
-    def of(self, label: int) -> float | None:
-        """IoU of a VOC class; None for the background."""
+    def class_iou(self, label: int) -> float | None:
+        """IoU of a VOC class; None for the background.
+
+        Args:
+            label: class index.
+        """
         return self.iou[label - 1] if label else None
 
 
@@ -85,15 +89,16 @@ METHODS = (
 
 @dataclass(frozen=True)
 class RhoRow:
-    """A row of the published table of thresholds (VOC12 val).
+    """A row of the published threshold table (VOC12 val).
 
     Attributes:
-        rho: the threshold at both boundaries.
-        left: what leaves at stages 1 and 2.
+        rho: threshold at both boundaries.
+        exited: pixels that exit at stages 1 and 2.
+        miou: at that threshold.
     """
 
     rho: float
-    left: tuple[float, float]
+    exited: tuple[float, float]
     miou: float
 
 
@@ -110,18 +115,25 @@ RHO_TABLE = (
 
 
 def rho_row(rho: tuple[float, float]) -> RhoRow | None:
-    """The published row of these thresholds; None where it has none."""
+    """Look up a row of the published threshold table.
+
+    Args:
+        rho: one threshold per boundary.
+
+    Returns:
+        The row, or None if these thresholds are not in the table.
+    """
     return next((row for row in RHO_TABLE if rho == (row.rho, row.rho)), None)
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One published setting of the cascade.
+    """A published operating point of the cascade.
 
     Attributes:
-        row: its thresholds and what leaves.
+        row: its thresholds, exit shares and mIoU.
         fps: frames per second.
-        stage_ms: milliseconds in each stage.
+        stage_ms: milliseconds per stage.
     """
 
     row: RhoRow
@@ -130,20 +142,20 @@ class OperatingPoint:
 
     @property
     def shares(self) -> tuple[float, float, float]:
-        """Of the pixels, leaving at each stage, 0 to 1."""
-        first, second = self.row.left
+        """Share of pixels that exit at each stage, 0 to 1."""
+        first, second = self.row.exited
         return first / 100, second / 100, (100 - first - second) / 100
 
 
 LC = OperatingPoint(RHO_TABLE[2], 14.7, (15.6, 31.2, 18.2))
 LC_FAST = OperatingPoint(RHO_TABLE[7], 23.6, (15.7, 21.7, 4.7))
 POINTS = {"LC": LC, "LC fast": LC_FAST}
-"""By the name of the row that the bench measures beside it."""
+"""By the name of the corresponding row of the bench."""
 TARGET_FPS = LC_FAST.fps
 
-# Frames per second of dense networks, by our names for them. The paper's Inception-ResNet is
-# the network that it cuts into stages: irnet, and the published Inception-ResNet-v2 it is
-# built after.
+# Frames per second of dense networks, by our preset names. The paper's Inception-ResNet stands for
+# irnet, the network that the cascade is made from, and for Inception-ResNet-v2, which irnet derives
+# from.
 DENSE_FPS = {
     "vgg16": 5.7,
     "resnet101": 7.1,
@@ -154,11 +166,18 @@ DENSE_FPS = {
 
 
 def dense_fps(name: str) -> float | None:
-    """Published speed of a dense network; None for one that the paper does not have."""
+    """Published speed of a dense network in frames per second.
+
+    Args:
+        name: of the preset or baseline.
+
+    Returns:
+        The speed, or None if the paper does not list the network.
+    """
     return DENSE_FPS.get(name)
 
 
-# Milliseconds an image and mIoU, by method: the published curve (VOC12 val).
+# Milliseconds per image and mIoU by method: the published curve (VOC12 val).
 SPEEDS = {
     "LC": (65.1, 73.91),
     "LC (fast)": (42.5, 66.95),
@@ -166,13 +185,13 @@ SPEEDS = {
     "SegNet": (69.0, 59.90),
 }
 
-# Where a class's pixels leave, at stages 1, 2 and 3, by VOC class.
-LEFT_BY_CLASS = {
+# Exit shares of a class's pixels at stages 1, 2 and 3, by VOC class.
+EXIT_SHARES_BY_CLASS = {
     "cat": (8.2, 39.2, 52.6),
     "car": (10.3, 45.9, 43.7),
     "chair": (6.6, 16.6, 76.8),
     "diningtable": (4.9, 14.3, 80.8),
 }
 
-# How many of the easy, moderate and hard pixels lie on object boundaries.
+# Share of easy, moderate and hard pixels that lie on object boundaries.
 NEAR_BOUNDARY = (6.7, 19.0, 68.0)

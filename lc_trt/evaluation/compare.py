@@ -133,7 +133,7 @@ def compare_models(
         LcTrtError: a model or all images cannot be used, or the picture cannot be written.
         UsageError: the models have other classes, or thresholds are given to a dense one.
     """
-    files = list_images(images).some(options.limit)
+    files = list_images(images).subset(options.limit)
     if not cv2.haveImageWriter(str(options.picture)):
         raise UsageError(f"--save {options.picture}: expected a picture's name, as worst.png")
     check_file(options.picture, _ADVICE, option="--save")

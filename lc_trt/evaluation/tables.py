@@ -35,7 +35,7 @@ def accuracy(found: Evaluation) -> Table:
     methods = published.METHODS if found.classes == published.VOC.names else ()
     columns = ("class", "IoU %", *(method.title for method in methods))
     rows = [
-        (name, _percent(value, "absent"), *(_number(method.of(label)) for method in methods))
+        (name, _percent(value, "absent"), *(_number(method.class_iou(label)) for method in methods))
         for label, (name, value) in enumerate(zip(found.classes, found.iou, strict=True))
     ]
     rows.append(("mean", _percent(found.miou), *(_number(method.miou) for method in methods)))
@@ -53,7 +53,7 @@ def left_by_class(found: Evaluation) -> Table:
     for name, shares in zip(found.classes, found.stages.by_class, strict=True):
         row = [name, *_shares(shares)]
         if voc:
-            theirs = published.LEFT_BY_CLASS.get(name)
+            theirs = published.EXIT_SHARES_BY_CLASS.get(name)
             row.append(NONE if theirs is None else "/".join(f"{v:.1f}" for v in theirs))
         rows.append(tuple(row))
     return Table(tuple(columns), tuple(rows), 4)
@@ -80,7 +80,7 @@ def thresholds(points: Sequence[Point]) -> Table:
     for point in points:
         theirs = published.rho_row(point.rho)
         if theirs is not None:
-            left = "/".join(f"{share:g}" for share in theirs.left)
+            left = "/".join(f"{share:g}" for share in theirs.exited)
             rows.append((f"{point.rho[0]:g}", *_figures(point), left, f"{theirs.miou:.2f}"))
     columns = ("rho", *_FIGURES, "published 1/2 %", f"published mIoU % ({published.VAL})")
     return Table(columns, tuple(rows), 1 + len(_FIGURES))

@@ -1,7 +1,7 @@
-"""The dense networks of the published speed table: VGG16 and ResNet-101 at output stride 8.
+"""Dense baselines of the published speed table: VGG16 and ResNet-101 at output stride 8.
 
-Forms: L.-C. Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully
-Connected CRFs" (DeepLab-LargeFOV, VGG16) and "DeepLab" (v2, ResNet-101 with ASPP).
+Architectures: L.-C. Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and
+Fully Connected CRFs" (DeepLab-LargeFOV, VGG16) and "DeepLab" (v2, ResNet-101 with ASPP).
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ RESNET_DILATIONS = (6, 12, 18, 24)
 
 @dataclass(frozen=True)
 class Baseline:
-    """A network that has no cascade form.
+    """A network without a cascade form.
 
     Attributes:
-        build: the network for a number of classes, not yet initialised.
-        mean, std: input normalisation, BGR order, in units of 0..255.
+        name: of the preset.
+        build: creates the uninitialised network for a number of classes.
+        mean: input normalisation, BGR, in units of 0..255.
+        std: likewise.
     """
 
     name: str
@@ -33,7 +35,11 @@ class Baseline:
 
 
 def vgg16(classes: int) -> Dense:
-    """VGG16 as DeepLab-LargeFOV: 3x3 pools, the last two at stride 1, fc6 3x3 dilated by 12."""
+    """VGG16 as DeepLab-LargeFOV: 3x3 pools, the last two at stride 1, fc6 3x3 with dilation 12.
+
+    Args:
+        classes: number of output classes.
+    """
 
     def convs(cin: int, cout: int, count: int, dilation: int = 1) -> list[Conv]:
         return [
@@ -68,9 +74,12 @@ def vgg16(classes: int) -> Dense:
 
 
 def resnet101(classes: int) -> Dense:
-    """ResNet-101 as DeepLab-v2: res4 dilated by 2, res5 by 4, then ASPP of four 3x3.
+    """ResNet-101 as DeepLab-v2: res4 with dilation 2, res5 with 4, ASPP of four 3x3 convolutions.
 
-    Strides sit on a block's first 1x1, as in the network DeepLab-v2 started from.
+    The stride is on the first 1x1 of a block, as in the weights that DeepLab-v2 started from.
+
+    Args:
+        classes: number of output classes.
     """
 
     def block(cin: int, hidden: int, stride: int, dilation: int) -> Residual:
@@ -81,12 +90,12 @@ def resnet101(classes: int) -> Dense:
                 Conv(hidden, hidden, 3, dilation=dilation),
             ]
         )
-        changes = cin != cout or stride != 1
+        needs_projection = cin != cout or stride != 1
         return Residual(
             branch,
             Conv(hidden, cout, relu=False),
             scale=1.0,
-            shortcut=Conv(cin, cout, stride=stride, relu=False) if changes else None,
+            shortcut=Conv(cin, cout, stride=stride, relu=False) if needs_projection else None,
         )
 
     def group(cin: int, hidden: int, count: int, stride: int, dilation: int) -> list[Residual]:

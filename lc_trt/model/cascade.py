@@ -1,4 +1,4 @@
-"""The Layer Cascade network: three stages, a head each, and pixels that leave early."""
+"""The Layer Cascade network: three stages, each with a head, and early exit per pixel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ DROPOUT = 0.1
 
 
 def classifier(cin: int, classes: int, form: str, plain_kernel: int) -> nn.Module:
-    """The last layer of a head: ``plain`` is one convolution, ``aspp`` the sum of five."""
+    """Create the last layer of a head.
+
+    Args:
+        cin: input channels.
+        classes: output channels.
+        form: ``plain``, one convolution, or ``aspp``, the sum of five dilated 3x3 convolutions.
+        plain_kernel: kernel size of the plain form.
+
+    Raises:
+        UsageError: unknown form.
+    """
     if form == "plain":
         return Conv(cin, classes, plain_kernel, norm=False, relu=False)
     if form == "aspp":
@@ -32,7 +42,14 @@ def classifier(cin: int, classes: int, form: str, plain_kernel: int) -> nn.Modul
 
 
 def early_head(cin: int, hidden: int, classes: int, form: str) -> Chain:
-    """Heads 1 and 2: 3x3, 1x1, dropout, classifier."""
+    """Create head 1 or 2: 3x3, 1x1, dropout, classifier.
+
+    Args:
+        cin: input channels.
+        hidden: channels of the two convolutions.
+        classes: output channels.
+        form: of the classifier, ``plain`` or ``aspp``.
+    """
     return Chain(
         [
             Conv(cin, hidden, 3, norm=False),
@@ -44,22 +61,28 @@ def early_head(cin: int, hidden: int, classes: int, form: str) -> Chain:
 
 
 def final_head(cin: int, classes: int, form: str) -> Chain:
-    """Head 3 (and the dense network's only one): dropout, classifier."""
+    """Create head 3, which is also the head of a dense network: dropout, classifier.
+
+    Args:
+        cin: input channels.
+        classes: output channels.
+        form: of the classifier, ``plain`` or ``aspp``.
+    """
     return Chain([Dropout(DROPOUT), classifier(cin, classes, form, 3)])
 
 
 @dataclass
 class CascadeOutput:
-    """What one pass gives, at the feature map's size h x w.
+    """Output of a forward pass, at the feature map's size (h, w).
 
     Attributes:
-        probabilities: float [N, K, h, w], each pixel's from the stage it left at.
-        confidence: float [N, 1, h, w], the largest of them.
-        stages: uint8 [N, 1, h, w], 1, 2 or 3.
-        logits: a dense map per stage, float [N, K, h, w]; stage s > 1 has its own
-            logits inside its region and the previous stage's (detached) outside.
+        probabilities: float [N, K, h, w]; each pixel's from the stage it exited at.
+        confidence: float [N, 1, h, w]; the largest probability per pixel.
+        stages: uint8 [N, 1, h, w]; the exit stage per pixel, 1, 2 or 3.
+        logits: one float [N, K, h, w] per stage; stages 2 and 3 have their own logits inside their
+            region and the previous stage's, detached, outside.
         regions: the regions of stages 2 and 3.
-        features: stage 1's, float [N, C, h, w].
+        features: of stage 1, float [N, C, h, w].
     """
 
     probabilities: Tensor
@@ -71,7 +94,14 @@ class CascadeOutput:
 
 
 class Cascade(nn.Module):
-    """Three stages with a classifier each; see `CascadeOutput`."""
+    """Three stages, each with a head.
+
+    Args:
+        trunk: the stages.
+        classes: number of classes.
+        form: of the classifiers, ``plain`` or ``aspp``.
+        hidden: channels inside heads 1 and 2.
+    """
 
     def __init__(self, trunk: Trunk, classes: int, form: str, hidden: int) -> None:
         super().__init__()
@@ -94,11 +124,14 @@ class Cascade(nn.Module):
         region: type[Region] = CompactRegion,
         truth: Tensor | None = None,
     ) -> CascadeOutput:
-        """``x`` float [N, 3, H, W], normalised BGR; ``rho`` one threshold a boundary.
+        """Run the cascade; a pixel exits where its probability is strictly greater than rho.
 
-        A pixel leaves where its largest probability is strictly greater than the threshold.
-        ``truth``, int64 [N, 1, h, w], asks for the probability of the true class instead, where
-        a pixel has one (255 has none): a way to train, impossible later.
+        Args:
+            x: normalised BGR images, float [N, 3, H, W].
+            rho: one threshold per boundary.
+            region: implementation of region operators.
+            truth: class index per pixel, int64 [N, 1, h, w], for training: compare the probability
+                of the true class instead of the largest, except where it is 255.
         """
         first = features = self.stages[0](x)
         logits = self.heads[0](features)
@@ -107,21 +140,31 @@ class Cascade(nn.Module):
         stages = active.to(torch.uint8)
         all_logits, regions = [logits], list[Region]()
         for number in (2, 3):
-            # Negated, so that a pixel whose confidence is NaN counts as hard.
-            active = active & ~(_sureness(probabilities, truth) > rho[number - 2])
-            here = region(active)
-            features = here.restrict(features, regions[-1]) if regions else here.gather(features)
-            features = self.stages[number - 1](features, here)
-            logits = self.heads[number - 1](features, here)
-            regions.append(here)
-            all_logits.append(here.scatter(logits, all_logits[-1].detach()))
-            probabilities = here.scatter(logits.float().softmax(1), probabilities)
+            # Negated, so that a pixel whose confidence is NaN stays active.
+            active = active & ~(_exit_score(probabilities, truth) > rho[number - 2])
+            current = region(active)
+            if regions:
+                features = current.restrict(features, regions[-1])
+            else:
+                features = current.gather(features)
+            features = self.stages[number - 1](features, current)
+            logits = self.heads[number - 1](features, current)
+            regions.append(current)
+            all_logits.append(current.scatter(logits, all_logits[-1].detach()))
+            probabilities = current.scatter(logits.float().softmax(1), probabilities)
             stages = stages + active
         confidence = probabilities.amax(1, keepdim=True)
         return CascadeOutput(probabilities, confidence, stages, all_logits, regions, first)
 
     def deep(self, x: Tensor) -> list[Tensor]:
-        """Logits of all three heads on all pixels (deep supervision), [N, K, h, w] each."""
+        """Run all stages and heads on all pixels (deep supervision).
+
+        Args:
+            x: normalised BGR images, float [N, 3, H, W].
+
+        Returns:
+            Logits, one float [N, K, h, w] per stage.
+        """
         logits = []
         for stage, head in zip(self.stages, self.heads, strict=True):
             x = stage(x)
@@ -129,13 +172,20 @@ class Cascade(nn.Module):
         return logits
 
     def final(self, features: Tensor) -> Tensor:
-        """Stage 3's logits on all pixels, [N, K, h, w], from stage 1's features."""
+        """Run stages 2 and 3 and the last head on all pixels.
+
+        Args:
+            features: of stage 1, float [N, C, h, w].
+
+        Returns:
+            Logits, float [N, K, h, w].
+        """
         logits: Tensor = self.heads[2](self.stages[2](self.stages[1](features)))
         return logits
 
 
-def _sureness(probabilities: Tensor, truth: Tensor | None) -> Tensor:
-    """The probability that decides whether a pixel leaves, [N, 1, h, w]."""
+def _exit_score(probabilities: Tensor, truth: Tensor | None) -> Tensor:
+    """The probability that is compared with rho, [N, 1, h, w]."""
     largest = probabilities.amax(1, keepdim=True)
     if truth is None:
         return largest
@@ -144,7 +194,13 @@ def _sureness(probabilities: Tensor, truth: Tensor | None) -> Tensor:
 
 
 class Dense(nn.Module):
-    """A network without early exits: its stages in order, then one head."""
+    """A network without early exit.
+
+    Args:
+        stages: run in order.
+        head: runs on the last stage's output.
+        classes: number of classes.
+    """
 
     def __init__(self, stages: Iterable[Chain], head: Chain, classes: int) -> None:
         super().__init__()
@@ -155,7 +211,11 @@ class Dense(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        """Logits float [N, K, h, w] of a normalised BGR image, float [N, 3, H, W]."""
+        """Return logits, float [N, K, h, w].
+
+        Args:
+            x: normalised BGR images, float [N, 3, H, W].
+        """
         for stage in self.stages:
             x = stage(x)
         logits: Tensor = self.heads[0](x)

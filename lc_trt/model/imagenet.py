@@ -1,4 +1,4 @@
-"""ImageNet weights: timm's public ``inception_resnet_v2`` into the preset of that network."""
+"""Loads timm's ImageNet weights of ``inception_resnet_v2`` into the preset of that network."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from lc_trt.model.cascade import Cascade, Dense
 from lc_trt.model.presets import find_preset
 
 PRESET = "inception-resnet-v2"
-NAME, TAG = (
-    "inception_resnet_v2",
-    "tf_in1k",
-)  # timm's name, and the tag it takes where none is given
-HUB = "hf-hub:"  # how timm writes a repository of the Hugging Face hub
+NAME = "inception_resnet_v2"  # in timm
+TAG = "tf_in1k"  # timm's default tag
+HUB = "hf-hub:"  # timm's prefix of a Hugging Face repository
 HUB_FILE = "model.safetensors"
 PICKLES = (".pth", ".pt", ".bin")
 
-# timm's names of the modules of our three stages, in order; "" has no values (a pool).
+# timm's module names by stage, in our order; "" for modules without parameters (pooling).
 MODULES = (
     (
         *("conv2d_1a", "conv2d_2a", "conv2d_2b", "", "conv2d_3b", "conv2d_4a", "", "mixed_5b"),
@@ -41,12 +39,12 @@ CLASSIFIER = ("classif.weight", "classif.bias")
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `load_imagenet` did; its text is a line for people.
+    """Summary of `load_imagenet`; ``str()`` gives one line for people.
 
     Attributes:
-        path: the file that was read.
-        values: how many values the trunk got.
-        unused: what else the file holds: the classifier of 1000 classes.
+        path: the file read.
+        values: number of values loaded into the trunk.
+        unused: tensors that were not loaded: the 1000-class classifier.
     """
 
     path: Path
@@ -54,27 +52,31 @@ class Loaded:
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
-        unused = f"not used: {', '.join(self.unused)}; " if self.unused else ""
+        unused = f"unused: {', '.join(self.unused)}; " if self.unused else ""
         return (
-            f"{self.path}: {self.values / 1e6:.1f} M values into the trunk; {unused}"
-            "the heads keep theirs"
+            f"{self.path}: loaded {self.values / 1e6:.1f} M values into the trunk; {unused}"
+            "heads unchanged"
         )
 
 
 def load_imagenet(model: Cascade | Dense, source: str) -> Loaded:
-    """Fill the trunk of preset ``inception-resnet-v2`` with weights trained on ImageNet.
+    """Load ImageNet weights into the trunk of preset ``inception-resnet-v2``.
 
-    The first convolution's input channels are reversed: timm's network takes RGB, ours BGR. Heads
-    keep their values. Either the whole trunk is filled or nothing is.
+    The input channels of the first convolution are reversed, since timm's network takes RGB and
+    ours BGR. The heads are unchanged. On an error the model is unchanged.
 
     Args:
-        source: a .safetensors, .pth, .pt or .bin file with timm's names, or what timm calls it:
+        model: a cascade or dense network of that preset.
+        source: a .safetensors, .pth, .pt or .bin file with timm's tensor names, or a timm name:
             ``inception_resnet_v2[.TAG]`` or ``hf-hub:OWNER/REPOSITORY``.
 
+    Returns:
+        A summary of what was loaded.
+
     Raises:
-        UsageError: the model is of another preset; no weights are public for those.
-        LcTrtError: no such file, the hub gives none, or a tensor is missing, of another shape or
-            type, or one too many.
+        UsageError: the model is of another preset.
+        LcTrtError: no such file, download failed, or a tensor is missing, unexpected, or has
+            another shape or type.
 
     Example:
         >>> model = build_cascade("inception-resnet-v2", classes=21)
@@ -86,16 +88,17 @@ def load_imagenet(model: Cascade | Dense, source: str) -> Loaded:
     unused = tuple(name for name in CLASSIFIER if name in state)
     _check(path, state, trunk)
     with torch.no_grad():
-        for name, ours in trunk.items():
-            ours.copy_(state[name].flip(1) if name == FIRST else state[name])
+        for name, target in trunk.items():
+            target.copy_(state[name].flip(1) if name == FIRST else state[name])
     return Loaded(path, sum(tensor.numel() for tensor in trunk.values()), unused)
 
 
 def published_name(name: str) -> str:
-    """timm's name of a value of ours.
+    """timm's name of one of our parameters.
 
-    ``0.8.branches.branches.1.0.conv.weight``, stage 1's module 8, is
-    ``repeat.0.branch1.0.conv.weight``.
+    Args:
+        name: within ``model.stages``; ``0.8.branches.branches.1.0.conv.weight``, module 8 of
+            stage 1, is timm's ``repeat.0.branch1.0.conv.weight``.
     """
     stage, module, rest = name.split(".", 2)
     rest = re.sub(r"^(branches\.)?branches\.", "branch", rest)
@@ -104,15 +107,15 @@ def published_name(name: str) -> str:
 
 
 def _trunk(model: Cascade | Dense) -> dict[str, Tensor]:
-    """The trunk's values by timm's names."""
+    """The trunk's tensors by timm's names."""
     preset = find_preset(PRESET)
     with torch.device("meta"):
         stages = nn.ModuleList(preset.trunk(preset.blocks, preset.width).stages)
     state = model.stages.state_dict()
     if _shapes(state) != _shapes(stages.state_dict()):
         raise UsageError(
-            f"ImageNet weights are public for preset {PRESET} only, and this is another network: "
-            f"take --preset {PRESET}, or start without ImageNet weights"
+            f"ImageNet weights exist for preset {PRESET} only, and this is another network: "
+            f"use --preset {PRESET}, or start without ImageNet weights"
         )
     return {published_name(name): tensor for name, tensor in state.items()}
 
@@ -122,7 +125,7 @@ def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def _find(source: str) -> Path:
-    """The file that a source means, from the hub if need be."""
+    """Resolve a source to a file, downloading it if necessary."""
     path = Path(source)
     if path.suffix in (".safetensors", *PICKLES):
         if not path.is_file():
@@ -143,22 +146,22 @@ def _download(source: str, repository: str) -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         raise LcTrtError(
-            f"{source}: huggingface_hub, which fetches it, is not installed; install it: "
-            "pip install huggingface_hub, or give a file"
+            f"{source}: downloading needs huggingface_hub: pip install huggingface_hub, or give a "
+            "file"
         ) from error
     try:
         return Path(hf_hub_download(repository, HUB_FILE))
-    except (OSError, ValueError) as error:  # its errors of the network and of names
+    except (OSError, ValueError) as error:  # network errors and invalid names
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise LcTrtError(
-            f"{source}: the hub gives no {HUB_FILE} of {repository} ({lines[0]}); fetch "
+            f"{source}: cannot download {HUB_FILE} of {repository} ({lines[0]}); download "
             f"https://huggingface.co/{repository}/resolve/main/{HUB_FILE} elsewhere and give "
             "the file"
         ) from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The file's tensors. No code in it runs: of pickles, torch reads tensors alone."""
+    """Read the file's tensors without executing pickled code."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -167,28 +170,28 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise LcTrtError(f"{path}: not a safetensors file ({error})") from error
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise LcTrtError(
-            f"{path}: torch cannot read it, or it holds more than tensors; expected the state "
-            f"dict of timm's {NAME}"
+            f"{path}: unreadable, or holds more than tensors; expected the state dict of timm's "
+            f"{NAME}"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
         raise LcTrtError(
-            f"{path}: not a table of tensors; expected the state dict of timm's {NAME}"
+            f"{path}: not a dictionary of tensors; expected the state dict of timm's {NAME}"
         )
     return state
 
 
 def _check(path: Path, state: dict[str, Tensor], trunk: dict[str, Tensor]) -> None:
-    for name, ours in trunk.items():
+    for name, expected in trunk.items():
         if name not in state:
-            raise LcTrtError(f"{path}: lacks {name!r}, expected {tuple(ours.shape)}")
-        found = state[name]
-        if found.shape != ours.shape or not found.is_floating_point():
-            kind = str(found.dtype).removeprefix("torch.")
+            raise LcTrtError(f"{path}: lacks {name!r}, expected {tuple(expected.shape)}")
+        tensor = state[name]
+        if tensor.shape != expected.shape or not tensor.is_floating_point():
+            dtype = str(tensor.dtype).removeprefix("torch.")
             raise LcTrtError(
-                f"{path}: {name!r} is {kind} {tuple(found.shape)}, expected float "
-                f"{tuple(ours.shape)}"
+                f"{path}: {name!r} is {dtype} {tuple(tensor.shape)}, expected float "
+                f"{tuple(expected.shape)}"
             )
-    # torch's batch norm counts its steps; a frozen or resumed one of ours does not need that.
+    # torch's batch norm counts its steps; ours has no counter.
     counters = {
         name.replace("running_mean", "num_batches_tracked")
         for name in trunk

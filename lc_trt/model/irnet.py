@@ -1,9 +1,8 @@
-"""The trunks: IRNet as Deep Layer Cascade cuts it, and Inception-ResNet-v2 at output stride 8.
+"""Trunks in three stages: IRNet, and Inception-ResNet-v2 at output stride 8.
 
-A trunk is three `Chain`s, one a stage; stages 2 and 3 use only operations that
-have a region form. Layer lists: X. Li et al., CVPR 2017 (IRNet, 5/10/5 blocks);
-C. Szegedy et al., 2016 (Inception-ResNet-v2, 10/20/10 blocks), its reductions at
-stride 1 and what follows them dilated.
+Stages 2 and 3 use only operations that have a region form. Layers: X. Li et al., CVPR 2017 (IRNet,
+5/10/5 blocks); C. Szegedy et al., 2016 (Inception-ResNet-v2, 10/20/10 blocks), with reductions at
+stride 1 and dilated convolutions after them.
 """
 
 from __future__ import annotations
@@ -17,19 +16,37 @@ from lc_trt.model.layers import AveragePool, Chain, Concat, Conv, MaxPool, Resid
 
 @dataclass(frozen=True)
 class Trunk:
-    """Three stages and the channels each of them ends with."""
+    """A trunk.
+
+    Attributes:
+        stages: the three stages.
+        channels: output channels of each stage.
+    """
 
     stages: tuple[Chain, Chain, Chain]
     channels: tuple[int, int, int]
 
 
 def scaled(channels: int, width: float) -> int:
-    """``channels * width`` rounded to the nearest multiple of 8, at least 8."""
+    """Scale a channel count.
+
+    Args:
+        channels: at width 1.
+        width: factor.
+
+    Returns:
+        ``channels * width`` rounded to a multiple of 8, at least 8.
+    """
     return channels if width == 1.0 else max(8, int(channels * width + 4) // 8 * 8)
 
 
 def branches_a(cin: int, width: float) -> Concat:
-    """What a block of stage 1 adds to its trunk, 3x3 at full resolution (both networks)."""
+    """Branches of a residual block of stage 1: 3x3 convolutions (both networks).
+
+    Args:
+        cin: input channels.
+        width: channel factor.
+    """
     c32, c48, c64 = (scaled(c, width) for c in (32, 48, 64))
     return Concat(
         [
@@ -41,7 +58,12 @@ def branches_a(cin: int, width: float) -> Concat:
 
 
 def branches_b(cin: int, width: float) -> Concat:
-    """The same for stage 2: 1x7 and 7x1, dilated by 2."""
+    """Branches of a residual block of stage 2: 1x7 and 7x1 convolutions with dilation 2.
+
+    Args:
+        cin: input channels.
+        width: channel factor.
+    """
     c128, c160, c192 = (scaled(c, width) for c in (128, 160, 192))
     return Concat(
         [
@@ -58,7 +80,12 @@ def branches_b(cin: int, width: float) -> Concat:
 
 
 def branches_c(cin: int, width: float) -> Concat:
-    """The same for stage 3: 1x3 and 3x1, dilated by 4."""
+    """Branches of a residual block of stage 3: 1x3 and 3x1 convolutions with dilation 4.
+
+    Args:
+        cin: input channels.
+        width: channel factor.
+    """
     c192, c224, c256 = (scaled(c, width) for c in (192, 224, 256))
     return Concat(
         [
@@ -75,7 +102,12 @@ def branches_c(cin: int, width: float) -> Concat:
 
 
 def irnet_trunk(blocks: tuple[int, int, int], width: float) -> Trunk:
-    """IRNet: stem and A blocks to Reduction-A; B blocks to Reduction-B; C blocks."""
+    """IRNet: stem, A blocks, Reduction-A; B blocks, Reduction-B; C blocks.
+
+    Args:
+        blocks: residual blocks per stage.
+        width: channel factor.
+    """
 
     def w(channels: int) -> int:
         return scaled(channels, width)
@@ -164,7 +196,12 @@ def irnet_trunk(blocks: tuple[int, int, int], width: float) -> Trunk:
 
 
 def inception_resnet_v2_trunk(blocks: tuple[int, int, int], width: float) -> Trunk:
-    """Inception-ResNet-v2 (trunks of 320, 1088, 2080 channels), output stride 8."""
+    """Inception-ResNet-v2 at output stride 8, with 320, 1088 and 2080 channels at width 1.
+
+    Args:
+        blocks: residual blocks per stage.
+        width: channel factor.
+    """
 
     def w(channels: int) -> int:
         return scaled(channels, width)

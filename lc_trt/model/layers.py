@@ -1,13 +1,13 @@
-"""Building blocks that run on a dense map or on a region's compact rows.
+"""Layers that run on a dense map or on the features of a region.
 
-Every module's ``forward(x, region=None)`` takes either form:
+The input of ``forward(x, region=None)`` depends on ``region``:
 
-* ``region is None``: ``x`` is a dense map, float [N, C, H, W];
-* a `Region`: ``x`` is whatever that region carries ([R, C] rows for
-  `CompactRegion`, a masked [N, C, H, W] map for `MaskedRegion`).
+* None: ``x`` is a dense map, float [N, C, H, W];
+* a `Region`: ``x`` are that region's features, float [R, C] for `CompactRegion`, a masked
+  [N, C, H, W] map for `MaskedRegion`.
 
-Channels are axis 1 in every form, so concatenation, batch normalisation and the
-activations need no case of their own.
+Channels are axis 1 in every form, so concatenation, batch normalisation and activations need no
+special case.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 class BatchNorm(nn.Module):
     """Batch normalisation over axis 1 of [N, C, H, W] or [R, C].
 
-    Its state is four values a channel, as the paper counts them: torch's own class would add a
-    step counter, and ask for it when weights are loaded from a plain file.
+    Unlike torch's class it has no step counter, which published weight files may lack: its state
+    is four values per channel.
+
+    Args:
+        channels: number of channels.
     """
 
     eps = 1e-3  # the value the public Inception-ResNet-v2 weights were trained with
@@ -58,19 +61,27 @@ class BatchNorm(nn.Module):
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Let batch norm use its statistics and leave them as they are; ``model.train()`` undoes it."""
+    """Make batch norm use its running statistics without updating them.
+
+    Args:
+        model: changed in place; ``model.train()`` undoes it.
+    """
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.eval()
 
 
 class Conv(nn.Module):
-    """Convolution, optional batch norm, optional ReLU; padded to keep the size.
+    """Convolution with optional batch norm and ReLU, padded to keep the size.
 
     Args:
-        kernel: (height, width), both odd.
-        stride: 1 or 2; region form needs 1.
-        norm: batch norm after a convolution without bias; False gives it a bias.
+        cin: input channels.
+        cout: output channels.
+        kernel: (height, width), both odd, or one number for both.
+        stride: 1 or 2; the region form needs 1.
+        dilation: on both axes.
+        norm: whether batch norm follows; if not, the convolution has a bias.
+        relu: whether a ReLU follows.
     """
 
     def __init__(
@@ -86,7 +97,7 @@ class Conv(nn.Module):
     ) -> None:
         super().__init__()
         kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel
-        # Dilation of a one-wide axis changes nothing; 1 keeps the exported attribute plain.
+        # Dilation has no effect on an axis of kernel size 1; export 1 there.
         dilations = (dilation if kh > 1 else 1, dilation if kw > 1 else 1)
         self.conv = nn.Conv2d(
             cin,
@@ -111,15 +122,19 @@ class Conv(nn.Module):
         if self.bn is not None:
             y = self.bn(y)
             if region is not None:
-                y = region.keep(y)
+                y = region.zero_outside(y)
         return functional.relu(y) if self.relu else y
 
 
 class MaxPool(nn.Module):
     """3x3 max pooling, padded to keep the size (at stride 1).
 
-    Its input follows a ReLU, so padding with 0 and with -inf are the same thing; the region
-    form reads 0 for a missing neighbour.
+    The input follows a ReLU, so padding with 0 is equivalent to padding with -inf; the region form
+    reads 0 for a missing neighbour.
+
+    Args:
+        stride: 1 or 2; the region form needs 1.
+        dilation: on both axes.
     """
 
     def __init__(self, *, stride: int = 1, dilation: int = 1) -> None:
@@ -131,7 +146,7 @@ class MaxPool(nn.Module):
         if region is not None:
             return region.max_pool(x, self.kernel, self.dilation)
         padding = self.dilation
-        if padding > 1:  # torch's own padding reaches half the kernel, dilated or not
+        if padding > 1:  # max_pool2d pads by at most half the kernel size, ignoring dilation
             x, padding = functional.pad(x, (padding,) * 4), 0
         return functional.max_pool2d(
             x, self.kernel, self.stride, padding=padding, dilation=self.dilation
@@ -139,7 +154,7 @@ class MaxPool(nn.Module):
 
 
 class AveragePool(nn.Module):
-    """3x3 average pooling at stride 1, padding not counted (as Inception has it); stage 1 only."""
+    """3x3 average pooling at stride 1 that excludes padding, as in Inception; stage 1 only."""
 
     @override
     def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
@@ -149,7 +164,7 @@ class AveragePool(nn.Module):
 
 
 class Chain(nn.ModuleList):
-    """Modules one after the other."""
+    """Modules in sequence."""
 
     @override
     def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
@@ -159,7 +174,12 @@ class Chain(nn.ModuleList):
 
 
 class Concat(nn.Module):
-    """Branches side by side, concatenated over channels; the input itself last if asked."""
+    """Parallel branches, concatenated over channels.
+
+    Args:
+        branches: modules that take the same input.
+        identity: append the input itself.
+    """
 
     def __init__(self, branches: Iterable[nn.Module], *, identity: bool = False) -> None:
         super().__init__()
@@ -173,9 +193,14 @@ class Concat(nn.Module):
 
 
 class Residual(nn.Module):
-    """``relu(shortcut(x) + scale * project(branches(x)))``; no ReLU where ``relu`` is False.
+    """Residual block: ``relu(shortcut(x) + scale * project(branches(x)))``.
 
-    ``shortcut`` None passes ``x`` itself (ResNet projects it where the channels change).
+    Args:
+        branches: the residual function.
+        project: maps its output to the channels of the sum.
+        scale: factor on the projection.
+        relu: whether a ReLU follows.
+        shortcut: projection of the input where the channels change; None for the identity.
     """
 
     def __init__(
@@ -201,7 +226,11 @@ class Residual(nn.Module):
 
 
 class Sum(nn.Module):
-    """The sum of parallel branches (ASPP: one dilation a branch)."""
+    """The sum of parallel branches (ASPP: one dilation per branch).
+
+    Args:
+        branches: modules that take the same input.
+    """
 
     def __init__(self, branches: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -217,7 +246,11 @@ class Sum(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout that takes both forms; nothing at inference."""
+    """Dropout in training; the identity at inference.
+
+    Args:
+        p: probability of zeroing a value.
+    """
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -229,7 +262,11 @@ class Dropout(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Bilinear upsampling by a whole factor, cropped to (H, W); half-pixel centres."""
+    """Bilinear upsampling with half-pixel centers, cropped to a size.
+
+    Args:
+        factor: integer scale factor.
+    """
 
     def __init__(self, factor: int) -> None:
         super().__init__()

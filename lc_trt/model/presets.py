@@ -20,14 +20,17 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Preset:
-    """A network's definition, all but its number of classes.
+    """Definition of a network except for its number of classes.
 
     Attributes:
+        name: of the preset.
+        trunk: creates the trunk from ``blocks`` and ``width``.
         blocks: residual blocks in stages 1, 2, 3.
-        width: factor on every channel count (rounded to multiples of 8).
-        heads: classifier form, ``plain`` or ``aspp``.
+        width: factor on every channel count.
+        heads: form of the classifiers, ``plain`` or ``aspp``.
         hidden: channels inside heads 1 and 2.
-        mean, std: input normalisation, BGR order, in units of 0..255.
+        mean: input normalisation, BGR, in units of 0..255.
+        std: likewise.
     """
 
     name: str
@@ -64,7 +67,14 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_network(name: str) -> Preset | Baseline:
-    """A preset or a baseline by name; a `UsageError` lists the names there are."""
+    """Look up a preset or baseline.
+
+    Args:
+        name: of the network.
+
+    Raises:
+        UsageError: unknown name.
+    """
     if name in PRESETS:
         return PRESETS[name]
     if name in BASELINES:
@@ -75,7 +85,14 @@ def find_network(name: str) -> Preset | Baseline:
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name; a `UsageError` where it has no cascade form or does not exist."""
+    """Look up a preset.
+
+    Args:
+        name: of the preset.
+
+    Raises:
+        UsageError: unknown name, or a baseline, which has no cascade form.
+    """
     network = find_network(name)
     if isinstance(network, Baseline):
         raise UsageError(
@@ -85,21 +102,37 @@ def find_preset(name: str) -> Preset:
 
 
 def build_cascade(name: str, classes: int, heads: str | None = None) -> Cascade:
-    """A freshly initialised cascade; ``heads`` overrides the preset's classifier form."""
+    """Create an initialised cascade.
+
+    Args:
+        name: of the preset.
+        classes: number of classes.
+        heads: form of the classifiers, ``plain`` or ``aspp``; None for the preset's.
+
+    Raises:
+        UsageError: unknown preset or form.
+    """
     preset = find_preset(name)
     trunk = preset.trunk(preset.blocks, preset.width)
     return initialise(Cascade(trunk, classes, heads or preset.heads, preset.hidden))
 
 
 def build_dense(name: str, classes: int, heads: str | None = None) -> Dense:
-    """The dense network of a preset or baseline, freshly initialised.
+    """Create the initialised dense network of a preset or baseline.
 
-    ``heads`` overrides a preset's classifier form; a baseline has one form only.
+    Args:
+        name: of the preset or baseline.
+        classes: number of classes.
+        heads: form of the classifier, ``plain`` or ``aspp``; None for the preset's. A baseline has
+            one form only.
+
+    Raises:
+        UsageError: unknown network or form.
     """
     network = find_network(name)
     if isinstance(network, Baseline):
         if heads is not None:
-            raise UsageError(f"preset {name!r} has one head form only: leave --heads out")
+            raise UsageError(f"preset {name!r} has one head form only: omit --heads")
         return initialise(network.build(classes))
     trunk = network.trunk(network.blocks, network.width)
     head = final_head(trunk.channels[2], classes, heads or network.heads)
@@ -107,7 +140,16 @@ def build_dense(name: str, classes: int, heads: str | None = None) -> Dense:
 
 
 def initialise(model: M) -> M:
-    """He initialisation of every convolution; classifiers small, so that no class starts sure."""
+    """Initialise every convolution (He et al., 2015), classifiers with small weights.
+
+    Small classifier weights make all classes about equally likely at the start.
+
+    Args:
+        model: changed in place.
+
+    Returns:
+        The model.
+    """
     for module in model.modules():
         if not isinstance(module, Conv):
             continue
@@ -122,5 +164,9 @@ def initialise(model: M) -> M:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Values in the state: weights, biases and batch norm's four values a channel."""
+    """Count weights, biases and batch norm's four values per channel.
+
+    Args:
+        model: the network.
+    """
     return sum(t.numel() for t in model.state_dict().values() if t.dtype != torch.long)

@@ -1,15 +1,15 @@
-"""Regions: the pixels that a stage still has to compute, and convolution on them.
+"""Regions, the pixels that a stage has to compute, and operators restricted to them.
 
-Two forms with one interface:
+Two implementations of one interface:
 
-* `CompactRegion` keeps features as rows, one a hard pixel ([R, C]). A k x k
-  convolution gathers the window's rows and multiplies once; a 1x1 convolution
-  gathers nothing. This is what runs.
-* `MaskedRegion` keeps dense maps that are zero outside the region. It computes
-  every pixel and is the reference the compact form is tested against.
+* `CompactRegion` stores features as rows, one per pixel of the region ([R, C]). A k x k convolution
+  gathers the rows of each window and multiplies once; a 1x1 convolution gathers nothing. Used in
+  training and for export.
+* `MaskedRegion` stores dense maps that are zero outside the region. It computes every pixel: the
+  reference that the compact form is tested against.
 
-In both, a neighbour outside the region or the image reads 0, and the result is
-defined at the region's positions only (paper: region convolution).
+In both, a neighbour outside the region or the image reads 0, and the result is defined at the
+region's pixels only (region convolution in X. Li et al., CVPR 2017).
 """
 
 from __future__ import annotations
@@ -23,53 +23,68 @@ from typing_extensions import override
 
 
 class Region(abc.ABC):
-    """Pixels of a [N, 1, H, W] boolean map, and what can be done on them alone."""
+    """A set of pixels and the operators restricted to them.
+
+    Args:
+        hard: bool [N, 1, H, W], true inside the region.
+
+    Raises:
+        ValueError: another type or shape.
+    """
 
     def __init__(self, hard: Tensor) -> None:
         if hard.dim() != 4 or hard.shape[1] != 1 or hard.dtype != torch.bool:
             raise ValueError(
-                f"a region is a bool [N, 1, H, W] map; got {hard.dtype} {tuple(hard.shape)}"
+                f"region of {hard.dtype} {tuple(hard.shape)}, expected bool [N, 1, H, W]"
             )
         self.hard = hard
 
     @abc.abstractmethod
     def gather(self, x: Tensor) -> Tensor:
-        """Enter the region from a dense map [N, C, H, W]."""
+        """Features of the region from a dense map ``x``, [N, C, H, W]."""
 
     @abc.abstractmethod
     def restrict(self, x: Tensor, previous: Region) -> Tensor:
-        """Narrow features of ``previous``, a region that contains this one, to this one."""
+        """Features of this region from features ``x`` of ``previous``, which contains it."""
 
     @abc.abstractmethod
     def scatter(self, x: Tensor, base: Tensor) -> Tensor:
-        """``base`` [N, C, H, W] with this region's pixels replaced by ``x``."""
+        """Dense map ``base``, [N, C, H, W], with the region's pixels replaced by ``x``."""
 
     @abc.abstractmethod
     def conv(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
-        """Region convolution with the weights and dilation of ``conv`` (stride 1)."""
+        """Region convolution of ``x`` with the weights and dilation of ``conv`` (stride 1)."""
 
     @abc.abstractmethod
     def max_pool(self, x: Tensor, kernel: int, dilation: int) -> Tensor:
-        """Max over the window; a missing neighbour reads 0 (features follow a ReLU)."""
+        """Max pooling of ``x``; a missing neighbour reads 0 (features follow a ReLU)."""
 
     @abc.abstractmethod
-    def keep(self, x: Tensor) -> Tensor:
-        """Restore "outside is 0" after an operation that adds a constant (batch norm)."""
+    def zero_outside(self, x: Tensor) -> Tensor:
+        """Set values outside the region to 0 again, after an operation with a bias (batch norm)."""
 
 
 class CompactRegion(Region):
-    """Features as rows [R, C]; row r is the pixel at flat position ``rows[r]`` of N*H*W."""
+    """Stores features as rows, [R, C]; row r is the pixel at flat index ``rows[r]`` of N*H*W."""
 
     def __init__(self, hard: Tensor) -> None:
         super().__init__(hard)
         flat = hard.reshape(-1)
         self.rows = flat.nonzero().squeeze(1)
-        # row + 1 at a hard position and 0 elsewhere, so that 0 can stand for "missing"
+        # row + 1 inside the region, 0 outside
         self.index = torch.where(flat, flat.cumsum(0), 0)
         self._tables: dict[tuple[int, ...], Tensor] = {}
 
     def neighbours(self, kernel: tuple[int, int], dilation: tuple[int, int]) -> Tensor:
-        """int64 [R, kh * kw]: row + 1 of each window position, 0 where there is none."""
+        """Look up the rows of each window.
+
+        Args:
+            kernel: (height, width).
+            dilation: (height, width).
+
+        Returns:
+            int64 [R, kh * kw]: row + 1 of each window position, 0 where the neighbour is missing.
+        """
         key = (*kernel, *dilation)
         if key not in self._tables:
             n, _, h, w = self.hard.shape
@@ -121,12 +136,12 @@ class CompactRegion(Region):
         return self._windows(x, (kernel, kernel), (dilation, dilation)).amax(1)
 
     @override
-    def keep(self, x: Tensor) -> Tensor:
+    def zero_outside(self, x: Tensor) -> Tensor:
         return x
 
 
 class MaskedRegion(Region):
-    """Dense maps, zero outside the region: the plain reference."""
+    """Stores dense maps, zero outside the region: the reference implementation."""
 
     def _mask(self, x: Tensor) -> Tensor:
         return torch.where(self.hard, x, torch.zeros_like(x))
@@ -154,5 +169,5 @@ class MaskedRegion(Region):
         return self._mask(functional.max_pool2d(padded, kernel, 1, dilation=dilation))
 
     @override
-    def keep(self, x: Tensor) -> Tensor:
+    def zero_outside(self, x: Tensor) -> Tensor:
         return self._mask(x)

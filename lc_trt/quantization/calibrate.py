@@ -12,7 +12,7 @@ import onnx
 
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, fingerprints, make_plan
 from lc_trt.compiler.pipeline import prepare
-from lc_trt.data.images import FEW, ImageList, read_image, skip_broken
+from lc_trt.data.images import RECOMMENDED_IMAGES, ImageList, read_image, skip_unreadable
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.quantization.activation_collector import Observer
@@ -63,7 +63,7 @@ def calibrate(
         warn: called with what is wrong but no error: few images, a broken file.
 
     Raises:
-        LcTrtError: too many of the files are broken (`images.skip_broken`), a tensor is NaN or
+        LcTrtError: too many images are unreadable (`images.skip_unreadable`), a tensor is NaN or
             infinite, or no pixel reached a part of the network.
         UsageError: an unknown method.
     """
@@ -76,8 +76,11 @@ def calibrate(
     made_by = fingerprints(model, plan)
     if not plan.convolutions:
         raise LcTrtError("the model has no convolution with constant weights to run in INT8")
-    if len(images) < FEW:
-        warn(f"{len(images)} images to calibrate on: ranges may be too small; take {FEW} or more")
+    if len(images) < RECOMMENDED_IMAGES:
+        warn(
+            f"{len(images)} calibration images: ranges may be too small; use at least "
+            f"{RECOMMENDED_IMAGES}"
+        )
     seen = _start(state, model_digest(made_by), images, size, rho, plan)
     advance(seen.done)
     observer = Observer(model, plan, settings.threads)
@@ -133,7 +136,7 @@ def _see(
     image = read_image(file)
     seen.done += 1
     if image is None:
-        skip_broken(images, file, seen.skipped, warn)
+        skip_unreadable(images, file, seen.skipped, warn)
         return
     for name, values in observer.run(to_size(image, size)[None], rho):
         try:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from lc_trt.data.images import ImageList, list_images, read_image, skip_broken
+from lc_trt.data.images import ImageList, list_images, read_image, skip_unreadable
 from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.quantization.activation_peaks import beyond_half, find_peaks
@@ -92,6 +92,6 @@ def _read(
     for file in images.files:
         image = read_image(file)
         if image is None:
-            skip_broken(images, file, skipped, show.warn)
+            skip_unreadable(images, file, skipped, show.warn)
         else:
             yield to_size(image, size)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lc_trt.bench.operating_points import ALL_LEAVE, find_rho, measured_shares, threshold_for
 
-HALF, FEW = (0.5, 0.25, 0.25), (0.1, 0.1, 0.8)
+HALF, RECOMMENDED_IMAGES = (0.5, 0.25, 0.25), (0.1, 0.1, 0.8)
 
 
 @given(
@@ -54,7 +54,7 @@ def test_shares_are_found_exactly(
 
 def test_targets_share_the_run_of_stage_1() -> None:
     engine = FakeEngine(random_levels(1))
-    find_rho(engine, numbered_frames(1)[0], [HALF, FEW])
+    find_rho(engine, numbered_frames(1)[0], [HALF, RECOMMENDED_IMAGES])
     assert len(engine.seen) == 3
     assert engine.seen[0] == (0, (ALL_LEAVE, ALL_LEAVE))
 

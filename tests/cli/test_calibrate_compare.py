@@ -42,7 +42,7 @@ def test_calibrate_build_compare(root, tmp_path, capsys):
     assert lc_trt(*calibrate, "-o", table) == 0
     captured = capsys.readouterr()
     assert "tensors of tiny, minmax, 4 images" in captured.out
-    assert "warning: 4 images to calibrate on" in captured.err
+    assert "warning: 4 calibration images" in captured.err
     assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
     assert lc_trt(*calibrate, "-o", table, "--limit", 3, "--json") == 0
     assert json.loads(capsys.readouterr().out)["images"] == 3

@@ -153,7 +153,7 @@ def test_a_dense_engine(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (["--rho", "2"], 2, "rho 2"),
         (["--split", "test"], 1, "no split 'test' there"),
-        (["--layout", "voc"], 2, "layout voc has 21 classes and '4 classes' has 4"),
+        (["--layout", "voc"], 2, "classes '4 classes': 4 classes, expected 21 for layout voc"),
         (["--layout", "coco"], 2, "unknown layout 'coco'"),
         (["--size", "64x64"], 2, "--size 64x64:"),
         (["--size", "big"], 2, "--size 'big': expected HxW"),

@@ -55,7 +55,7 @@ def test_the_hash_is_of_names_sizes_and_choice_not_of_the_folder(tmp_path):
         for i, image in enumerate(frames(6, (8, 8))):
             cv2.imwrite(str(tmp_path / folder / f"{i}.png"), image)
     one, two = list_images(tmp_path / "one"), list_images(tmp_path / "two")
-    assert one.digest == two.digest != one.some(5).digest
+    assert one.digest == two.digest != one.subset(5).digest
     chosen, held_out = one.split(2)
     assert len(chosen) == 4 and len(held_out) == 2
     assert {*chosen.files, *held_out.files} == set(one.files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lc_trt.data.published import (
-    LEFT_BY_CLASS,
+    EXIT_SHARES_BY_CLASS,
     METHODS,
     POINTS,
     RHO_TABLE,
@@ -31,14 +31,18 @@ def test_the_mean_leaves_a_likely_background(method: Method) -> None:
 
 def test_labels_and_titles() -> None:
     lc = METHODS[4]
-    assert (lc.of(0), lc.of(VOC.names.index("bicycle")), lc.title) == (None, 63.0, "LC")
+    assert (lc.class_iou(0), lc.class_iou(VOC.names.index("bicycle")), lc.title) == (
+        None,
+        63.0,
+        "LC",
+    )
     assert METHODS[-1].title == "LC +COCO"
     assert len({method.title for method in METHODS}) == len(METHODS)
 
 
 def test_shares_are_possible() -> None:
-    assert all(sum(row.left) <= 100 for row in RHO_TABLE)
-    for name, shares in LEFT_BY_CLASS.items():
+    assert all(sum(row.exited) <= 100 for row in RHO_TABLE)
+    for name, shares in EXIT_SHARES_BY_CLASS.items():
         assert name in VOC.names
         assert sum(shares) == pytest.approx(100, abs=0.15)
 

@@ -230,8 +230,8 @@ def test_report_and_heads(loaded):
     assert report.values == sum(torch.Size(shape).numel() for shape in trunk)
     assert report.unused == ("classif.weight", "classif.bias")
     assert str(report).endswith(
-        "model.safetensors: 54.4 M values into the trunk; not used: classif.weight, classif.bias; "
-        "the heads keep theirs"
+        "model.safetensors: loaded 54.4 M values into the trunk; unused: classif.weight, "
+        "classif.bias; heads unchanged"
     )
     assert all((tensor == 3).all() for tensor in model.heads.state_dict().values())
 
@@ -307,7 +307,7 @@ def test_half_precision_and_no_counters_load(small, cascade):
             {"block8.conv2d.num_batches_tracked": torch.tensor(0)},
             r"holds 'block8\.conv2d\.num_batches_tracked' \(\), which",
         ),
-        ({"epoch": 3}, r"weights\.pth: not a table of tensors"),
+        ({"epoch": 3}, r"weights\.pth: not a dictionary of tensors"),
     ],
 )
 def test_a_wrong_tensor_is_named(cascade, small, changes, line):
@@ -345,8 +345,8 @@ def test_code_in_a_file_does_not_run(cascade, tmp_path):
     ("name", "content", "line"),
     [
         ("a.safetensors", b"no weights", "not a safetensors file"),
-        ("a.pth", b"no weights", "torch cannot read it"),
-        ("a.bin", b"", "torch cannot read it"),
+        ("a.pth", b"no weights", "unreadable, or holds more"),
+        ("a.bin", b"", "unreadable, or holds more"),
         ("a.pth", None, "no such file"),
         ("inception_resnet_v2.safetensors", None, "no such file"),
         (
@@ -388,7 +388,9 @@ def test_hub_names(cascade, small, monkeypatch, source, repository):
 
 def test_without_the_hub_package(cascade, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(LcTrtError, match=r"_v2: huggingface_hub.*pip install huggingface_hub"):
+    with pytest.raises(
+        LcTrtError, match=r"_v2: downloading needs huggingface_hub: pip install huggingface_hub"
+    ):
         load_imagenet(cascade, "inception_resnet_v2")
 
 
@@ -404,7 +406,7 @@ def test_a_hub_out_of_reach_is_one_line(cascade, monkeypatch, tmp_path, name, re
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    line = rf"^hf-hub:{name}: the hub gives no model\.safetensors of {name} \(.*{reason}.*give the"
+    line = rf"^hf-hub:{name}: cannot download model\.safetensors of {name} \(.*{reason}.*give the"
     with pytest.raises(LcTrtError, match=line) as caught:
         load_imagenet(cascade, f"hf-hub:{name}")
     assert "\n" not in str(caught.value)
@@ -431,6 +433,6 @@ def test_a_file_in_the_hubs_cache_needs_no_network(cascade, monkeypatch, tmp_pat
     [(build_cascade, "irnet"), (build_cascade, "irnet-small"), (build_dense, "resnet101")],
 )
 def test_no_weights_are_public_for_other_networks(build, name, small):
-    line = "public for preset inception-resnet-v2 only.*--preset inception-resnet-v2"
+    line = "exist for preset inception-resnet-v2 only.*--preset inception-resnet-v2"
     with pytest.raises(UsageError, match=line):
         load_imagenet(on_meta(build, name, 5), small())

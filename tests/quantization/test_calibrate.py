@@ -106,7 +106,9 @@ def test_a_stopped_calibration_goes_on_where_it_was(model, folder, table, tmp_pa
     assert resumed == table and done == [4, 1, 1] and len(passes) == 7
     # Of other images nothing is taken over.
     done.clear()
-    calibrate(model, INFO, list_images(folder).some(3), SETTINGS, state=state, advance=done.append)
+    calibrate(
+        model, INFO, list_images(folder).subset(3), SETTINGS, state=state, advance=done.append
+    )
     assert done == [0, 1, 1, 1]
     state.write_bytes(b"damaged")
     assert load_seen(state, "key") == Seen("key")
@@ -115,14 +117,16 @@ def test_a_stopped_calibration_goes_on_where_it_was(model, folder, table, tmp_pa
 def test_a_broken_file_is_named_and_skipped_and_many_are_an_error(model, tmp_path, monkeypatch):
     image_folder(tmp_path, 2)
     (tmp_path / "zz.jpg").write_bytes(b"no picture")
-    monkeypatch.setattr(image_files, "MAX_BROKEN", 0.4)
+    monkeypatch.setattr(image_files, "MAX_UNREADABLE", 0.4)
     warnings = []
     found = calibrate(model, INFO, list_images(tmp_path), SETTINGS, warn=warnings.append)
     assert found.images == 2 and found.skipped == ("zz.jpg",)
-    assert any("3 images to calibrate on" in w for w in warnings)
-    assert any("zz.jpg: a broken image, skipped" in w for w in warnings)
+    assert any("3 calibration images" in w for w in warnings)
+    assert any("zz.jpg: not a readable image, skipped" in w for w in warnings)
     monkeypatch.undo()
-    with pytest.raises(LcTrtError, match="1 of 3 files are broken, more than 5%; the last is zz"):
+    with pytest.raises(
+        LcTrtError, match="1 of 3 images are unreadable, more than 5%; the last is zz"
+    ):
         calibrate(model, INFO, list_images(tmp_path), SETTINGS)
 
 

@@ -37,7 +37,7 @@ def test_the_table_is_the_shipped_models(shipped):
 @pytest.mark.slow
 def test_its_recipe_makes_it_again(shipped, camvid):
     table, model = shipped
-    images = list_images(camvid / "train" / "images").some(table.images)
+    images = list_images(camvid / "train" / "images").subset(table.images)
     assert images.digest == table.images_sha256
     again = calibrate(model, read_info(model), images, Settings(table.method))
     # Another processor rounds sums otherwise, so a value may fall into the next bin.

@@ -122,7 +122,7 @@ def test_images_that_cannot_be_used_are_refused(model, photos, tmp_path):
         find_overflow(plain, INFO, INFO.size, tmp_path / "t.json", ProgressMonitor())
     image_folder(tmp_path, 1)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(LcTrtError, match="1 of 2 files are broken, more than 5%"):
+    with pytest.raises(LcTrtError, match="1 of 2 images are unreadable, more than 5%"):
         find_overflow(plain, INFO, INFO.size, tmp_path, ProgressMonitor())
 
 

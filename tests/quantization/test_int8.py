@@ -107,7 +107,7 @@ def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
     assert bundle.manifest.calibration["images"] == 5
     assert bundle.manifest.check["images"] == "1 images held out of the calibration"
     assert phases == [("calibrating", 5), ("comparing with FP32", 2)]
-    assert any("5 images to calibrate on" in w for w in warnings)
+    assert any("5 calibration images" in w for w in warnings)
 
 
 def test_a_stopped_build_goes_on_where_its_calibration_was(root, tmp_path, monkeypatch):

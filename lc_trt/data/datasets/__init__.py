@@ -1,4 +1,4 @@
-"""Labelled images, each data set in the layout it is published in."""
+"""Opens labelled data sets in their published layouts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ LAYOUTS = tuple(_LAYOUTS)
 
 
 def open_dataset(layout: str, root: str | Path, split: str, classes: ClassSet) -> Dataset:
-    """The labelled images of one split.
+    """Open a split of a labelled data set.
 
     Args:
-        layout: a name of `LAYOUTS`; each is described in its module.
+        layout: one of `LAYOUTS`; each is described in its module.
         root: the data set's folder.
-        split: ``train``, ``val`` or what else the data set has.
-        classes: what the labels mean; their number must be the layout's.
+        split: ``train``, ``val`` or another split of the data set.
+        classes: the classes of the labels; their number must match the layout's.
 
     Raises:
-        UsageError: no such layout, or classes that do not fit it.
-        LcTrtError: no such split, an empty one, or a file of it is missing. Files are read later:
-            see `Dataset`.
+        UsageError: unknown layout, or the wrong number of classes.
+        LcTrtError: no such split, an empty one, or a missing file. Files are read on demand; see
+            `Dataset` for those errors.
 
     Example:
         >>> samples = open_dataset("cityscapes", "cityscapes", "val", find_classes("cityscapes"))
@@ -41,8 +41,8 @@ def open_dataset(layout: str, root: str | Path, split: str, classes: ClassSet) -
     kind, root = _LAYOUTS[layout], Path(root)
     if kind.classes not in (None, len(classes)):
         raise UsageError(
-            f"layout {layout} has {kind.classes} classes and {classes.name!r} has {len(classes)}: "
-            f"give the classes {layout!r}"
+            f"classes {classes.name!r}: {len(classes)} classes, expected {kind.classes} for layout "
+            f"{layout}; use classes {layout!r}"
         )
     place, expects = kind.place(root, split), f"layout {layout} is {kind.expects}"
     if not place.exists():

@@ -1,4 +1,4 @@
-"""What a labelled data set is, whatever its layout on disk."""
+"""Labelled data sets, independent of their layout on disk."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from lc_trt.errors import LcTrtError
 
 Image = npt.NDArray[np.uint8]
 
-KEEP_BYTES = 1 << 30  # CamVid fits; Cityscapes has 18 GB
+CACHE_BYTES = 1 << 30  # CamVid fits; Cityscapes has 18 GB
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One photograph and its label map.
+    """An image and its label map.
 
     Attributes:
-        image: uint8 [H, W, 3], BGR.
-        label: uint8 [H, W], class numbers; 255 is ignored.
+        name: of the image.
+        image: BGR, uint8 [H, W, 3].
+        label: class index per pixel, uint8 [H, W]; 255 is ignored.
     """
 
     name: str
@@ -34,7 +35,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Pair:
-    """Where a sample's photograph and label map are."""
+    """Files of a sample.
+
+    Attributes:
+        name: of the image.
+        image: the image file.
+        label: the label map.
+    """
 
     name: str
     image: Path
@@ -43,16 +50,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a data set lies on disk.
+    """The layout of a data set on disk.
 
     Attributes:
-        expects: where an image and its label map are, in words.
-        place: the folder or list file that makes a split, from ROOT and the split's name.
-        splits: names of the splits that a ROOT has.
-        pairs: the files of a split that is there.
-        classes: how many classes its labels have; None for any number.
-        values: class number of each value that a label file may hold beside 255, from 0 up;
-            None where the values are the class numbers.
+        expects: description of the layout, for messages.
+        place: returns the folder or list file of a split, from ROOT and the split's name.
+        splits: lists the names of ROOT's splits.
+        pairs: lists the files of an existing split.
+        classes: number of classes; None for any number.
+        values: class index of each value that label files may hold besides 255; None where the
+            values are class indices.
     """
 
     expects: str
@@ -64,18 +71,18 @@ class Layout:
 
 
 class Dataset:
-    """Labelled images, read on demand and kept in memory once read, as far as they fit.
+    """A sequence of labelled images, read on demand and cached in memory as far as they fit.
 
     Args:
-        pairs: the files; all of them must be there.
-        classes: how many classes the labels have.
+        pairs: the files; all must exist.
+        classes: number of classes.
         values: as in `Layout`.
-        keep: bytes of samples to keep in memory. A kept sample stays: one pass after the other
-            would find nothing in a cache that drops the oldest.
+        cache_bytes: size of the cache. Samples are never evicted, since an LRU cache would miss
+            every sample of repeated sequential passes.
 
     Raises:
-        LcTrtError: here, where a file is missing; when a sample is read, where it is no image, its
-            label map has another size or holds a value that is no class.
+        LcTrtError: a file is missing. On reading a sample: not an image, or a label map of another
+            size or with a value that is not a class.
     """
 
     def __init__(
@@ -84,9 +91,9 @@ class Dataset:
         classes: int,
         values: Mapping[int, int] | None = None,
         *,
-        keep: int = KEEP_BYTES,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        # All at once: training must not stop in its second hour because of a missing file.
+        # Check all files now, so that training does not fail hours later.
         for pair in pairs:
             if not pair.image.is_file():
                 raise LcTrtError(f"{pair.image}: no such file; expected the image {pair.name!r}")
@@ -94,14 +101,15 @@ class Dataset:
                 raise LcTrtError(
                     f"{pair.label}: no such file; expected the label map of {pair.image.name}"
                 )
-        self.pairs, self.classes, self.keep = list(pairs), classes, keep
+        self.pairs, self.classes = list(pairs), classes
+        self._cache_bytes = cache_bytes
         self._values = {i: i for i in range(classes)} if values is None else dict(values)
         self._decode = np.full(256, IGNORE, np.uint8)
         self._decode[list(self._values)] = list(self._values.values())
         self._known = np.zeros(256, np.bool_)
         self._known[[*self._values, IGNORE]] = True
         self._samples: dict[int, Sample] = {}
-        self._kept = 0
+        self._cached_bytes = 0
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -111,9 +119,9 @@ class Dataset:
             return self._samples[i]
         sample = self._read(self.pairs[i])
         size = sample.image.nbytes + sample.label.nbytes
-        if self._kept + size <= self.keep:
+        if self._cached_bytes + size <= self._cache_bytes:
             self._samples[i] = sample
-            self._kept += size
+            self._cached_bytes += size
         return sample
 
     def __iter__(self) -> Iterator[Sample]:
@@ -126,8 +134,8 @@ class Dataset:
         label = read_values(pair.label)
         if label.dtype != np.uint8 or label.shape != image.shape[:2]:
             raise LcTrtError(
-                f"{pair.label}: {label.dtype} {label.shape}, expected uint8 {image.shape[:2]}, one "
-                f"class number a pixel of {pair.image.name}, in grey or through a palette"
+                f"{pair.label}: {label.dtype} {label.shape}, expected uint8 {image.shape[:2]}, "
+                f"the class index per pixel of {pair.image.name}, as grayscale or palette image"
             )
         known = self._known[label]
         if not known.all():
@@ -139,14 +147,22 @@ class Dataset:
 
 
 def read_values(path: Path) -> npt.NDArray[np.generic]:
-    """What an image file stores for each pixel; of a palette PNG, the indices.
+    """Read the stored pixel values of an image file; for a palette PNG, the palette indices.
 
-    OpenCV turns a palette into colours, so Pillow reads those files: its indices are right
-    whatever colours the palette has, and a look-up by colour is not.
+    OpenCV converts palettes to colors, which need not be unique; Pillow returns the indices.
+
+    Args:
+        path: the image file.
+
+    Returns:
+        [H, W] or [H, W, C], in the file's type.
+
+    Raises:
+        LcTrtError: not a readable image, or a palette PNG without Pillow installed.
     """
     with path.open("rb") as file:
         head = file.read(26)
-    if head.startswith(b"\x89PNG") and head[25:] == b"\x03":  # IHDR's colour type: palette
+    if head.startswith(b"\x89PNG") and head[25:] == b"\x03":  # IHDR color type 3: palette
         return _read_indices(path)
     values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if values is None:
@@ -159,11 +175,10 @@ def _read_indices(path: Path) -> npt.NDArray[np.uint8]:
         from PIL import Image as pillow
     except ImportError as error:
         raise LcTrtError(
-            f"{path}: a palette PNG, and Pillow, which reads its indices, is not installed; "
-            "install it: pip install pillow"
+            f"{path}: reading a palette PNG needs Pillow: pip install pillow"
         ) from error
     try:
-        with pillow.open(path) as picture:
-            return np.array(picture)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's words for a damaged file
+        with pillow.open(path) as image:
+            return np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's errors for a damaged file
         raise LcTrtError(f"{path}: not a readable image") from error

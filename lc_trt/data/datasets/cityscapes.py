@@ -1,4 +1,4 @@
-"""Layout ``cityscapes``: leftImg8bit and gtFine side by side, as its two archives unpack."""
+"""Layout ``cityscapes``: leftImg8bit and gtFine side by side, as in its two archives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lc_trt.data.datasets.base import Layout, Pair
 
 IMAGE_END, LABEL_END = "_leftImg8bit.png", "_gtFine_labelIds.png"
 
-# The label ids that are evaluated, in the order of their train ids (cityscapesScripts, labels.py).
+# Label ids used in evaluation, ordered by train id (cityscapesScripts, labels.py).
 EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 TRAIN_IDS = {label: EVALUATED.index(label) if label in EVALUATED else IGNORE for label in range(34)}
 
@@ -23,12 +23,12 @@ def _splits(root: Path) -> list[str]:
 
 
 def _pairs(root: Path, split: str) -> list[Pair]:
-    found = []
+    pairs = []
     for image in sorted(_place(root, split).glob(f"*/*{IMAGE_END}")):
         name = image.name.removesuffix(IMAGE_END)
         label = root / "gtFine" / split / image.parent.name / f"{name}{LABEL_END}"
-        found.append(Pair(name, image, label))
-    return found
+        pairs.append(Pair(name, image, label))
+    return pairs
 
 
 CITYSCAPES = Layout(

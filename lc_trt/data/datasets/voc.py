@@ -1,7 +1,7 @@
-"""Layout ``voc``: PASCAL VOC as its development kit unpacks, with SBD's labels if they are there.
+"""Layout ``voc``: PASCAL VOC's development kit, with SBD's labels if present.
 
-ROOT is VOCdevkit or a year's folder in it. SBD (B. Hariharan et al., 2011) labels 10,582 images for
-training, the split ``trainaug``; its label maps are spread as the folder SegmentationClassAug.
+ROOT is VOCdevkit or the folder of a year in it. SBD (B. Hariharan et al., 2011) labels 10,582
+images for training, split ``trainaug``; its label maps come as the folder SegmentationClassAug.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from pathlib import Path
 from lc_trt.data.classes import CLASS_SETS
 from lc_trt.data.datasets.base import Layout, Pair
 
-# The list of SBD's images goes by two names.
+# SBD's image list is distributed under two names.
 TRAINAUG = ("trainaug", "train_aug")
 
 
-def _home(root: Path) -> Path:
-    """The folder that has the images and the lists; of a VOCdevkit, 2012 before 2007."""
-    homes = (root / "VOC2012", root / "VOC2007")
-    return next((home for home in homes if (home / "ImageSets").is_dir()), root)
+def _year_folder(root: Path) -> Path:
+    """The folder with images and lists; VOC2012 before VOC2007 in a VOCdevkit."""
+    folders = (root / "VOC2012", root / "VOC2007")
+    return next((folder for folder in folders if (folder / "ImageSets").is_dir()), root)
 
 
 def _lists(root: Path) -> Path:
-    return _home(root) / "ImageSets" / "Segmentation"
+    return _year_folder(root) / "ImageSets" / "Segmentation"
 
 
 def _place(root: Path, split: str) -> Path:
@@ -37,20 +37,20 @@ def _splits(root: Path) -> list[str]:
 
 
 def _pairs(root: Path, split: str) -> list[Pair]:
-    home = _home(root)
-    # One folder for all images: SBD's labels have no ignored border, VOC's have one, and a mixture
-    # of both would be measured as if it were either.
-    augmented = home / "SegmentationClassAug"
-    labels = augmented if augmented.is_dir() else home / "SegmentationClass"
+    folder = _year_folder(root)
+    # Use one source for all images: VOC's labels have an ignored border and SBD's do not, so a
+    # mixture would be comparable to neither.
+    augmented = folder / "SegmentationClassAug"
+    labels = augmented if augmented.is_dir() else folder / "SegmentationClass"
     names = _place(root, split).read_text(encoding="utf-8").split()
     return [
-        Pair(name, home / "JPEGImages" / f"{name}.jpg", labels / f"{name}.png") for name in names
+        Pair(name, folder / "JPEGImages" / f"{name}.jpg", labels / f"{name}.png") for name in names
     ]
 
 
 VOC = Layout(
     expects=(
-        "ROOT[/VOC2012]/ImageSets/Segmentation/SPLIT.txt with names, and of each "
+        "ROOT[/VOC2012]/ImageSets/Segmentation/SPLIT.txt with image names, and for each "
         "JPEGImages/NAME.jpg and SegmentationClassAug/NAME.png or SegmentationClass/NAME.png"
     ),
     place=_place,

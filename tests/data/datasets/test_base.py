@@ -88,19 +88,21 @@ def test_grey_needs_no_pillow_and_a_palette_says_so(
     monkeypatch.setitem(sys.modules, "PIL", None)
     samples = Dataset(made, 3)
     assert (samples[0].label == 1).all()
-    with pytest.raises(LcTrtError, match=r"1_label\.png: a palette PNG.*pip install pillow"):
+    with pytest.raises(
+        LcTrtError, match=r"1_label\.png: reading a palette PNG needs Pillow: pip install pillow"
+    ):
         samples[1]
 
 
 def test_samples_are_kept_as_far_as_they_fit(tmp_path: Path) -> None:
     one = SIZE[0] * SIZE[1] * 4
-    samples = Dataset(pairs(tmp_path, 3), 3, keep=2 * one)
+    samples = Dataset(pairs(tmp_path, 3), 3, cache_bytes=2 * one)
     first, second, third = samples
     assert samples[0] is first
     assert samples[1] is second
     assert samples[2] is not third
     assert np.array_equal(samples[2].image, third.image)
-    samples = Dataset(samples.pairs, 3, keep=one - 1)
+    samples = Dataset(samples.pairs, 3, cache_bytes=one - 1)
     assert samples[0] is not samples[0]
 
 
@@ -142,7 +144,7 @@ def test_a_label_of_another_kind_is_named(
 ) -> None:
     made = pairs(tmp_path)
     cv2.imwrite(str(made[0].label), stored)
-    with pytest.raises(LcTrtError, match=rf"0_label\.png: {found}, expected uint8.*grey or"):
+    with pytest.raises(LcTrtError, match=rf"0_label\.png: {found}, expected uint8.*grayscale or"):
         Dataset(made, 3)[0]
 
 

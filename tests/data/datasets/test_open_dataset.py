@@ -79,8 +79,12 @@ def test_unknown_layout(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "classes", "line"),
     [
-        ("voc", "camvid", "layout voc has 21 classes and 'camvid' has 11: give the classes 'voc'"),
-        ("cityscapes", "34", "layout cityscapes has 19 classes and '34 classes' has 34"),
+        (
+            "voc",
+            "camvid",
+            "classes 'camvid': 11 classes, expected 21 for layout voc; use classes 'voc'",
+        ),
+        ("cityscapes", "34", "classes '34 classes': 34 classes, expected 19 for layout cityscapes"),
     ],
 )
 def test_classes_that_do_not_fit(tree: Path, layout: str, classes: str, line: str) -> None:
