@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lc_trt.cli import console
-from lc_trt.cli import option_values as options
+from lc_trt.cli.command_line import command_line
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.hardware import Hardware
+from lc_trt.cli.option_groups.model import Size
 from lc_trt.utils.files import check_file
 
 if TYPE_CHECKING:
     from lc_trt.bench.report import Report
 
 
-def bench(
-    bundle: Annotated[Path, typer.Argument(help="The built engine, NAME.lct.")],
+@dataclass(frozen=True)
+class _Content(Size):
+    PANEL = "Frames"
+
     images: Annotated[
         Path | None,
         typer.Option(
             help="Folder of images, or a video.", show_default="photographs of scikit-image"
         ),
-    ] = None,
+    ] = None
     size: Annotated[
         str | None,
-        typer.Option(metavar="HxW", help="Pixels.", show_default="300x500; dense: as built"),
-    ] = None,
+        typer.Option(metavar="HxW", help="In pixels.", show_default="300x500; dense: as built"),
+    ] = None
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Images a pass.", show_default="as built")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
-    ] = None,
-    device: options.Device = None,
+        int | None, typer.Option(min=1, help="Images per pass.", show_default="as built")
+    ] = None
+
+
+@takes_groups
+def bench(
+    bundle: Annotated[Path, typer.Argument(help="The built engine, NAME.lct.")],
+    content: _Content,
+    hardware: Hardware,
     shares: Annotated[
         str | None,
         typer.Option(
@@ -50,7 +58,7 @@ def bench(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also VGG16 and ResNet-101; needs PyTorch.")
     ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed passes a row.")] = 25,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed passes per row.")] = 25,
     warmup: Annotated[int, typer.Option(min=0, help="Untimed passes before them.")] = 3,
     soak: Annotated[
         int, typer.Option(min=0, metavar="N", help="Also watch the memory over N passes.")
@@ -80,13 +88,13 @@ def bench(
     from lc_trt.bench.shares import parse_shares
     from lc_trt.bench.suite import Options, run_bench
 
-    settings = Options(
-        images=images,
-        size=None if size is None else options.size("--size", size),
-        batch=batch,
+    options = Options(
+        images=content.images,
+        size=content.pixels(),
+        batch=content.batch,
         shares=None if shares is None else parse_shares(shares),
-        threads=threads,
-        device=options.device(device),
+        threads=hardware.threads,
+        device=hardware.device_name(),
         baselines=baselines,
         all_runners=runners == "all",
         target_fps=target_fps,
@@ -96,33 +104,17 @@ def bench(
     )
     if json_file is not None:
         check_file(json_file, "choose another file", option="--json")
-    command = ["lc-trt", "bench", _shown(bundle)]
-    for flag, value in {
-        "--images": images and _shown(images),
-        "--size": size,
-        "--batch": batch,
-        "--threads": threads,
-        "--device": device,
-        "--shares": shares,
-        "--runners": None if runners == "bundle" else runners,
-        "--rounds": None if rounds == Options.rounds else rounds,
-        "--warmup": None if warmup == Options.warmup else warmup,
-        "--soak": soak or None,
-        "--target-fps": target_fps,
-    }.items():
-        command += [] if value is None else [flag, str(value)]
-    command += ["--baselines"] if baselines else []
-    report = run_bench(bundle, settings, command=shlex.join(command), progress=console.progress)
+    report = run_bench(
+        bundle,
+        options,
+        command=command_line("lc-trt", console.settings.arguments),
+        progress=console.progress,
+    )
     _print(report)
     if json_file is not None:
         report.write(json_file)
     if check and report.target is not None and not report.target.met:
         raise typer.Exit(1)
-
-
-def _shown(path: Path) -> str:
-    # What stands in a file that is shared names no folder of this machine.
-    return path.name if path.is_absolute() else str(path)
 
 
 def _print(report: Report) -> None:

@@ -11,23 +11,22 @@ from lc_trt.cli import console
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.data import Images
 from lc_trt.cli.option_groups.hardware import Threads
-from lc_trt.cli.option_groups.model import PlainOnnx, Rho, Size
+from lc_trt.cli.option_groups.model import PlainOnnx, Size
 from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.quantization import Calibration
+from lc_trt.cli.option_groups.thresholds import Rho
 
 
 @takes_groups
 def calibrate(
     model: Annotated[Path, typer.Argument(help="Cascade ONNX, or a plain segmentation ONNX.")],
     photographs: Images,
+    calibration: Calibration,
     thresholds: Rho,
     size: Size,
     plain: PlainOnnx,
     hardware: Threads,
     out: Annotated[Path, typer.Option("--out", "-o", help="The table.")] = Path("table.json"),
-    method: Annotated[str, typer.Option(help="mse, entropy, percentile or minmax.")] = "mse",
-    percentile: Annotated[
-        float, typer.Option(help="What --method percentile covers, in percent.")
-    ] = 99.99,
     as_json: Json = False,
 ) -> None:
     """Find the ranges of a network's activations, for INT8.
@@ -47,8 +46,8 @@ def calibrate(
     from lc_trt.quantization.calibrate_file import calibrate_file
 
     settings = Settings(
-        method=method,
-        percentile=percentile,
+        method=calibration.method,
+        percentile=calibration.percentile,
         size=size.pixels(),
         rho=thresholds.pair(),
         threads=hardware.threads,

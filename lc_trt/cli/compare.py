@@ -12,8 +12,9 @@ from lc_trt.cli import console
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.data import Images
 from lc_trt.cli.option_groups.hardware import Hardware
-from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx, RhoOrFast
+from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx
 from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.thresholds import RhoOrFast
 
 
 @takes_groups

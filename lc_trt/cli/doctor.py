@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
 from lc_trt.cli import console
+from lc_trt.cli.option_groups.output import Json
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import PLUGIN_VERSION
 from lc_trt.trt.plugin_build import INSTALL, find_headers, find_tool, missing_parts
@@ -23,7 +23,7 @@ _DRIVER = "apt-get install nvidia-open (NVIDIA's repository)"
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show what this machine has of what lc-trt can use.
 

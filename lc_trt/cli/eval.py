@@ -13,8 +13,9 @@ from lc_trt.cli.command_line import command_line
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.data import LabelledData
 from lc_trt.cli.option_groups.hardware import Hardware
-from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx, RhoOrFast
+from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx
 from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.thresholds import RhoOrFast
 
 if TYPE_CHECKING:
     from lc_trt.evaluation.runner import Outcome

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lc_trt.cli import console
-from lc_trt.cli import option_values as options
+from lc_trt.cli import console, option_values
 
 
 def export(
@@ -51,11 +50,11 @@ def export(
         out,
         preset=preset,
         checkpoint=checkpoint,
-        size=options.size("--size", size),
+        size=option_values.size("--size", size),
         classes=classes,
         heads=heads,
-        rho=options.thresholds("--rho", rho),
-        fast_rho=options.thresholds("--fast-rho", fast_rho),
+        rho=option_values.thresholds("--rho", rho),
+        fast_rho=option_values.thresholds("--fast-rho", fast_rho),
         dense=dense,
         half=half,
         seed=seed,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lc_trt.cli import console
-from lc_trt.cli import option_values as options
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.model import Size
+from lc_trt.cli.option_groups.output import Json
 
 if TYPE_CHECKING:
     from lc_trt.bundle.manifest import Manifest
@@ -17,17 +19,16 @@ if TYPE_CHECKING:
     from lc_trt.compiler.frontend.summary import Summary
 
 
+@takes_groups
 def inspect(
     file: Annotated[Path, typer.Argument(help="An ONNX, or a bundle NAME.lct.")],
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="HxW", help="Count operations at.", show_default="the model's own"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    size: Size,
+    as_json: Json = False,
 ) -> None:
     """Show what is inside an ONNX or a built engine.
 
-    Stages, operators, operations, parameters, inputs and outputs; of a bundle, its manifest too.
+    Stages, operators, operations at a size, parameters, inputs and outputs; of a bundle, its
+    manifest too.
 
     Example:
       lc-trt inspect model.lct
@@ -44,8 +45,7 @@ def inspect(
         manifest, model = bundle.manifest, load_onnx(bundle.file(SOURCE))
     else:
         model = load_onnx(file)
-    at = options.size("--size", size) if size else manifest.size if manifest else None
-    summary = summarise(model, at)
+    summary = summarise(model, size.pixels() or (manifest.size if manifest else None))
     if as_json:
         body = summary.as_dict()
         if manifest:

@@ -4,23 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated
-
-import typer
 
 from lc_trt.errors import UsageError
-from lc_trt.utils.devices import parse_device
-
-# --device of every subcommand that runs a bundle.
-Device = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        metavar="DEVICE",
-        help="GPU of a TensorRT bundle: cuda:1 or 1; of others: cpu.",
-        show_default="the first GPU",
-    ),
-]
 
 
 def size(option: str, text: str) -> tuple[int, int]:
@@ -48,14 +33,6 @@ def capabilities(option: str, text: str) -> tuple[str, ...]:
             raise UsageError(f"{option} {text!r}: expected numbers, as in 8.6,8.9")
         found.append(f"{match[1] or match[2]}.{match[3]}")
     return tuple(dict.fromkeys(found))
-
-
-def device(text: str | None) -> str | None:
-    """What ``--device`` says, by its one name; see `lc_trt.utils.devices.parse_device`."""
-    try:
-        return parse_device(text)
-    except UsageError as error:
-        raise UsageError(f"--{error}") from None
 
 
 def one_of(what: str, **given: bool) -> str | None:

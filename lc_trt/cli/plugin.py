@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lc_trt.cli import console
+from lc_trt.cli.option_groups.output import Json
 from lc_trt.errors import UsageError
 from lc_trt.trt.plugin_build import STEPS, compile_library
 from lc_trt.trt.plugin_library import HOME, open_library
@@ -44,7 +45,7 @@ def plugin(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show what CMake and the compilers print.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compile the TensorRT plugins.
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lc_trt.cli import console
-from lc_trt.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -22,18 +21,8 @@ if TYPE_CHECKING:
     from lc_trt.runtime.segmenter import Segmenter
     from lc_trt.video.base import Frame, Source
     from lc_trt.video.pipeline import Stats
-    from lc_trt.video.sources.live import LiveOptions
 
 _SHORT = 0.9  # of the target rate; less is worth a line
-
-
-def live_options(drop: str, timeout: float, retries: int) -> LiveOptions:
-    """The options of live sources, checked."""
-    from lc_trt.video.sources.live import Drop, LiveOptions
-
-    if drop not in list(Drop):
-        raise UsageError(f"--drop {drop}: expected {' or '.join(Drop)}")
-    return LiveOptions(Drop(drop), timeout, retries)
 
 
 def governor(segmenter: Segmenter, fps: float | None, quality: Rho | None) -> Governor | None:

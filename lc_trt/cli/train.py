@@ -12,6 +12,9 @@ import typer
 
 from lc_trt.cli import console
 from lc_trt.cli.interrupts import interrupts
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.hardware import Threads
+from lc_trt.cli.option_groups.output import Json
 from lc_trt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 _LINE_EVERY = 50  # steps between progress lines where stderr is no terminal
 
 
+@takes_groups
 def train(
+    cpu: Threads,
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", metavar="FILE", help="The run in YAML, as in configs/."),
@@ -42,13 +47,10 @@ def train(
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")
     ] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all")
-    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Start over, or go on where a run stopped.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    as_json: Json = False,
     show_fields: Annotated[
         bool, typer.Option("--fields", help="List every field of a configuration and stop.")
     ] = False,
@@ -82,8 +84,8 @@ def train(
 
     from lc_trt.training.trainer import Trainer
 
-    if threads:
-        torch.set_num_threads(threads)
+    if cpu.threads:
+        torch.set_num_threads(cpu.threads)
     trainer = Trainer(run, out, device=_device(device), on_validation=_validated, fresh=fresh)
     if trainer.step:
         console.note(f"resuming {out} at step {trainer.step} of {trainer.steps}")

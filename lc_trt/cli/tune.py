@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lc_trt.cli import console
-from lc_trt.cli import option_values as options
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.data import Images
+from lc_trt.cli.option_groups.hardware import Hardware
+from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.thresholds import Rho
 
 if TYPE_CHECKING:
     from lc_trt.evaluation.pareto_search import Tuned
 
 
-def tune(
-    model: Annotated[Path, typer.Argument(help="Bundle of a cascade, that lc-trt build made.")],
-    images: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="Images like those it will see: a folder, or a video."),
-    ],
+@dataclass(frozen=True, kw_only=True)
+class _Images(Images):
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="N images, evenly spread.")] = 16
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -28,11 +30,11 @@ def tune(
             help="Label maps, NAME.png for each image: quality is then mIoU. Default: quality is "
             "the share of labels equal to those of rho 1, where no pixel leaves early.",
         ),
-    ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="N images, evenly spread.")] = 16,
-    grid: Annotated[
-        int, typer.Option(metavar="N", min=2, max=20, help="N thresholds a boundary: N x N pairs.")
-    ] = 7,
+    ] = None
+
+
+@dataclass(frozen=True)
+class _Highest(Rho):
     rho: Annotated[
         str | None,
         typer.Option(
@@ -40,17 +42,23 @@ def tune(
             help="Measure from the fast thresholds up to these.",
             show_default="the bundle's default ones",
         ),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="CPU threads.", show_default="all")
-    ] = None,
-    device: options.Device = None,
+    ] = None
+
+
+@takes_groups
+def tune(
+    model: Annotated[Path, typer.Argument(help="Bundle of a cascade, that lc-trt build made.")],
+    photographs: _Images,
+    highest: _Highest,
+    hardware: Hardware,
+    grid: Annotated[
+        int,
+        typer.Option(metavar="N", min=2, max=20, help="N thresholds per boundary: N x N pairs."),
+    ] = 7,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a picture of the front (PNG).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the front, all pairs.")] = (
-        False
-    ),
+    as_json: Json = False,
 ) -> None:
     """Find the thresholds with which to hold a frame rate.
 
@@ -70,15 +78,15 @@ def tune(
         from lc_trt.evaluation import tune_figure  # matplotlib, before a minute is spent
 
         tune_figure.check(plot)
-    asked = tuning.Options(
-        labels=labels,
-        limit=limit,
+    options = tuning.Options(
+        labels=photographs.labels,
+        limit=photographs.limit,
         grid=grid,
-        top=None if rho is None else options.thresholds("--rho", rho),
-        threads=threads,
-        device=options.device(device),
+        top=highest.pair(),
+        threads=hardware.threads,
+        device=hardware.device_name(),
     )
-    found = tuning.tune(model, images, asked, progress=console.progress)
+    found = tuning.tune(model, photographs.images, options, progress=console.progress)
     if plot is not None:
         tune_figure.write(plot, found)
     if as_json:

@@ -74,6 +74,15 @@ def test_subcommand_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert parameter.help, f"{parameter.name} has no help"
 
 
+def test_help_shows_groups_under_their_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--help"]) == 0
+    sections = dict(re.findall(r"^([A-Z][\w ]*):\n((?: .*\n)+)", capsys.readouterr().out, re.M))
+    assert list(sections)[:2] == ["Arguments", "Options"]
+    assert "--help" in sections["Options"] and "--mean" not in sections["Options"]
+    for heading, option in {"Plain ONNX": "--mean", "TensorRT": "--workspace"}.items():
+        assert option in sections[heading]
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"lc-trt {lc_trt.__version__}\n"

@@ -1,4 +1,4 @@
-"""Options for a model: how to read a plain ONNX, its size, its thresholds."""
+"""Options for how a model is read: what a plain ONNX does not say of itself, and sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from lc_trt.cli import option_values
 from lc_trt.cli.option_groups.compose import OptionGroup
 
 if TYPE_CHECKING:
-    from lc_trt.bundle import thresholds
     from lc_trt.compiler.frontend.import_model import ImportOptions
     from lc_trt.compiler.frontend.wrap_dense import Normalisation
 
@@ -97,35 +96,3 @@ class FreeSize(Size):
             show_default="300x500",
         ),
     ] = None
-
-
-@dataclass(frozen=True)
-class Rho(OptionGroup):
-    """One threshold for each of the two boundaries, in numbers."""
-
-    rho: Annotated[
-        str | None,
-        typer.Option(metavar="R1[,R2]", help="Thresholds.", show_default="the model's own"),
-    ] = None
-
-    def pair(self) -> tuple[float, float] | None:
-        """The thresholds; None without the option."""
-        return option_values.thresholds("--rho", self.rho) if self.rho else None
-
-
-@dataclass(frozen=True)
-class RhoOrFast(OptionGroup):
-    """The thresholds that a model runs at."""
-
-    rho: Annotated[
-        str | None,
-        typer.Option(
-            metavar="R1[,R2]", help="Thresholds, or fast.", show_default="the model's own"
-        ),
-    ] = None
-
-    def rho_or_fast(self) -> thresholds.Rho | None:
-        """One threshold per boundary, or the bundle's fast ones; None without the option."""
-        from lc_trt.bundle.thresholds import parse_rho
-
-        return None if self.rho is None else parse_rho(self.rho)

@@ -1,0 +1,215 @@
+"""Options for what an engine is compiled for, and how it is checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lc_trt.cli import option_values
+from lc_trt.cli.option_groups.compose import OptionGroup
+from lc_trt.cli.option_groups.model import Size
+
+if TYPE_CHECKING:
+    from lc_trt.builder.verify import VerifyOptions
+    from lc_trt.trt.options import PlanOptions, Profile
+
+_TRT = "TensorRT:"
+
+
+@dataclass(frozen=True)
+class Engine(OptionGroup):
+    """The backend, and what the engine computes in."""
+
+    PANEL = "Engine"
+
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="auto, tensorrt, openvino or onnxruntime; auto takes the first that runs here."
+        ),
+    ] = "auto"
+    fp32: Annotated[bool, typer.Option("--fp32", help="Single precision; the CPU's default.")] = (
+        False
+    )
+    fp16: Annotated[
+        bool,
+        typer.Option(
+            "--fp16",
+            help="Half precision; TensorRT's default. OpenVINO: where the processor has it.",
+        ),
+    ] = False
+    bf16: Annotated[
+        bool,
+        typer.Option(
+            "--bf16", help="bfloat16, where the processor or GPU has it; not ONNX Runtime."
+        ),
+    ] = False
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8", help="INT8; needs --calib. TensorRT: the rest in FP16, or add --fp32, --bf16."
+        ),
+    ] = False
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            "--reuse",
+            help="For video: lets frames reuse results of earlier ones (lc-trt run --reuse). "
+            "On the CPU so far.",
+        ),
+    ] = False
+
+    def precision(self) -> str | None:
+        """Name of the engine's precision; None leaves the backend's default."""
+        return "int8" if self.int8 else self._floating()
+
+    def fallback_precision(self) -> str | None:
+        """Name of the precision of what INT8 leaves in floating point; None for the default."""
+        return self._floating() if self.int8 else None
+
+    def _floating(self) -> str | None:
+        return option_values.one_of("precision", fp32=self.fp32, fp16=self.fp16, bf16=self.bf16)
+
+
+@dataclass(frozen=True)
+class Shape(Size):
+    """The sizes and batches that an engine takes: one of each, or with TensorRT profiles."""
+
+    PANEL = "Shape"
+
+    batch: Annotated[int | None, typer.Option(help="Images per pass.", show_default="1")] = None
+    min_batch: Annotated[int | None, typer.Option(help=f"{_TRT} fewest images per pass.")] = None
+    opt_batch: Annotated[int | None, typer.Option(help=f"{_TRT} what it is tuned for.")] = None
+    max_batch: Annotated[int | None, typer.Option(help=f"{_TRT} most images per pass.")] = None
+    min_size: Annotated[str | None, typer.Option(metavar="HxW", help=f"{_TRT} smallest image.")] = (
+        None
+    )
+    opt_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help=f"{_TRT} what it is tuned for.")
+    ] = None
+    max_size: Annotated[str | None, typer.Option(metavar="HxW", help=f"{_TRT} largest image.")] = (
+        None
+    )
+
+    def size_profile(self) -> Profile[tuple[int, int]] | None:
+        """(height, width) in pixels; None for the model's own size."""
+        from lc_trt.trt.options import make_profile
+
+        texts = {
+            "--min-size": self.min_size,
+            "--opt-size": self.opt_size,
+            "--max-size": self.max_size,
+        }
+        least, optimum, most = (
+            option_values.size(option, text) if text else None for option, text in texts.items()
+        )
+        return make_profile("size", self.pixels(), least, optimum, most)
+
+    def batch_profile(self) -> Profile[int] | int:
+        """Images per pass."""
+        from lc_trt.trt.options import make_profile
+
+        profile = make_profile("batch", self.batch, self.min_batch, self.opt_batch, self.max_batch)
+        return 1 if profile is None else profile
+
+
+@dataclass(frozen=True)
+class TensorRT(OptionGroup):
+    """Options of TensorRT's builder; they mean what they mean to trtexec."""
+
+    PANEL = "TensorRT"
+
+    workspace: Annotated[
+        int | None,
+        typer.Option(metavar="MIB", help="Scratch memory.", show_default="all that the GPU has"),
+    ] = None
+    opt_level: Annotated[
+        int | None,
+        typer.Option(metavar="0-5", help="How long to look for fast kernels.", show_default="3"),
+    ] = None
+    timing_cache: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Times of kernels, read and added to.")
+    ] = None
+    version_compatible: Annotated[
+        bool,
+        typer.Option("--version-compatible", help="Load in later versions of the same major one."),
+    ] = False
+    hardware_compatible: Annotated[
+        bool, typer.Option("--hardware-compatible", help="Run on all GPUs from Ampere on.")
+    ] = False
+    compute_capability: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y[,X.Y]",
+            help="TensorRT for RTX: GPUs to build for, which need not be here.",
+            show_default="8.0,8.6,8.9,12.0",
+        ),
+    ] = None
+    plugin: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Plugin library.", show_default="the compiled one"),
+    ] = None
+    save_layers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the engine's layers as JSON; needs a GPU."),
+    ] = None
+
+    def plan_options(self, *, verbose: bool) -> PlanOptions:
+        """The builder's options.
+
+        Args:
+            verbose: show all that TensorRT logs.
+        """
+        from lc_trt.trt.options import PlanOptions
+
+        return PlanOptions(
+            workspace=self.workspace,
+            opt_level=self.opt_level,
+            timing_cache=self.timing_cache,
+            version_compatible=self.version_compatible,
+            hardware_compatible=self.hardware_compatible,
+            compute_capabilities=option_values.capabilities(
+                "--compute-capability", self.compute_capability
+            )
+            if self.compute_capability
+            else (),
+            verbose=verbose,
+            save_layers=self.save_layers,
+            plugin=self.plugin,
+        )
+
+
+@dataclass(frozen=True)
+class Verification(OptionGroup):
+    """The check of an engine before it is written."""
+
+    PANEL = "Check"
+
+    check_images: Annotated[
+        Path | None, typer.Option(help="Photographs for the check.", show_default="scikit-image's")
+    ] = None
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="Labels equal to FP32's that it has to reach; INT8, bf16 and FP16 on the CPU: "
+            "stages, too.",
+            show_default="99; INT8, bf16 and FP16 on the CPU: 97",
+        ),
+    ] = None
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Keep an engine that does not agree, too.")
+    ] = False
+
+    def verify_options(self) -> VerifyOptions:
+        """How the engine is checked."""
+        from lc_trt.builder.verify import VerifyOptions
+
+        return VerifyOptions(
+            images=self.check_images,
+            min_agreement=None if self.min_agreement is None else self.min_agreement / 100,
+            must_agree=not self.no_check,
+        )
