@@ -47,14 +47,16 @@ def grab(video: Path, number: int, out: Path) -> None:
     """Write one frame of a video as an image."""
     import cv2
 
-    from lc_trt.video.sinks.base import encode_as
+    from lc_trt.video.sinks.base import image_encoder
 
     capture = cv2.VideoCapture(str(video))
     capture.set(cv2.CAP_PROP_POS_FRAMES, number)
     read, frame = capture.read()
     if not read:
         sys.exit(f"error: frame {number} of {video} cannot be read")
-    atomic_write(out, encode_as(out.suffix)(np.asarray(frame, np.uint8)), "choose another folder")
+    atomic_write(
+        out, image_encoder(out.suffix)(np.asarray(frame, np.uint8)), "choose another folder"
+    )
 
 
 def _sha256(content: bytes) -> str:

@@ -250,7 +250,7 @@ def judge(rows: list[Row]) -> list[Verdict]:
 
 def bisect(known: argparse.Namespace) -> dict[str, Any]:
     """A build with bad ranges and ``--max-drop``: what it measured, kept and reached."""
-    images = list_images(known.data / "train" / "images").some(BAD_IMAGES)
+    images = list_images(known.data / "train" / "images").subset(BAD_IMAGES)
     table = known.work / "bad.json"
     calibrate_file(known.model, images, table, Settings("percentile", known.percentile))
     show = _Warnings()

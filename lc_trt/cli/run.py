@@ -53,7 +53,7 @@ def run(
     import lc_trt
     from lc_trt.runtime.temporal_reuse import check
     from lc_trt.video import pipeline
-    from lc_trt.video.sinks.open import open_outputs, paths, sound_lost, window_closed
+    from lc_trt.video.sinks.open import dropped_audio, open_outputs, paths, window_closed
     from lc_trt.video.sources.open import open_sources
 
     with (
@@ -64,7 +64,7 @@ def run(
         if reuse is not None:
             check(segmenter.engine)
         sinks = open_outputs(opened, spec, segmenter.manifest.colours)
-        for line in sound_lost(opened, sinks):
+        for line in dropped_audio(opened, sinks):
             console.note(line)
         warning = "stopping after this frame (Ctrl-C again: at once, keeping nothing)"
         with (
@@ -84,7 +84,7 @@ def run(
         if stats.interrupted:
             console.note(f"stopped after {stats.frames} frames")
         for one in opened:
-            for line in one.report():
+            for line in one.problems():
                 console.warn(f"{one.name}: {line}")
     written = paths(sinks) if stats.frames else []
     report.end(stats, opened, written, quiet=outputs.labels_to_stdout)

@@ -132,7 +132,7 @@ def _summary(
         "dropped": stats.dropped,
         "reconnects": stats.reconnects,
         "interrupted": stats.interrupted,
-        "problems": [f"{one.name}: {line}" for one in sources for line in one.report()],
+        "problems": [f"{one.name}: {line}" for one in sources for line in one.problems()],
         "outputs": [str(path) for path in paths],
     }
 

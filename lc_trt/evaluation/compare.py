@@ -25,7 +25,7 @@ from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.devices import CPU
 from lc_trt.utils.files import atomic_write, check_file
-from lc_trt.video.sinks.base import encode_as
+from lc_trt.video.sinks.base import image_encoder
 
 _ADVICE = "choose another file"
 DIFFERENT = (0, 0, 255)  # BGR of pixels that have another label
@@ -152,7 +152,7 @@ def compare_models(
         rhos = _thresholds(first, second, options.rho)
         with progress("comparing", len(files)) as advance:
             found, picture = _compare(first, second, files, rhos, advance, warn)
-    encoded = encode_as(options.picture.suffix)(picture)
+    encoded = image_encoder(options.picture.suffix)(picture)
     atomic_write(options.picture, encoded, _ADVICE, option="--save")
     return found
 

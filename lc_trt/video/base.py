@@ -1,4 +1,4 @@
-"""What a frame and a source of frames are."""
+"""Frames and frame sources."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-DEFAULT_FPS = 25.0  # of what does not say
+DEFAULT_FPS = 25.0  # where the frame rate is unknown
 
 Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame.
+    """A frame.
 
     Attributes:
-        image: uint8 [H, W, 3], BGR.
-        index: 0 for the first; a live source counts those it dropped too.
-        name: what to call its picture, without a suffix.
-        time: seconds after the first one; None where frames are no film.
+        image: BGR, uint8 [H, W, 3].
+        index: frame number from 0; a live source counts dropped frames too.
+        name: base name of files made from it, without a suffix.
+        time: seconds since the first frame; None for still images.
     """
 
     image: Image
@@ -32,50 +32,55 @@ class Frame:
     time: float | None = None
 
     @classmethod
-    def of_film(cls, image: Image, index: int, time: float) -> Frame:
-        """A frame of a film, named by its number."""
+    def of_video(cls, image: Image, index: int, time: float) -> Frame:
+        """Create a frame of a video, named by its number.
+
+        Args:
+            image: BGR, uint8 [H, W, 3].
+            index: frame number from 0.
+            time: seconds since the first frame.
+        """
         return cls(image, index, f"frame{index:06d}", time)
 
 
 class Source(ABC):
-    """Frames in order, once.
+    """An iterable of frames that can be consumed once.
 
     Attributes:
-        name: how messages and default outputs call it.
-        count: frames it has, None if unknown; of a video only what its header says.
-        fps: frames a second (of a video with a variable rate, their mean), None where they are
-            not a film.
-        sound: streams of sound that it has too, which nothing here reads.
-        dropped: frames a live source has dropped so far because nobody was ready for them.
-        reconnects: times that a live source came back after it was lost.
+        name: used in messages and default output paths.
+        count: number of frames, None if unknown; for a video, what its header says.
+        fps: frames per second, the mean for a variable rate; None for still images.
+        audio_streams: number of audio streams, which are not read.
+        dropped: frames that a live source has dropped so far to keep up.
+        reconnects: how often a live source has been reconnected.
     """
 
     name: str
     count: int | None
     fps: float | None
-    sound: int = 0
+    audio_streams: int = 0
     dropped: int = 0
     reconnects: int = 0
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        """The frames; an image that cannot be read is an `LcTrtError`."""
+        """Iterate over the frames; raises `LcTrtError` if none can be read."""
 
     @property
     def ready(self) -> bool:
-        """Whether the next frame, or the end, is there without waiting for somebody else."""
+        """Whether the next frame, or the end, is available without waiting."""
         return True
 
     def files(self) -> Sequence[Path]:
-        """The files it reads, which no output may replace."""
+        """Files that the source reads, which outputs must not replace."""
         return ()
 
-    def report(self) -> Sequence[str]:
-        """What was amiss so far, a sentence each without the source's name; empty is good."""
+    def problems(self) -> Sequence[str]:
+        """Problems so far, one message each, without the source's name."""
         return ()
 
-    def close(self) -> None:  # noqa: B027 - most sources hold nothing
-        """Free what the source holds; may be called while another thread waits for a frame."""
+    def close(self) -> None:  # noqa: B027 - most sources hold no resources
+        """Release resources; safe while another thread waits for a frame."""
 
     def __enter__(self) -> Source:
         return self

@@ -1,7 +1,7 @@
-"""What a bench and the check of a build look at: different frames, from photographs or a video.
+"""Sample frames for benchmarks and verification: distinct frames from photographs or a video.
 
-Skipping depends on content, and engines that compile for a shape are slowest on one they have
-not met: repeating one image shows neither.
+Early exit depends on content, and engines that compile per shape are slowest on a new shape;
+repeating one image would show neither.
 """
 
 from __future__ import annotations
@@ -22,29 +22,35 @@ from lc_trt.video.sources.open import open_source
 
 Image = npt.NDArray[np.uint8]
 
-# Colour photographs of scenes in scikit-image's wheel; its other files are microscopy, textures
-# and drawings.
+# Color photographs of scenes in scikit-image's wheel; its other images are microscopy, textures and
+# drawings.
 PHOTOGRAPHS = (
     "astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "motorcycle_right.png",
     "rocket.jpg",
 )  # fmt: skip
-SMALLEST_CROP = 0.6  # of the largest crop that fits
+SMALLEST_CROP = 0.6  # relative to the largest crop that fits
 
 
 def load_frames(
     source: Path | None, count: int, size: tuple[int, int], seed: int = 0
 ) -> list[Image]:
-    """``count`` different frames, uint8 [H, W, 3] BGR with ``size`` = (H, W).
+    """Load distinct frames.
 
-    Every image comes first whole, resized as ``lc-trt run`` does it; when there are fewer than
-    ``count``, random crops of them follow, scaled and mirrored, the same for the same seed.
+    Whole images come first, resized as ``lc-trt run`` does; if there are fewer than ``count``,
+    random crops of them follow, scaled and mirrored.
 
     Args:
-        source: what `lc_trt.video.sources.open.open_source` opens; None takes the photographs that
-            come with scikit-image.
+        source: anything that `lc_trt.video.sources.open.open_source` opens; None for the
+            photographs in scikit-image.
+        count: number of frames.
+        size: (height, width) in pixels.
+        seed: of the random crops.
+
+    Returns:
+        BGR frames, uint8 [height, width, 3].
 
     Raises:
-        LcTrtError: nothing readable there, or scikit-image is not installed.
+        LcTrtError: nothing readable, or scikit-image is not installed.
     """
     originals = _read(source, count)
     rng = np.random.default_rng(seed)
@@ -55,27 +61,31 @@ def load_frames(
 
 
 def describe(source: Path | None) -> str:
-    """Where the frames come from, in words without a folder name of this machine."""
+    """Describe where frames come from, without local folder names.
+
+    Args:
+        source: as of `load_frames`.
+    """
     return "photographs of scikit-image" if source is None else source.name
 
 
 def _read(source: Path | None, count: int) -> list[Image]:
-    """At most ``count`` images, evenly spread over what there is."""
+    """At most ``count`` images, evenly spaced over the source."""
     if source is None:
         return [_first(path) for path in _photographs()[:count]]
     with open_source(str(source)) as frames:
-        if frames.fps is None:  # still images: what is not wanted need not be decoded
+        if frames.fps is None:  # still images: decode only the chosen ones
             files = frames.files()
             return [_first(files[i]) for i in spread(len(files), count)]
-        # Nobody knows how long a webcam goes on: its first frames then.
-        wanted = spread(frames.count or count, count)
-        found: list[Image] = []
+        # The length of a live source is unknown: take its first frames.
+        indices = spread(frames.count or count, count)
+        images: list[Image] = []
         for frame in frames:
-            if frame.index >= wanted[len(found)]:  # a camera may have dropped the very one
-                found.append(frame.image)
-            if len(found) == len(wanted):
+            if frame.index >= indices[len(images)]:  # a live source may have dropped that frame
+                images.append(frame.image)
+            if len(images) == len(indices):
                 break
-    return found
+    return images
 
 
 def _first(path: Path) -> Image:
@@ -84,43 +94,43 @@ def _first(path: Path) -> Image:
 
 
 def _photographs() -> list[Path]:
-    # Found, not imported: importing scikit-image takes a second and pulls in scipy.
+    # Locate scikit-image without importing it, which takes a second and pulls in scipy.
     spec = find_spec("skimage")
     folders = spec.submodule_search_locations if spec else None
     if not folders:
         raise LcTrtError(
-            "no images to measure on: pip install 'lc-trt[bench]' brings photographs, or give "
-            "your own with --images DIR"
+            "no images to measure on: install photographs with pip install 'lc-trt[bench]', or "
+            "give your own with --images DIR"
         )
     files = [p for p in (Path(folders[0]) / "data" / name for name in PHOTOGRAPHS) if p.is_file()]
     if not files:
         raise LcTrtError(
-            "the installed scikit-image carries none of its photographs; give your own with "
-            "--images DIR"
+            "the installed scikit-image lacks its photographs; give your own with --images DIR"
         )
     return files
 
 
 def _crop(image: Image, size: tuple[int, int], rng: np.random.Generator) -> Image:
-    """A random part of the image in the shape of ``size``, mirrored half of the time."""
+    """A random crop of the image, resized to ``size`` and mirrored with probability 0.5."""
     height, width = size
     largest = min(image.shape[0] / height, image.shape[1] / width)
     factor = largest * rng.uniform(SMALLEST_CROP, 1.0)
     h, w = max(1, int(height * factor)), max(1, int(width * factor))
     y = int(rng.integers(0, image.shape[0] - h + 1))
     x = int(rng.integers(0, image.shape[1] - w + 1))
-    part = image[y : y + h, x : x + w]
+    crop = image[y : y + h, x : x + w]
     if rng.random() < 0.5:
-        part = part[:, ::-1]
-    return to_size(np.ascontiguousarray(part), size)
+        crop = crop[:, ::-1]
+    return to_size(np.ascontiguousarray(crop), size)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Frames and, in words, where they come from.
+    """Sample frames and their origin.
 
     Attributes:
-        frames: uint8 [H, W, 3] each, BGR.
+        origin: description of where they come from.
+        frames: BGR, uint8 [H, W, 3] each.
     """
 
     origin: str
@@ -128,26 +138,39 @@ class Samples:
 
 
 def photographs_missing() -> bool:
-    """Whether scikit-image, which carries the default photographs, is not installed."""
+    """Whether scikit-image, which contains the default photographs, is not installed."""
     return module_version("skimage") is None
 
 
 def check_samples(source: Path | None, count: int, size: tuple[int, int]) -> Samples:
-    """Photographs from a folder or from scikit-image; drawn scenes where that is not installed.
+    """Load frames for verification, falling back to drawn scenes if scikit-image is missing.
 
     Args:
+        source: as of `load_frames`.
+        count: number of frames.
         size: (height, width) in pixels.
+
+    Raises:
+        LcTrtError: nothing readable at ``source``.
     """
     if source is None and photographs_missing():
         return Samples(
-            "drawn scenes (scikit-image, which carries photographs, is not installed)",
+            "drawn scenes (scikit-image, which contains photographs, is not installed)",
             [drawn_scene(size, seed) for seed in range(count)],
         )
     return Samples(describe(source), load_frames(source, count, size)[:count])
 
 
 def drawn_scene(size: tuple[int, int], seed: int) -> npt.NDArray[np.uint8]:
-    """Shapes over a gradient with noise: flat areas and edges, as a photograph has them."""
+    """Draw random shapes over a gradient with noise, with flat areas and edges like a photograph.
+
+    Args:
+        size: (height, width) in pixels.
+        seed: of the shapes and the noise.
+
+    Returns:
+        BGR, uint8 [height, width, 3].
+    """
     rng = np.random.default_rng(seed)
     height, width = size
     top, bottom = rng.uniform(0, 255, (2, 3))

@@ -90,8 +90,8 @@ def test_alpha_and_the_mask(here: Path) -> None:
     [
         (["-s", "none.mp4"], 1, "none.mp4: no such file"),
         (["-s", "v.mp4", "-o", "a.png/out.mp4"], 1, "a.png/out.mp4: cannot be written"),
-        (["-s", "v.mp4", "-o", "v.mp4"], 1, "v.mp4: the source itself"),
-        (["-s", "v.mp4", "-o", "o.wav"], 2, "unknown kind of output '.wav'"),
+        (["-s", "v.mp4", "-o", "v.mp4"], 1, "v.mp4: would overwrite the source"),
+        (["-s", "v.mp4", "-o", "o.wav"], 2, "unknown output format '.wav'"),
         (["-s", "v.mp4", "--rho", "1.2"], 2, "rho 1.2: expected one or two numbers from 0 to 1"),
         (["-s", "v.mp4", "--rho", "x"], 2, "rho x: expected"),
         (["-s", "v.mp4", "--view", "depth"], 2, "'depth' is not one of"),
@@ -99,8 +99,8 @@ def test_alpha_and_the_mask(here: Path) -> None:
         (["-s", "v.mp4", "--frames", "0"], 2, "--frames"),
         (["-s", "v.mp4", "-v", "mask", "-v", "stages", "-o", "o.mp4"], 2, "1 --save and 2 --view"),
         ([], 2, "--source"),
-        (["-s", "-"], 2, "source -: needs the frames' size, as in --raw 640x480"),
-        (["-s", "v.mp4", "--raw", "64x48"], 2, "--raw: sizes frames on stdin"),
+        (["-s", "-"], 2, "source -: needs the size of the frames, as in --raw 640x480"),
+        (["-s", "v.mp4", "--raw", "64x48"], 2, "--raw: applies to frames on stdin"),
         (["-s", "-", "--raw", "64"], 2, "--raw '64': expected WxH"),
         (["-s", "v.mp4", "--drop", "newest"], 2, "--drop newest: expected oldest or none"),
         (["-s", "v.mp4", "--json", "--save-labels", "-"], 2, "both write to stdout"),
@@ -131,7 +131,7 @@ def test_a_cut_video_is_warned_about(here: Path, capfd: pytest.CaptureFixture[st
     path = write_video(Path("cut.avi"), 40)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert call("-s", "cut.avi", "-o", "o.mp4") == 0
-    assert "frames could be read of 40 announced" in capfd.readouterr().err
+    assert "of 40 frames could be read" in capfd.readouterr().err
 
 
 def test_raw_frames_in_and_raw_labels_out(here: Path, repository: Path) -> None:
@@ -149,7 +149,7 @@ def test_raw_frames_in_and_raw_labels_out(here: Path, repository: Path) -> None:
     labels = np.frombuffer(done.stdout, np.uint8).reshape(4, 48, 64)
     assert np.array_equal(labels, frames[..., 2] // 64)
     lines = done.stderr.decode().splitlines()
-    assert lines[0].startswith("warning: stdin: the last frame is not whole: 1000 of 9216 bytes")
+    assert lines[0].startswith("warning: stdin: the last frame is incomplete: 1000 of 9216 bytes")
     assert lines[1].startswith("4 frames in ")
     assert sorted(p.name for p in here.iterdir()) == ["a.png", "toy.lct", "v.mp4"]
 
@@ -175,7 +175,7 @@ def test_a_reader_that_has_enough_ends_the_run(here: Path, repository: Path) -> 
 def test_sound_is_dropped_and_said_so(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     add_sound(Path("v.mp4"), Path("loud.mp4"))
     assert call("-s", "loud.mp4", "-o", "o.mp4") == 0
-    assert capfd.readouterr().err == "loud.mp4: its sound is dropped, o.mp4 has none\n"
+    assert capfd.readouterr().err == "loud.mp4: audio is dropped, o.mp4 has none\n"
     assert call("-s", "loud.mp4", "-o", "o.png") == 0
     assert capfd.readouterr().err == ""
 

@@ -95,8 +95,8 @@ def test_a_camera_over_http_is_lost_and_comes_back(tmp_path: Path, repository: P
     summary = json.loads(out.splitlines()[-1])["summary"]
     assert process.returncode == 0 and summary["interrupted"], err
     assert summary["reconnects"] == 1, err
-    assert f"{url}: lost and back once" in summary["problems"]
-    assert f"warning: {url}: lost and back once" in err
+    assert f"{url}: reconnected once" in summary["problems"]
+    assert f"warning: {url}: reconnected once" in err
     assert len(read_video(tmp_path / "out.mkv")) == summary["frames"]
 
 

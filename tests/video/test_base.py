@@ -25,8 +25,8 @@ class Two(Source):
 
 def test_a_source_is_ready_reads_no_file_and_reports_nothing_unless_it_says_so() -> None:
     source = Two()
-    assert source.ready and list(source.files()) == [] and list(source.report()) == []
-    assert (source.sound, source.dropped, source.reconnects) == (0, 0, 0)
+    assert source.ready and list(source.files()) == [] and list(source.problems()) == []
+    assert (source.audio_streams, source.dropped, source.reconnects) == (0, 0, 0)
 
 
 def test_leaving_the_block_closes_it() -> None:
@@ -38,5 +38,5 @@ def test_leaving_the_block_closes_it() -> None:
 
 def test_frames_of_a_film_are_named_in_their_order() -> None:
     image = np.zeros((2, 3, 3), np.uint8)
-    names = [Frame.of_film(image, index, index / 25).name for index in (0, 9, 10, 123456)]
+    names = [Frame.of_video(image, index, index / 25).name for index in (0, 9, 10, 123456)]
     assert names == sorted(names) and len(set(names)) == 4

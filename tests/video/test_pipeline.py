@@ -66,7 +66,7 @@ def test_every_frame_once_and_every_view_in_its_place(
             limit=limit,
             on_frame=count,
         )
-        assert not source.report()
+        assert not source.problems()
     frames = min(7, limit or 7)
     assert count.seen == list(range(1, frames + 1))
     assert stats.frames == stats.expected == frames and not stats.interrupted

@@ -66,7 +66,7 @@ def test_a_package_without_its_photographs(tmp_path: Path, monkeypatch: pytest.M
         "skimage", tmp_path / "__init__.py", submodule_search_locations=[str(tmp_path)]
     )
     monkeypatch.setattr(content, "find_spec", lambda name: spec)
-    with pytest.raises(LcTrtError, match="carries none of its photographs"):
+    with pytest.raises(LcTrtError, match="lacks its photographs"):
         load_frames(None, 2, SIZE)
 
 
@@ -109,7 +109,7 @@ def test_a_camera_that_drops_frames_gives_others(monkeypatch: pytest.MonkeyPatch
 
         def __iter__(self) -> Iterator[Frame]:
             for index in range(0, 100, 3):
-                yield Frame.of_film(np.full((48, 64, 3), index, np.uint8), index, index / 25)
+                yield Frame.of_video(np.full((48, 64, 3), index, np.uint8), index, index / 25)
 
     monkeypatch.setattr(content, "open_source", lambda text: Camera())
     frames = load_frames(Path("0"), 4, SIZE)

@@ -1,7 +1,7 @@
-"""Where pictures go: a video, one image, a folder of images.
+"""Sinks for pictures: an image, a folder of images, and the base of others.
 
-Each is made before the run, when it finds out whether it can write there. Files appear
-under their name only when they are complete.
+A sink is opened before the run and fails then if it cannot write. Files appear under their name
+only when complete.
 """
 
 from __future__ import annotations
@@ -22,54 +22,76 @@ ADVICE = "choose another --save"
 
 
 class Sink(ABC):
-    """Takes pictures, BGR uint8 [H, W, 3], or label maps, uint8 [H, W].
+    """Receives pictures, BGR uint8 [H, W, 3], or label maps, uint8 [H, W].
 
     Attributes:
-        path: the file or folder it makes; None where it makes none.
+        path: the output file or folder; None if there is none.
     """
 
     path: Path | None
 
     @abstractmethod
     def write(self, picture: Image, frame: Frame) -> None:
-        """Take one picture of a frame."""
+        """Receive the picture of a frame.
+
+        Args:
+            picture: BGR uint8 [H, W, 3], or labels uint8 [H, W].
+            frame: the frame that it shows.
+
+        Raises:
+            LcTrtError: it cannot be written.
+        """
 
     @abstractmethod
     def finish(self) -> None:
-        """Complete what was written; the file stands under its name after this."""
+        """Complete the output, which then appears under its name."""
 
     @abstractmethod
     def abort(self) -> None:
-        """Leave nothing half-written behind."""
+        """Discard incomplete output."""
 
 
 class FileSink(Sink):
-    """One file, written under another name and renamed when it is complete."""
+    """Writes a file under a temporary name and renames it when complete.
+
+    Args:
+        path: the file; missing parent folders are created.
+
+    Raises:
+        LcTrtError: it cannot be written.
+    """
 
     path: Path
 
     def __init__(self, path: Path) -> None:
-        """Make sure that ``path`` can be written, and the folders above it."""
         self.path = path
         self.partial = PartialFile(path, ADVICE, parents=True)
 
     def abort(self) -> None:
-        """Remove what there is of it."""
+        """Remove the incomplete file."""
         self.partial.discard()
 
 
 class PictureSink(FileSink):
-    """One image: the picture number ``at`` (from 0), or the last one if there are fewer."""
+    """Writes one picture to an image file.
 
-    def __init__(self, path: Path, encode: Encode, at: int = 0) -> None:
-        """``encode`` gives a picture as the content of a file."""
+    Args:
+        path: the image file.
+        encode: converts a picture to the content of the file.
+        index: number of the picture to write, from 0; the last one if there are fewer.
+
+    Raises:
+        LcTrtError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, encode: Encode, index: int = 0) -> None:
         super().__init__(path)
         self._encode = encode
-        self._remaining = at + 1
+        self._remaining = index + 1
         self._picture: Image | None = None
 
     def write(self, picture: Image, frame: Frame) -> None:
-        """Keep it until a later one takes its place."""
+        """Remember the picture if it is the one to write, or precedes it."""
         if self._remaining:
             self._picture = picture
             self._remaining -= 1
@@ -82,51 +104,73 @@ class PictureSink(FileSink):
 
 
 class FolderSink(Sink):
-    """A folder of images named as their frames; images of other names in it stay."""
+    """Writes images named after their frames to a folder, whose other files stay.
+
+    Args:
+        path: the folder; created if missing.
+        encode: converts a picture to the content of a file.
+        suffix: of the files.
+
+    Raises:
+        LcTrtError: it cannot be written.
+    """
 
     path: Path
 
     def __init__(self, path: Path, encode: Encode, suffix: str = ".png") -> None:
-        """``encode`` gives a picture as the content of a file with that suffix."""
         self.path, self._encode, self._suffix = path, encode, suffix
         check_file(path / f"NAME{suffix}", ADVICE, parents=True)
-        self._names = Names()
+        self._names = UniqueNames()
 
     def write(self, picture: Image, frame: Frame) -> None:
-        """Write one image, whole."""
-        path = self.path / f"{self._names.take(frame.name)}{self._suffix}"
+        """Write an image file atomically."""
+        path = self.path / f"{self._names.unique(frame.name)}{self._suffix}"
         atomic_write(path, self._encode(picture), ADVICE, sync=False)
 
     def finish(self) -> None:
-        """Nothing is left to do: each image is complete when it appears."""
+        """Do nothing: each image is complete when written."""
 
     def abort(self) -> None:
-        """Images that are there stay."""
+        """Do nothing: complete images stay."""
 
 
-class Names:
-    """Tells names apart: a.jpg and a.png, or files of several folders."""
+class UniqueNames:
+    """Makes names unique, such as those of a.jpg and a.png."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def take(self, name: str) -> str:
-        """The name, with a number behind it where it was taken before."""
-        unique, number = name, 2
-        while unique in self._taken:
-            unique, number = f"{name}_{number}", number + 1
-        self._taken.add(unique)
-        return unique
+    def unique(self, name: str) -> str:
+        """Return the name, with a number appended if it was returned before.
+
+        Args:
+            name: the preferred name.
+        """
+        candidate, number = name, 2
+        while candidate in self._taken:
+            candidate, number = f"{name}_{number}", number + 1
+        self._taken.add(candidate)
+        return candidate
 
 
-def encode_as(suffix: str) -> Encode:
-    """The encoder of OpenCV for a kind of image."""
+def image_encoder(suffix: str) -> Encode:
+    """Create an encoder for an image format.
+
+    Args:
+        suffix: of the format, such as ``.png``.
+
+    Returns:
+        A function from a picture to the content of an image file; it raises `LcTrtError` if OpenCV
+        cannot encode the picture.
+    """
 
     def encode(picture: Image) -> bytes:
-        written, content = cv2.imencode(suffix, picture)
-        if not written:
+        success, content = cv2.imencode(suffix, picture)
+        if not success:
             height, width = picture.shape[:2]
-            raise LcTrtError(f"{suffix}: OpenCV cannot write a {width}x{height} picture as that")
+            raise LcTrtError(
+                f"{suffix}: OpenCV cannot write a {width}x{height} image in this format"
+            )
         return np.asarray(content).tobytes()
 
     return encode

@@ -1,4 +1,4 @@
-"""A video as a sink: H.264 in .mp4 and .mkv, Motion JPEG in .avi."""
+"""Video sink: H.264 in .mp4 and .mkv, Motion JPEG in .avi."""
 
 from __future__ import annotations
 
@@ -24,49 +24,53 @@ class _Codec(NamedTuple):
 _H264 = _Codec("libx264", "yuv420p", {"preset": "veryfast", "crf": "20"})
 _JPEG = _Codec("mjpeg", "yuvj420p", {"qmin": "2", "qmax": "4"})
 VIDEO_CODECS = {".mp4": _H264, ".mkv": _H264, ".avi": _JPEG}
-# Seconds a step of the time stamps that a container can hold; .avi counts frames.
-_CLOCKS = {".mp4": Fraction(1, 90_000), ".mkv": Fraction(1, 1000)}
+# Time base of each container in seconds; .avi counts frames.
+_TIME_BASES = {".mp4": Fraction(1, 90_000), ".mkv": Fraction(1, 1000)}
 
 
 class VideoSink(FileSink):
-    """A video that shows each frame at its own time, so a variable rate stays as it was."""
+    """Encodes a video that shows each frame at its own time, preserving a variable frame rate.
+
+    Args:
+        path: the video file; its suffix is one of `VIDEO_CODECS`.
+        fps: frames per second of frames without a time, and of .avi, which has a fixed rate.
+        scale: scale pictures of another size than the first (a camera may reconnect at another
+            resolution) instead of raising an error.
+
+    Raises:
+        LcTrtError: it cannot be written.
+    """
 
     def __init__(self, path: Path, fps: float, *, scale: bool) -> None:
-        """Make sure that it can be written.
-
-        Args:
-            path: its suffix is one of `VIDEO_CODECS`.
-            fps: frames a second, for frames without a time and for .avi, which knows no other.
-            scale: whether a picture of another size than the first is scaled to it, as where a
-                camera came back with another resolution, or is an error.
-        """
         super().__init__(path)
         self._fps = Fraction(fps).limit_denominator(1001)
         self._scale = scale
         self._size = (0, 0)
-        self._unit = _CLOCKS.get(path.suffix.lower(), 1 / self._fps)
+        self._time_base = _TIME_BASES.get(path.suffix.lower(), 1 / self._fps)
         self._last = -1  # the latest time stamp
         self._container: av.container.OutputContainer | None = None
         self._stream: av.VideoStream | None = None
 
     def write(self, picture: Image, frame: Frame) -> None:
-        """Encode one picture."""
+        """Encode a picture."""
         height, width = picture.shape[:2]
         try:
             stream = self._stream or self._open(height, width)
             if (height, width) != self._size:
                 picture = self._scaled(picture, frame)
-            # The codec halves the colour planes and would cut an odd row or column off.
-            even = ((0, self._size[0] % 2), (0, self._size[1] % 2), (0, 0))
-            coded = av.VideoFrame.from_ndarray(np.pad(picture, even, mode="edge"), format="bgr24")
-            coded.time_base = self._unit
-            coded.pts = self._last = max(self._last + 1, self._time(frame))
-            self._mux(stream.encode(coded))
+            # Chroma subsampling needs even sizes; pad instead of losing a row or column.
+            padding = ((0, self._size[0] % 2), (0, self._size[1] % 2), (0, 0))
+            encoded = av.VideoFrame.from_ndarray(
+                np.pad(picture, padding, mode="edge"), format="bgr24"
+            )
+            encoded.time_base = self._time_base
+            encoded.pts = self._last = max(self._last + 1, self._time(frame))
+            self._mux(stream.encode(encoded))
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
     def finish(self) -> None:
-        """Write what the encoder still holds, and the index."""
+        """Flush the encoder and write the index."""
         if self._container is not None and self._stream is not None:
             try:
                 self._mux(self._stream.encode(None))
@@ -77,7 +81,7 @@ class VideoSink(FileSink):
         super().abort()
 
     def abort(self) -> None:
-        """Remove what there is of it."""
+        """Remove the incomplete file."""
         if self._container is not None:
             self._container.close()
         super().abort()
@@ -89,23 +93,23 @@ class VideoSink(FileSink):
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = codec.pixels
-        stream.codec_context.time_base = self._unit
+        stream.codec_context.time_base = self._time_base
         self._size, self._stream = (height, width), stream
         return stream
 
     def _scaled(self, picture: Image, frame: Frame) -> Image:
         height, width = self._size
         if not self._scale:
-            found = "x".join(map(str, picture.shape[1::-1]))
+            size = "x".join(map(str, picture.shape[1::-1]))
             raise LcTrtError(
-                f"{self.path}: {frame.name} is {found}, the video {width}x{height}; save pictures "
-                "of several sizes to a folder"
+                f"{self.path}: {frame.name} is {size}, expected {width}x{height} as the first; "
+                "save pictures of several sizes to a folder"
             )
         return np.asarray(cv2.resize(picture, (width, height)), np.uint8)
 
     def _time(self, frame: Frame) -> int:
         seconds = frame.index / self._fps if frame.time is None else Fraction(frame.time)
-        return round(seconds / self._unit)
+        return round(seconds / self._time_base)
 
     def _mux(self, packets: list[av.Packet[av.VideoStream]]) -> None:
         assert self._container is not None

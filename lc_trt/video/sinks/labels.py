@@ -1,4 +1,4 @@
-"""Label maps as files: palette PNG, NPZ, and raw bytes."""
+"""Sinks for label maps: palette PNG, NPZ, and raw bytes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ import numpy as np
 
 from lc_trt.errors import LcTrtError
 from lc_trt.video.base import Frame, Image
-from lc_trt.video.sinks.base import FileSink, Names, Sink
+from lc_trt.video.sinks.base import FileSink, Sink, UniqueNames
 
 Colours = Sequence[tuple[int, int, int]]
 
 
 def palette_png(colours: Colours) -> Callable[[Image], bytes]:
-    """An encoder of label maps uint8 [H, W] as PNG, a class a value, shown in its colour (RGB).
+    """Create an encoder of label maps as palette PNG, whose indices are class indices.
 
-    PNG of colour type 3, as PASCAL VOC has its labels; OpenCV writes none.
-    https://www.w3.org/TR/png-3/
+    This is the format of PASCAL VOC's labels, which OpenCV cannot write: PNG color type 3,
+    https://www.w3.org/TR/png-3/.
+
+    Args:
+        colours: RGB per class.
+
+    Returns:
+        A function from labels, uint8 [H, W], to the content of a PNG file.
     """
     palette = b"".join(bytes(colour) for colour in colours).ljust(256 * 3, b"\0")
 
     def encode(labels: Image) -> bytes:
         height, width = labels.shape
-        # Each row starts with the number of its filter: 0 is none.
+        # Each row starts with its filter type; 0 is none.
         rows = np.pad(labels, ((0, 0), (1, 0))).tobytes()
         chunks = (
             (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
@@ -42,24 +48,30 @@ def palette_png(colours: Colours) -> Callable[[Image], bytes]:
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    check = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
 
 class NpzSink(FileSink):
-    """Label maps by frame name in one file for ``numpy.load``, written as they come."""
+    """Writes label maps by frame name to a file for ``numpy.load``, one at a time.
+
+    Args:
+        path: the .npz file.
+
+    Raises:
+        LcTrtError: it cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Make sure that it can be written."""
         super().__init__(path)
         self._archive: zipfile.ZipFile | None = None
-        self._names = Names()
+        self._names = UniqueNames()
 
     def write(self, picture: Image, frame: Frame) -> None:
-        """Add one label map."""
+        """Add a label map."""
         if self._archive is None:
             self._archive = zipfile.ZipFile(self.partial.path, "w", zipfile.ZIP_DEFLATED)
-        with self._archive.open(f"{self._names.take(frame.name)}.npy", "w") as file:
+        with self._archive.open(f"{self._names.unique(frame.name)}.npy", "w") as file:
             np.lib.format.write_array(file, np.ascontiguousarray(picture), allow_pickle=False)
 
     def finish(self) -> None:
@@ -70,32 +82,35 @@ class NpzSink(FileSink):
         super().abort()
 
     def abort(self) -> None:
-        """Remove what there is of it."""
+        """Remove the incomplete file."""
         if self._archive is not None:
             self._archive.close()
         super().abort()
 
 
 class RawLabels(Sink):
-    """Label maps as bytes, row by row and frame by frame, without any header."""
+    """Writes label maps as raw bytes, H * W per frame, without a header.
+
+    Args:
+        file: an unbuffered binary file, such as stdout.
+    """
 
     path = None
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Write to a binary file without a buffer, as stdout's here."""
         self._file = file
 
     def write(self, picture: Image, frame: Frame) -> None:
-        """Write one label map, H * W bytes."""
-        rest = memoryview(picture.tobytes())
+        """Write a label map."""
+        remaining = memoryview(picture.tobytes())
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
         except BrokenPipeError:
-            raise LcTrtError("stdout: closed by the program that read the labels") from None
+            raise LcTrtError("stdout: closed by the reading program") from None
 
     def finish(self) -> None:
-        """All is written already."""
+        """Do nothing: all bytes are written."""
 
     def abort(self) -> None:
-        """What was written cannot be called back."""
+        """Do nothing: written bytes cannot be withdrawn."""

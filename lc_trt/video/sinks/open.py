@@ -1,4 +1,4 @@
-"""Which picture of a result goes where, by the paths that a person gives."""
+"""Opens sinks by path and connects them to views of a result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.visualize import View
 from lc_trt.video.base import DEFAULT_FPS, Image, Source
-from lc_trt.video.sinks.base import Encode, FolderSink, Names, PictureSink, Sink, encode_as
+from lc_trt.video.sinks.base import (
+    Encode,
+    FolderSink,
+    PictureSink,
+    Sink,
+    UniqueNames,
+    image_encoder,
+)
 from lc_trt.video.sinks.encode import VIDEO_CODECS, VideoSink
 from lc_trt.video.sinks.labels import Colours, NpzSink, RawLabels, palette_png
 from lc_trt.video.sinks.window import Window
@@ -23,7 +30,12 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True)
 class Output:
-    """A picture of each result, and where it goes."""
+    """A view of results and its sink.
+
+    Attributes:
+        draw: returns the picture or labels of a result.
+        sink: receives them.
+    """
 
     draw: Callable[[Result], Image]
     sink: Sink
@@ -31,18 +43,18 @@ class Output:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """What to make of each source.
+    """Output specification, applied to each source.
 
     Attributes:
-        views: the pictures to draw.
-        save: a path a view; for several sources each is a folder, in which every source gets its
-            own. Empty saves none, None names them after the sources in the current folder.
-        labels: where label maps go: a folder or .png (palette PNG), .npz, or ``-`` (bytes on
-            stdout); None for nowhere.
-        show: whether to open a window a view.
-        alpha: share of the colours in overlays.
-        fps: frames a second of a video made of images.
-        limit: frames of each source.
+        views: views to draw.
+        save: one path per view; with several sources, a folder with one output per source. Empty
+            saves nothing; None names outputs after the sources, in the current folder.
+        alpha: opacity of the class colours in overlays, 0 to 1.
+        labels: path of label maps: a folder or .png (palette PNG), .npz, or ``-`` (raw bytes on
+            stdout); None for no labels.
+        show: whether to open one window per view.
+        fps: frames per second of a video made from still images.
+        limit: maximum number of frames per source.
     """
 
     views: Sequence[View]
@@ -55,34 +67,43 @@ class OutputSpec:
 
 
 def open_outputs(
-    sources: Sequence[Source], wish: OutputSpec, colours: Colours
+    sources: Sequence[Source], spec: OutputSpec, colours: Colours
 ) -> list[list[Output]]:
-    """The outputs of each source, or none at all if one of them cannot be written.
+    """Open all outputs of each source, or none if one cannot be written.
+
+    Args:
+        sources: the sources.
+        spec: what to output.
+        colours: RGB per class, for label maps.
+
+    Returns:
+        One list of outputs per source.
 
     Raises:
-        LcTrtError: a place cannot be written, or is a file that a source reads.
-        UsageError: a place of a kind that cannot hold what was asked for.
+        LcTrtError: a path cannot be written, or is a file that a source reads.
+        UsageError: a path whose format does not fit the output.
     """
-    if wish.save and len(set(wish.save)) < len(wish.save):
-        raise UsageError(f"{wish.save[-1]}: given twice; choose another --save for each --view")
+    if spec.save and len(set(spec.save)) < len(spec.save):
+        raise UsageError(f"--save {spec.save[-1]}: given twice; choose one path per --view")
     outputs: list[list[Output]] = [[] for _ in sources]
-    names = Names()
+    names = UniqueNames()
     try:
-        for source, mine in zip(sources, outputs, strict=True):
-            for number, view in enumerate(wish.views):
-                draw = _view(view, wish.alpha)
-                if wish.show:
-                    mine.append(Output(draw, Window(f"{source.name} {view}")))
-                path = _place(source, sources, wish.save, number, view, names)
+        for source, source_outputs in zip(sources, outputs, strict=True):
+            for number, view in enumerate(spec.views):
+                draw = _view(view, spec.alpha)
+                if spec.show:
+                    source_outputs.append(Output(draw, Window(f"{source.name} {view}")))
+                path = _save_path(source, sources, spec.save, number, view, names)
                 if path is not None:
                     _check_not_read(path, sources)
-                    mine.append(Output(draw, _picture_sink(path, source, wish)))
-            if wish.labels is not None:
-                several = len(sources) > 1
-                place = _in_folder(wish.labels, source, "labels", names) if several else wish.labels
-                _check_not_read(place, sources)
-                sink = _label_sink(place, source, wish, palette_png(colours))
-                mine.append(Output(lambda result: result.labels, sink))
+                    source_outputs.append(Output(draw, _picture_sink(path, source, spec)))
+            if spec.labels is not None:
+                path = spec.labels
+                if len(sources) > 1:
+                    path = _in_folder(path, source, "labels", names)
+                _check_not_read(path, sources)
+                sink = _label_sink(path, source, spec, palette_png(colours))
+                source_outputs.append(Output(lambda result: result.labels, sink))
     except BaseException:
         abort(outputs)
         raise
@@ -90,41 +111,71 @@ def open_outputs(
 
 
 def finish(outputs: Sequence[Sequence[Output]]) -> None:
-    """Complete all of them."""
-    for mine in outputs:
-        for output in mine:
+    """Complete all outputs.
+
+    Args:
+        outputs: as of `open_outputs`.
+    """
+    for source_outputs in outputs:
+        for output in source_outputs:
             output.sink.finish()
 
 
 def abort(outputs: Sequence[Sequence[Output]]) -> None:
-    """Leave nothing half-written behind."""
-    for mine in outputs:
-        for output in mine:
+    """Discard all incomplete outputs.
+
+    Args:
+        outputs: as of `open_outputs`.
+    """
+    for source_outputs in outputs:
+        for output in source_outputs:
             output.sink.abort()
 
 
 def paths(outputs: Sequence[Sequence[Output]]) -> list[Path]:
-    """The files and folders that they make."""
-    return [o.sink.path for mine in outputs for o in mine if o.sink.path is not None]
+    """List the output files and folders.
+
+    Args:
+        outputs: as of `open_outputs`.
+    """
+    return [
+        o.sink.path for source_outputs in outputs for o in source_outputs if o.sink.path is not None
+    ]
 
 
 def window_closed(outputs: Sequence[Sequence[Output]]) -> bool:
-    """Whether somebody closed a window among them; keeps the windows alive."""
-    windows = [o.sink for mine in outputs for o in mine if isinstance(o.sink, Window)]
+    """Process window events; whether a window has been closed.
+
+    Args:
+        outputs: as of `open_outputs`.
+    """
+    windows = [
+        o.sink for source_outputs in outputs for o in source_outputs if isinstance(o.sink, Window)
+    ]
     return any([window.closed() for window in windows])
 
 
-def sound_lost(sources: Sequence[Source], outputs: Sequence[Sequence[Output]]) -> Iterator[str]:
-    """A sentence for each video that comes out without the sound it had."""
-    for source, mine in zip(sources, outputs, strict=True):
-        if source.sound:
-            for output in mine:
+def dropped_audio(sources: Sequence[Source], outputs: Sequence[Sequence[Output]]) -> Iterator[str]:
+    """List a message for each output video that lacks the audio of its source.
+
+    Args:
+        sources: the sources.
+        outputs: of the sources, as of `open_outputs`.
+    """
+    for source, source_outputs in zip(sources, outputs, strict=True):
+        if source.audio_streams:
+            for output in source_outputs:
                 if isinstance(output.sink, VideoSink):
-                    yield f"{source.name}: its sound is dropped, {output.sink.path} has none"
+                    yield f"{source.name}: audio is dropped, {output.sink.path} has none"
 
 
 def default_output(source: Source, view: str) -> Path:
-    """Where pictures of a view go if nobody says: in the current folder, NAME_VIEW."""
+    """Default output path: NAME_VIEW in the current folder.
+
+    Args:
+        source: the source.
+        view: name of the view.
+    """
     name = re.sub(r"[^\w.-]+", "", Path(source.name).stem) or "images"
     if source.fps is not None:
         return Path(f"{name}_{view}.mp4")
@@ -135,13 +186,13 @@ def _view(view: View, alpha: float) -> Callable[[Result], Image]:
     return lambda result: result.view(view, alpha)
 
 
-def _place(
+def _save_path(
     source: Source,
     sources: Sequence[Source],
     save: Sequence[Path] | None,
     number: int,
     view: View,
-    names: Names,
+    names: UniqueNames,
 ) -> Path | None:
     if save is None:
         return _in_folder(Path(), source, view, names)
@@ -150,32 +201,34 @@ def _place(
     return save[number] if len(sources) == 1 else _in_folder(save[number], source, view, names)
 
 
-def _in_folder(folder: Path, source: Source, view: str, names: Names) -> Path:
+def _in_folder(folder: Path, source: Source, view: str, names: UniqueNames) -> Path:
     if folder == STDOUT or (folder.suffix and not folder.is_dir()):
-        raise UsageError(f"{folder}: several sources need a folder, in which each gets its own")
+        raise UsageError(
+            f"{folder}: several sources need a folder, which gets one output per source"
+        )
     path = default_output(source, view)
     suffix = path.suffix if view in list(View) else ""  # labels go to a folder
-    return folder / f"{names.take(path.stem)}{suffix}"
+    return folder / f"{names.unique(path.stem)}{suffix}"
 
 
-def _picture_sink(path: Path, source: Source, wish: OutputSpec) -> Sink:
+def _picture_sink(path: Path, source: Source, spec: OutputSpec) -> Sink:
     suffix = path.suffix.lower()
     if path.is_dir() or not suffix:
-        return FolderSink(path, encode_as(".png"))
+        return FolderSink(path, image_encoder(".png"))
     if suffix in VIDEO_CODECS:
-        fps = source.fps or wish.fps or DEFAULT_FPS
+        fps = source.fps or spec.fps or DEFAULT_FPS
         return VideoSink(path, fps, scale=source.fps is not None)
     if suffix in IMAGE_SUFFIXES:
-        return PictureSink(path, encode_as(suffix), _middle(path, source, wish.limit))
+        return PictureSink(path, image_encoder(suffix), _middle(path, source, spec.limit))
     raise UsageError(
-        f"{path}: unknown kind of output {suffix!r}; expected a video "
+        f"{path}: unknown output format {suffix!r}; expected a video "
         f"({' '.join(VIDEO_CODECS)}), an image ({' '.join(IMAGE_SUFFIXES)}) or a folder"
     )
 
 
-def _label_sink(path: Path, source: Source, wish: OutputSpec, encode: Encode) -> Sink:
+def _label_sink(path: Path, source: Source, spec: OutputSpec, encode: Encode) -> Sink:
     if path == STDOUT:
-        # Without a buffer, which Python would try to write once more when the reader has left.
+        # Unbuffered, since Python would flush a buffer again after the reader has quit.
         return RawLabels(open(sys.stdout.fileno(), "wb", buffering=0, closefd=False))
     suffix = path.suffix.lower()
     if path.is_dir() or not suffix:
@@ -183,27 +236,27 @@ def _label_sink(path: Path, source: Source, wish: OutputSpec, encode: Encode) ->
     if suffix == ".npz":
         return NpzSink(path)
     if suffix == ".png":
-        return PictureSink(path, encode, _middle(path, source, wish.limit))
+        return PictureSink(path, encode, _middle(path, source, spec.limit))
     raise UsageError(
-        f"{path}: unknown kind of labels {suffix!r}; expected .npz, .png, a folder or - (stdout)"
+        f"{path}: unknown label format {suffix!r}; expected .npz, .png, a folder or - (stdout)"
     )
 
 
 def _middle(path: Path, source: Source, limit: int | None) -> int:
-    """Which frame one image of a source shows: of a film the middle one."""
+    """Index of the frame that a single image of a source shows: the middle one of a video."""
     count = source.count if limit is None else min(limit, source.count or limit)
     if count is None:
-        raise UsageError(f"{path}: one image of {source.name} needs --frames N to stop after")
+        raise UsageError(f"{path}: a single image of {source.name} needs --frames N")
     if source.fps is None and count > 1:
-        raise UsageError(f"{path}: one image, but {source.name} has {count}; save to a folder")
+        raise UsageError(f"{path}: a single image, but {source.name} has {count}; save to a folder")
     return count // 2
 
 
 def _check_not_read(path: Path, sources: Sequence[Source]) -> None:
-    """Refuse a path that a source reads: a file, or the folder of its images."""
+    """Reject a path that a source reads: a file, or the folder of its images."""
     for source in sources:
         files = list(source.files())
         if source.fps is None:
             files += {file.parent for file in files}
         if path.exists() and any(path.samefile(file) for file in files):
-            raise LcTrtError(f"{path}: the source itself; choose another --save")
+            raise LcTrtError(f"{path}: would overwrite the source; choose another --save")

@@ -1,4 +1,4 @@
-"""A window that shows pictures, made with Python's own Tk: OpenCV comes here without windows."""
+"""Shows pictures in a Tk window: opencv-python-headless has no windows."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from lc_trt.video.sinks.base import Sink
 if TYPE_CHECKING:
     import tkinter
 
-_OF_SCREEN = 0.9  # a larger picture is shrunk to so much of it
+_MAX_SCREEN_SHARE = 0.9  # larger pictures are scaled down
 
 
 class Window(Sink):
-    """Shows the latest picture until it is closed, also with q or Escape.
+    """Shows the latest picture until the window is closed, or q or Escape is pressed.
 
-    All calls come from one thread, the main one.
+    All methods must be called from the main thread.
+
+    Args:
+        title: of the window.
+
+    Raises:
+        LcTrtError: no display, or Python without Tk.
     """
 
     path = None
 
     def __init__(self, title: str) -> None:
-        """Open it.
-
-        Raises:
-            LcTrtError: there is no screen, or Python has no Tk.
-        """
         try:
             import tkinter
         except ModuleNotFoundError:
             raise LcTrtError(
-                "--show: this Python has no Tk; install it (Debian: apt install python3-tk), or "
-                "--save instead"
+                "--show: this Python has no Tk; install it (Debian: apt install python3-tk) or "
+                "use --save instead"
             ) from None
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError as error:
-            raise LcTrtError(f"--show: no window can be opened ({error}); --save instead") from None
+            raise LcTrtError(
+                f"--show: cannot open a window ({error}); use --save instead"
+            ) from None
         self._root.title(title)
         self._root.protocol("WM_DELETE_WINDOW", self._close)
         for key in ("q", "<Escape>"):
@@ -58,31 +61,33 @@ class Window(Sink):
         import tkinter
 
         height, width = picture.shape[:2]
-        room = (self._root.winfo_screenwidth(), self._root.winfo_screenheight())
-        scale = min(1.0, _OF_SCREEN * room[0] / width, _OF_SCREEN * room[1] / height)
+        screen = (self._root.winfo_screenwidth(), self._root.winfo_screenheight())
+        scale = min(
+            1.0, _MAX_SCREEN_SHARE * screen[0] / width, _MAX_SCREEN_SHARE * screen[1] / height
+        )
         if scale < 1:
             size = (max(1, int(width * scale)), max(1, int(height * scale)))
             picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
             width, height = size
         rgb = np.ascontiguousarray(picture[:, :, ::-1])
-        # PPM, the plainest of what Tk reads. It shows a picture only as long as somebody has it.
+        # Tk reads PPM. The reference keeps Tk from dropping the picture.
         content = f"P6 {width} {height} 255\n".encode() + rgb.tobytes()
         self._picture = tkinter.PhotoImage(master=self._root, data=content, format="PPM")
         self._label.configure(image=self._picture)
         self._root.update()
 
     def closed(self) -> bool:
-        """Whether somebody closed it; keeps the window alive when it is asked often."""
+        """Process window events; whether the window has been closed."""
         if self._open:
             self._root.update()
         return not self._open
 
     def finish(self) -> None:
-        """Close it."""
+        """Close the window."""
         self._close()
 
     def abort(self) -> None:
-        """Close it."""
+        """Close the window."""
         self._close()
 
     def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""Image files as a source: what OpenCV decodes, as 8-bit colour, and the rest counted."""
+"""Still images as a source."""
 
 from __future__ import annotations
 
@@ -16,30 +16,36 @@ from lc_trt.data.images import IMAGE_SUFFIXES
 from lc_trt.errors import LcTrtError
 from lc_trt.video.base import Frame, Image, Source
 
-_MOVING = (b"GIF8", b"\x89PNG")  # kinds that FFmpeg plays where they hold several pictures
+_ANIMATED = (b"GIF8", b"\x89PNG")  # formats that FFmpeg decodes as video if animated
 _JPEG, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
 class Images(Source):
-    """Image files, sorted by name with numbers in order of size (2 before 10).
+    """Image files in natural order (2 before 10), decoded to 8-bit color.
 
-    One among several that cannot be read is passed over and told of.
+    Unreadable files are skipped and reported as problems.
+
+    Args:
+        name: of the source.
+        paths: the image files.
+
+    Raises:
+        LcTrtError: a file is not an image that OpenCV reads; on iterating, no file is readable.
     """
 
     fps = None
 
     def __init__(self, name: str, paths: Sequence[Path]) -> None:
-        """``paths`` are looked into at once, so a file that is none is found before the run."""
         self.name = name
         self._paths = sorted(paths, key=_natural)
         self.count = len(self._paths)
         self._problems: list[str] = []
         for path in self._paths:
             if not cv2.haveImageReader(str(path)):
-                raise LcTrtError(f"{path}: no image that OpenCV reads")
+                raise LcTrtError(f"{path}: not an image that OpenCV reads")
 
     def __iter__(self) -> Iterator[Frame]:
-        found = 0
+        count = 0
         for path in self._paths:
             try:
                 image, problem = _read(path)
@@ -48,37 +54,45 @@ class Images(Source):
                 continue
             if problem:
                 self._problems.append(f"{path}: {problem}")
-            yield Frame(image, found, path.stem)
-            found += 1
-        if not found:
+            yield Frame(image, count, path.stem)
+            count += 1
+        if not count:
             raise LcTrtError(self._problems[-1])
 
     def files(self) -> Sequence[Path]:
-        """All of them."""
+        """The image files."""
         return self._paths
 
-    def report(self) -> Sequence[str]:
-        """What could not be read, or only in part."""
+    def problems(self) -> Sequence[str]:
+        """Files that could not be read, or only in part."""
         if len(self._problems) < 2:
             return self._problems
         return (f"{len(self._problems)} images with problems; the first: {self._problems[0]}",)
 
 
 def is_image(path: Path) -> bool:
-    """Whether a folder's file counts as one of its images."""
+    """Whether a file of a folder counts as an image.
+
+    Args:
+        path: the file.
+    """
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def is_moving(path: Path) -> bool:
-    """Whether an image holds a film: an animated GIF or PNG."""
+def is_animated(path: Path) -> bool:
+    """Whether an image file is an animated GIF or PNG.
+
+    Args:
+        path: the file.
+    """
     with path.open("rb") as file:
         start = file.read(4)
-    return start in _MOVING and cv2.imcount(str(path)) > 1
+    return start in _ANIMATED and cv2.imcount(str(path)) > 1
 
 
 @contextmanager
 def opencv_silent() -> Iterator[None]:
-    """Keeps OpenCV from logging what an error of ours says."""
+    """Silence OpenCV's log, for errors that we report ourselves."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -88,7 +102,7 @@ def opencv_silent() -> Iterator[None]:
 
 
 def _read(path: Path) -> tuple[Image, str]:
-    """The picture and what is amiss with it, an empty string if nothing."""
+    """Decode an image; also a problem with it, or an empty string."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -96,33 +110,33 @@ def _read(path: Path) -> tuple[Image, str]:
     with opencv_silent():
         image = _decoded(path, cv2.IMREAD_COLOR)
         if image is None:
-            raise LcTrtError(f"{path}: {_why_not(path)}")
-    return image.astype(np.uint8, copy=False), _what_is_amiss(path, content)
+            raise LcTrtError(f"{path}: {_decode_error(path)}")
+    return image.astype(np.uint8, copy=False), _partial_problem(path, content)
 
 
 def _decoded(path: Path, flags: int) -> npt.NDArray[Any] | None:
-    # From the file: from memory OpenCV gives nothing at all of a JPEG that is cut.
+    # Decode from the file: from memory, OpenCV returns nothing for a truncated JPEG.
     try:
         return cv2.imread(str(path), flags)
-    except cv2.error:  # a header with a size beyond OpenCV's limits, for one
+    except cv2.error:  # such as a size beyond OpenCV's limits
         return None
 
 
-def _what_is_amiss(path: Path, content: bytes) -> str:
-    # Within coded data 0xff is never followed by these, so the last scan of a whole file has an
-    # end behind it (ITU-T T.81, B.1.1.5). OpenCV makes the missing part grey and says nothing.
+def _partial_problem(path: Path, content: bytes) -> str:
+    # These markers cannot occur within entropy-coded data, so a complete file has an end marker
+    # after its last scan (ITU-T T.81, B.1.1.5). OpenCV fills a missing part with gray, silently.
     if content.startswith(_JPEG):
-        cut = content.rfind(_END) < content.rfind(_SCAN)
-        return "cut short; what is missing is grey" if cut else ""
+        truncated = content.rfind(_END) < content.rfind(_SCAN)
+        return "truncated; the missing part is gray" if truncated else ""
     pictures = cv2.imcount(str(path))
-    return f"holds {pictures} pictures; only the first is segmented" if pictures > 1 else ""
+    return f"holds {pictures} images; only the first is used" if pictures > 1 else ""
 
 
-def _why_not(path: Path) -> str:
-    plain = _decoded(path, cv2.IMREAD_UNCHANGED)
-    if plain is None:
-        return "a damaged image; remove it or replace it"
-    return f"holds {plain.dtype} numbers; expected an image of 8 or 16 bits"
+def _decode_error(path: Path) -> str:
+    image = _decoded(path, cv2.IMREAD_UNCHANGED)
+    if image is None:
+        return "a damaged image; remove or replace it"
+    return f"{image.dtype} pixels, expected an image of 8 or 16 bits"
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

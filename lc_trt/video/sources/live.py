@@ -1,4 +1,4 @@
-"""Cameras and network streams: a thread reads, a short queue drops, a lost one comes back."""
+"""Cameras and network streams, read by a thread into a short queue and reconnected when lost."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from lc_trt.video.sources.images import opencv_silent
 from lc_trt.video.sources.video_file import VideoFile
 
 _QUEUE = 4  # frames
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds between tries, doubled each time
-_GRACE = 5.0  # seconds over the time-out, after which a reader that shows no life is given up
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds between retries, doubling each time
+_GRACE = 5.0  # seconds after the time-out until an unresponsive reader is given up
 
-# Pictures of one connection; raises LcTrtError where there is none, and where it ends.
+# Images of one connection; raises LcTrtError if it cannot be opened and when it ends.
 Connection: TypeAlias = Generator[Image, None, None]
 
 
 class Drop(StrEnum):
-    """What goes when frames come faster than they are used."""
+    """Overflow policy of the frame queue."""
 
     OLDEST = "oldest"
     NONE = "none"
@@ -38,12 +38,12 @@ class Drop(StrEnum):
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """How to read what is live.
+    """Options of live sources.
 
     Attributes:
-        drop: ``oldest`` keeps up with the present; ``none`` lets the sender wait.
-        timeout: seconds without a frame after which the connection is given up.
-        retries: tries in a row to get it back before the source counts as ended.
+        drop: ``oldest`` drops the oldest frame, to keep up; ``none`` makes the sender wait.
+        timeout: seconds without a frame after which a connection is given up.
+        retries: consecutive failed connections after which the source ends.
     """
 
     drop: Drop = Drop.OLDEST
@@ -52,7 +52,19 @@ class LiveOptions:
 
 
 class Live(Source):
-    """Frames as they come, with the time at which they came. Waits for the first one."""
+    """A live source; frames have the time of their arrival.
+
+    Args:
+        name: of the source.
+        connect: opens a connection; called in the reader thread, also to reconnect.
+        options: of the queue and of reconnecting.
+        first: the first connection, if already open.
+        fps: nominal frames per second.
+        audio_streams: number of audio streams, which are not read.
+
+    Raises:
+        LcTrtError: no first frame within the time-out.
+    """
 
     count = None
 
@@ -64,27 +76,17 @@ class Live(Source):
         *,
         first: Connection | None = None,
         fps: float = DEFAULT_FPS,
-        sound: int = 0,
+        audio_streams: int = 0,
     ) -> None:
-        """Start reading.
-
-        Args:
-            connect: called in the reader's thread, for the first connection and each later one.
-            first: the first connection, where it is open already.
-            fps: frames a second, as far as anybody knows.
-
-        Raises:
-            LcTrtError: no first frame within the time-out.
-        """
-        self.name, self.fps, self.sound = name, fps, sound
+        self.name, self.fps, self.audio_streams = name, fps, audio_streams
         self._connect, self._options = connect, options
         self._changed = threading.Condition()
         self._queue: deque[Frame] = deque()
         self._read = 0
-        self._start = self._life = monotonic()
+        self._start = self._last_response = monotonic()
         self._closed = self._ended = False
-        self._lost = False  # ended before somebody closed it
-        self._failure = ""  # the last reason for which a connection was given up
+        self._lost = False  # ended without being closed
+        self._failure = ""  # why the last connection ended
         self._thread = threading.Thread(
             target=self._read_all, args=(first,), name="lc-trt-live", daemon=True
         )
@@ -101,25 +103,25 @@ class Live(Source):
                 frame = self._queue.popleft()
                 self._changed.notify_all()
             yield frame
-        self._failure = f"no sign of life for {self._options.timeout + _GRACE:g} s"
+        self._failure = f"no response for {self._options.timeout + _GRACE:g} s"
         self._ended = self._lost = True
 
     @property
     def ready(self) -> bool:
-        """Whether a frame has come, or the source has ended."""
+        """Whether a frame is queued, or the source has ended."""
         return bool(self._queue) or self._ended or self._closed or self._overdue()
 
-    def report(self) -> Sequence[str]:
-        """What was dropped and lost, and why it ended."""
-        found = []
+    def problems(self) -> Sequence[str]:
+        """Dropped frames, reconnects, and why the source ended."""
+        messages = []
         if self.dropped:
-            found.append(f"{self.dropped} of {self._read} frames dropped to keep up")
+            messages.append(f"{self.dropped} of {self._read} frames dropped to keep up")
         if self.reconnects:
             times = f"{self.reconnects} times" if self.reconnects > 1 else "once"
-            found.append(f"lost and back {times}")
+            messages.append(f"reconnected {times}")
         if self._lost:
-            found.append("ended: " + self._failure.removeprefix(f"{self.name}: "))
-        return found
+            messages.append("ended: " + self._failure.removeprefix(f"{self.name}: "))
+        return messages
 
     def close(self) -> None:
         """Stop reading; iterating ends."""
@@ -127,13 +129,13 @@ class Live(Source):
             self._closed = True
             self._queue.clear()
             self._changed.notify_all()
-        self._thread.join(1.0)  # held up in the driver or the network, it leaves when it can
+        self._thread.join(1.0)  # it may be blocked in a driver or the network, and ends later
 
     def _overdue(self) -> bool:
-        return monotonic() - self._life > self._options.timeout + _GRACE
+        return monotonic() - self._last_response > self._options.timeout + _GRACE
 
     def _wait(self) -> bool:
-        """Wait for a frame or the end; False where the reader shows no sign of life."""
+        """Wait for a frame or the end; False if the reader is unresponsive."""
         with self._changed:
             while not (self._queue or self._ended or self._closed):
                 if self._overdue():
@@ -154,7 +156,7 @@ class Live(Source):
             except Exception as error:
                 self._failure = f"{self.name}: unexpected {type(error).__name__}: {error}"
             if self._closed or not self._read:
-                break  # what was never there: the caller should know at once
+                break  # never connected: fail at once
             connection = None
             failures = 1 if self._read > before else failures + 1
         with self._changed:
@@ -162,30 +164,30 @@ class Live(Source):
             self._changed.notify_all()
 
     def _read_one(self, connection: Connection) -> None:
-        """Read one connection to its end, which is an error that says why, or until closed."""
-        lost = self._read > 0
-        self._life = monotonic()
+        """Read a connection until it ends, which raises an error, or until closed."""
+        reconnecting = self._read > 0
+        self._last_response = monotonic()
         try:
             for image in connection:
-                self.reconnects += lost
-                lost = False
+                self.reconnects += reconnecting
+                reconnecting = False
                 if not self._put(image):
                     return
         finally:
             connection.close()
 
     def _pause(self, failures: int) -> bool:
-        """Wait before the next try, longer each time; False when closed meanwhile."""
+        """Wait before the next retry, longer each time; False if closed meanwhile."""
         pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
-        self._life = monotonic() + pause
+        self._last_response = monotonic() + pause
         with self._changed:
             return not self._changed.wait_for(lambda: self._closed, pause)
 
     def _put(self, image: Image) -> bool:
-        """Queue a frame; False when closed."""
+        """Queue a frame; False if closed."""
         if not self._read:
             self._start = monotonic()
-        frame = Frame.of_film(image, self._read, monotonic() - self._start)
+        frame = Frame.of_video(image, self._read, monotonic() - self._start)
         with self._changed:
             if self._options.drop is Drop.NONE:
                 self._changed.wait_for(lambda: len(self._queue) < _QUEUE or self._closed)
@@ -196,13 +198,21 @@ class Live(Source):
                 self.dropped += 1
             self._queue.append(frame)
             self._read += 1
-            self._life = monotonic()
+            self._last_response = monotonic()
             self._changed.notify_all()
         return True
 
 
 def open_webcam(number: int, options: LiveOptions) -> Live:
-    """A camera of this machine, by its number."""
+    """Open a camera of this machine.
+
+    Args:
+        number: of the camera, from 0.
+        options: of the queue and of reconnecting.
+
+    Raises:
+        LcTrtError: it cannot be opened, or gives no frame within the time-out.
+    """
     name = f"webcam {number}"
 
     def connect() -> Connection:
@@ -210,48 +220,59 @@ def open_webcam(number: int, options: LiveOptions) -> Live:
         try:
             if not capture.isOpened():
                 raise LcTrtError(
-                    f"{name}: cannot be opened; is it plugged in, and no other program using it?"
+                    f"{name}: cannot be opened; is it plugged in and not in use by another program?"
                 )
             while (read := capture.read())[0]:
                 yield np.asarray(read[1], np.uint8)
         finally:
             capture.release()
-        raise LcTrtError(f"{name}: gives no frames any more")
+        raise LcTrtError(f"{name}: stopped giving frames")
 
     return Live(name, connect, options)
 
 
 def _capture(number: int) -> cv2.VideoCapture:
-    with opencv_silent():  # it logs each backend that cannot open something
+    with opencv_silent():  # it logs every backend that fails
         return cv2.VideoCapture(number)
 
 
 def open_network(url: str, options: LiveOptions) -> Source:
-    """What a server sends: a stream, or a film if it knows where that ends."""
-    name = re.sub(r"//[^/@]*@", "//", url)  # a password is for the server only
-    # Over UDP, which is FFmpeg's default for RTSP, lost packets become smeared pictures.
+    """Open a URL.
+
+    Args:
+        url: any protocol that FFmpeg supports.
+        options: of the queue and of reconnecting.
+
+    Returns:
+        A live source, or a `VideoFile` if the server has a complete file.
+
+    Raises:
+        LcTrtError: it cannot be opened, has no video, or gives no frame within the time-out.
+    """
+    name = re.sub(r"//[^/@]*@", "//", url)  # without user name and password
+    # FFmpeg's default for RTSP is UDP, where lost packets corrupt frames.
     protocol = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
 
     def open_again() -> InputContainer:
         return open_container(url, name, timeout=options.timeout, options=protocol)
 
-    def pictures(container: InputContainer) -> Connection:
+    def images(container: InputContainer) -> Connection:
         try:
             decoder = Decoder(container, live=True)
             for image, _ in decoder:
                 yield image
         finally:
             container.close()
-        raise LcTrtError(f"{name}: {decoder.damage.lost or 'the sender ended it'}")
+        raise LcTrtError(f"{name}: {decoder.damage.error or 'ended by the sender'}")
 
     container = open_again()
     if container.duration and not url.startswith("rtsp"):
         return VideoFile(name, container)
     return Live(
         name,
-        lambda: pictures(open_again()),
+        lambda: images(open_again()),
         options,
-        first=pictures(container),
+        first=images(container),
         fps=Decoder(container).fps,
-        sound=len(container.streams.audio),
+        audio_streams=len(container.streams.audio),
     )

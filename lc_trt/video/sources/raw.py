@@ -1,4 +1,4 @@
-"""Raw frames from a pipe: what ``ffmpeg -f rawvideo -pix_fmt bgr24 -`` writes."""
+"""Raw frames from a pipe, as written by ``ffmpeg -f rawvideo -pix_fmt bgr24 -``."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import numpy as np
 from lc_trt.errors import LcTrtError
 from lc_trt.video.base import DEFAULT_FPS, Frame, Source
 
-_GLANCE = 0.1  # seconds between looks at whether somebody closed the source
+_POLL_INTERVAL = 0.1  # seconds between checks whether the source has been closed
 
 
 class RawFrames(Source):
-    """Frames of one size, BGR, three bytes a pixel, one after the other without any header."""
+    """BGR frames of one size, three bytes per pixel, without headers.
+
+    Args:
+        size: (height, width) in pixels.
+        descriptor: file descriptor; default: stdin.
+        fps: nominal frames per second.
+
+    Raises:
+        LcTrtError: the descriptor is a terminal.
+    """
 
     count = None
 
     def __init__(
         self, size: tuple[int, int], descriptor: int = 0, fps: float = DEFAULT_FPS
     ) -> None:
-        """Read from a file descriptor, stdin by default.
-
-        Args:
-            size: (height, width) in pixels.
-            fps: at which the frames are meant to be shown.
-
-        Raises:
-            LcTrtError: there is no pipe, but a terminal.
-        """
         self.name, self.fps = "stdin", fps
         self._size, self._descriptor = size, descriptor
         self._closed = False
-        self._rest = 0  # bytes of a last frame that is not whole
+        self._trailing_bytes = 0  # of an incomplete last frame
         if os.isatty(descriptor):
             raise LcTrtError("stdin: a terminal, expected a pipe with raw frames (BGR)")
 
@@ -43,22 +43,22 @@ class RawFrames(Source):
         index = 0
         while (content := self._read()) is not None:
             image = np.frombuffer(content, np.uint8).reshape(*self._size, 3)
-            yield Frame.of_film(image, index, index / self.fps)
+            yield Frame.of_video(image, index, index / self.fps)
             index += 1
 
     @property
     def ready(self) -> bool:
-        """Whether the pipe has bytes, or its end."""
+        """Whether the pipe has data or has ended."""
         return self._closed or self._readable(0)
 
-    def report(self) -> Sequence[str]:
-        """A last frame that is not whole."""
-        if not self._rest:
+    def problems(self) -> Sequence[str]:
+        """An incomplete last frame."""
+        if not self._trailing_bytes:
             return ()
         height, width = self._size
         return (
-            f"the last frame is not whole: {self._rest} of {height * width * 3} bytes of "
-            f"{width}x{height} BGR",
+            f"the last frame is incomplete: {self._trailing_bytes} of {height * width * 3} bytes "
+            f"of {width}x{height} BGR",
         )
 
     def close(self) -> None:
@@ -66,18 +66,18 @@ class RawFrames(Source):
         self._closed = True
 
     def _read(self) -> bytearray | None:
-        """The bytes of one frame, None at the end."""
+        """Bytes of the next frame; None at the end."""
         content = bytearray(self._size[0] * self._size[1] * 3)
         view, filled = memoryview(content), 0
         while filled < len(content):
-            # Not through sys.stdin: a thread that is stuck in there keeps Python from ending.
+            # Not through sys.stdin: a thread blocked in it keeps Python from exiting.
             if self._closed:
                 return None
-            if not self._readable(_GLANCE):
+            if not self._readable(_POLL_INTERVAL):
                 continue
             count = os.readv(self._descriptor, [view[filled:]])
             if count == 0:
-                self._rest = filled
+                self._trailing_bytes = filled
                 return None
             filled += count
         return content

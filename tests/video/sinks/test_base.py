@@ -11,9 +11,9 @@ from toy_models import bgr
 
 from lc_trt.errors import LcTrtError
 from lc_trt.video.base import Frame
-from lc_trt.video.sinks.base import FolderSink, Names, PictureSink, encode_as
+from lc_trt.video.sinks.base import FolderSink, PictureSink, UniqueNames, image_encoder
 
-PNG = encode_as(".png")
+PNG = image_encoder(".png")
 
 
 def names(folder: Path) -> list[str]:
@@ -28,7 +28,7 @@ def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_an_image_is_of_the_kind_of_its_suffix(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
-    sink = PictureSink(path, encode_as(suffix))
+    sink = PictureSink(path, image_encoder(suffix))
     picture = bgr(10, 200, 30)
     sink.write(picture, Frame(picture, 0, "a"))
     assert not path.exists()
@@ -39,7 +39,7 @@ def test_an_image_is_of_the_kind_of_its_suffix(tmp_path: Path, suffix: str) -> N
 
 def test_an_image_that_cannot_be_encoded_is_an_error(tmp_path: Path) -> None:
     picture = bgr(0, 0, 0, (1, 70_000))  # JPEG holds 65535 at most
-    sink = PictureSink(tmp_path / "out.jpg", encode_as(".jpg"))
+    sink = PictureSink(tmp_path / "out.jpg", image_encoder(".jpg"))
     sink.write(picture, Frame(picture, 0, "a"))
     with pytest.raises((LcTrtError, cv2.error)):
         sink.finish()
@@ -59,7 +59,7 @@ def test_a_folder_keeps_names_apart(tmp_path: Path) -> None:
 
 
 def test_names_are_told_apart() -> None:
-    taken = Names()
-    assert [taken.take(name) for name in ("a", "a", "b", "a_2", "a")] == [
+    taken = UniqueNames()
+    assert [taken.unique(name) for name in ("a", "a", "b", "a_2", "a")] == [
         *("a", "a_2", "b", "a_2_2", "a_3")
     ]

@@ -64,7 +64,7 @@ def test_a_reader_that_left_is_an_error() -> None:
     os.close(reading)
     with (
         open(writing, "wb", buffering=0) as pipe,
-        pytest.raises(LcTrtError, match="stdout: closed by the program"),
+        pytest.raises(LcTrtError, match="stdout: closed by the reading program"),
     ):
         RawLabels(pipe).write(maps(1)[0], frame("a"))
 

@@ -78,13 +78,13 @@ def test_an_unwritable_place_is_found_before_the_run(tmp_path: Path, name: str) 
 
 
 def test_what_makes_no_sense_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"unknown kind of output '\.wav'; expected a video"):
+    with pytest.raises(UsageError, match=r"unknown output format '\.wav'; expected a video"):
         one(tmp_path / "out.wav")
     with pytest.raises(UsageError, match="has 3; save to a folder"):
         one(tmp_path / "out.png", Announced(3, None))
     with pytest.raises(UsageError, match="needs --frames N"):
         one(tmp_path / "out.png", Announced(None, 30.0))
-    with pytest.raises(UsageError, match=r"unknown kind of labels '\.mp4'; expected \.npz"):
+    with pytest.raises(UsageError, match=r"unknown label format '\.mp4'; expected \.npz"):
         open_outputs([FILM], replace(wish(), labels=tmp_path / "out.mp4"), COLOURS)
     for several in (wish(tmp_path / "a.mp4"), replace(wish(), labels=Path("-"))):
         with pytest.raises(UsageError, match="several sources need a folder"):
@@ -95,24 +95,24 @@ def test_what_makes_no_sense_is_named(tmp_path: Path) -> None:
 def test_the_source_is_not_replaced(tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.mp4", 2)
     with open_source(str(video)) as source:
-        with pytest.raises(LcTrtError, match="the source itself"):
+        with pytest.raises(LcTrtError, match="would overwrite the source"):
             one(tmp_path / "." / "v.mp4", source)
         one(tmp_path, source).finish()  # pictures beside the video do it no harm
     # Nor may one source's picture replace another source.
     with (
         open_source(str(video.rename(tmp_path / "film_mask.mp4"))) as source,
-        pytest.raises(LcTrtError, match=r"film_mask\.mp4: the source itself"),
+        pytest.raises(LcTrtError, match=r"film_mask\.mp4: would overwrite the source"),
     ):
         open_outputs([FILM, source], wish(tmp_path, views=[View.MASK]), COLOURS)
     cv2.imwrite(str(tmp_path / "a.png"), bgr(0, 0, 0))
-    with pytest.raises(LcTrtError, match="the source itself"):
+    with pytest.raises(LcTrtError, match="would overwrite the source"):
         one(tmp_path, open_source(str(tmp_path)))
 
 
 def test_several_are_all_opened_or_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="given twice"):
         open_outputs([FILM], wish(tmp_path / "a.mp4", tmp_path / "a.mp4"), COLOURS)
-    with pytest.raises(UsageError, match="unknown kind"):
+    with pytest.raises(UsageError, match="unknown output format"):
         paths = [tmp_path / name for name in ("a.mp4", "b.png", "c.wav")]
         open_outputs([FILM], wish(*paths), COLOURS)
     assert names(tmp_path) == []
@@ -135,14 +135,14 @@ def test_each_of_several_sources_gets_its_own_file(tmp_path: Path) -> None:
 
 def test_sound_that_a_video_loses_is_told_of(tmp_path: Path) -> None:
     loud = Announced(5, 30.0, "concert.mp4")
-    loud.sound = 1
+    loud.audio_streams = 1
     paths = [tmp_path / "a.mp4", tmp_path / "b.png"]
     made = open_outputs([loud, FILM], wish(tmp_path / "out"), COLOURS)
-    assert list(outputs.sound_lost([loud, FILM], made)) == [
-        f"concert.mp4: its sound is dropped, {tmp_path / 'out' / 'concert_overlay.mp4'} has none"
+    assert list(outputs.dropped_audio([loud, FILM], made)) == [
+        f"concert.mp4: audio is dropped, {tmp_path / 'out' / 'concert_overlay.mp4'} has none"
     ]
     made += open_outputs([loud], wish(*paths), COLOURS)
-    assert len(list(outputs.sound_lost([loud], made[2:]))) == 1  # an image has none anyway
+    assert len(list(outputs.dropped_audio([loud], made[2:]))) == 1  # an image has none anyway
     outputs.abort(made)
 
 

@@ -56,5 +56,5 @@ def test_it_shows_pictures_until_it_is_closed(screen: None) -> None:
 def test_without_a_screen_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tkinter", reason="needs Tk (Debian: python3-tk)")
     monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(LcTrtError, match=r"--show: no window can be opened .*--save instead"):
+    with pytest.raises(LcTrtError, match=r"--show: cannot open a window .*--save instead"):
         Window("street")

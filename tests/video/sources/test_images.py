@@ -63,11 +63,11 @@ def test_one_damaged_among_several_is_passed_over_and_told_of(
     (tmp_path / "b.png").write_bytes(whole[:20])
     source = open_source(str(tmp_path))
     assert [(f.index, f.name) for f in source] == [(0, "a"), (1, "c")]
-    assert source.report() == [f"{tmp_path / 'b.png'}: a damaged image; remove it or replace it"]
+    assert source.problems() == [f"{tmp_path / 'b.png'}: a damaged image; remove or replace it"]
     (tmp_path / "c.png").write_bytes(whole[:20])
     source = open_source(str(tmp_path))
     assert len(list(source)) == 1
-    (sentence,) = source.report()
+    (sentence,) = source.problems()
     assert sentence.startswith("2 images with problems; the first: ") and "b.png" in sentence
     (tmp_path / "a.png").write_bytes(whole[:20])
     with pytest.raises(LcTrtError, match=r"c\.png: a damaged image"):
@@ -78,7 +78,7 @@ def test_one_damaged_among_several_is_passed_over_and_told_of(
 def test_what_is_no_image_is_found_before_the_run(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), bgr(0, 0, 0))
     (tmp_path / "b.png").write_text("no picture")
-    with pytest.raises(LcTrtError, match=r"b\.png: no image that OpenCV reads"):
+    with pytest.raises(LcTrtError, match=r"b\.png: not an image that OpenCV reads"):
         open_source(str(tmp_path))
 
 
@@ -92,13 +92,13 @@ def test_a_photograph_that_is_cut_is_used_and_told_of(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(whole)
     source = open_source(str(path))
-    assert len(list(source)) == 1 and not source.report()
+    assert len(list(source)) == 1 and not source.problems()
     path.write_bytes(whole[: len(whole) // 2])
     source = open_source(str(path))
     (frame,) = source
     assert np.array_equal(frame.image.shape, photograph.shape)
     assert np.abs(frame.image[:100].astype(int) - photograph[:100]).mean() < 5
-    assert source.report() == [f"{path}: cut short; what is missing is grey"]
+    assert source.problems() == [f"{path}: truncated; the missing part is gray"]
 
 
 def test_numbers_that_are_no_colours_are_named(
@@ -106,7 +106,7 @@ def test_numbers_that_are_no_colours_are_named(
 ) -> None:
     path = tmp_path / "a.tif"
     cv2.imwrite(str(path), np.ones((9, 9), np.float32))
-    with pytest.raises(LcTrtError, match=r"a\.tif: holds float32 numbers; expected .* 8 or 16"):
+    with pytest.raises(LcTrtError, match=r"a\.tif: float32 pixels, expected .* 8 or 16"):
         only(path)
     assert capfd.readouterr() == ("", "")  # no chatter of OpenCV's
 
@@ -137,4 +137,4 @@ def test_more_pictures_than_are_read_are_told_of(tmp_path: Path, name: str) -> N
     pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
     source = open_source(str(tmp_path / name))
     assert len(list(source)) == 1
-    assert source.report() == [f"{tmp_path / name}: holds 5 pictures; only the first is segmented"]
+    assert source.problems() == [f"{tmp_path / name}: holds 5 images; only the first is used"]

@@ -79,7 +79,7 @@ def refusal(text: str, capfd: pytest.CaptureFixture[str]) -> str:
 def test_what_is_no_source_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "no such file" in refusal(str(tmp_path / "none.mp4"), capfd)
     assert "no images in it" in refusal(str(tmp_path), capfd)
-    assert "no file is like it" in refusal(str(tmp_path / "*.png"), capfd)
+    assert "no matching file" in refusal(str(tmp_path / "*.png"), capfd)
     (tmp_path / "empty.mp4").touch()
     assert "an empty file" in refusal(str(tmp_path / "empty.mp4"), capfd)
     (tmp_path / "text.txt").write_text("hello, world")
@@ -87,14 +87,16 @@ def test_what_is_no_source_is_named(tmp_path: Path, capfd: pytest.CaptureFixture
     whole = write_video(tmp_path / "v.mp4", 5).read_bytes()
     for length in (100, len(whole) // 2):  # within the pictures, and within the index
         (tmp_path / "cut.mp4").write_bytes(whole[:length])
-        assert "cut before its index (the moov atom" in refusal(str(tmp_path / "cut.mp4"), capfd)
+        assert "truncated before its index (the moov atom" in refusal(
+            str(tmp_path / "cut.mp4"), capfd
+        )
 
 
 def test_a_video_without_frames(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write_video(tmp_path / "v.avi", 5)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"movi") + 4])  # the headers, no picture after them
-    assert "no frames in it" in refusal(str(path), capfd)
+    assert "no frame can be decoded" in refusal(str(path), capfd)
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ def test_a_film_on_a_server_ends(tmp_path: Path, server: str) -> None:
     write_video(tmp_path / "v.mp4", 7)
     with open_source(f"{server}/v.mp4") as source:
         assert isinstance(source, VideoFile) and source.count == 7
-        assert len(list(source)) == 7 and not source.report()
+        assert len(list(source)) == 7 and not source.problems()
     with pytest.raises(LcTrtError, match=r"none\.mp4: cannot be opened \(.*404"):
         open_source(f"{server}/none.mp4")
 

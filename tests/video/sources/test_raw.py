@@ -39,8 +39,8 @@ def test_frames_come_whole_however_they_are_cut(
     assert len(found) == count
     assert [frame.time for frame in found] == pytest.approx([i / 10 for i in range(count)])
     whole = size[0] * size[1] * 3
-    assert source.report() == (
-        (f"the last frame is not whole: {rest} of {whole} bytes of {size[1]}x{size[0]} BGR",)
+    assert source.problems() == (
+        (f"the last frame is incomplete: {rest} of {whole} bytes of {size[1]}x{size[0]} BGR",)
         if rest
         else ()
     )
