@@ -56,10 +56,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found.
+    """How far two models agree.
 
     Attributes:
-        images: how many were compared; ``skipped`` were broken.
+        images: number of images that were compared.
+        skipped: number of broken images.
         labels: share of pixels with the same label, the mean over images.
         stages: share with the same stage; 1 where one of the models is dense.
         probability: largest difference of the winning probability where the stage is the same.

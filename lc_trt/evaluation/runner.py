@@ -31,10 +31,12 @@ class Options:
     """What to measure.
 
     Attributes:
-        layout, split: of the data (`lc_trt.data.datasets.open_dataset`).
+        layout: of the data (`lc_trt.data.datasets.open_dataset`).
+        split: of the data.
         limit: number of images, evenly spread over the split; None for all.
         rho: thresholds as `lc_trt.Segmenter` takes them; None for the model's own.
-        sweep, grid: also at the published thresholds, and at all pairs of them.
+        sweep: also at the published thresholds.
+        grid: also at all pairs of the published thresholds.
         imports: how to read a plain ONNX; of a checkpoint, the size to run it at.
         threads: CPU threads, None for all.
         device: of a bundle (`lc_trt.load`).
@@ -55,7 +57,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         model: the network's name.
