@@ -18,7 +18,7 @@ from lc_trt.data.images import spread
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.resize import to_size
 from lc_trt.utils.machine import module_version
-from lc_trt.video.sources.open import open_source
+from lc_trt.video.sources.images import Images
 
 Image = npt.NDArray[np.uint8]
 
@@ -73,6 +73,9 @@ def _read(source: Path | None, count: int) -> list[Image]:
     """At most ``count`` images, evenly spaced over the source."""
     if source is None:
         return [_first(path) for path in _photographs()[:count]]
+    # Photographs need no PyAV, which the machines that tools/gpu runs on do not have.
+    from lc_trt.video.sources.open import open_source
+
     with open_source(str(source)) as frames:
         if frames.fps is None:  # still images: decode only the chosen ones
             files = frames.files()
@@ -89,7 +92,7 @@ def _read(source: Path | None, count: int) -> list[Image]:
 
 
 def _first(path: Path) -> Image:
-    with open_source(str(path)) as frames:
+    with Images(path.name, [path]) as frames:
         return next(iter(frames)).image
 
 

@@ -111,7 +111,7 @@ def test_a_camera_that_drops_frames_gives_others(monkeypatch: pytest.MonkeyPatch
             for index in range(0, 100, 3):
                 yield Frame.of_video(np.full((48, 64, 3), index, np.uint8), index, index / 25)
 
-    monkeypatch.setattr(content, "open_source", lambda text: Camera())
+    monkeypatch.setattr("lc_trt.video.sources.open.open_source", lambda text: Camera())
     frames = load_frames(Path("0"), 4, SIZE)
     assert [f.mean() for f in frames] == [0, 3, 6, 9]
 
