@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +39,8 @@ def calibrate(
       lc-trt calibrate model.onnx --images photos/ -o table.json
       lc-trt build model.onnx --int8 --calib table.json
     """
+    import json
+
     from lc_trt.data.images import list_images
     from lc_trt.quantization.calibrate import Settings
     from lc_trt.quantization.calibrate_file import calibrate_file

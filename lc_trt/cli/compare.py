@@ -54,18 +54,18 @@ def compare(
         device=hardware.device_name(),
         picture=save,
     )
-    comparison = compare_models(
+    found = compare_models(
         a, b, photographs.images, options, progress=console.progress, warn=console.warn
     )
     if as_json:
-        typer.echo(json.dumps(comparison.as_dict(), indent=2))
+        typer.echo(json.dumps(found.as_dict(), indent=2))
     else:
-        rows = [(name, value) for name, value in comparison.rows()]
+        rows = [(name, value) for name, value in found.rows()]
         console.out().print(console.table(("what", "value"), rows))
-    console.note(f"wrote {save}: {comparison.worst}, the image they agree on least")
-    if min(comparison.labels, comparison.stages) * 100 < min_agreement:
+    console.note(f"wrote {save}: {found.worst}, the image they agree on least")
+    if min(found.labels, found.stages) * 100 < min_agreement:
         console.error(
-            f"{a} and {b} agree on {comparison.labels:.2%} of the labels and "
-            f"{comparison.stages:.2%} of the stages, expected {min_agreement:g} % of both"
+            f"{a} and {b} agree on {found.labels:.2%} of the labels and {found.stages:.2%} of the "
+            f"stages, expected {min_agreement:g} % of both"
         )
         raise typer.Exit(1)

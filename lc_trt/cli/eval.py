@@ -89,26 +89,26 @@ def eval(
 def _print(outcome: Outcome) -> None:
     from lc_trt.evaluation import tables
 
-    evaluation = outcome.evaluation
-    _table(tables.accuracy(evaluation))
-    if evaluation.stages is not None:
-        _table(tables.left_by_class(evaluation), "Where each class leaves")
-        _table(tables.near_boundary(evaluation), "Difficulty on boundaries")
+    found = outcome.evaluation
+    _table(tables.accuracy(found))
+    if found.stages is not None:
+        _table(tables.left_by_class(found), "Where each class leaves")
+        _table(tables.near_boundary(found), "Difficulty on boundaries")
     if outcome.points:
         _table(tables.thresholds(outcome.points), "One threshold at both boundaries")
     if outcome.grid:
         _table(tables.grid(outcome.points), "Two thresholds: mIoU % / ms an image")
         _table(tables.front(outcome.points), "Pairs that none beats in both")
     line = (
-        f"{outcome.model} on {outcome.data}: mIoU {100 * evaluation.miou:.2f} %, pixel accuracy "
-        f"{100 * evaluation.pixel_accuracy:.2f} %, {evaluation.images} images, "
-        f"{evaluation.ms_per_image:.1f} ms each"
+        f"{outcome.model} on {outcome.data}: mIoU {100 * found.miou:.2f} %, pixel accuracy "
+        f"{100 * found.pixel_accuracy:.2f} %, {found.images} images, "
+        f"{found.ms_per_image:.1f} ms each"
     )
-    if evaluation.shares is not None:
-        left = "/".join(f"{100 * share:.0f}" for share in evaluation.shares)
+    if found.shares is not None:
+        left = "/".join(f"{100 * share:.0f}" for share in found.shares)
         line += f", {left} % left at stages 1/2/3"
     console.out().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(table: Table, title: str | None = None) -> None:
-    console.out().print(console.table(table.columns, table.rows, title))
+def _table(made: Table, title: str | None = None) -> None:
+    console.out().print(console.table(made.columns, made.rows, title))

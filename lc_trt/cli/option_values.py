@@ -1,4 +1,4 @@
-"""Parsers of option values: each names the option in its error."""
+"""Values of options that several subcommands take."""
 
 from __future__ import annotations
 
@@ -9,82 +9,42 @@ from lc_trt.errors import UsageError
 
 
 def size(option: str, text: str) -> tuple[int, int]:
-    """``300x500`` as (height, width) in pixels.
-
-    Args:
-        option: the option's name, for the error.
-        text: what it was given.
-
-    Raises:
-        UsageError: it is no size.
-    """
-    match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text.strip())
-    if not match:
+    """``300x500`` as (height, width)."""
+    found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text.strip())
+    if not found:
         raise UsageError(f"{option} {text!r}: expected HxW in pixels, as in 300x500")
-    return int(match[1]), int(match[2])
+    return int(found[1]), int(found[2])
 
 
 def width_height(option: str, text: str) -> tuple[int, int]:
-    """``640x480``, width first as in FFmpeg and of cameras, as (height, width) in pixels.
-
-    Args:
-        option: the option's name, for the error.
-        text: what it was given.
-
-    Raises:
-        UsageError: it is no size.
-    """
-    match = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
-    if not match:
+    """``640x480``, width first as FFmpeg and cameras say it, as (height, width)."""
+    found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
+    if not found:
         raise UsageError(f"{option} {text!r}: expected WxH in pixels, as in 640x480")
-    return int(match[2]), int(match[1])
+    return int(found[2]), int(found[1])
 
 
 def capabilities(option: str, text: str) -> tuple[str, ...]:
-    """``8.6,8.9`` as compute capabilities; sm_89 and SM89 are 8.9, too.
-
-    Args:
-        option: the option's name, for the error.
-        text: what it was given.
-
-    Raises:
-        UsageError: one of them is no compute capability.
-    """
-    names = []
+    """``8.6,8.9`` as compute capabilities; sm_89 and SM89 are 8.9, too."""
+    found = []
     for part in text.split(","):
         match = re.fullmatch(r"(?:(?i:sm)_?(\d{1,2})|(\d{1,2})\.)(\d)", part.strip())
         if match is None:
             raise UsageError(f"{option} {text!r}: expected numbers, as in 8.6,8.9")
-        names.append(f"{match[1] or match[2]}.{match[3]}")
-    return tuple(dict.fromkeys(names))
+        found.append(f"{match[1] or match[2]}.{match[3]}")
+    return tuple(dict.fromkeys(found))
 
 
-def one_of(what: str, **flags: bool) -> str | None:
-    """The name of the flag that is set; None where none is.
-
-    Args:
-        what: what the flags choose, for the error.
-        flags: their values by name.
-
-    Raises:
-        UsageError: more than one is set.
-    """
-    names = [name for name, is_set in flags.items() if is_set]
+def one_of(what: str, **given: bool) -> str | None:
+    """The name of the flag that is given; None where none is."""
+    names = [name for name, wanted in given.items() if wanted]
     if len(names) > 1:
         raise UsageError(f"{' and '.join(f'--{name}' for name in names)}: expected one {what}")
     return names[0] if names else None
 
 
 def thresholds(option: str, text: str) -> tuple[float, float]:
-    """``0.985`` or ``0.985,0.97`` as one threshold per boundary.
-
-    Args:
-        option: the option's name, for the error.
-        text: what it was given.
-
-    Raises:
-        UsageError: not one or two numbers from 0 to 1.
-    """
+    """``0.985`` or ``0.985,0.97`` as a pair."""
     from lc_trt.bundle.thresholds import as_pair
 
     values = numbers(option, text)
@@ -95,15 +55,7 @@ def thresholds(option: str, text: str) -> tuple[float, float]:
 
 
 def three(option: str, text: str) -> tuple[float, float, float]:
-    """``1,2,3`` as three numbers.
-
-    Args:
-        option: the option's name, for the error.
-        text: what it was given.
-
-    Raises:
-        UsageError: not three finite numbers.
-    """
+    """``1,2,3`` as three numbers."""
     values = numbers(option, text)
     if len(values) != 3:
         raise UsageError(f"{option} {text!r}: expected three numbers, as in 123.7,116.3,103.5")
@@ -111,15 +63,7 @@ def three(option: str, text: str) -> tuple[float, float, float]:
 
 
 def numbers(option: str, text: str) -> list[float]:
-    """Numbers with commas between.
-
-    Args:
-        option: the option's name, for the error.
-        text: what it was given.
-
-    Raises:
-        UsageError: one of them is no finite number.
-    """
+    """Numbers with commas between."""
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:

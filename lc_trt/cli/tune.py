@@ -86,24 +86,24 @@ def tune(
         threads=hardware.threads,
         device=hardware.device_name(),
     )
-    tuned = tuning.tune(model, photographs.images, options, progress=console.progress)
+    found = tuning.tune(model, photographs.images, options, progress=console.progress)
     if plot is not None:
-        tune_figure.write(plot, tuned)
+        tune_figure.write(plot, found)
     if as_json:
-        typer.echo(json.dumps(tuned.as_dict(), indent=2))
+        typer.echo(json.dumps(found.as_dict(), indent=2))
     else:
-        _print(model, tuned)
-    if tuned.uneven > tuning.UNEVEN:
+        _print(model, found)
+    if found.uneven > tuning.UNEVEN:
         console.warn(
-            f"times lay {tuned.uneven:.0%} off the line through them, as with other work on the "
+            f"times lay {found.uneven:.0%} off the line through them, as with other work on the "
             "machine; tune again when it is idle"
         )
     if plot is not None:
         console.note(f"wrote {plot}")
 
 
-def _print(model: Path, tuned: Tuned) -> None:
-    front = tuned.front
+def _print(model: Path, found: Tuned) -> None:
+    front = found.front
     rows = [
         (
             *(f"{rho:g}" for rho in point.rho),
@@ -117,7 +117,7 @@ def _print(model: Path, tuned: Tuned) -> None:
     console.out().print(console.table(columns, rows, "The thresholds that none beats in both"))
     least, most = front.points[0], front.points[-1]
     console.out().print(
-        f"{model}: {len(front.points)} of {len(tuned.points)} pairs stored, {least.ms:.1f} to "
+        f"{model}: {len(front.points)} of {len(found.points)} pairs stored, {least.ms:.1f} to "
         f"{most.ms:.1f} ms ({1e3 / most.ms:.1f} to {1e3 / least.ms:.1f} fps); quality is "
         f"{front.measure}, over {front.images} images of {front.origin}",
         markup=False,

@@ -56,11 +56,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far two models agree.
+    """What was found.
 
     Attributes:
-        images: number of images that were compared.
-        skipped: number of broken images.
+        images: how many were compared; ``skipped`` were broken.
         labels: share of pixels with the same label, the mean over images.
         stages: share with the same stage; 1 where one of the models is dense.
         probability: largest difference of the winning probability where the stage is the same.

@@ -31,12 +31,10 @@ class Options:
     """What to measure.
 
     Attributes:
-        layout: of the data (`lc_trt.data.datasets.open_dataset`).
-        split: of the data.
+        layout, split: of the data (`lc_trt.data.datasets.open_dataset`).
         limit: number of images, evenly spread over the split; None for all.
         rho: thresholds as `lc_trt.Segmenter` takes them; None for the model's own.
-        sweep: also at the published thresholds.
-        grid: also at all pairs of the published thresholds.
+        sweep, grid: also at the published thresholds, and at all pairs of them.
         imports: how to read a plain ONNX; of a checkpoint, the size to run it at.
         threads: CPU threads, None for all.
         device: of a bundle (`lc_trt.load`).
@@ -57,7 +55,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of an evaluation.
+    """What an evaluation found.
 
     Attributes:
         model: the network's name.

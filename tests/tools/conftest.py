@@ -46,7 +46,10 @@ def kernels(emulator):
     """The kernels on the CPU; bounds are checked."""
     from gpubench.kernels import Kernels
 
-    return Kernels(emulator, torch.device("cpu"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # tiny networks: waiting for threads takes longer than the work
+    yield Kernels(emulator, torch.device("cpu"))
+    torch.set_num_threads(threads)
 
 
 class FakeBackend:

@@ -1,180 +1,247 @@
 """Time a whole cascade on a GPU at the published shares, beside dense networks and its ceiling.
 
     python tools/gpu/bench_network.py --out network.json [--minutes 9] [--batches 8 1]
+    python tools/gpu/bench_network.py --out network.json --model models/NAME/model.onnx
 
-Stage 1 runs in PyTorch (cuDNN, FP16, channels last), what is on rows in our kernels, the whole
-pass in one CUDA graph. Dense rows run the same way: `fused` asks cuDNN for convolution, bias, sum
-and ReLU at once, `plain` leaves them to torch; speed-ups are over the faster of the two. A pass
-is from a normalised image to probabilities at 1/8 of its size, in all rows. Weights are random,
-thresholds chosen so that the published shares of pixels leave, on another photograph each round;
-all rows of a batch are measured in turns. The kernels' results are compared with PyTorch's own
-cascade first; where they differ, nothing is timed.
+What runs is the ONNX that TensorRT is given, node by node: region operators by our kernels, the
+others by torch and cuDNN, channels last, the whole pass in one CUDA graph. Dense rows run the same
+way: `fused` asks cuDNN for convolution, bias, sum and ReLU at once, `plain` leaves them to torch;
+speed-ups are over the faster of the two. A pass is from an image, uint8, to its labels. The
+weights of a preset are random; thresholds are chosen so that the published shares of pixels leave,
+on another photograph each round; all rows of a batch are measured in turns. The results are
+compared with PyTorch's own regions on the exchange ONNX first; where they differ, nothing is timed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import onnx
 import torch
-from gpubench.cascade import KernelCascade, disagreement, rounding
-from gpubench.dense import FORMS, ready
+from gpubench.convolution import FORMS
+from gpubench.executor import Executor
 from gpubench.kernels import Kernels
 from gpubench.machine import describe_machine, finish, open_kernels, require_gpu
-from gpubench.network import Frames, calibrate, operations, shares_of, tune
-from gpubench.shapes import CLASSES
-from gpubench.timing import Backend, Budget, CudaBackend, PixelWork, interleave
-from torch import Tensor, nn
+from gpubench.networks import (
+    PRECISIONS,
+    Images,
+    lower,
+    photographs,
+    random_cascade,
+    random_dense,
+    read_cascade,
+)
+from gpubench.reference import Reference, disagreement, probabilities_of
+from gpubench.speed_rows import rows_of
+from gpubench.tactics import tune
+from gpubench.timing import Backend, Budget, CudaBackend, interleave
 
-from lc_trt.bench.operating_points import Shares
-from lc_trt.bench.timing import percentiles, ratio
-from lc_trt.data.published import POINTS, SOURCE, dense_fps
-from lc_trt.errors import LcTrtError
-from lc_trt.ir.cost import StageMacs
-from lc_trt.model.cascade import Cascade
-from lc_trt.model.presets import build_cascade, build_dense
+from lc_trt.bench.operating_points import (
+    ALL_LEAVE,
+    NONE_LEAVE,
+    Rho,
+    Shares,
+    find_rho,
+    measured_shares,
+    rho_pair,
+)
+from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.data.published import POINTS, SOURCE
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.cost import stage_macs
+from lc_trt.utils.files import write_json
 
 BASELINES = ("vgg16", "resnet101", "inception-resnet-v2")
-GOALS = {1: 0.8, 8: 0.9}  # of the ceiling, by batch
 # The published points, and our kernels on every pixel.
 ALL = "all pixels"
 TARGETS: dict[str, Shares] = {**{n: p.shares for n, p in POINTS.items()}, ALL: (0.0, 0.0, 1.0)}
-# What kernels may be off by, beside PyTorch's own cascade in the same type on the same regions;
-# both as |out - ref| / |ref| of the logits, the reference in float32.
+# What a pass may be off by, beside PyTorch's regions in the same precision; both as
+# |out - ref| / |ref| of the logits, the reference in FP32.
 TIMES, EXACT = 2.0, 1e-4
+FRAMES = 4  # batches of photographs; each round takes the next
+WARMUP = 5  # rounds
 
 
-class Dense:
-    """A dense network on the batch that lies in ``x``."""
+@dataclass(frozen=True)
+class Networks:
+    """What is measured, as exchange models.
 
-    def __init__(
-        self, network: nn.Module, form: str, dtype: torch.dtype, device: torch.device
-    ) -> None:
-        self.network = ready(network, form, dtype, device)
+    Attributes:
+        cascade: the network of the published points.
+        baselines: dense networks, by the names of their rows.
+    """
 
-    @torch.inference_mode()
-    def __call__(self, x: Tensor) -> Tensor:
-        """Probabilities float32 [N, K, h, w]."""
-        for stage in self.network.stages:
-            x = stage(x)
-        return self.network.heads[0](x).float().softmax(1)
+    cascade: onnx.ModelProto
+    baselines: Mapping[str, onnx.ModelProto]
 
 
-def usable_form(dense: Callable[[str], Dense], x: Tensor) -> tuple[tuple[str, ...], str | None]:
-    """The forms that run here, and what ``fused`` said if it does not."""
-    try:
-        dense("fused")(x)
-    except (RuntimeError, NotImplementedError) as error:
-        return ("plain",), str(error).strip().splitlines()[0]
-    return FORMS, None
+@dataclass(frozen=True)
+class Setting:
+    """What the networks are compiled for.
+
+    Attributes:
+        size: (height, width) in pixels.
+        batch: images per pass.
+        type: of `gpubench.networks.PRECISIONS`.
+    """
+
+    size: tuple[int, int]
+    batch: int
+    type: str
 
 
-def check(cascade: KernelCascade, model: Cascade, frames: Frames) -> float:
-    """How far the kernels are from PyTorch's cascade, over regions empty, full and between.
+def dense_executors(
+    source: onnx.ModelProto, setting: Setting, kernels: Kernels, forms: Sequence[str] = FORMS
+) -> tuple[dict[str, Executor], str | None]:
+    """A dense network in each form that runs here.
+
+    Args:
+        source: its exchange model.
+        setting: what it is compiled for.
+        kernels: of the device.
+        forms: to be tried; ``plain`` runs everywhere.
+
+    Returns:
+        By form, and cuDNN's words where it refuses ``fused``.
+    """
+    model, refusal = lower(source, setting.size, setting.batch, setting.type), None
+    executors = {}
+    for form in forms:
+        executor = Executor(model, kernels, form)
+        try:
+            executor()
+        except (RuntimeError, NotImplementedError) as error:
+            if form != "fused":
+                raise
+            refusal = str(error).strip().splitlines()[0]
+        else:
+            executors[form] = executor
+    return executors, refusal
+
+
+def check(
+    executor: Executor, source: onnx.ModelProto, setting: Setting, image: Images,
+    rho: Sequence[Rho],
+) -> float:  # fmt: skip
+    """How far a pass is from PyTorch's regions, over regions empty, full and between.
+
+    Args:
+        executor: of the cascade; it returns the probabilities too.
+        source: its exchange model.
+        setting: what it was compiled for.
+        image: of the batch.
+        rho: thresholds that leave stages 2 and 3 a part of the pixels.
 
     Raises:
         LcTrtError: further than rounding.
     """
+    device, precision = executor.kernels.device, PRECISIONS[setting.type]
+    reference = Reference(source, setting.size, setting.batch, device)
+    lower_reference = Reference(source, setting.size, setting.batch, device, precision)
     worst = 0.0
-    # Full, none, and stages that are reached in part.
-    for rho in ((1.0, 1.0), (-1.0, -1.0), *(frames.rho[name][0] for name in frames.rho)):
-        cascade.rho.copy_(torch.as_tensor(rho))
-        x = frames.inputs[0].to(next(model.parameters()))
-        wrong = disagreement(cascade, model, x)
-        limit = EXACT + TIMES * rounding(cascade, model, x)
+    for pair in (rho_pair(NONE_LEAVE, NONE_LEAVE), rho_pair(ALL_LEAVE, ALL_LEAVE), *rho):
+        executor.put(image, pair)
+        wrong, rounding = disagreement(executor, reference, lower_reference)
+        limit = EXACT + TIMES * rounding
         if not wrong <= limit:
             raise LcTrtError(
-                f"the kernels are off by {wrong:.2e} at rho {rho}, expected at most {limit:.2e} "
-                "(PyTorch's own cascade in the same type): nothing was timed"
+                f"the kernels are off by {wrong:.2e} at rho {pair.tolist()}, expected at most "
+                f"{limit:.2e} (PyTorch's regions in the same type): nothing was timed"
             )
         worst = max(worst, wrong)
     return worst
 
 
 def measure(
-    batch: int, size: tuple[int, int], model: Cascade, dense: nn.Module,
-    others: dict[str, nn.Module], macs: StageMacs, kernels: Kernels, backend: Backend,
-    images: Sequence[Tensor], rounds: int, warmup: int, dtype: torch.dtype,
+    networks: Networks, setting: Setting, kernels: Kernels, backend: Backend,
+    images: Sequence[Images], rounds: int, warmup: int = WARMUP,
 ) -> dict[str, Any]:  # fmt: skip
-    """All rows of one batch size, and what they were measured at."""
-    device = kernels.device
+    """All rows of one batch size, and what they were measured at.
 
-    def make(network: nn.Module) -> Callable[[str], Dense]:
-        return lambda form: Dense(network, form, dtype, device)
+    Args:
+        networks: what is measured.
+        setting: what they are compiled for.
+        kernels: of the device.
+        backend: measures.
+        images: batches, uint8 [N, H, W, 3]; each round takes the next.
+        rounds: that are timed.
+        warmup: rounds before them.
 
-    x = images[0].to(device, dtype).contiguous(memory_format=torch.channels_last).clone()
-    forms, refused = usable_form(make(dense), x)
-    cascade = KernelCascade(model, kernels, batch, size, dtype, forms[0])
-    inputs = [cascade.input(image) for image in images]
-    frames = Frames.find(cascade, inputs, TARGETS)
-    error = check(cascade, model, frames)
-    cascade.rho.copy_(torch.as_tensor(frames.rho["LC"][0]))
-    tactics = tune(cascade, x.copy_(inputs[0]), backend)
-    networks = {f"dense ({form})": make(dense)(form) for form in forms}
-    chosen = {name: usable_form(make(network), x)[0][0] for name, network in others.items()}
-    networks |= {name: make(network)(chosen[name]) for name, network in others.items()}
-    lanes = {name: backend.record(_on(network, x)) for name, network in networks.items()}
-    replay = backend.record(_on(cascade, x))
-    lanes |= dict.fromkeys(TARGETS, replay)
+    Raises:
+        LcTrtError: a wrong result; nothing was timed.
+    """
+    own, refused = dense_executors(densify(networks.cascade), setting, kernels)
+    form = next(iter(own))
+    model = lower(networks.cascade, setting.size, setting.batch, setting.type)
+    cascade = Executor(model, kernels, form, (probabilities_of(model),))
+    found = [find_rho(cascade, image, list(TARGETS.values())) for image in images]
+    rho = {name: [pairs[i] for pairs in found] for i, name in enumerate(TARGETS)}
+    first = [pairs[0] for pairs in rho.values()]
+    error = check(cascade, networks.cascade, setting, images[0], first)
+    cascade.put(images[0], rho["LC"][0])
+    tactics = tune(cascade, backend)
+    rows: dict[str, Executor] = {f"dense ({form})": executor for form, executor in own.items()}
+    forms = {}
+    for name, source in networks.baselines.items():
+        executors, _ = dense_executors(source, setting, kernels)
+        forms[name], rows[name] = next(iter(executors.items()))
+    lanes = {name: backend.record(executor) for name, executor in rows.items()}
+    lanes |= dict.fromkeys(TARGETS, backend.record(cascade))
 
     def put(i: int, name: str) -> None:
-        x.copy_(inputs[i % len(inputs)])
-        if name in frames.rho:
-            cascade.rho.copy_(torch.as_tensor(frames.rho[name][i % len(inputs)]))
+        at = i % len(images)
+        rows.get(name, cascade).put(images[at], rho[name][at] if name in rho else None)
 
     times = interleave(backend, lanes, rounds, warmup, put)
-    left: dict[str, list[Shares]] = {name: [] for name in TARGETS}
-    for name, shares in left.items():
-        for i in range(len(inputs)):
-            put(i, name)
-            shares.append(shares_of(cascade(x)))
+    shares = {
+        name: [measured_shares(_stages(cascade, images[i], pair)) for i, pair in enumerate(pairs)]
+        for name, pairs in rho.items()
+    }
+    macs = stage_macs(networks.cascade, setting.size)
     return {
-        "batch": batch, "size": list(size), "dtype": str(dtype).removeprefix("torch."),
-        "error": error, "fused_refused": refused, "forms": chosen, "tactics": tactics,
-        "rows": rows_of(times, left, batch, macs),
+        "batch": setting.batch, "size": list(setting.size), "dtype": setting.type,
+        "error": error, "fused_refused": refused, "forms": forms, "tactics": tactics,
+        "rows": rows_of(times, shares, setting.batch, macs),
     }  # fmt: skip
 
 
-def _on(network: Callable[[Tensor], object], x: Tensor) -> PixelWork:
-    return lambda: network(x)
+def _stages(cascade: Executor, image: Images, rho: Rho) -> Images:
+    stages = cascade.run(image, rho).stages
+    assert stages is not None
+    return stages
 
 
-def rows_of(
-    times: dict[str, list[float]], left: dict[str, list[Shares]], batch: int, macs: StageMacs
-) -> list[dict[str, Any]]:
-    """Milliseconds a batch, images a second, speed-up over the fastest dense row and ceiling."""
-    median = {name: float(np.median(taken)) for name, taken in times.items()}
-    fastest = min((n for n in times if n.startswith("dense (")), key=lambda n: median[n])
-    rows = []
-    for name, ms in sorted(median.items(), key=lambda item: item[1], reverse=True):
-        row: dict[str, Any] = {
-            "name": name, "ms": ms, "p95_ms": percentiles(times[name])["p95"],
-            "images_per_second": 1e3 * batch / ms, "speedup": ratio(times[fastest], times[name]),
-            "reference": fastest, "published_fps": published(name),
-            "shares": None, "ceiling": None, "reached": None, "goal": None, "met": None,
-        }  # fmt: skip
-        if name in left:
-            shares = np.mean(np.asarray(left[name]), 0)
-            ceiling = macs.dense / macs.at(1.0 - float(shares[0]), float(shares[2]))
-            reached = row["speedup"] / ceiling
-            goal = GOALS.get(batch) if name in POINTS else None
-            row |= {
-                "shares": [float(s) for s in shares], "ceiling": ceiling, "reached": reached,
-                "goal": goal, "met": None if goal is None else bool(reached >= goal),
-            }  # fmt: skip
-        rows.append(row)
-    return rows
+def load(options: argparse.Namespace, device: torch.device) -> tuple[str, Networks]:
+    """The networks that are asked for, and what the result calls them.
+
+    Args:
+        options: of the command line.
+        device: where the statistics of random networks are computed.
+    """
+    if options.model is not None:
+        name = (
+            options.model.stem
+            if options.model.stem != "model"
+            else options.model.absolute().parent.name
+        )
+        return name, Networks(read_cascade(options.model), {})
+    sample = photographs(1, 1, _size(options.size))[0]
+    baselines = {
+        name: random_dense(name, sample, device) for name in BASELINES if name != options.preset
+    }
+    return options.preset, Networks(random_cascade(options.preset, sample, device), baselines)
 
 
-def published(name: str) -> float | None:
-    """Frames per second in the paper, for a row of ours."""
-    if name in POINTS:
-        return POINTS[name].fps
-    return dense_fps("irnet" if name.startswith("dense (") else name)
+def _size(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(side) for side in text.split("x"))
+    except ValueError as error:
+        raise UsageError(f"--size {text}: expected HxW, such as 300x500") from error
+    return height, width
 
 
 def main() -> int:
@@ -184,37 +251,28 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 1])
     parser.add_argument("--size", default="300x500")
-    parser.add_argument("--preset", default="irnet")
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument("--preset", default="irnet", help="random weights")
+    network.add_argument("--model", type=Path, help="a cascade as exchange ONNX, no baselines")
+    parser.add_argument("--type", choices=PRECISIONS, default="float16")
     parser.add_argument("--rounds", type=int, default=40)
-    given = parser.parse_args()
+    options = parser.parse_args()
     require_gpu()
-    height, width = (int(side) for side in given.size.split("x"))
-    budget, kernels = Budget(given.minutes), open_kernels()
-    torch.manual_seed(0)
-    model = build_cascade(given.preset, CLASSES).eval()
-    macs = operations(model, given.preset, (height, width))
-    model = model.to(kernels.device)
-    dense = build_dense(given.preset, CLASSES).eval()
-    others = {name: build_dense(name, CLASSES).eval() for name in BASELINES if name != given.preset}
-    sample = Frames.photographs(given.preset, 1, (height, width))[0].to(kernels.device)
-    for network in (model, dense, *others.values()):
-        calibrate(network.to(kernels.device), sample)
+    size, budget, kernels = _size(options.size), Budget(options.minutes), open_kernels()
+    name, networks = load(options, kernels.device)
     result: dict[str, Any] = {
-        **describe_machine(), "preset": given.preset, "rounds": given.rounds,
+        **describe_machine(), "preset": name, "rounds": options.rounds,
         "published": SOURCE, "batches": [],
     }  # fmt: skip
-    for batch in given.batches:
+    for batch in options.batches:
         if budget.spent:
             print(f"no time left for batch {batch}")
             break
-        images = Frames.photographs(given.preset, batch, (height, width))
-        found = measure(
-            batch, (height, width), model, dense, others, macs, kernels, CudaBackend(), images,
-            given.rounds, 5, torch.float16,
-        )  # fmt: skip
+        images = photographs(batch, FRAMES, size)
+        setting = Setting(size, batch, options.type)
+        found = measure(networks, setting, kernels, CudaBackend(), images, options.rounds)
         result["batches"].append(found)
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(options.out, result, option="--out", parents=True)
         for row in found["rows"]:
             reached = "" if row["reached"] is None else f", {row['reached']:.2f} of its ceiling"
             print(

@@ -9,7 +9,6 @@ installed, and a step that time did not reach, are said to be so and do not fail
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -21,6 +20,8 @@ from pathlib import Path
 from gpubench import ROOT
 from gpubench.machine import LIBRARY, build_harness, describe_machine, finish, require_gpu
 from gpubench.timing import Budget
+
+from lc_trt.utils.files import write_json
 
 KERNEL_TESTS = "tests/gpu/test_gpu_kernels.py"
 RANDOM = "test_conv_of_any_shape"  # 1,000 examples, against float64
@@ -124,7 +125,7 @@ def main() -> int:
     outcomes = [Outcome("build", "passed", library.name)]
     outcomes += perform(given.steps, given.out, budget)
     result = {**describe_machine(), "steps": [asdict(outcome) for outcome in outcomes]}
-    (given.out / "check.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_json(given.out / "check.json", result)
     for outcome in outcomes:
         print(f"{outcome.step}: {outcome.result}: {outcome.said}")
     return int(any(outcome.result == "failed" for outcome in outcomes))

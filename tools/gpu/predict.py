@@ -3,8 +3,9 @@
     python tools/gpu/predict.py [--preset irnet] [--size 300x500] [--batch 8] [--share 0.44]
                                 [--type float16]
 
-A layer's floor is the longer of its operations over the arithmetic rate and its bytes, each input
-read and each output written once, over the memory's. Needs no GPU.
+The layers are those of the ONNX that TensorRT is given. A layer's floor is the longer of its
+operations over the arithmetic rate and its bytes, each input read and each output written once,
+over the memory's. Needs no GPU.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import argparse
 import math
 
+from gpubench.layers import Layer, feature_map, preset_layers
 from gpubench.machine import finish
+from gpubench.networks import KINDS
 from gpubench.roofline import (
     H100_DATASHEET,
     H100_MEASURED,
@@ -20,17 +23,19 @@ from gpubench.roofline import (
     MMA_SYNC_SOURCE,
     bound,
 )
-from gpubench.shapes import Layer, feature_map, region_layers
 
 US = 1e3  # microseconds in a millisecond
 
 
-ELEMENT = {"float16": 2, "int8": 1}  # bytes
+def table(layers: dict[Layer, int], rows: int, share: float) -> list[str]:
+    """Markdown: one line per layer, what takes most first, and the sum.
 
-
-def table(layers: dict[Layer, int], rows: int, share: float, kind: str) -> list[str]:
-    """Markdown: a line a layer, what takes most first, and the sum."""
-    active, element = share * rows, ELEMENT[kind]
+    Args:
+        layers: how often each occurs.
+        rows: pixels of the map.
+        share: of them that are active, 0 to 1.
+    """
+    active = share * rows
     lines = [
         f"| layer | times | GFLOP | MB | at the datasheet's rates, us | at measured rates, us "
         f"| with mma.sync, us | limit | dense (share 1), us | ratio over share {share:g} |",
@@ -40,14 +45,14 @@ def table(layers: dict[Layer, int], rows: int, share: float, kind: str) -> list[
 
     def cost(layer: Layer) -> list[float]:
         return [
-            bound(layer, active, H100_DATASHEET, element).ms,
-            bound(layer, active, H100_MEASURED, element).ms,
-            bound(layer, active, H100_MEASURED, element, reached=MMA_SYNC).ms,
-            bound(layer, rows, H100_MEASURED, element).ms,
+            bound(layer, active, H100_DATASHEET).ms,
+            bound(layer, active, H100_MEASURED).ms,
+            bound(layer, active, H100_MEASURED, MMA_SYNC).ms,
+            bound(layer, rows, H100_MEASURED).ms,
         ]
 
     for layer, count in sorted(layers.items(), key=lambda item: -item[1] * cost(item[0])[2]):
-        times, found = cost(layer), bound(layer, active, H100_MEASURED, element, MMA_SYNC)
+        times, found = cost(layer), bound(layer, active, H100_MEASURED, MMA_SYNC)
         totals = [total + count * time for total, time in zip(totals, times, strict=True)]
         sheet, measured, kernel, dense = (time * US for time in times)
         lines.append(
@@ -70,15 +75,15 @@ def main() -> int:
     parser.add_argument("--size", default="300x500")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--share", type=float, default=0.44)
-    parser.add_argument("--type", choices=ELEMENT, default="float16")
-    given = parser.parse_args()
-    height, width = (int(side) for side in given.size.split("x"))
-    rows = math.prod(feature_map(given.batch, (height, width)))
+    parser.add_argument("--type", choices=KINDS, default="float16")
+    options = parser.parse_args()
+    height, width = (int(side) for side in options.size.split("x"))
+    rows = math.prod(feature_map(options.batch, (height, width)))
     print(
-        f"{given.preset}, {given.size}, batch {given.batch}, {given.type}, "
-        f"share {given.share:g} of {rows} pixels\n"
+        f"{options.preset}, {options.size}, batch {options.batch}, {options.type}, "
+        f"share {options.share:g} of {rows} pixels\n"
     )
-    print("\n".join(table(region_layers(given.preset), rows, given.share, given.type)))
+    print("\n".join(table(preset_layers(options.preset, options.type), rows, options.share)))
     print(f"\nDatasheet: {H100_DATASHEET.source}. Measured: {H100_MEASURED.source}.")
     print(f"mma.sync: {MMA_SYNC_SOURCE}.")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,6 @@ import plugin_harness
 import torch
 from torch import Tensor
 
-from gpubench.plan import ConvStep, Features, PoolStep
-
 NUMPY = {
     torch.float32: np.dtype(np.float32),
     torch.float16: np.dtype(np.float16),
@@ -23,6 +20,9 @@ NUMPY = {
     torch.int32: np.dtype(np.int32),
     torch.bool: np.dtype(np.bool_),
 }
+# Layouts of a map that the gather reads, by the multiple of channels that they ask for.
+_CHANNELS_FIRST, _CHANNELS_LAST_8, _CHANNELS_LAST_16 = 0, 1, 2
+_ROW_MAJOR_WEIGHTS = 1  # [Cout, kh, kw, Cin]
 
 
 class View:
@@ -69,6 +69,48 @@ class Rows:
             target.copy_(torch.from_numpy(value))
 
 
+@dataclass
+class RegionConv:
+    """A region convolution bound to its memory.
+
+    Attributes:
+        name: of its node.
+        x: rows [R, C], and the channels, from and to, that are read of each.
+        region: where it is computed.
+        weight: [Cout, kh, kw, Cin], what the kernel reads 16 bytes at a time.
+        bias: [Cout].
+        residual: [R, Cout]; None for none.
+        y: [R, Cout].
+        window: kernel height and width, dilation height and width.
+        relu: whether ``y`` is rectified.
+        residual_scale: factor of the convolution and its bias.
+        scales: of INT8, float32 [Cout] for the sums.
+        residual_factor: of INT8, for the residual.
+        tactic: the kernel's variant; 0 lets it guess.
+    """
+
+    name: str
+    x: list[tuple[Tensor, int, int]]
+    region: Rows
+    weight: Tensor
+    bias: Tensor
+    residual: Tensor | None
+    y: Tensor
+    window: tuple[int, int, int, int]
+    relu: bool
+    residual_scale: float = 1.0
+    scales: Tensor | None = None
+    residual_factor: float = 1.0
+    tactic: int = 0
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What two convolutions have in common that one choice of tactic serves."""
+        segments = tuple((x.shape[1], begin, end) for x, begin, end in self.x)
+        types = (self.weight.dtype, self.y.dtype, None if self.residual is None else True)
+        return id(self.region), segments, tuple(self.weight.shape), self.window, types
+
+
 class Kernels:
     """The kernels, from the GPU's harness or from the emulator."""
 
@@ -91,49 +133,48 @@ class Kernels:
         )  # fmt: skip
 
     def gather(self, x: Tensor, region: Rows, y: Tensor) -> None:
-        """Rows of a map [N, C, H, W] that lies channels last, C a multiple of 8."""
+        """Rows of a map [N, C, H, W].
+
+        A map that lies channels last is read so where TensorRT's format for it has no padding:
+        HWC16 of INT8, HWC8 of 16 bits. Any other is laid out channels first, as TensorRT would.
+        """
+        multiple, layout = {1: (16, _CHANNELS_LAST_16), 2: (8, _CHANNELS_LAST_8)}.get(
+            x.element_size(), (0, _CHANNELS_FIRST)
+        )
         last = x.permute(0, 2, 3, 1)
-        if last.shape[3] % 8:
-            raise ValueError(f"{last.shape[3]} channels, expected a multiple of 8")
-        self._ready().gather(View(last), region, View(y), layout=1)
+        if multiple and not x.shape[1] % multiple and last.is_contiguous():
+            self._ready().gather(View(last), region, View(y), layout=layout)
+        else:
+            self._ready().gather(View(x.contiguous()), region, View(y), layout=_CHANNELS_FIRST)
 
     def restrict(self, x: Tensor, outer: Rows, inner: Rows, y: Tensor) -> None:
         """Rows of ``inner`` from those of ``outer``."""
         self._ready().restrict(View(x), outer, inner, View(y))
 
-    def scatter(self, x: Tensor, region: Rows, target: Tensor) -> None:
-        """Write rows into a map [N, C, H, W]."""
-        view = View(target)
-        self._ready().scatter(View(x), region, view, view)
+    def scatter(self, x: Tensor, region: Rows, base: Tensor, y: Tensor) -> None:
+        """``base`` [N, C, H, W], channels first, with a region's pixels replaced by rows."""
+        self._ready().scatter(View(x), region, View(base), View(y))
 
-    def run(
-        self, step: ConvStep | PoolStep, buffers: Sequence[Tensor], region: Rows, tactic: int | None
+    def max_pool(
+        self, x: Tensor, region: Rows, y: Tensor, window: tuple[int, int, int, int]
     ) -> None:
-        """A step of a plan; ``tactic`` None takes the step's own."""
-        if isinstance(step, PoolStep):
-            x, y = View(buffers[step.x]), View(buffers[step.out])
-            self._ready().max_pool(x, region, y, step.window)
-            return
-        self.conv(step, segments(step.x, buffers), buffers, region, tactic)
+        """The maximum over a window of rows."""
+        self._ready().max_pool(View(x), region, View(y), window)
 
-    def conv(
-        self, step: ConvStep, x: list[tuple[View, int, int]], buffers: Sequence[Tensor],
-        region: Rows, tactic: int | None,
-    ) -> None:  # fmt: skip
-        """A region convolution."""
-        residual = None if step.residual is None else View(buffers[step.residual])
+    def quantize(self, x: Tensor, region: Rows, y: Tensor, scale: float) -> None:
+        """INT8 values of rows."""
+        self._ready().quantize(View(x), region.count, View(y), scale)
+
+    def conv(self, conv: RegionConv, tactic: int | None = None) -> None:
+        """A region convolution; ``tactic`` None takes its own."""
         self._ready().conv(
-            x, region, View(step.weight), View(step.bias), residual, View(buffers[step.out]),
-            window=step.window, relu=step.relu, layout=1,
-            tactic=step.tactic if tactic is None else tactic,
-            scales=None if step.scale is None else View(step.scale), factor=step.factor,
+            [(View(x), begin, end) for x, begin, end in conv.x], conv.region, View(conv.weight),
+            View(conv.bias), None if conv.residual is None else View(conv.residual), View(conv.y),
+            window=conv.window, scale=conv.residual_scale, relu=conv.relu,
+            layout=_ROW_MAJOR_WEIGHTS, tactic=conv.tactic if tactic is None else tactic,
+            scales=None if conv.scales is None else View(conv.scales), factor=conv.residual_factor,
         )  # fmt: skip
 
     def tactics(self, dtype: torch.dtype) -> int:
         """How many variants of the convolution there are; they are numbered from 1."""
         return self.harness.conv_tactics(NUMPY[dtype])
-
-
-def segments(x: Features, buffers: Sequence[Tensor]) -> list[tuple[View, int, int]]:
-    """Parts as the harness takes them."""
-    return [(View(buffers[part.buffer]), part.begin, part.end) for part in x]

@@ -1,10 +1,12 @@
-"""The least time a layer can take, from its operations and bytes and the GPU's two rates."""
+"""The least time that a layer can take: its operations and bytes over the GPU's two rates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpubench.shapes import Layer
+import torch
+
+from gpubench.layers import Layer
 
 
 @dataclass(frozen=True)
@@ -12,8 +14,8 @@ class Rates:
     """What a GPU can do.
 
     Attributes:
-        flops: FP16 products with FP32 sums, dense, operations a second.
-        bandwidth: device memory, bytes a second.
+        flops: FP16 products with FP32 sums, dense, operations per second.
+        bandwidth: device memory, bytes per second.
         source: who says so.
     """
 
@@ -56,26 +58,40 @@ class Bound:
 
 
 def operations(layer: Layer, rows: float) -> float:
-    """Of ``rows`` rows, two a multiply-accumulate."""
-    return 2.0 * rows * layer.taps * layer.channels * layer.out_channels
-
-
-def part_of_flops(element: int) -> float:
-    """Of the rate of FP16, for values of ``element`` bytes; FP32 is given FP16's, as a floor."""
-    return INT8_OF_FP16 if element == 1 else 1.0
-
-
-def bound(layer: Layer, rows: float, rates: Rates, element: int = 2, reached: float = 1.0) -> Bound:
-    """Of ``rows`` active rows, ``element`` bytes a value; region tables are left out.
+    """Two per multiply-accumulate.
 
     Args:
+        layer: a region convolution.
+        rows: active ones.
+    """
+    return 2.0 * rows * layer.macs
+
+
+def bytes_of(kind: str) -> int:
+    """Of a value.
+
+    Args:
+        kind: a type, such as ``float16``.
+    """
+    return int(getattr(torch, kind).itemsize)
+
+
+def bound(layer: Layer, rows: float, rates: Rates, reached: float = 1.0) -> Bound:
+    """Of a layer; region tables are left out.
+
+    Args:
+        layer: a region convolution, in its own types. FP32 is given FP16's rate, as a floor.
+        rows: active ones.
+        rates: of the GPU.
         reached: what of the arithmetic rate can be had.
     """
     flops = operations(layer, rows)
-    weights = layer.taps * layer.channels * layer.out_channels
-    a_row = layer.channels + layer.out_channels * (2 if layer.residual else 1)
-    data = float(element) * (rows * a_row + weights)
-    arithmetic = flops / (rates.flops * part_of_flops(element) * reached)
+    of_fp16 = INT8_OF_FP16 if layer.type == "int8" else 1.0
+    moved = layer.channels * bytes_of(layer.type) + layer.out_channels * bytes_of(layer.output)
+    if layer.residual is not None:
+        moved += layer.out_channels * bytes_of(layer.residual)
+    data = float(rows * moved + layer.macs * bytes_of(layer.type))
+    arithmetic = flops / (rates.flops * of_fp16 * reached)
     memory = data / rates.bandwidth
     limit = "arithmetic" if arithmetic >= memory else "memory"
     return Bound(flops, data, max(arithmetic, memory) * 1e3, limit)

@@ -1,0 +1,69 @@
+"""A tiny lowered cascade in ONNX Runtime and in the executor of tools/gpu."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnxruntime
+from tiny_networks import frames
+
+from lc_trt.ir.interface import IMAGE, RHO
+
+if TYPE_CHECKING:
+    from gpubench.executor import Executor
+
+SIZE, BATCH = (24, 32), 2  # 24 pixels of the feature map: one tile of rows
+EMPTY, FULL = (-1.0, -1.0), (1.0, 1.0)
+
+
+def images():
+    return frames(BATCH, SIZE)
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Without optimisation, which computes INT8 in another order."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model.SerializeToString(), options)
+
+
+def run_onnx(runner: onnxruntime.InferenceSession, rho=None) -> dict[str, np.ndarray]:
+    names = [output.name for output in runner.get_outputs()]
+    feed = {IMAGE: images()} | ({} if rho is None else {RHO: np.array(rho, np.float32)})
+    return dict(zip(names, runner.run(names, feed), strict=True))
+
+
+def widest_gap(values: np.ndarray) -> float:
+    """Between two of the middle values, so that rounding moves none across it."""
+    ordered = np.sort(values.ravel())
+    ordered = ordered[len(ordered) // 4 : -(len(ordered) // 4)]
+    at = int(np.diff(ordered).argmax())
+    return float(ordered[at : at + 2].mean())
+
+
+def partial_rho(runner: onnxruntime.InferenceSession) -> tuple[float, float]:
+    first = widest_gap(run_onnx(runner, EMPTY)["confidence"])
+    second = run_onnx(runner, (first, -1.0))
+    return first, widest_gap(second["confidence"][second["stages"] == 2])
+
+
+def executor(model, kernels, form="plain") -> Executor:
+    """It returns the probabilities too."""
+    from gpubench.executor import Executor
+    from gpubench.reference import probabilities_of
+
+    return Executor(model, kernels, form, (probabilities_of(model),))
+
+
+def put(cascade: Executor, rho) -> Executor:
+    cascade.put(images(), np.array(rho, np.float32))
+    return cascade
+
+
+def node_of(graph: onnx.GraphProto, op_type: str) -> onnx.NodeProto:
+    """The first of these."""
+    return next(node for node in graph.node if node.op_type == op_type)

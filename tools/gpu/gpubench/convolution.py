@@ -1,0 +1,134 @@
+"""Convolutions on the map, and what is fused into them.
+
+The one fusion of the executor, on standard operators only, is one that TensorRT makes as well:
+the sum and the ReLU that follow a convolution become part of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gpubench.nodes import Step, TensorInfo
+
+FORMS = ("fused", "plain")
+
+
+@dataclass
+class Convolution:
+    """``relu(conv(x) + bias + other)``, the sum and the ReLU where there are any.
+
+    Attributes:
+        strides: in y and x, as ``padding``, at both ends, and ``dilations``.
+        groups: of channels.
+        has_bias: whether there is one.
+        other: whether something is added.
+        relu: whether the result is rectified.
+        form: ``fused`` lets cuDNN do convolution, bias, sum and ReLU in one kernel, where there
+            is a ReLU; in ``plain`` torch adds and rectifies in place.
+    """
+
+    strides: list[int]
+    padding: list[int]
+    dilations: list[int]
+    groups: int
+    has_bias: bool
+    other: bool = False
+    relu: bool = False
+    form: str = "plain"
+
+    def __call__(self, x: Tensor, weight: Tensor, *rest: Tensor) -> Tensor:
+        """Convolve.
+
+        Args:
+            x: [N, Cin, H, W].
+            weight: [Cout, Cin / groups, kh, kw], of the same type and layout.
+            rest: the bias [Cout] and the other summand, like the result, where there are any.
+        """
+        bias = rest[0] if self.has_bias else None
+        other = rest[-1] if self.other else None
+        place = (self.strides, self.padding, self.dilations, self.groups)
+        if self.form == "fused" and self.relu:
+            if other is None:
+                return torch.cudnn_convolution_relu(x, weight, bias, *place)
+            return torch.cudnn_convolution_add_relu(x, weight, other, 1.0, bias, *place)
+        y = functional.conv2d(x, weight, bias, *place)
+        if other is not None:
+            y = y.add_(other)
+        return y.relu_() if self.relu else y
+
+
+def fuse(
+    steps: Sequence[Step],
+    outputs: Collection[str],
+    infos: Mapping[str, TensorInfo],
+    form: str,
+) -> list[Step]:
+    """Sums and ReLUs that follow a convolution become part of it.
+
+    Only where nothing else reads what lies between, and both summands have one shape. Of two
+    convolutions that are added, the later one takes the other's result.
+
+    Args:
+        steps: of a model, in order.
+        outputs: tensors that are read after the pass.
+        infos: shapes of the tensors.
+        form: of the convolutions, one of `FORMS`.
+
+    Returns:
+        Fewer steps, in an order that can be run.
+    """
+    uses = Counter([*outputs, *(name for step in steps for name in step.reads)])
+    open_convs: dict[str, Step] = {}  # by output, in order: what something may still join
+    fused: list[Step] = []
+    for step in steps:
+        conv = _conv_to_join(step, open_convs, uses, infos)
+        if conv is None:
+            fused.append(step)
+        else:
+            del open_convs[conv.writes[0]]
+            # Here, not where it was: the other summand may have been computed since.
+            fused.remove(conv)
+            fused.append(conv)
+            _join(conv, step)
+            step = conv
+        if isinstance(step.run, Convolution):
+            step.run.form = form
+            if not step.run.relu:
+                open_convs[step.writes[0]] = step
+    return fused
+
+
+def _conv_to_join(
+    step: Step,
+    open_convs: Mapping[str, Step],
+    uses: Mapping[str, int],
+    infos: Mapping[str, TensorInfo],
+) -> Step | None:
+    if step.operator not in ("Add", "Relu"):
+        return None
+    convs = [conv for name, conv in open_convs.items() if name in step.reads and uses[name] == 1]
+    if step.operator == "Add":
+        same = len({infos[name].shape if name in infos else () for name in step.reads}) == 1
+        convs = [conv for conv in convs if same and not _convolution(conv).other]
+    return convs[-1] if convs else None
+
+
+def _join(conv: Step, step: Step) -> None:
+    if step.operator == "Add":
+        (other,) = (name for name in step.reads if name != conv.writes[0])
+        conv.reads = (*conv.reads, other)
+        _convolution(conv).other = True
+    else:
+        _convolution(conv).relu = True
+    conv.writes = step.writes
+
+
+def _convolution(step: Step) -> Convolution:
+    assert isinstance(step.run, Convolution)
+    return step.run

@@ -1,0 +1,218 @@
+"""ONNX nodes as the operators of the executor read them, and the steps that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch import Tensor
+
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.interface import PLUGIN_ATTRIBUTES
+from lc_trt.ir.node_view import NodeView
+
+Array = npt.NDArray[Any]
+TORCH_TYPES = {
+    onnx.TensorProto.FLOAT: torch.float32,
+    onnx.TensorProto.FLOAT16: torch.float16,
+    onnx.TensorProto.BFLOAT16: torch.bfloat16,
+    onnx.TensorProto.INT8: torch.int8,
+    onnx.TensorProto.UINT8: torch.uint8,
+    onnx.TensorProto.INT32: torch.int32,
+    onnx.TensorProto.INT64: torch.int64,
+    onnx.TensorProto.BOOL: torch.bool,
+}
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What ONNX's inference knows of a tensor.
+
+    Attributes:
+        sizes: None for one that is symbolic.
+        type: of its values.
+    """
+
+    sizes: tuple[int | None, ...]
+    type: torch.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The sizes; None if one of them is symbolic."""
+        shape = tuple(size for size in self.sizes if size is not None)
+        return shape if len(shape) == len(self.sizes) else None
+
+
+def infer(model: onnx.ModelProto) -> dict[str, TensorInfo]:
+    """What is known of a model's tensors; those of unknown rank are left out.
+
+    Args:
+        model: with its functions.
+    """
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    found: dict[str, TensorInfo] = {}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape") and tensor.elem_type in TORCH_TYPES:
+            sizes = (d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+            found[value.name] = TensorInfo(tuple(sizes), TORCH_TYPES[tensor.elem_type])
+    return found
+
+
+@dataclass
+class Step:
+    """One launch, or a few, of a pass.
+
+    Attributes:
+        name: of its node.
+        operator: of its node; with a domain where that is not ONNX's own.
+        reads: tensors that ``run`` takes, in order.
+        writes: tensors that ``run`` returns, one or several.
+        run: does it.
+    """
+
+    name: str
+    operator: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    run: Callable[..., Tensor | tuple[Tensor, ...]]
+
+
+class OperatorNode:
+    """A node whose inputs and attributes are read by name.
+
+    An operator's builder reads all that it implements. `check_read` refuses what it left: an
+    attribute or input that nobody implements is an error, never ignored.
+    """
+
+    def __init__(self, node: onnx.NodeProto, constants: Mapping[str, Array]) -> None:
+        self.proto, self._constants = node, constants
+        self.name = node.name or node.output[0]
+        self.operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        self._tensors, self._attributes = set[str](), set[str]()  # that were read
+        try:
+            self._view = NodeView(node)
+        except ValueError as error:
+            raise self.refusal(str(error)) from error
+
+    def refusal(self, reason: str) -> LcTrtError:
+        """An error that names this node.
+
+        Args:
+            reason: what about it the executor does not do.
+        """
+        return LcTrtError(
+            f"node {self.name!r} ({self.operator}): {reason}; the executor of tools/gpu runs what "
+            "lower_tensorrt makes of our networks: teach tools/gpu/gpubench/ this node"
+        )
+
+    def tensor(self, name: str) -> str:
+        """The tensor that an input reads.
+
+        Args:
+            name: of the input, as in the operator's schema.
+
+        Raises:
+            LcTrtError: the node has no such input.
+        """
+        found = self.optional(name)
+        if found is None:
+            raise self.refusal(f"no input {name!r}")
+        return found
+
+    def optional(self, name: str) -> str | None:
+        """The same for an input that may be left out, which is None."""
+        found = self.tensors(name)
+        if len(found) > 1:
+            raise self.refusal(f"{len(found)} inputs {name!r}")
+        return found[0] if found else None
+
+    def tensors(self, name: str) -> tuple[str, ...]:
+        """The tensors of a variadic input."""
+        tensors = tuple(self._view.inputs(name))
+        self._tensors.update(tensors)
+        return tensors
+
+    def constant(self, name: str) -> Array:
+        """The value of an input that must be a constant.
+
+        Args:
+            name: of the input.
+
+        Raises:
+            LcTrtError: it is computed.
+        """
+        tensor = self.tensor(name)
+        if tensor not in self._constants:
+            raise self.refusal(f"its {name!r} is no constant")
+        return self._constants[tensor]
+
+    def integers(self, name: str) -> list[int] | None:
+        """The values of a constant input of integers; None where it is left out."""
+        if self.optional(name) is None:
+            return None
+        return [int(value) for value in self.constant(name).reshape(-1)]
+
+    def attribute(self, name: str) -> Any:
+        """The value of an attribute, its default or, where it has none, None."""
+        self._attributes.add(name)
+        return self._view.attributes().get(name)
+
+    def expect(self, **attributes: Any) -> None:
+        """Refuse other values of attributes than these, which are what the executor does.
+
+        Args:
+            attributes: the value of each, or a collection of those that it may have.
+        """
+        for name, allowed in attributes.items():
+            found = self.attribute(name)
+            found = found.decode() if isinstance(found, bytes) else found
+            several = isinstance(allowed, Collection) and not isinstance(allowed, str)
+            if found is not None and found not in (allowed if several else (allowed,)):
+                raise self.refusal(f"its {name} is {found!r}, expected {allowed!r}")
+
+    def check_read(self) -> None:
+        """Refuse inputs and attributes that nobody read.
+
+        Raises:
+            LcTrtError: there is one; it is named.
+        """
+        for tensor in self.proto.input:
+            if tensor and tensor not in self._tensors:
+                raise self.refusal(f"its input {tensor!r} is not supported")
+        for attribute in self.proto.attribute:
+            if attribute.name not in self._attributes | PLUGIN_ATTRIBUTES.keys():
+                raise self.refusal(f"its attribute {attribute.name!r} is not supported")
+
+    def step(
+        self, run: Callable[..., Tensor | tuple[Tensor, ...]], *reads: str, writes: int = 1
+    ) -> Step:
+        """The step that this node becomes.
+
+        Args:
+            run: does it, on the tensors of ``reads``.
+            reads: names of tensors.
+            writes: how many of the node's outputs there are.
+        """
+        outputs = tuple(self.proto.output)
+        if len(outputs) != writes:
+            raise self.refusal(f"{len(outputs)} outputs, expected {writes}")
+        return Step(self.name, self.operator, reads, outputs, run)
+
+
+def device_tensor(value: Array, device: torch.device) -> Tensor:
+    """A constant on the device, contiguous.
+
+    Args:
+        value: of any type in `TORCH_TYPES`.
+        device: where it goes.
+    """
+    value = np.array(value)  # a copy that torch may own
+    if value.dtype.name == "bfloat16":
+        return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16).to(device)
+    return torch.from_numpy(value).to(device)

@@ -1,0 +1,233 @@
+"""The exchange ONNX in torch, with PyTorch's own regions: what the executor is compared with.
+
+It shares with the executor the operators on maps. Neither the lowering nor the kernels take part:
+a region operator is a method of `lc_trt.model.region.CompactRegion`, on the graph as it is
+exported, batch norm folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from gpubench.executor import Executor
+from gpubench.nodes import OperatorNode, device_tensor
+from gpubench.standard_operators import standard_step
+from lc_trt.compiler.passes.mixed_precision import to_half
+from lc_trt.compiler.pipeline import prepare
+from lc_trt.ir.interface import CONFIDENCE, DOMAIN, IMAGE, RHO, STAGES
+from lc_trt.model.region import CompactRegion
+
+Values = dict[str, Any]  # tensors; where a node reads what describes a region, the region itself
+SMALLEST = 1e-30  # a probability, where its logarithm is taken
+
+
+class Reference:
+    """A cascade on regions that are given."""
+
+    def __init__(
+        self,
+        source: onnx.ModelProto,
+        size: tuple[int, int],
+        batch: int,
+        device: torch.device,
+        precision: Literal["fp32", "fp16", "bf16"] = "fp32",
+    ) -> None:
+        """Prepare a model.
+
+        Args:
+            source: the exchange model.
+            size: (height, width) in pixels.
+            batch: images per pass.
+            device: where it runs.
+            precision: other than FP32, what computes in it is what would in an engine.
+        """
+        model = prepare(source, size, batch)
+        if precision != "fp32":
+            model = to_half(model, precision)
+        self.output = probabilities_of(model)
+        arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        self._constants = {name: device_tensor(value, device) for name, value in arrays.items()}
+        self._device = device
+        self._steps: list[Callable[[Values], None]] = []
+        for proto in model.graph.node:
+            node = OperatorNode(proto, arrays)
+            self._steps.append(_region(node) if proto.domain == DOMAIN else _standard(node))
+            if self.output in proto.output:
+                break
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor, regions: Sequence[Tensor]) -> Tensor:
+        """Probabilities float32 [N, K, h, w].
+
+        The regions are given because a rounding that moves one pixel across a threshold changes
+        its neighbours for good: precisions are compared on the same regions.
+
+        Args:
+            image: uint8 [N, H, W, 3].
+            regions: of stages 2 and 3, bool [N, 1, h, w].
+        """
+        values: Values = {**self._constants, IMAGE: image, RHO: torch.zeros(2)}
+        values["regions"] = [CompactRegion(mask) for mask in regions]
+        for step in self._steps:
+            step(values)
+        result: Tensor = values[self.output]
+        return result
+
+
+def probabilities_of(model: onnx.ModelProto) -> str:
+    """The tensor of the merged probabilities: what is resized to the image's size.
+
+    Args:
+        model: a cascade or dense network, exchange or lowered.
+    """
+    (resize,) = (node for node in model.graph.node if node.op_type == "Resize")
+    return str(resize.input[0])
+
+
+def _standard(node: OperatorNode) -> Callable[[Values], None]:
+    step = standard_step(node)
+
+    def run(values: Values) -> None:
+        values[step.writes[0]] = step.run(*(values[name] for name in step.reads))
+
+    return run
+
+
+def _region(node: OperatorNode) -> Callable[[Values], None]:
+    """A region operator; the names of a region's tensors all stand for its `CompactRegion`."""
+    outputs = list(node.proto.output)
+    if node.proto.op_type == "RegionSelect":
+
+        def select(values: Values) -> None:
+            region = values["regions"].pop(0)
+            values.update(dict.fromkeys(outputs[:3], region))
+            values[outputs[3]] = region.hard
+
+        return select
+    run = {
+        "RegionGather": _gather,
+        "RegionRestrict": _restrict,
+        "RegionConv": _conv,
+        "RegionMaxPool": _max_pool,
+        "RegionScatter": _scatter,
+    }[node.proto.op_type]
+
+    def compute(values: Values) -> None:
+        values[outputs[0]] = run(node, values)
+
+    return compute
+
+
+def _gather(node: OperatorNode, values: Values) -> Tensor:
+    region: CompactRegion = values[node.tensor("rows")]
+    return region.gather(values[node.tensor("x")])
+
+
+def _restrict(node: OperatorNode, values: Values) -> Tensor:
+    inner: CompactRegion = values[node.tensor("rows")]
+    return inner.restrict(values[node.tensor("x")], values[node.tensor("index")])
+
+
+def _scatter(node: OperatorNode, values: Values) -> Tensor:
+    region: CompactRegion = values[node.tensor("rows")]
+    return region.scatter(values[node.tensor("x")], values[node.tensor("base")])
+
+
+def _max_pool(node: OperatorNode, values: Values) -> Tensor:
+    region: CompactRegion = values[node.tensor("rows")]
+    kernel, dilation = node.attribute("kernel_shape"), node.attribute("dilations")
+    return region.max_pool(values[node.tensor("x")], kernel[0], dilation[0])
+
+
+def _conv(node: OperatorNode, values: Values) -> Tensor:
+    region: CompactRegion = values[node.tensor("rows")]
+    node.expect(activation=0, residual_scale=1.0)
+    weight: Tensor = values[node.tensor("weight")]
+    conv = nn.Conv2d(
+        weight.shape[1], weight.shape[0], tuple(node.attribute("kernel_shape")),
+        dilation=tuple(node.attribute("dilations")), device="meta",
+    )  # fmt: skip
+    conv.weight = nn.Parameter(weight, requires_grad=False)
+    bias = values[node.tensor("bias")].to(weight.dtype)
+    conv.bias = nn.Parameter(bias, requires_grad=False)
+    return region.conv(values[node.tensor("x")], conv)
+
+
+# --- comparison ----------------------------------------------------------------------------------
+
+
+def regions_of(output: dict[str, Tensor]) -> list[Tensor]:
+    """The regions of a pass, bool [N, 1, h, w], from the stage that each pixel left at.
+
+    Args:
+        output: of an `Executor`.
+    """
+    stages = output[STAGES][:, None]
+    return [stages >= 2, stages >= 3]
+
+
+def distance(probabilities: Tensor, expected: Tensor) -> float:
+    """``|x - y| / |y|`` of the logits, which probabilities are but for a constant per pixel.
+
+    Args:
+        probabilities: float32 [N, K, h, w].
+        expected: likewise.
+    """
+    x, y = (_centred(p) for p in (probabilities, expected))
+    return float((x - y).norm() / y.norm())
+
+
+def _centred(probabilities: Tensor) -> Tensor:
+    logits = probabilities.double().clamp_min(SMALLEST).log()
+    return logits - logits.mean(1, keepdim=True)
+
+
+def check_regions(executor: Executor, output: dict[str, Tensor]) -> None:
+    """Refuse a pass whose pixels did not leave by the thresholds.
+
+    Args:
+        executor: of a cascade.
+        output: of its last pass.
+
+    Raises:
+        ValueError: a pixel left below a threshold.
+    """
+    # A pixel that left keeps its confidence: those at stage 1 are above its threshold, and so on.
+    for number, rho in enumerate(executor.inputs[RHO], start=1):
+        left = output[CONFIDENCE][output[STAGES] == number]
+        if not bool((left > rho).all()):
+            raise ValueError(f"pixels left at stage {number} below its threshold")
+
+
+def disagreement(
+    executor: Executor, reference: Reference, lower: Reference | None = None
+) -> tuple[float, float]:
+    """How far a pass on what lies in the executor's inputs is from the reference on its regions.
+
+    Args:
+        executor: of a cascade, which returns the probabilities too.
+        reference: of the same network, in FP32.
+        lower: the same in the executor's precision.
+
+    Returns:
+        The executor's `distance`, and that of ``lower``, which is what the precision costs; 0
+        without it.
+    """
+    output = executor()
+    check_regions(executor, output)
+    image, regions = executor.inputs[IMAGE], regions_of(output)
+    expected = reference(image, regions)
+    rounding = 0.0 if lower is None else distance(lower(image, regions), expected)
+    return distance(output[probabilities_name(executor)], expected), rounding
+
+
+def probabilities_name(executor: Executor) -> str:
+    """What an executor calls the probabilities that it returns beside the model's outputs."""
+    (name,) = executor.outputs[3:]
+    return name

@@ -1,0 +1,259 @@
+"""ONNX's operators in torch: those that occur in what `lower_tensorrt` makes of our networks.
+
+Maps [N, C, H, W] lie channels last from the image on, as its normalisation leaves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gpubench.convolution import Convolution
+from gpubench.nodes import TORCH_TYPES, OperatorNode, Step
+
+Builder = Callable[[OperatorNode], Step]
+_BUILDERS: dict[str, Builder] = {}
+
+
+def standard_step(node: OperatorNode) -> Step:
+    """The step of a node of ONNX's own domain.
+
+    Args:
+        node: of the lowered model.
+
+    Raises:
+        LcTrtError: an operator, attribute or input that is not implemented here; the node is
+            named.
+    """
+    if node.proto.domain not in ("", "ai.onnx") or node.proto.op_type not in _BUILDERS:
+        raise node.refusal("no such operator")
+    step = _BUILDERS[node.proto.op_type](node)
+    node.check_read()
+    return step
+
+
+def _operator(name: str) -> Callable[[Builder], Builder]:
+    def register(builder: Builder) -> Builder:
+        _BUILDERS[name] = builder
+        return builder
+
+    return register
+
+
+def _symmetric(node: OperatorNode, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
+    """Strides, padding and dilations of a window; torch pads both ends alike."""
+    node.expect(auto_pad="NOTSET")
+    rank = len(kernel)
+    pads = list(node.attribute("pads") or [0] * 2 * rank)
+    if pads[:rank] != pads[rank:]:
+        raise node.refusal(f"its pads are {pads}, expected the same at both ends")
+    strides = list(node.attribute("strides") or [1] * rank)
+    return strides, pads[:rank], list(node.attribute("dilations") or [1] * rank)
+
+
+@_operator("Conv")
+def _conv(node: OperatorNode) -> Step:
+    kernel = list(node.attribute("kernel_shape"))
+    strides, padding, dilations = _symmetric(node, kernel)
+    bias = node.optional("B")
+    run = Convolution(
+        strides, padding, dilations, node.attribute("group") or 1, has_bias=bias is not None
+    )
+    return node.step(run, node.tensor("X"), node.tensor("W"), *(() if bias is None else (bias,)))
+
+
+@_operator("MaxPool")
+def _max_pool(node: OperatorNode) -> Step:
+    kernel = list(node.attribute("kernel_shape"))
+    strides, padding, dilations = _symmetric(node, kernel)
+    node.expect(ceil_mode=0, storage_order=0)
+    outside = [0] * len(kernel)
+    if any(pad > size // 2 for pad, size in zip(padding, kernel, strict=True)):
+        padding, outside = outside, padding  # more than torch's pool takes
+
+    def run(x: Tensor) -> Tensor:
+        if any(outside):
+            both = [pad for pad in reversed(outside) for _ in range(2)]
+            x = functional.pad(x, both, value=float("-inf"))
+        return functional.max_pool2d(x, kernel, strides, padding, dilations)
+
+    return node.step(run, node.tensor("X"))
+
+
+@_operator("AveragePool")
+def _average_pool(node: OperatorNode) -> Step:
+    kernel = list(node.attribute("kernel_shape"))
+    strides, padding, dilations = _symmetric(node, kernel)
+    if dilations != [1] * len(kernel):
+        raise node.refusal(f"its dilations are {dilations}, expected ones")
+    node.expect(ceil_mode=0)
+    every = bool(node.attribute("count_include_pad"))
+    return node.step(
+        lambda x: functional.avg_pool2d(x, kernel, strides, padding, count_include_pad=every),
+        node.tensor("X"),
+    )
+
+
+def _binary(name: str, run: Callable[[Tensor, Tensor], Tensor]) -> None:
+    _BUILDERS[name] = lambda node: node.step(run, node.tensor("A"), node.tensor("B"))
+
+
+_binary("Add", torch.add)
+_binary("Sub", torch.sub)
+_binary("Mul", torch.mul)
+
+
+@_operator("Relu")
+def _relu(node: OperatorNode) -> Step:
+    return node.step(torch.relu, node.tensor("X"))
+
+
+@_operator("Cast")
+def _cast(node: OperatorNode) -> Step:
+    node.expect(saturate=1)
+    to = node.attribute("to")
+    if to not in TORCH_TYPES:
+        raise node.refusal(f"a cast to type {to}")
+    return node.step(lambda x: x.to(TORCH_TYPES[to]), node.tensor("input"))
+
+
+@_operator("Concat")
+def _concat(node: OperatorNode) -> Step:
+    axis = node.attribute("axis")
+    return node.step(lambda *parts: torch.cat(parts, axis), *node.tensors("inputs"))
+
+
+@_operator("Softmax")
+def _softmax(node: OperatorNode) -> Step:
+    axis = node.attribute("axis")
+    return node.step(lambda x: x.softmax(axis), node.tensor("input"))
+
+
+@_operator("ReduceMax")
+def _reduce_max(node: OperatorNode) -> Step:
+    axes, keep = node.integers("axes"), bool(node.attribute("keepdims"))
+    if not axes:
+        raise node.refusal("no axes")
+    node.expect(noop_with_empty_axes=(0, 1))
+    return node.step(lambda x: x.amax(axes, keep), node.tensor("data"))
+
+
+@_operator("ArgMax")
+def _arg_max(node: OperatorNode) -> Step:
+    node.expect(select_last_index=0)
+    axis, keep = node.attribute("axis"), bool(node.attribute("keepdims"))
+    return node.step(lambda x: x.argmax(axis, keep), node.tensor("data"))
+
+
+@_operator("Transpose")
+def _transpose(node: OperatorNode) -> Step:
+    order = list(node.attribute("perm"))
+    return node.step(lambda x: x.permute(order), node.tensor("data"))
+
+
+@_operator("Squeeze")
+def _squeeze(node: OperatorNode) -> Step:
+    axes = node.integers("axes")
+    if not axes:
+        raise node.refusal("no axes")
+    return node.step(lambda x: x.squeeze(tuple(axes)), node.tensor("data"))
+
+
+@_operator("Gather")
+def _gather(node: OperatorNode) -> Step:
+    axis, indices = node.attribute("axis"), node.constant("indices")
+    if indices.ndim:
+        raise node.refusal(f"indices of rank {indices.ndim}, expected one index")
+    return node.step(lambda x: x.select(axis, int(indices)), node.tensor("data"))
+
+
+@_operator("Slice")
+def _slice(node: OperatorNode) -> Step:
+    begins, ends = node.integers("starts") or [], node.integers("ends") or []
+    axes = node.integers("axes")
+    axes = list(range(len(begins))) if axes is None else axes
+    steps = node.integers("steps") or [1] * len(axes)
+    if min(steps) < 1:
+        raise node.refusal(f"its steps are {steps}, expected positive ones")
+
+    def run(x: Tensor) -> Tensor:
+        cut = [slice(None)] * x.dim()
+        for axis, begin, end, step in zip(axes, begins, ends, steps, strict=True):
+            cut[axis] = slice(begin, end, step)
+        return x[tuple(cut)]
+
+    return node.step(run, node.tensor("data"))
+
+
+@_operator("Pad")
+def _pad(node: OperatorNode) -> Step:
+    node.expect(mode="constant")
+    pads, axes = node.integers("pads") or [], node.integers("axes")
+    value = 0.0 if node.optional("constant_value") is None else node.constant("constant_value")
+    rank = len(pads) // 2
+
+    def run(x: Tensor) -> Tensor:
+        both = [0] * 2 * x.dim()
+        for place, axis in enumerate(range(rank) if axes is None else axes):
+            last = x.dim() - 1 - axis % x.dim()  # torch counts from the last axis
+            both[2 * last : 2 * last + 2] = pads[place], pads[rank + place]
+        return functional.pad(x, both, value=float(value))
+
+    return node.step(run, node.tensor("data"))
+
+
+@_operator("Resize")
+def _resize(node: OperatorNode) -> Step:
+    node.expect(
+        mode="linear", coordinate_transformation_mode="half_pixel", antialias=0, exclude_outside=0,
+        keep_aspect_ratio_policy="stretch",
+    )  # fmt: skip
+    scales = node.constant("scales").tolist()
+    if len(scales) != 4 or scales[:2] != [1, 1]:
+        raise node.refusal(f"its scales are {scales}, expected [1, 1, y, x]")
+    for unused in ("cubic_coeff_a", "extrapolation_value", "nearest_mode"):  # of other modes
+        node.attribute(unused)
+    return node.step(
+        lambda x: functional.interpolate(
+            x, scale_factor=scales[2:], mode="bilinear", align_corners=False
+        ),
+        node.tensor("X"),
+    )
+
+
+def _by_axis(value: Tensor, like: Tensor, axis: int) -> Tensor:
+    """A scale or zero point so that it broadcasts."""
+    sides = [1] * like.dim()
+    if value.numel() > 1:
+        sides[axis] = value.numel()
+    return value.view(sides)
+
+
+@_operator("QuantizeLinear")
+def _quantize(node: OperatorNode) -> Step:
+    axis, zero = node.attribute("axis"), node.tensor("y_zero_point")
+    node.expect(saturate=1, block_size=0, output_dtype=0, precision=0)
+
+    def run(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+        limits = torch.iinfo(zero.dtype)
+        steps = (x / _by_axis(scale, x, axis)).round() + _by_axis(zero, x, axis).float()
+        return steps.clamp(limits.min, limits.max).to(zero.dtype)
+
+    return node.step(run, node.tensor("x"), node.tensor("y_scale"), zero)
+
+
+@_operator("DequantizeLinear")
+def _dequantize(node: OperatorNode) -> Step:
+    axis = node.attribute("axis")
+    node.expect(block_size=0, output_dtype=0)
+    zero = node.optional("x_zero_point")
+
+    def run(x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+        steps = x.float() if zero is None else x.float() - _by_axis(zero, x, axis).float()
+        return steps * _by_axis(scale, x, axis)
+
+    reads = (node.tensor("x"), node.tensor("x_scale"), *(() if zero is None else (zero,)))
+    return node.step(run, *reads)
