@@ -39,34 +39,6 @@ def test_irnet_small_count():
 
 
 @pytest.mark.parametrize(
-    ("name", "channels"),
-    [
-        ("irnet", [1152, 2048, 2048]),
-        ("irnet-small", [440, 776, 776]),
-        ("inception-resnet-v2", [1088, 2080, 1536]),
-    ],
-)
-def test_stage_channels(name, channels):
-    model = on_meta(build_cascade, name, 21)
-    x = torch.zeros(1, 3, 64, 96, device="meta")
-    found = []
-    for stage in model.stages:
-        x = stage(x)
-        found.append(x.shape[1])
-        assert x.shape[2:] == (8, 12)
-    assert found == channels
-
-
-def test_inception_resnet_v2_blocks():
-    model = on_meta(build_cascade, "inception-resnet-v2", 21)
-    widths = [
-        [m.project.conv.out_channels for m in stage if hasattr(m, "project")]
-        for stage in model.stages
-    ]
-    assert widths == [[320] * 10, [1088] * 20, [2080] * 10]
-
-
-@pytest.mark.parametrize(
     ("name", "heads", "classes"),
     [("irnet-small", "aspp", 2), ("irnet-small", "plain", 19), ("inception-resnet-v2", "plain", 5)],
 )

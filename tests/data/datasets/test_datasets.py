@@ -4,46 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
+from labelled_trees import folder_tree
 
-from lc_trt.data.classes import IGNORE, find_classes
+from lc_trt.data.classes import find_classes
 from lc_trt.data.datasets import LAYOUTS, Dataset, open_dataset
 from lc_trt.errors import LcTrtError, UsageError
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """ROOT/train with a JPEG and a PNG, ROOT/val with one image."""
-    for split, names in (("train", ("b.jpg", "a.PNG")), ("val", ("c.webp",))):
-        for kind in ("images", "labels"):
-            (tmp_path / split / kind).mkdir(parents=True)
-        for name in names:
-            image = np.full((8, 12, 3), ord(name[0]), np.uint8)
-            cv2.imwrite(str(tmp_path / split / "images" / name), image)
-            label = np.full((8, 12), ord(name[0]) - ord("a"), np.uint8)
-            label[0] = IGNORE
-            cv2.imwrite(str(tmp_path / split / "labels" / f"{name[0]}.png"), label)
-    (tmp_path / "train" / "images" / "notes.txt").write_text("no image")
-    (tmp_path / "runs").mkdir()
-    return tmp_path
+    return folder_tree(tmp_path)
 
 
 def opened(root: Path, split: str = "train") -> Dataset:
     return open_dataset("folder", root, split, find_classes("3"))
-
-
-def test_folder(tree: Path) -> None:
-    samples = opened(tree)
-    assert (len(samples), samples.classes) == (2, 3)
-    assert [s.name for s in samples] == ["a", "b"]
-    for sample, value in zip(samples, (0, 1), strict=True):
-        assert abs(int(sample.image[4, 6, 0]) - ord("a") - value) <= 1
-        assert (sample.label[0] == IGNORE).all()
-        assert (sample.label[1:] == value).all()
-    assert [s.name for s in opened(tree, "val")] == ["c"]
-    assert len(open_dataset("folder", str(tree), "val", find_classes("camvid"))) == 1
 
 
 def test_a_split_that_is_not_there_names_those_that_are(tree: Path) -> None:
