@@ -7,6 +7,10 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from toy_models import bgr
+
+from lc_trt.video.base import Frame
+from lc_trt.video.sinks.encode import VideoSink
 
 
 def write_video(
@@ -69,3 +73,23 @@ def add_sound(video: Path, out: Path) -> Path:
             target.mux(sound.encode(silence))
         target.mux(sound.encode(None))
     return out
+
+
+def quarters() -> np.ndarray:
+    """A picture whose four quarters can be told apart, 48 x 64."""
+    picture = bgr(0, 0, 0, (48, 64))
+    picture[:24, :32], picture[:24, 32:] = (0, 0, 250), (0, 250, 0)
+    picture[24:, :32] = (250, 0, 0)
+    return picture
+
+
+def film(path: Path, count: int = 5, moments: list[float] | None = None, noise: int = 0) -> Path:
+    """Quarters, with noise where the file has to be large."""
+    rng = np.random.default_rng(0)
+    sink = VideoSink(path, 25, scale=False)
+    for i in range(count):
+        picture = quarters()
+        picture[:, :, 0] += rng.integers(0, noise + 1, picture.shape[:2]).astype(np.uint8)
+        sink.write(picture, Frame(picture, i, "f", moments[i] if moments else i / 25))
+    sink.finish()
+    return path
