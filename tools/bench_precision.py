@@ -26,9 +26,10 @@ from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio
 from lc_trt.cli import console
 from lc_trt.cli.command_line import command_line
 from lc_trt.compiler.frontend.import_model import import_model
+from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model, prepare
 from lc_trt.data.published import POINTS
 from lc_trt.errors import LcTrtError
@@ -119,7 +120,7 @@ def run(known: argparse.Namespace) -> list[Lane]:
     del observer
     shares = jittered(POINTS["LC fast"].shares, len(frames), 0)
     lanes = []
-    for form, source in (("dense", densify(model)), ("fast", model)):
+    for form, source in (("dense", run_passes(model, [ToDense()])), ("fast", model)):
         for precision, backend in COMBINATIONS:
             how = Quantization(ranges) if precision == "int8" else None
             made = compile_model(source, backend, SIZE, 1, how, precision)

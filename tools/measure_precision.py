@@ -33,13 +33,18 @@ from lc_trt.bundle.manifest import Manifest
 from lc_trt.cli import console
 from lc_trt.cli.command_line import command_line
 from lc_trt.compiler.frontend.import_model import import_model
-from lc_trt.compiler.graph import EditableGraph
-from lc_trt.compiler.passes.mixed_precision import FP32_TENSORS, Half, note_full
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.pass_manager import apply_passes
+from lc_trt.compiler.passes.mixed_precision import NoteFp32
+from lc_trt.compiler.passes.precision_choice import Half
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.data.images import list_images
 from lc_trt.errors import LcTrtError
 from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import evaluate
+from lc_trt.ir.interface import FP32_TENSORS
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_CONV, is_region
 from lc_trt.quantization.calibrate import Settings
 from lc_trt.quantization.calibrate_file import calibrate_file
 from lc_trt.quantization.fp16_overflow import find_overflow
@@ -173,12 +178,11 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelP
     """
     kind = onnx.TensorProto.BFLOAT16 if keep is None else onnx.TensorProto.FLOAT16
     array = onnx.helper.tensor_dtype_to_np_dtype(kind)
-    graph = EditableGraph(plain)
-    noted = {entry.key: entry.value for entry in note_full(plain, keep).metadata_props}
-    inferred = onnx.shape_inference.infer_shapes(plain).graph
-    values = (*inferred.output, *inferred.value_info)
-    floats = {v.name for v in values if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
-    full = floats.intersection(json.loads(noted[FP32_TENSORS]))
+    graph = Graph(plain)
+    apply_passes(graph, [NoteFp32(keep)])
+    types = graph.types().items()
+    floats = {name for name, kind in types if kind.element == onnx.TensorProto.FLOAT}
+    full = floats.intersection(json.loads(graph.metadata.pop(FP32_TENSORS)))
     nodes: list[onnx.NodeProto] = []
     seen: dict[str, str] = {}
 
@@ -198,10 +202,10 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelP
             nodes.append(node)
             continue
         # The kernel of a region convolution adds its bias in FP32.
-        exact = len(node.input) - 2 if node.op_type == "RegionConv" else None
+        exact = NodeView(node).input("bias") if is_region(node, REGION_CONV) else ""
         for i, name in enumerate(node.input):
             value = graph.constants.get(name)
-            if value is not None and value.dtype == np.float32 and i != exact:
+            if value is not None and value.dtype == np.float32 and name != exact:
                 with np.errstate(over="ignore"):
                     value = value.astype(array).astype(np.float32)
                 node.input[i] = graph.constant(f"{name}/rounded", value, np.float32)
@@ -218,7 +222,7 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelP
             if name in floats:
                 half(exactly, name)
     graph.nodes = nodes
-    return graph.model()
+    return graph.encode()
 
 
 def row(name: str, precision: str, segmenter: Segmenter, known: argparse.Namespace) -> Row:

@@ -10,8 +10,9 @@ import onnx
 from lc_trt.bench.plans import build_engine
 from lc_trt.bundle.bundle import CALIBRATION, Bundle
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.insert_qdq import Quantization
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.data.published import dense_fps
 from lc_trt.errors import LcTrtError
@@ -91,7 +92,8 @@ def dense_networks(
                 if not own:
                     model = export_baseline(name, bundle)
                 else:
-                    model = densify(source) if manifest.kind == "cascade" else source
+                    cascade = manifest.kind == "cascade"
+                    model = run_passes(source, [ToDense()]) if cascade else source
                 ranges, kept = (quantization(bundle), keep) if own else (None, ())
                 if backend == TENSORRT:
                     floating = _floating(manifest)

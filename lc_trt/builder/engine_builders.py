@@ -11,7 +11,8 @@ import onnx
 
 from lc_trt.bundle.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
 from lc_trt.compiler.options import CompileOptions, Precision, Size
-from lc_trt.compiler.passes.fold_constants import freeze
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.interface import LIMITS, PAST
@@ -231,7 +232,8 @@ class _TensorRT(EngineBuilder):
                     runs = compile_for_tensorrt(
                         model, size.fixed, self._batch.fixed, "fp32", quantization
                     )
-                stand_in = freeze(runs, self._batch.opt, size.opt).SerializeToString()
+                frozen = run_passes(runs, [Freeze(self._batch.opt, size.opt)])
+                stand_in = frozen.SerializeToString()
         gpu, api = self._gpu, self._api
         facts = {
             "backend_version": api.version,

@@ -11,7 +11,8 @@ import onnx
 
 from lc_trt.builder.engine_builders import BuiltEngine
 from lc_trt.bundle.manifest import Manifest
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.runtime.engines import Engine, create_engine
 from lc_trt.utils.progress import ProgressMonitor
@@ -42,7 +43,8 @@ def compare_speed(
     backend, precision = manifest.backend, manifest.precision
     where = (backend, manifest.size, manifest.batch)
     quantization = made.prepared.quantization if made.prepared else None
-    dense = compile_model(densify(model), *where, quantization, precision, made.overflow)
+    dense = run_passes(model, [ToDense()])
+    dense = compile_model(dense, *where, quantization, precision, made.overflow)
     engines = {
         OVER_DENSE: create_engine(backend, dense.SerializeToString(), precision=precision),
         OVER_FP32: create_engine(backend, compile_model(model, *where).SerializeToString()),

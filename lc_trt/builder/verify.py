@@ -15,7 +15,8 @@ from lc_trt.builder.engine_builders import BuiltEngine
 from lc_trt.builder.speed_check import compare_speed
 from lc_trt.bundle.bundle import PLUGINS
 from lc_trt.bundle.manifest import Manifest
-from lc_trt.compiler.passes.fold_constants import freeze
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.data.images import ImageList, read_image
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
@@ -77,7 +78,7 @@ def check_engine(
     held_out = made.prepared.held_out if made.prepared else None
     count = HELD_OUT if reduced else CHECK_IMAGES * manifest.batch
     origin, batches = _batches(held_out, wanted.images, count, manifest)
-    content = freeze(model, manifest.batch, manifest.size).SerializeToString()
+    content = run_passes(model, [Freeze(manifest.batch, manifest.size)]).SerializeToString()
     reference = create_engine("onnxruntime", content)
     engine = _open(made, manifest)
     try:

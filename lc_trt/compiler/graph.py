@@ -7,6 +7,7 @@ none of them does it matter what a weight holds.
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,10 +81,20 @@ class Graph:
         }
         self.metadata = {p.key: p.value for p in model.metadata_props}
         self.expanded: dict[str, str] = {}
-        self._types: dict[str, TensorType] = {}
-        self._types_are_current = False
+        self._types: dict[str, TensorType] | None = None
         self._names = {name for node in self.nodes for name in (*node.output, node.name)}
         self._names |= set(self.constants) | {i.name for i in self.inputs}
+
+    def copy(self) -> Graph:
+        """A graph to edit on its own; the arrays of constants are shared."""
+        other = copy.copy(self)
+        other.nodes = [_copy(node) for node in self.nodes]
+        other.inputs = [_copy(value) for value in self.inputs]
+        other.outputs = [_copy(value) for value in self.outputs]
+        other.constants, other.functions = dict(self.constants), dict(self.functions)
+        other.metadata, other.expanded = dict(self.metadata), dict(self.expanded)
+        other._names = set(self._names)
+        return other
 
     def unique(self, name: str) -> str:
         """``name``, numbered if it is taken."""
@@ -132,18 +143,24 @@ class Graph:
                 edges.readers.setdefault(name, []).append(node)
         return edges
 
+    def types(self) -> dict[str, TensorType]:
+        """Types of all tensors but constants, inferred when first asked for since an edit.
+
+        A pass that edits nodes in place asks before it does.
+        """
+        if self._types is None:
+            self._types = infer_types(self.skeleton())
+        return self._types
+
     def type_of(self, name: str) -> TensorType:
         """What is known of a tensor's element type and shape.
 
-        Inference runs when a tensor is asked for that it has not seen; tensors that a pass adds
-        are known once it is over.
+        Args:
+            name: of any tensor.
         """
         if name in self.constants:
             return TensorType.of(self.constants[name])
-        if name not in self._types and not self._types_are_current:
-            self._types |= infer_types(self.skeleton())
-            self._types_are_current = True
-        return self._types.get(name, TensorType())
+        return self.types().get(name, TensorType())
 
     def dims(self, name: str) -> tuple[int | None, ...] | None:
         """A tensor's shape, None for what is symbolic; None as a whole if its rank is unknown."""
@@ -153,15 +170,20 @@ class Graph:
         """A tensor's shape; None unless all of it is known."""
         return self.type_of(name).shape
 
-    def edited(self, *, sizes: bool = False) -> None:
-        """Let inference run again when needed; `apply_passes` calls it after a pass that rewrote.
+    def edited(self) -> None:
+        """Forget types and shapes; `apply_passes` does so after a pass that rewrote."""
+        self._types = None
+
+    def take(self, other: Graph) -> None:
+        """Go on with the nodes of a graph that was read from this one's skeleton.
 
         Args:
-            sizes: also forgets what is known, because tensors have other sizes under their names.
+            other: lacks large constants, and has more nodes, constants or functions.
         """
-        self._types_are_current = False
-        if sizes:
-            self._types = {}
+        self.nodes, self.functions = other.nodes, other.functions
+        self.constants = other.constants | self.constants
+        self._names |= other._names
+        self.edited()
 
     def rename_uses(self, renamed: dict[str, str]) -> None:
         """Make every reader of a key read its value instead (chains are followed)."""
@@ -237,18 +259,18 @@ def _add_initializer(graph: onnx.GraphProto, name: str, value: Array) -> None:
 
 def _copy(message: _Message, *left_out: str) -> _Message:
     """A protobuf message without some of its fields."""
-    copy: _Message = type(message)()
+    result: _Message = type(message)()
     if not left_out:
-        copy.CopyFrom(message)
-        return copy
+        result.CopyFrom(message)
+        return result
     for field, value in message.ListFields():
         if field.name in left_out:
             continue
         if hasattr(value, "MergeFrom"):  # a message, or repeated
-            getattr(copy, field.name).MergeFrom(value)
+            getattr(result, field.name).MergeFrom(value)
         else:
-            setattr(copy, field.name, value)
-    return copy
+            setattr(result, field.name, value)
+    return result
 
 
 # The way before `Graph`, until every pass edits in place.

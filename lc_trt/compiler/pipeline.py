@@ -2,59 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 import onnx
-from onnx import inliner
 
-from lc_trt.compiler.frontend.check_weights import check_weights
-from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.frontend.check_weights import CheckWeights
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.lower_standard import Lowering, LowerStandard
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
-from lc_trt.compiler.passes.argmax_as_max import argmax_by_maxima
-from lc_trt.compiler.passes.dilated_max_pool import shift_dilated_pools
-from lc_trt.compiler.passes.fold_batch_norm import fold_affine
-from lc_trt.compiler.passes.fold_constants import fold_constants, freeze
-from lc_trt.compiler.passes.insert_qdq import Quantization, quantize
-from lc_trt.compiler.passes.int32_bias import integer_bias
-from lc_trt.compiler.passes.mixed_precision import Half, note_full, to_half
-from lc_trt.compiler.passes.temporal_reuse import add_reuse
-from lc_trt.compiler.passes.upsampled_argmax import argmax_of_upsampled
+from lc_trt.compiler.pass_manager import Pass, apply_passes, run_passes
+from lc_trt.compiler.passes.argmax_as_max import ArgMaxAsMax
+from lc_trt.compiler.passes.dilated_max_pool import DilatedMaxPool
+from lc_trt.compiler.passes.fold_batch_norm import FoldBatchNorm
+from lc_trt.compiler.passes.fold_constants import FoldConstants
+from lc_trt.compiler.passes.freeze import Freeze
+from lc_trt.compiler.passes.inline_functions import InlineFunctions
+from lc_trt.compiler.passes.insert_qdq import InsertQdq, Quantization
+from lc_trt.compiler.passes.int32_bias import Int32Bias
+from lc_trt.compiler.passes.mixed_precision import NoteFp32, ToHalf
+from lc_trt.compiler.passes.precision_choice import Half
+from lc_trt.compiler.passes.temporal_reuse import TemporalReuse
+from lc_trt.compiler.passes.upsampled_argmax import UpsampledArgMax
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.region_ops import OutputType
 
-Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
-
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a backend wants beside the passes that all of them get.
+class Target:
+    """What the passes of a compilation need to know; see `compile_model`."""
 
-    Attributes:
-        after: passes on what the region operators were lowered to.
-        quantised_branches: whether INT8 wants the result of a convolution quantised too that
-            only goes into an addition (`quantize.Quantization.branches`).
-    """
-
-    lowering: Lowering
-    after: tuple[Pass, ...] = ()
-    quantised_branches: bool = False
+    size: tuple[int, int] | None
+    batch: int | None
+    precision: str = "fp32"
+    quantization: Quantization | None = None
+    keep: Collection[str] = ()
+    reuse: bool = False
 
 
-RECIPES = {
-    "openvino": Recipe(
-        Lowering(row_multiple=64, float_products=True),
-        after=(shift_dilated_pools, argmax_of_upsampled, argmax_by_maxima),
-    ),
-    # Its integer kernels take an addition only between quantised values.
-    "onnxruntime": Recipe(Lowering(), quantised_branches=True),
+def _onnxruntime(target: Target) -> tuple[Pass | None, ...]:
+    int8 = target.quantization
+    return (
+        CheckWeights(),
+        Freeze(target.batch, target.size),
+        FoldConstants(),
+        FoldBatchNorm(),
+        TemporalReuse() if target.reuse else None,
+        # Its integer kernels take an addition only between quantised values.
+        InsertQdq(int8, branches=True) if int8 else None,
+        LowerStandard(Lowering(), target.keep),
+        InlineFunctions(),
+        FoldConstants(),
+        Int32Bias() if int8 else None,
+        _note_fp32(target),
+    )
+
+
+def _openvino(target: Target) -> tuple[Pass | None, ...]:
+    int8 = target.quantization
+    return (
+        CheckWeights(),
+        Freeze(target.batch, target.size),
+        FoldConstants(),
+        FoldBatchNorm(),
+        TemporalReuse() if target.reuse else None,
+        InsertQdq(int8) if int8 else None,
+        LowerStandard(Lowering(row_multiple=64, float_products=True), target.keep),
+        InlineFunctions(),
+        FoldConstants(),
+        Int32Bias() if int8 else None,
+        DilatedMaxPool(),
+        UpsampledArgMax(),
+        ArgMaxAsMax(),
+        _note_fp32(target),
+    )
+
+
+def _note_fp32(target: Target) -> NoteFp32 | None:
+    keep = {"fp16": target.keep, "bf16": None}
+    return NoteFp32(keep[target.precision]) if target.precision in keep else None
+
+
+# What each backend's models go through, in order; None for a pass that the target does not need.
+PASSES: Mapping[str, Callable[[Target], tuple[Pass | None, ...]]] = {
+    "openvino": _openvino,
+    "onnxruntime": _onnxruntime,
 }
 
 
-def prepare(source: onnx.ModelProto, size: tuple[int, int], batch: int) -> onnx.ModelProto:
-    """An exchange model at one size with its batch norms folded; calibration starts from it."""
-    return fold_affine(fold_constants(freeze(source, batch, size)))
+def prepare(source: onnx.ModelProto, size: tuple[int, int], batch: int) -> Graph:
+    """An exchange model at one size with its batch norms folded; calibration starts from it.
+
+    Args:
+        source: stays as it is.
+        size: (height, width) in pixels.
+        batch: images per pass.
+    """
+    graph = Graph(source)
+    apply_passes(graph, (Freeze(batch, size), FoldConstants(), FoldBatchNorm()))
+    return graph
 
 
 def compile_model(
@@ -71,10 +118,13 @@ def compile_model(
     """An exchange model, cascade or dense, for one backend at one size.
 
     Args:
+        source: stays as it is.
+        backend: one of `PASSES`.
         size: (height, width) in pixels.
+        batch: images per pass.
         quantization: makes it INT8; None leaves it in FP32.
         precision: what an engine will be asked for; of ``fp16`` and ``bf16`` the model says which
-            of its operators stay in FP32 (`lc_trt.compiler.passes.mixed_precision.note_full`).
+            of its operators stay in FP32 (`lc_trt.compiler.passes.mixed_precision.NoteFp32`).
         keep: tensors that FP16 cannot hold (`lc_trt.quantization.activation_peaks`); names that
             this form of the network does not have are left out.
         reuse: adds temporal reuse to a cascade.
@@ -86,27 +136,18 @@ def compile_model(
     Raises:
         LcTrtError: no such backend, or a weight is NaN.
     """
-    if backend not in RECIPES:
-        raise LcTrtError(f"backend {backend!r}: expected one of {', '.join(RECIPES)}")
-    recipe = RECIPES[backend]
-    check_weights(source)
-    model = prepare(source, size, batch)
-    if reuse:
-        model = add_reuse(model)
-    if quantization is not None:
-        model = quantize(model, replace(quantization, branches=recipe.quantised_branches))
-    model = lower_standard(model, recipe.lowering, keep)
-    # Whatever functions a foreign exporter left: OpenVINO knows none.
-    model = fold_constants(inliner.inline_local_functions(model))
-    if quantization is not None:
-        model = integer_bias(model)
-    lowered = model
-    for change in recipe.after:
-        model = change(model)
-    if precision in ("fp16", "bf16"):
-        model = note_full(model, keep if precision == "fp16" else None, lowered)
-    onnx.checker.check_model(model)
-    return model
+    if backend not in PASSES:
+        raise LcTrtError(f"backend {backend!r}: expected one of {', '.join(PASSES)}")
+    target = Target(size, batch, precision, quantization, keep, reuse)
+    return _compile(source, PASSES[backend](target))
+
+
+def _compile(source: onnx.ModelProto, passes: tuple[Pass | None, ...]) -> onnx.ModelProto:
+    """Read a model, apply passes, check the result and encode it, once each."""
+    graph = Graph(source)
+    apply_passes(graph, [step for step in passes if step is not None])
+    onnx.checker.check_model(graph.skeleton())
+    return graph.encode()
 
 
 def compile_for_tensorrt(
@@ -120,6 +161,7 @@ def compile_for_tensorrt(
     """An exchange model, cascade or dense, as TensorRT's parser takes it, plugins and all.
 
     Args:
+        source: stays as it is.
         size: (height, width) in pixels; None keeps both symbolic, for an optimisation profile.
         batch: None keeps it symbolic.
         precision: TensorRT's networks are strongly typed: their types are those of the graph.
@@ -136,11 +178,14 @@ def compile_for_tensorrt(
     known = ("fp16", "bf16", "fp32")
     if precision not in known:
         raise LcTrtError(f"precision {precision!r}: expected one of {', '.join(known)}")
-    check_weights(source)
-    model = fold_constants(freeze(source, batch, size))
-    floating = OutputType[precision.upper()]
-    model = lower_tensorrt(fold_affine(model, region_factors=False), quantization, floating)
-    if precision != "fp32":
-        model = to_half(model, cast(Half, precision), keep)
-    onnx.checker.check_model(model)
-    return model
+    before = (
+        CheckWeights(),
+        Freeze(batch, size),
+        FoldConstants(),
+        FoldBatchNorm(region_factors=False),
+    )
+    lowered = lower_tensorrt(
+        run_passes(source, before), quantization, OutputType[precision.upper()]
+    )
+    to_half = None if precision == "fp32" else ToHalf(cast(Half, precision), keep)
+    return _compile(lowered, (to_half,))

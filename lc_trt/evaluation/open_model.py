@@ -8,7 +8,8 @@ from pathlib import Path
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.compiler.frontend.import_model import ImportOptions, import_model, is_plain
 from lc_trt.compiler.options import check_shape
-from lc_trt.compiler.passes.fold_constants import freeze
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines import create_engine
@@ -92,7 +93,7 @@ def _open_onnx(path: Path, options: ImportOptions, threads: int | None) -> Segme
     info = imported.info
     _check_size(path, options.size, info.size, f"lc-trt export --checkpoint WEIGHTS -o {path}")
     cascade = info.kind == "cascade"
-    content = freeze(imported.model, 1, info.size).SerializeToString()
+    content = run_passes(imported.model, [Freeze(1, info.size)]).SerializeToString()
     manifest = Manifest(
         backend=_REFERENCE,
         backend_version=module_version(_REFERENCE) or "unknown",

@@ -36,38 +36,66 @@ class ModelInfo:
     trained: dict[str, Any] | None = None
 
 
+def encode_info(info: ModelInfo) -> str:
+    """The metadata entry `MODEL_INFO` of a model.
+
+    Args:
+        info: the model's facts.
+    """
+    return json.dumps({"format": FORMAT, **asdict(info)})
+
+
+def decode_info(entry: str) -> ModelInfo:
+    """The facts in a metadata entry.
+
+    Args:
+        entry: what `encode_info` wrote.
+
+    Raises:
+        LcTrtError: it has another format.
+    """
+    data = json.loads(entry)
+    version = data.pop("format", None)
+    if version != FORMAT:
+        raise LcTrtError(
+            f"model metadata has format {version!r}, this lc-trt reads {FORMAT}; export it again"
+        )
+    return ModelInfo(
+        kind=data["kind"],
+        name=data["name"],
+        classes=tuple(data["classes"]),
+        colours=tuple((r, g, b) for r, g, b in data["colours"]),
+        size=(data["size"][0], data["size"][1]),
+        default_rho=(data["default_rho"][0], data["default_rho"][1]),
+        fast_rho=(data["fast_rho"][0], data["fast_rho"][1]),
+        trained=data["trained"],
+    )
+
+
 def write_info(model: onnx.ModelProto, info: ModelInfo) -> None:
-    """Put ``info`` into the model's metadata, replacing what was there."""
-    kept = {p.key: p.value for p in model.metadata_props}
-    kept[MODEL_INFO] = json.dumps({"format": FORMAT, **asdict(info)})
+    """Put facts into a model's metadata, replacing what was there.
+
+    Args:
+        model: is edited in place.
+        info: its facts.
+    """
+    entries = {p.key: p.value for p in model.metadata_props}
+    entries[MODEL_INFO] = encode_info(info)
     del model.metadata_props[:]
-    for key, value in kept.items():
+    for key, value in entries.items():
         model.metadata_props.add(key=key, value=value)
 
 
 def read_info(model: onnx.ModelProto) -> ModelInfo | None:
     """The model's facts; None for an ONNX that is not ours.
 
+    Args:
+        model: any ONNX.
+
     Raises:
         LcTrtError: the entry is there but of another format.
     """
-    for prop in model.metadata_props:
-        if prop.key != MODEL_INFO:
-            continue
-        data = json.loads(prop.value)
-        found = data.pop("format", None)
-        if found != FORMAT:
-            raise LcTrtError(
-                f"model metadata has format {found!r}, this lc-trt reads {FORMAT}; export it again"
-            )
-        return ModelInfo(
-            kind=data["kind"],
-            name=data["name"],
-            classes=tuple(data["classes"]),
-            colours=tuple((r, g, b) for r, g, b in data["colours"]),
-            size=(data["size"][0], data["size"][1]),
-            default_rho=(data["default_rho"][0], data["default_rho"][1]),
-            fast_rho=(data["fast_rho"][0], data["fast_rho"][1]),
-            trained=data["trained"],
-        )
+    for entry in model.metadata_props:
+        if entry.key == MODEL_INFO:
+            return decode_info(entry.value)
     return None

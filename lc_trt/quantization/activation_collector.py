@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.lower_standard import LowerStandard
+from lc_trt.compiler.pass_manager import apply_passes
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
 from lc_trt.ir.interface import IMAGE, RHO
 
@@ -47,9 +49,8 @@ class Observer(TensorReader):
     tensors, so what is seen inside a region are the rows that exist, no more.
     """
 
-    def __init__(
-        self, model: onnx.ModelProto, plan: QuantizationPlan, threads: int | None = None
-    ) -> None:
-        """``model`` is folded (`pipeline.prepare`)."""
-        lowered = lower_standard(model, Lowering(), plan.tensors)
-        super().__init__(lowered, plan.tensors, threads)
+    def __init__(self, graph: Graph, plan: QuantizationPlan, threads: int | None = None) -> None:
+        """Lowers a copy of a folded graph (`pipeline.prepare`)."""
+        lowered = graph.copy()
+        apply_passes(lowered, [LowerStandard(named=plan.tensors)])
+        super().__init__(lowered.encode(), plan.tensors, threads)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from lc_trt.compiler.graph import EditableGraph
-from lc_trt.compiler.passes.mixed_precision import PRODUCTS, exceeds_half
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.passes.precision_choice import PRODUCTS, exceeds_half
 from lc_trt.quantization.activation_collector import TensorReader
 
 LARGEST = float(np.finfo(np.float16).max)
@@ -66,7 +66,7 @@ def beyond_half(model: onnx.ModelProto, peaks: dict[str, float]) -> Iterator[tup
     Those are the ones that come within ``HEADROOM`` of FP16's largest value, and what is made with
     a weight beyond it.
     """
-    graph = EditableGraph(model)
+    graph = Graph(model)
     for node in graph.nodes:
         weights = [graph.constants[name] for name in node.input if name in graph.constants]
         if node.op_type in PRODUCTS and any(exceeds_half(weight) for weight in weights):

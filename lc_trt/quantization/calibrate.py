@@ -71,9 +71,9 @@ def calibrate(
     check_method(settings.method, settings.percentile)
     size = settings.size or info.size
     rho = (settings.rho or info.default_rho) if info.kind == "cascade" else None
-    model = prepare(source, size, 1)
-    plan = make_plan(model)
-    made_by = fingerprints(model, plan)
+    graph = prepare(source, size, 1)
+    plan = make_plan(graph)
+    made_by = fingerprints(graph, plan)
     if not plan.convolutions:
         raise LcTrtError("the model has no convolution with constant weights to run in INT8")
     if len(images) < RECOMMENDED_IMAGES:
@@ -83,7 +83,7 @@ def calibrate(
         )
     seen = _start(state, model_digest(made_by), images, size, rho, plan)
     advance(seen.done)
-    observer = Observer(model, plan, settings.threads)
+    observer = Observer(graph, plan, settings.threads)
     while seen.done < len(images):
         _see(observer, images, seen, size, rho, warn)
         advance(1)

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
-
+from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.insert_qdq import Range
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan
 from lc_trt.errors import LcTrtError
@@ -132,17 +131,18 @@ def model_digest(made_by: dict[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_table(table: Table, model: onnx.ModelProto, origin: str) -> None:
+def check_table(table: Table, graph: Graph, origin: str) -> None:
     """Refuse a table of another model, by the name of the first tensor that differs.
 
     Args:
-        model: folded (`lc_trt.compiler.pipeline.prepare`).
+        table: has a hash per tensor.
+        graph: folded (`lc_trt.compiler.pipeline.prepare`).
         origin: what messages call the table.
 
     Raises:
         LcTrtError: it is of another model.
     """
-    made_by = fingerprints(model, make_plan(model))
+    made_by = fingerprints(graph, make_plan(graph))
     expected = list(made_by.items())
     found = [(t.name, t.made_by) for t in table.tensors]
     for i in range(max(len(expected), len(found))):

@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 
+from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, make_plan, select_layers
 from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model, prepare
@@ -82,7 +83,7 @@ def prepare_int8(
 def _table(
     model: onnx.ModelProto,
     info: ModelInfo,
-    folded: onnx.ModelProto,
+    folded: Graph,
     size: tuple[int, int],
     asked: QuantizationOptions,
     show: ProgressMonitor,

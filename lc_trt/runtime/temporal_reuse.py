@@ -39,7 +39,8 @@ class Reuse:
     Attributes:
         tolerance: how far the features around a pixel may be from those that results were
             computed from, as a part of their length (for the formula see
-            `lc_trt.compiler.passes.temporal_reuse.add_reuse`); 0 reuses what is exactly the same.
+            `lc_trt.compiler.passes.temporal_reuse.TemporalReuse`); 0 reuses what is exactly
+            the same.
         every: after so many frames everything is computed.
         cut: where more than this part (0 to 1) of the hard pixels has moved, everything is
             computed, too: a scene cut, or a camera that moves. 1 never does.

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from lc_trt.compiler.passes.fp16_weights import store_half
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.fp16_weights import Fp16Weights
 from lc_trt.data.classes import find_classes
 from lc_trt.errors import UsageError
 from lc_trt.ir.export import export_cascade, export_dense
@@ -91,7 +92,7 @@ def export_file(
             load_into(cascade, checkpoint)
         model = export_cascade(cascade, info, network.mean, network.std)
     if half:
-        model = store_half(model)
+        model = run_passes(model, [Fp16Weights()])
     atomic_write(out, model.SerializeToString(), "choose another -o", parents=True)
     return info
 

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import onnx
 
 from lc_trt.compiler.frontend.import_model import ImportOptions, import_model
-from lc_trt.compiler.passes.fold_constants import freeze
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.freeze import Freeze
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.data.classes import ClassSet
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import IMAGE
@@ -41,8 +42,8 @@ class Teacher:
                 f"{len(classes)} ({classes.name})"
             )
         if info.kind == "cascade":
-            model = densify(model)
-        model = freeze(model, batch, size)
+            model = run_passes(model, [ToDense()])
+        model = run_passes(model, [Freeze(batch, size)])
         scores = [node for node in model.graph.node if node.op_type == "Softmax"]
         if not scores:
             raise LcTrtError(f"{path}: the teacher has no Softmax, expected class probabilities")

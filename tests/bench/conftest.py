@@ -10,7 +10,8 @@ from tiny_networks import INFO, tiny_model
 from lc_trt.bundle.bundle import MODEL, SOURCE, Bundle, write_bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.compiler.frontend.read_onnx import load_onnx
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model
 
 SIZE = (48, 80)
@@ -21,7 +22,7 @@ FAST = (0.5, 0.4)
 def _bundle(out: Path, kind: str, source: Path, trained: dict[str, float] | None) -> Bundle:
     model = load_onnx(source)
     if kind == "dense":
-        model = densify(model)
+        model = run_passes(model, [ToDense()])
     compiled = compile_model(model, "openvino", SIZE, 1)
     manifest = Manifest(
         "openvino", "1.0", kind, INFO.name, "0" * 64, INFO.classes, INFO.colours, SIZE,

@@ -21,6 +21,8 @@ from lc_trt.bench import networks, plans
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
 from lc_trt.cli.app import main
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.data.published import LC, LC_FAST
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.interface import DOMAIN
@@ -111,7 +113,7 @@ def bundle(source: Path, tmp_path: Path) -> Any:
             tensorrt=BUILT,
             **{"precision": "fp16", **changes},
         )
-        model = networks.densify(onnx.load(source)) if kind == "dense" else onnx.load(source)
+        model = run_passes(onnx.load(source), [ToDense()]) if kind == "dense" else onnx.load(source)
         files: dict[str, bytes | Path] = {
             PLAN: fake_plan(kind, (1, *SIZE)),
             SOURCE: model.SerializeToString(),

@@ -17,7 +17,8 @@ from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import STEPS, build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import SOURCE, read_bundle
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import read_info
 from lc_trt.runtime.engines import CPU_BACKENDS
@@ -84,7 +85,7 @@ def test_size_batch_and_thresholds_may_be_chosen(source, tmp_path):
 
 def test_a_dense_model_builds_and_has_no_thresholds(source, tmp_path):
     path = tmp_path / "dense.onnx"
-    onnx.save(densify(onnx.load(source)), path)
+    onnx.save(run_passes(onnx.load(source), [ToDense()]), path)
     bundle = build(path, tmp_path / "m.lct")
     assert bundle.manifest.kind == "dense" and bundle.manifest.default_rho is None
     with pytest.raises(UsageError, match="is a dense network and has no thresholds"):

@@ -15,7 +15,8 @@ from toy_models import toy_manifest
 from lc_trt.builder.engine_builders import BuiltEngine
 from lc_trt.builder.verify import VerifyOptions, check_engine, judge
 from lc_trt.bundle.manifest import Manifest
-from lc_trt.compiler.passes.fold_constants import freeze
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.compare_engines import Agreement
 from lc_trt.utils.progress import ProgressMonitor
@@ -104,7 +105,7 @@ def test_an_int8_engine_that_cannot_run_here_is_held_to_fp32_by_its_network(
     asked = VerifyOptions(images=image_folder(tmp_path / "images", 2))
 
     def check(network: onnx.ModelProto | None) -> dict[str, Any]:
-        stand_in = network and freeze(network, 1, INFO.size).SerializeToString()
+        stand_in = network and run_passes(network, [Freeze(1, INFO.size)]).SerializeToString()
         made = BuiltEngine(b"plan", {}, unchecked="no GPU", stand_in=stand_in)
         return check_engine(source, made, facts, INFO, asked, ProgressMonitor())
 

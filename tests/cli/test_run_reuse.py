@@ -14,7 +14,8 @@ from toy_models import toy_bundle
 
 from lc_trt.bundle.bundle import read_bundle
 from lc_trt.cli.app import main
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,6 @@ def test_what_does_not_go_is_refused(
     )
     assert not list(tmp_path.glob("still_*")), "refused before anything was written"
     assert "belong to --reuse" in refused(capfd, "run", str(other), *source, "--reuse-every", "9")
-    onnx.save(densify(tiny_model()), tmp_path / "dense.onnx")
+    onnx.save(run_passes(tiny_model(), [ToDense()]), tmp_path / "dense.onnx")
     words = ["build", str(tmp_path / "dense.onnx"), "--reuse", "--backend", "openvino"]
     assert "dense network" in refused(capfd, *words)

@@ -151,7 +151,7 @@ def test_what_a_pass_adds_is_inferred_after_it():
     graph.edited()
     assert graph.shape("turned") == (3, 2)
     graph.inputs[0].type.tensor_type.shape.dim[0].dim_value = 5
-    graph.edited(sizes=True)
+    graph.edited()
     assert graph.shape("turned") == (3, 5)
 
 

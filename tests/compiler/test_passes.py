@@ -21,14 +21,16 @@ from tiny_networks import (
     tiny_model,
 )
 
-from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.lower_standard import Lowering, LowerStandard
 from lc_trt.compiler.lower_standard.neighbours import neighbour_positions, window
-from lc_trt.compiler.passes.argmax_as_max import argmax_by_maxima
-from lc_trt.compiler.passes.dilated_max_pool import shift_dilated_pools
-from lc_trt.compiler.passes.fold_batch_norm import fold_affine
-from lc_trt.compiler.passes.fold_constants import fold_constants, freeze
-from lc_trt.compiler.passes.fp16_weights import store_half
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.argmax_as_max import ArgMaxAsMax
+from lc_trt.compiler.passes.dilated_max_pool import DilatedMaxPool
+from lc_trt.compiler.passes.fold_batch_norm import FoldBatchNorm
+from lc_trt.compiler.passes.fold_constants import FoldConstants
+from lc_trt.compiler.passes.fp16_weights import Fp16Weights
+from lc_trt.compiler.passes.freeze import Freeze
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_dense
 from lc_trt.ir.interface import DOMAIN
@@ -49,7 +51,7 @@ def source(request):
 
 
 def frozen(model, batch=2):
-    return fold_constants(freeze(model, batch, SIZE))
+    return run_passes(model, [Freeze(batch, SIZE), FoldConstants()])
 
 
 def assert_same(before, after, rhos=((-1, -1), (1, 1), (-1, 1)), atol=1e-5):
@@ -75,7 +77,7 @@ def test_freezing_fixes_the_shapes_and_folds_what_follows(source):
 
 
 def test_batch_norm_and_factors_go_into_convolutions(source):
-    model = fold_affine(source)
+    model = run_passes(source, [FoldBatchNorm()])
     assert_same(source, model)
     assert "BatchNormalization" not in operators(model)
     factors = [n for n in model.graph.node if n.op_type == "Mul" and n.name.endswith("/scale")]
@@ -84,7 +86,7 @@ def test_batch_norm_and_factors_go_into_convolutions(source):
 
 def test_factors_on_region_convolutions_may_stay():
     source = tiny_model()
-    model = fold_affine(source, region_factors=False)
+    model = run_passes(source, [FoldBatchNorm(region_factors=False)])
     assert_same(source, model)
     factors = {n.name for n in model.graph.node if n.op_type == "Mul" and n.name.endswith("/scale")}
     # One a residual block: stage 1's are dense and folded, stages 2 and 3 have one and two.
@@ -96,7 +98,7 @@ def test_factors_on_region_convolutions_may_stay():
 @pytest.mark.parametrize("size", [None, SIZE])
 def test_freezing_leaves_what_it_is_given_no_value_for(batch, size):
     source = tiny_model()
-    model = freeze(source, batch, size)
+    model = run_passes(source, [Freeze(batch, size)])
     height, width = size or ("height", "width")
     expected = {
         "image": [batch or "batch", height, width, 3],
@@ -126,7 +128,7 @@ def test_a_convolution_with_two_readers_keeps_its_batch_norm():
         [numpy_helper.from_array(v, k) for k, v in values.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    folded = fold_affine(model)
+    folded = run_passes(model, [FoldBatchNorm()])
     assert operators(folded) == {"Conv", "BatchNormalization", "Add"}
     x = {"x": rng.random((1, 2, 3, 3), np.float32)}
     np.testing.assert_allclose(session(folded).run(None, x)[0], session(model).run(None, x)[0])
@@ -134,7 +136,7 @@ def test_a_convolution_with_two_readers_keeps_its_batch_norm():
 
 def test_an_activated_region_convolution_is_no_place_for_a_factor():
     """-2 * relu(conv) is not relu(-2 * conv)."""
-    source = fold_affine(tiny_model())
+    source = run_passes(tiny_model(), [FoldBatchNorm()])
     readers = {i: n for n in source.graph.node for i in n.input}
     conv = next(
         n
@@ -146,22 +148,22 @@ def test_an_activated_region_convolution_is_no_place_for_a_factor():
     relu.op_type = "Mul"
     source.graph.initializer.append(numpy_helper.from_array(np.float32(-2), "factor"))
     relu.input.append("factor")
-    assert_same(source, fold_affine(source))
-    assert any("factor" in n.input for n in fold_affine(source).graph.node)
+    assert_same(source, run_passes(source, [FoldBatchNorm()]))
+    assert any("factor" in n.input for n in run_passes(source, [FoldBatchNorm()]).graph.node)
 
 
 @pytest.mark.parametrize("multiple", [1, 16, 64])
 @pytest.mark.parametrize("fold", [False, True])
 def test_lowering_leaves_standard_operators_and_the_same_results(source, multiple, fold):
     before = frozen(source)
-    before = fold_affine(before) if fold else before
-    model = lower_standard(before, Lowering(row_multiple=multiple))
+    before = run_passes(before, [FoldBatchNorm()]) if fold else before
+    model = run_passes(before, [LowerStandard(Lowering(row_multiple=multiple))])
     assert all(n.domain == "" for n in model.graph.node) and not model.functions
     assert_same(source, model)
 
 
 def test_the_number_of_rows_is_rounded_up():
-    model = lower_standard(frozen(tiny_model(), 1), Lowering(row_multiple=16))
+    model = run_passes(frozen(tiny_model(), 1), [LowerStandard(Lowering(row_multiple=16))])
     rows = next(n for n in model.graph.node if n.name == "stage2/select/rows")
     model.graph.output.append(
         helper.make_tensor_value_info(rows.output[0], TensorProto.INT64, None)
@@ -181,14 +183,14 @@ def test_the_number_of_rows_is_rounded_up():
 
 def test_lowering_needs_a_fixed_size():
     with pytest.raises(LcTrtError, match="the map's size is not fixed; freeze the model first"):
-        lower_standard(tiny_model(), Lowering())
+        run_passes(tiny_model(), [LowerStandard()])
 
 
 def test_lowering_names_an_operator_it_does_not_know():
     model = frozen(tiny_model())
     next(n for n in model.graph.node if n.domain == DOMAIN).op_type = "RegionDance"
     with pytest.raises(LcTrtError, match=r"unknown operator lc_trt.RegionDance"):
-        lower_standard(model, Lowering())
+        run_passes(model, [LowerStandard()])
 
 
 def test_neighbours_stop_at_the_image_s_border():
@@ -204,7 +206,7 @@ def test_neighbours_stop_at_the_image_s_border():
 def test_the_dense_network_is_the_cascade_without_exits(form):
     cascade = tiny_cascade(*form)
     source = tiny_model(*form)
-    dense = densify(source)
+    dense = run_passes(source, [ToDense()])
     images = frames(2, SIZE)
     found = run(session(dense), images, None)
     last = Dense(cascade.stages, cascade.heads[2], cascade.classes)
@@ -221,7 +223,7 @@ def test_the_dense_network_is_the_cascade_without_exits(form):
 
 def test_densify_unfolds_a_fused_residual_and_activation():
     """What a later pass may fuse into RegionConv comes out again as standard operators."""
-    source = fold_affine(tiny_model())
+    source = run_passes(tiny_model(), [FoldBatchNorm()])
     fused = onnx.ModelProto()
     fused.CopyFrom(source)
     readers = {i: n for n in fused.graph.node for i in n.input}
@@ -236,9 +238,9 @@ def test_densify_unfolds_a_fused_residual_and_activation():
     fused.graph.node.remove(add)
     fused.graph.node.remove(relu)
     assert_same(source, fused)
-    assert_same(source, lower_standard(frozen(fused), Lowering()))
+    assert_same(source, run_passes(frozen(fused), [LowerStandard()]))
     images = frames(1)
-    a, b = (run(session(densify(m)), images, None) for m in (source, fused))
+    a, b = (run(session(run_passes(m, [ToDense()])), images, None) for m in (source, fused))
     np.testing.assert_allclose(a["confidence"], b["confidence"], atol=1e-6)
 
 
@@ -252,7 +254,7 @@ def test_dilated_pools_become_shifted_maxima(kernel, dilation):
     info = [helper.make_tensor_value_info(n, 1, [2, 3, 9, 11]) for n in ("x", "y")]
     graph = helper.make_graph([node], "g", info[:1], info[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    shifted = shift_dilated_pools(model)
+    shifted = run_passes(model, [DilatedMaxPool()])
     assert "MaxPool" not in operators(shifted)
     x = np.random.default_rng(0).normal(size=(2, 3, 9, 11)).astype(np.float32)  # negative too
     expected = torch.nn.functional.max_pool2d(
@@ -264,7 +266,7 @@ def test_dilated_pools_become_shifted_maxima(kernel, dilation):
 
 def test_plain_pools_stay():
     model = tiny_model()
-    assert operators(shift_dilated_pools(model)) == operators(model)
+    assert operators(run_passes(model, [DilatedMaxPool()])) == operators(model)
 
 
 @pytest.mark.parametrize("classes", [2, 21])
@@ -277,7 +279,7 @@ def test_argmax_by_maxima_takes_the_first_of_equals(classes):
         [helper.make_tensor_value_info("y", TensorProto.INT64, [2, 9, 11])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    changed = argmax_by_maxima(model)
+    changed = run_passes(model, [ArgMaxAsMax()])
     assert "ArgMax" not in operators(changed)
     x = np.random.default_rng(0).integers(-3, 3, (2, classes, 9, 11)).astype(np.float32)
     (found,) = session(changed).run(None, {"x": x})
@@ -288,19 +290,19 @@ def test_argmax_by_maxima_takes_the_first_of_equals(classes):
 
 def test_an_argmax_of_another_form_stays():
     source = tiny_model()  # its map has no fixed size yet
-    assert operators(argmax_by_maxima(source)) == operators(source)
-    assert_same(source, argmax_by_maxima(frozen(source)))
+    assert operators(run_passes(source, [ArgMaxAsMax()])) == operators(source)
+    assert_same(source, run_passes(frozen(source), [ArgMaxAsMax()]))
 
 
 def test_half_storage_halves_the_file_and_folds_back():
     source = tiny_model()
-    half = store_half(source)
+    half = run_passes(source, [Fp16Weights()])
     assert len(half.SerializeToString()) < 0.75 * len(source.SerializeToString())
-    assert_same(half, fold_constants(half), atol=0)
+    assert_same(half, run_passes(half, [FoldConstants()]), atol=0)
     images = frames(1)
     a, b = (run(session(m), images, (1, 1)) for m in (source, half))
     np.testing.assert_allclose(a["confidence"], b["confidence"], atol=0.02)
-    restored = fold_constants(half)
+    restored = run_passes(half, [FoldConstants()])
     assert not any(t.data_type == TensorProto.FLOAT16 for t in restored.graph.initializer)
 
 
@@ -310,4 +312,4 @@ def test_half_storage_refuses_what_does_not_fit():
     value = numpy_helper.to_array(tensor) * 1e9
     tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float32), tensor.name))
     with pytest.raises(LcTrtError, match="over FP16's 65504"):
-        store_half(model)
+        run_passes(model, [Fp16Weights()])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
@@ -45,7 +46,7 @@ def test_an_engine_equals_onnx_runtime_for_any_region(backend, batch, form):
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_dense_engine_equals_onnx_runtime(backend):
-    source = densify(tiny_model("inception", "aspp"))
+    source = run_passes(tiny_model("inception", "aspp"), [ToDense()])
     engine = create_engine(
         backend, compile_model(source, backend, SIZE, 2).SerializeToString(), threads=1
     )

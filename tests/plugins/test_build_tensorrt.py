@@ -21,8 +21,9 @@ from tiny_networks import tiny_model
 
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, read_bundle
 from lc_trt.cli.app import main
+from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.insert_qdq import Quantization
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
@@ -206,7 +207,7 @@ def test_profiles_and_options_reach_the_manifest(source, tmp_path, plugin_librar
 def test_a_dense_network_needs_no_plugins(source, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("lc_trt.trt.plugin_library.HOME", tmp_path)
     dense, out = tmp_path / "dense.onnx", tmp_path / "m.lct"
-    onnx.save(densify(onnx.load(source)), dense)
+    onnx.save(run_passes(onnx.load(source), [ToDense()]), dense)
     assert main(["build", str(dense), "-o", str(out), "--backend", "tensorrt"]) == 0
     manifest = read_bundle(out).manifest
     assert manifest.plugin is None and sorted(manifest.files) == sorted([PLAN, SOURCE])

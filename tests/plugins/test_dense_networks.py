@@ -12,7 +12,8 @@ from toy_models import toy_manifest
 
 from lc_trt.bench.networks import BASELINES, export_baseline
 from lc_trt.bundle.bundle import Bundle
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.trt import api as trt
 from lc_trt.trt.parser import parse
@@ -24,7 +25,9 @@ SIZE = (96, 128)
 def dense(name: str, repository: Path) -> onnx.ModelProto:
     if name in BASELINES:
         return export_baseline(name, cast(Bundle, SimpleNamespace(manifest=toy_manifest())))
-    return densify(onnx.load(repository / "models" / "irnet-small-camvid" / "model.onnx"))
+    return run_passes(
+        onnx.load(repository / "models" / "irnet-small-camvid" / "model.onnx"), [ToDense()]
+    )
 
 
 @pytest.mark.parametrize(

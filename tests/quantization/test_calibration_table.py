@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import onnx
 import pytest
-from onnx import numpy_helper
 from tiny_networks import INFO, tiny_model
 
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan
@@ -58,13 +56,10 @@ def test_another_models_table_is_refused_by_its_first_tensor(table, folded):
     inception = prepare(tiny_model("inception", "aspp"), INFO.size, 1)
     with pytest.raises(LcTrtError, match=r"t.json: is the table of another model \(tiny\)"):
         check_table(table, inception, "t.json")
-    changed = onnx.ModelProto()
-    changed.CopyFrom(folded)
-    plan = make_plan(folded)
-    conv = next(n for n in changed.graph.node if n.output[0] == plan.convolutions[2])
-    tensor = next(t for t in changed.graph.initializer if t.name == conv.input[1])
-    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) + 1, tensor.name))
-    first = next(n.output[0] for n in folded.graph.node if conv.output[0] in n.input)
+    changed, plan = folded.copy(), make_plan(folded)
+    conv = changed.edges().producers[plan.convolutions[2]]
+    changed.constants[conv.input[1]] = changed.constants[conv.input[1]] + 1
+    first = changed.edges().readers[conv.output[0]][0].output[0]
     with pytest.raises(LcTrtError, match=f"tensor '{first}' is computed with other weights"):
         check_table(table, changed, "t.json")
     short = replace(table, tensors=table.tensors[:-1])

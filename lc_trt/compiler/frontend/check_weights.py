@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import numpy as np
-import onnx
-from onnx import numpy_helper
+from dataclasses import dataclass
+from typing import ClassVar
 
+import ml_dtypes
+import numpy as np
+
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 
-_FLOATS = {
-    onnx.TensorProto.FLOAT,
-    onnx.TensorProto.FLOAT16,
-    onnx.TensorProto.BFLOAT16,
-    onnx.TensorProto.DOUBLE,
-}
+_FLOATS = (np.float32, np.float16, ml_dtypes.bfloat16, np.float64)
 
 
-def check_weights(model: onnx.ModelProto) -> None:
-    """Raise where a weight holds NaN.
+@dataclass(frozen=True)
+class CheckWeights:
+    """Raises LcTrtError where a weight holds NaN; the message names the first.
 
     An engine need not show it: a ReLU may turn NaN to 0, and the labels are wrong without a word.
     Infinity is no error, as masks and clips use it.
-
-    Raises:
-        LcTrtError: names the first weight.
     """
-    for tensor in model.graph.initializer:
-        if tensor.data_type in _FLOATS:
-            values = np.asarray(numpy_helper.to_array(tensor), np.float32)
-            found = int(np.isnan(values).sum())
-            if found:
+
+    name: ClassVar[str] = "check_weights"
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Look at all constants."""
+        for name, value in graph.constants.items():
+            if value.dtype not in _FLOATS:
+                continue
+            count = np.count_nonzero(np.isnan(value))
+            if count:
                 raise LcTrtError(
-                    f"weight {tensor.name}: {found} of {values.size} values are NaN; "
+                    f"weight {name}: {count} of {value.size} values are NaN; "
                     "export a checkpoint that has none"
                 )
+        return PassReport()

@@ -8,7 +8,7 @@ rows is rounded up.
 
 from __future__ import annotations
 
-from lc_trt.compiler.lower_standard.lower import lower_standard
+from lc_trt.compiler.lower_standard.lower import LowerStandard
 from lc_trt.compiler.lower_standard.options import Lowering
 
-__all__ = ["Lowering", "lower_standard"]
+__all__ = ["LowerStandard", "Lowering"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph
+from lc_trt.compiler.graph import Array, Graph
 
 
 class Builder:
@@ -18,7 +18,7 @@ class Builder:
         nodes: those so far.
     """
 
-    def __init__(self, graph: EditableGraph) -> None:
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes: list[onnx.NodeProto] = []
 

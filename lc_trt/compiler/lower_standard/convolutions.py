@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import Array, attributes
+from lc_trt.compiler.graph import Array
 from lc_trt.compiler.lower_standard.builder import Builder
 from lc_trt.compiler.lower_standard.fused_sums import TapSum
 from lc_trt.compiler.lower_standard.int8 import Dequantized, region_product, tap_products
 from lc_trt.compiler.lower_standard.neighbours import Region, Taps, product_table, table, window
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.node_view import NodeView
 
 _ITSELF: Taps = ((0, 0),)
 
@@ -19,35 +20,40 @@ def lower_conv(
     b: Builder,
     node: onnx.NodeProto,
     region: Region,
-    dequantized: dict[str, Dequantized],
+    decoders: dict[str, Dequantized],
     float_products: bool,
 ) -> int:
-    """Add what a RegionConv becomes; the channels that it gives.
+    """Add what a RegionConv becomes.
 
     Args:
-        dequantized: what nodes before it decode.
+        b: where it goes.
+        node: the RegionConv.
+        region: its region.
+        decoders: what nodes before it dequantise, by their output.
         float_products: as of `Lowering`.
+
+    Returns:
+        The number of channels of the result.
 
     Raises:
         LcTrtError: its weight is not a constant.
     """
-    x, _, _, _, weight_name, bias, residual = node.input
-    found, p = attributes(node), node.name
-    decoded = dequantized.get(weight_name)
+    conv, p = NodeView(node), node.name
+    x, weight_name, bias = (conv.input(name) for name in ("x", "weight", "bias"))
+    decoded = decoders.get(weight_name)
     weight = b.constants.get(decoded.x if decoded else weight_name)
     if weight is None:
         raise LcTrtError(f"node {p!r}: its weight is not a constant")
-    factor = float(found.get("residual_scale", 1.0))
-    taps = window(found["kernel_shape"], found["dilations"])
+    taps = window(conv.attribute("kernel_shape"), conv.attribute("dilations"))
     outputs, inputs = (int(n) for n in weight.shape[:2])
-    # Products are floats, four bytes each, where gathered rows are one byte a channel.
+    # Products are floats, four bytes each, where gathered rows are one byte per channel.
     few = 4 * outputs <= inputs and float_products
     if decoded and (taps == _ITSELF or not few):
         rows = None if taps == _ITSELF else table(b, region, taps)
-        y = region_product(b, dequantized[x], decoded, bias, rows, p)
+        y = region_product(b, decoders[x], decoded, bias, rows, p)
     else:
         if decoded:
-            products = tap_products(b, dequantized[x], decoded, p)
+            products = tap_products(b, decoders[x], decoded, p)
             y = sum_of_taps(b, products, outputs, region, taps, p)
         elif taps == _ITSELF:
             y = matmul(b, x, weight.reshape(outputs, inputs).T, p)
@@ -56,18 +62,30 @@ def lower_conv(
         else:
             y = gather_then_multiply(b, x, weight, region, taps, p)
         y = b.add("Add", y, bias, name=f"{p}/bias")
+    factor, residual = float(conv.attribute("residual_scale")), conv.input("residual")
     if factor != 1.0:
         y = b.add("Mul", y, b.const(f"{p}/factor", factor, "float32"), name=f"{p}/scaled")
     if residual not in b.constants:
         y = b.add("Add", y, residual, name=f"{p}/residual")
-    if found.get("activation", 0):
+    if conv.attribute("activation"):
         y = b.add("Relu", y, name=f"{p}/relu")
     b.nodes[-1].output[0] = node.output[0]
     return outputs
 
 
 def lower_sum(b: Builder, found: TapSum, region: Region, name: str, output: str) -> int:
-    """Add what a sum of convolutions becomes; the channels that it gives."""
+    """Add what a sum of convolutions becomes.
+
+    Args:
+        b: where it goes.
+        found: the sum.
+        region: the one that its rows are of.
+        name: for its nodes.
+        output: the tensor that it makes.
+
+    Returns:
+        The number of channels of the result.
+    """
     weight = np.stack(list(found.weights.values()), axis=-1)
     y = project_then_gather(b, found.x, weight, region, found.taps, name)
     bias = b.const(f"{name}/bias", found.bias, "float32")
@@ -115,7 +133,7 @@ def sum_of_taps(b: Builder, products: str, outputs: int, region: Region, taps: T
     found = windows(b, per_tap, outputs, product_table(b, region, taps), p)
     axis = b.const(f"{p}/axis", [1], "int64")
     # Without the axis kept OpenVINO 2026.4 fuses a following QuantizeLinear into the sum and
-    # gives wrong codes (tests/compiler/passes/test_insert_qdq.py).
+    # gives wrong values (tests/compiler/passes/test_insert_qdq.py).
     total = b.add("ReduceSum", found, axis, name=f"{p}/sum", keepdims=1)
     flat = b.const(f"{p}/flat", [-1, outputs], "int64")
     return b.add("Reshape", total, flat, name=f"{p}/flat")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph, attributes
+from lc_trt.compiler.graph import Array, Graph
 from lc_trt.compiler.lower_standard.neighbours import Taps, window
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_CONV, is_region
 
 
 @dataclass
@@ -41,56 +42,71 @@ class TapSum:
         return TapSum(self.x, self.rows, weights, self.bias + other.bias)
 
 
-def find_sums(
-    graph: EditableGraph, named: Collection[str]
-) -> tuple[dict[str, TapSum], frozenset[str]]:
+@dataclass
+class TapSums:
+    """The sums of a graph.
+
+    Attributes:
+        sums: by the name of what the last addition makes.
+        dropped: outputs of the operators that are thereby not needed.
+        separate: additions of two convolutions that stay, and why.
+    """
+
+    sums: dict[str, TapSum] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+    separate: list[tuple[onnx.NodeProto, str]] = field(default_factory=list)
+
+
+def find_sums(graph: Graph, named: Collection[str]) -> TapSums:
     """What the lowering computes at once: an ASPP head's branches, for one.
 
     Only convolutions to fewer channels than they read, whose products with every tap are
     computed first and gathered then (`convolutions`); all in floating point.
 
     Args:
+        graph: is only read.
         named: tensors that stay.
-
-    Returns:
-        The sums by the name of what the last addition gives, and the outputs of the operators
-        that are thereby not needed.
     """
-    readers: dict[str, int] = {}
-    for name in [
-        *(i for node in graph.nodes for i in node.input),
-        *(o.name for o in graph.outputs),
-    ]:
-        readers[name] = readers.get(name, 0) + 1
-    found: dict[str, TapSum] = {}
+    uses = graph.edges().uses
+    terms: dict[str, TapSum] = {}
     parts: dict[str, list[str]] = {}
+    separate: list[tuple[onnx.NodeProto, str]] = []
     for node in graph.nodes:
         output = node.output[0]
-        if node.op_type == "RegionConv" and node.domain == DOMAIN:
+        if is_region(node, REGION_CONV):
             term = _term(graph, node)
             if term is not None:
-                found[output], parts[output] = term, []
-        elif node.op_type == "Add" and node.domain == "" and all(i in found for i in node.input):
-            a, b = (found[i] for i in node.input)
-            alike = (a.x, a.rows, len(a.bias)) == (b.x, b.rows, len(b.bias))
-            if alike and all(readers[i] == 1 and i not in named for i in node.input):
-                found[output] = a.plus(b)
+                terms[output], parts[output] = term, []
+        elif node.op_type == "Add" and node.domain == "" and all(i in terms for i in node.input):
+            a, b = (terms[i] for i in node.input)
+            if (a.x, a.rows, len(a.bias)) != (b.x, b.rows, len(b.bias)):
+                separate.append((node, "its two convolutions read different rows"))
+            elif any(uses[i] != 1 for i in node.input):
+                separate.append((node, "one of its two convolutions is read elsewhere"))
+            elif any(i in named for i in node.input):
+                separate.append((node, "one of its two convolutions is asked for by name"))
+            else:
+                terms[output] = a.plus(b)
                 parts[output] = [p for i in node.input for p in (i, *parts[i])]
     dropped = frozenset(p for inside in parts.values() for p in inside)
-    return {o: s for o, s in found.items() if parts[o] and o not in dropped}, dropped
+    sums = {o: term for o, term in terms.items() if parts[o] and o not in dropped}
+    return TapSums(sums, dropped, separate)
 
 
-def _term(graph: EditableGraph, node: onnx.NodeProto) -> TapSum | None:
-    """A convolution that nothing but a product and a bias belong to."""
-    x, rows, _, _, weight_name, bias_name, residual = node.input
-    found = attributes(node)
-    weight, bias = (graph.constants.get(name) for name in (weight_name, bias_name))
-    plain = (
-        residual in graph.constants and not graph.constants[residual].any()
-        and not found.get("activation", 0) and found.get("residual_scale", 1.0) == 1.0
-    )  # fmt: skip
-    if weight is None or bias is None or not plain or weight.shape[0] >= weight.shape[1]:
+def _term(graph: Graph, node: onnx.NodeProto) -> TapSum | None:
+    """A convolution that is nothing but a product and a bias."""
+    conv = NodeView(node)
+    weight, bias, residual = (
+        graph.constants.get(conv.input(name)) for name in ("weight", "bias", "residual")
+    )
+    if weight is None or bias is None or residual is None or residual.any():
         return None
-    taps = window(found["kernel_shape"], found["dilations"])
+    if conv.attribute("activation") or conv.attribute("residual_scale") != 1.0:
+        return None
+    if weight.shape[0] >= weight.shape[1]:
+        return None
+    taps = window(conv.attribute("kernel_shape"), conv.attribute("dilations"))
     by_tap = np.moveaxis(weight.reshape(*weight.shape[:2], len(taps)), 2, 0)
-    return TapSum(x, rows, dict(zip(taps, by_tap, strict=True)), bias.reshape(-1))
+    return TapSum(
+        conv.input("x"), conv.input("rows"), dict(zip(taps, by_tap, strict=True)), bias.reshape(-1)
+    )

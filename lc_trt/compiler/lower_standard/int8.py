@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from lc_trt.compiler.lower_standard.builder import Builder
+from lc_trt.ir.node_view import NodeView
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,17 @@ class Dequantized:
     zero: str
 
 
-def find_dequantized(node: onnx.NodeProto) -> dict[str, Dequantized]:
-    """By its output's name, what a DequantizeLinear decodes; nothing for another node."""
-    if node.op_type != "DequantizeLinear" or len(node.input) != 3:
-        return {}
-    return {node.output[0]: Dequantized(*node.input)}
+def dequantized(node: onnx.NodeProto) -> Dequantized | None:
+    """What a DequantizeLinear with a zero point decodes; None for another node.
+
+    Args:
+        node: of any operator.
+    """
+    if (node.domain, node.op_type) != ("", "DequantizeLinear"):
+        return None
+    view = NodeView(node)
+    found = Dequantized(view.input("x"), view.input("x_scale"), view.input("x_zero_point"))
+    return found if found.zero else None
 
 
 def gather_windows(b: Builder, x: Dequantized, channels: int, table: str, p: str) -> str:

@@ -3,50 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
-from lc_trt.compiler.graph import EditableGraph, attributes, static_shapes
+from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_standard.builder import Builder
 from lc_trt.compiler.lower_standard.convolutions import lower_conv, lower_sum, windows
 from lc_trt.compiler.lower_standard.fused_sums import find_sums
-from lc_trt.compiler.lower_standard.int8 import Dequantized, find_dequantized, gather_windows
+from lc_trt.compiler.lower_standard.int8 import Dequantized, dequantized, gather_windows
 from lc_trt.compiler.lower_standard.neighbours import Region, table, window
 from lc_trt.compiler.lower_standard.options import Lowering
+from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import is_region
 
 _KEEPS_CHANNELS = (
     "Add", "BatchNormalization", "DequantizeLinear", "Mul", "QuantizeLinear", "Relu", "Softmax",
 )  # fmt: skip
 
 
-def lower_standard(
-    model: onnx.ModelProto, lowering: Lowering, named: Collection[str] = ()
-) -> onnx.ModelProto:
-    """The same model in standard operators only; its size must be fixed (see `fold.freeze`).
+@dataclass(frozen=True)
+class LowerStandard:
+    """Replaces the region operators of a model whose size is fixed (`freeze.Freeze`).
 
-    Args:
+    Raises LcTrtError where the size is not fixed, or an operator is unknown.
+
+    Attributes:
+        lowering: what the backend needs.
         named: tensors that have to be there afterwards, by these names.
     """
-    return _Lowerer(model, lowering, named).run()
+
+    name: ClassVar[str] = "lower_standard"
+    lowering: Lowering = field(default_factory=Lowering)
+    named: Collection[str] = ()
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Lower every region operator, in order."""
+        return _Lowerer(graph, self.lowering, self.named).run()
 
 
 class _Lowerer(Builder):
-    def __init__(self, model: onnx.ModelProto, lowering: Lowering, named: Collection[str]) -> None:
-        super().__init__(EditableGraph(model))
-        self.shapes = static_shapes(model)
+    def __init__(self, graph: Graph, lowering: Lowering, named: Collection[str]) -> None:
+        super().__init__(graph)
         self.lowering = lowering
-        self.sums, self.dropped = find_sums(self.graph, named)
+        self.fused = find_sums(graph, named)
         self.regions: dict[str, Region] = {}  # by the name of their rows
         self.of_index: dict[str, Region] = {}  # by the name of their index
         self.row_channels: dict[str, int] = {}
-        self.dequantized: dict[str, Dequantized] = {}
+        self.map_shapes: dict[str, tuple[int, ...]] = {}  # of what regions are written to
+        self.decoders: dict[str, Dequantized] = {}
         self.map_size: tuple[int, int, int] | None = None
 
-    def run(self) -> onnx.ModelProto:
+    def run(self) -> PassReport:
+        report = PassReport()
+        for node, reason in self.fused.separate:
+            report.skip(node, reason)
         rules = {
             "RegionSelect": self.select,
             "RegionGather": self.gather,
@@ -56,27 +73,40 @@ class _Lowerer(Builder):
             "RegionScatter": self.scatter,
         }
         for node in self.graph.nodes:
-            if node.output[0] in self.dropped:
+            report.rewrites += is_region(node)
+            if node.output[0] in self.fused.dropped:
                 continue
-            if node.output[0] in self.sums:
+            if node.output[0] in self.fused.sums:
                 self.sum(node)
-            elif node.domain != DOMAIN:
-                self.nodes.append(node)
-                self.follow_channels(node)
-                self.dequantized |= find_dequantized(node)
+            elif not is_region(node):
+                self.keep(node)
             elif node.op_type in rules:
                 rules[node.op_type](node)
             else:
                 raise LcTrtError(f"node {node.name!r}: unknown operator {DOMAIN}.{node.op_type}")
         self.graph.nodes = self.nodes
-        return self.graph.model()
+        return report
+
+    def keep(self, node: onnx.NodeProto) -> None:
+        self.nodes.append(node)
+        self.follow_channels(node)
+        decoder = dequantized(node)
+        if decoder is not None:
+            self.decoders[node.output[0]] = decoder
+
+    def map_shape(self, x: str) -> tuple[int, ...]:
+        """[N, C, h, w] of a map."""
+        shape = self.map_shapes.get(x) or self.graph.shape(x)
+        if shape is None:
+            raise LcTrtError(f"tensor {x!r}: its shape is not fixed; freeze the model first")
+        return shape
 
     def select(self, node: onnx.NodeProto) -> None:
-        confidence, active, rho = node.input
-        rows, index_output, _, hard = node.output
-        p = node.name
+        view, p = NodeView(node), node.name
+        confidence, active, rho = (view.input(name) for name in ("confidence", "active", "rho"))
+        rows, hard = view.output("rows"), view.output("hard")
         if self.map_size is None:
-            shape = self.shapes.get(confidence)
+            shape = self.graph.shape(confidence)
             if shape is None:
                 raise LcTrtError(f"node {p!r}: the map's size is not fixed; freeze the model first")
             self.map_size = (shape[0], shape[2], shape[3])
@@ -93,7 +123,7 @@ class _Lowerer(Builder):
             "Concat", self.const(f"{p}/zero", [0], "int64"), index, name=f"{p}/index_zero", axis=0
         )
         region = Region(p, self.pad_rows(p, exact, rows), hard, with_zero, self.map_size)
-        self.regions[rows] = self.of_index[index_output] = region
+        self.regions[rows] = self.of_index[view.output("index")] = region
 
     def pad_rows(self, p: str, exact: str, output: str) -> str:
         """Row numbers, the last repeated up to a multiple; none stays none."""
@@ -116,59 +146,64 @@ class _Lowerer(Builder):
         return self.add("Gather", exact, clipped, name=f"{p}/rows", output=output, axis=0)
 
     def gather(self, node: onnx.NodeProto) -> None:
-        x, rows, _ = node.input
+        view = NodeView(node)
+        x, region = view.input("x"), self.regions[view.input("rows")]
         flat = self.flatten(x, node.name)
-        region = self.regions[rows]
-        self.add("Gather", flat, region.rows, name=node.name, output=node.output[0], axis=0)
-        self.row_channels[node.output[0]] = self.shapes[x][1]
+        self.add("Gather", flat, region.rows, name=node.name, output=view.output("y"), axis=0)
+        self.row_channels[view.output("y")] = self.map_shape(x)[1]
 
     def flatten(self, x: str, p: str) -> str:
         """[N, C, h, w] -> [N*h*w, C]."""
         last = self.add("Transpose", x, name=f"{p}/nhwc", perm=[0, 2, 3, 1])
         # 0 copies a dimension that -1 could not tell apart; channels come from the map itself.
-        channels = self.shapes[x][1]
-        shape = self.const(f"{p}/flat", [-1, channels], "int64")
+        shape = self.const(f"{p}/flat", [-1, self.map_shape(x)[1]], "int64")
         return self.add("Reshape", last, shape, name=f"{p}/flat")
 
     def restrict(self, node: onnx.NodeProto) -> None:
-        x, previous_index, rows, _ = node.input
-        previous, region, p = self.of_index[previous_index], self.regions[rows], node.name
+        view, p = NodeView(node), node.name
+        x, region = view.input("x"), self.regions[view.input("rows")]
+        previous = self.of_index[view.input("index")]
         one = self.const(f"{p}/one", 1, "int64")
         # flat_index starts with the entry for "missing", so position q stands at q + 1.
         shifted = self.add("Add", region.rows, one, name=f"{p}/shifted")
         numbers = self.add("Gather", previous.flat_index, shifted, name=f"{p}/numbers", axis=0)
         before = self.add("Sub", numbers, one, name=f"{p}/before")
-        self.add("Gather", x, before, name=p, output=node.output[0], axis=0)
-        self.row_channels[node.output[0]] = self.channels(x)
+        self.add("Gather", x, before, name=p, output=view.output("y"), axis=0)
+        self.row_channels[view.output("y")] = self.channels(x)
 
     def conv(self, node: onnx.NodeProto) -> None:
-        region = self.regions[node.input[1]]
-        self.row_channels[node.output[0]] = lower_conv(
-            self, node, region, self.dequantized, self.lowering.float_products
+        view = NodeView(node)
+        self.row_channels[view.output("y")] = lower_conv(
+            self,
+            node,
+            self.regions[view.input("rows")],
+            self.decoders,
+            self.lowering.float_products,
         )
 
     def sum(self, node: onnx.NodeProto) -> None:
-        found, output = self.sums[node.output[0]], node.output[0]
-        region = self.regions[found.rows]
-        self.row_channels[output] = lower_sum(self, found, region, node.name, output)
+        output = node.output[0]
+        term = self.fused.sums[output]
+        region = self.regions[term.rows]
+        self.row_channels[output] = lower_sum(self, term, region, node.name, output)
 
     def max_pool(self, node: onnx.NodeProto) -> None:
-        x, rows = node.input[:2]
-        given = attributes(node)
-        taps = window(given["kernel_shape"], given["dilations"])
-        neighbours = table(self, self.regions[rows], taps)
+        view = NodeView(node)
+        x, region = view.input("x"), self.regions[view.input("rows")]
+        taps = window(view.attribute("kernel_shape"), view.attribute("dilations"))
+        neighbours = table(self, region, taps)
         channels = self.channels(x)
-        decoded = self.dequantized.get(x)
-        if decoded:
-            codes = gather_windows(self, decoded, channels, neighbours, node.name)
-            found = self.add(
-                "DequantizeLinear", codes, decoded.scale, decoded.zero, name=f"{node.name}/dq"
+        decoder = self.decoders.get(x)
+        if decoder:
+            in_8_bits = gather_windows(self, decoder, channels, neighbours, node.name)
+            values = self.add(
+                "DequantizeLinear", in_8_bits, decoder.scale, decoder.zero, name=f"{node.name}/dq"
             )
         else:
-            found = windows(self, x, channels, neighbours, node.name)
+            values = windows(self, x, channels, neighbours, node.name)
         axis = self.const(f"{node.name}/axis", [1], "int64")
-        self.add("ReduceMax", found, axis, name=node.name, output=node.output[0], keepdims=0)
-        self.row_channels[node.output[0]] = channels
+        self.add("ReduceMax", values, axis, name=node.name, output=view.output("y"), keepdims=0)
+        self.row_channels[view.output("y")] = channels
 
     def follow_channels(self, node: onnx.NodeProto) -> None:
         """Channels of compact rows: ONNX's inference does not look through our operators."""
@@ -184,10 +219,11 @@ class _Lowerer(Builder):
         return self.row_channels[x]
 
     def scatter(self, node: onnx.NodeProto) -> None:
-        x, rows, _, base = node.input
-        region, p = self.regions[rows], node.name
+        view, p = NodeView(node), node.name
+        x, base = view.input("x"), view.input("base")
+        region = self.regions[view.input("rows")]
         n, h, w = region.size
-        channels = self.shapes[base][1]
+        channels = self.map_shape(base)[1]
         zero = self.const(f"{p}/zero_row", np.zeros((1, channels)), "float32")
         with_zero = self.add("Concat", zero, x, name=f"{p}/with_zero", axis=0)
         index = self.add(
@@ -198,5 +234,5 @@ class _Lowerer(Builder):
         shape = self.const(f"{p}/shape", [n, h, w, channels], "int64")
         last = self.add("Reshape", spread, shape, name=f"{p}/nhwc")
         first = self.add("Transpose", last, name=f"{p}/nchw", perm=[0, 3, 1, 2])
-        self.add("Where", region.hard, first, base, name=p, output=node.output[0])
-        self.shapes[node.output[0]] = (n, channels, h, w)
+        self.add("Where", region.hard, first, base, name=p, output=view.output("y"))
+        self.map_shapes[view.output("y")] = (n, channels, h, w)

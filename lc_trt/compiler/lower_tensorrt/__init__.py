@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import onnx
 
+from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_tensorrt.full_map_heads import scatter_logits
 from lc_trt.compiler.lower_tensorrt.fuse_epilogues import fuse_epilogues
 from lc_trt.compiler.lower_tensorrt.int8_maps import quantize_maps
@@ -48,7 +49,8 @@ def lower_tensorrt(
 ) -> onnx.ModelProto:
     """A model, cascade or dense, in the form that TensorRT runs with our plugins.
 
-    Sizes may be symbolic. Batch norm and constants are folded before (`fold`, `fold_affine`).
+    Sizes may be symbolic. Constants and batch norm are folded before (`FoldConstants`,
+    `FoldBatchNorm`).
 
     Args:
         quantization: makes it INT8; None leaves it in FP32.
@@ -61,7 +63,7 @@ def lower_tensorrt(
     """
     folded, plan = model, None
     if quantization is not None:
-        plan = make_plan(folded)
+        plan = make_plan(Graph(folded))
         model = mark_integer(folded, set(plan.convolutions) - set(quantization.keep))
     for step in STEPS:
         model = step(model)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
 
+from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_tensorrt.operators import is_region
 from lc_trt.compiler.passes.insert_qdq import Quantization, Quantizer
-from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, wanted_tensors
+from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, moved, quantised_inputs
 from lc_trt.ir.interface import DOMAIN
+from lc_trt.ir.node_view import NodeView
 
 
 def quantize_maps(
@@ -27,32 +30,37 @@ def quantize_maps(
     Raises:
         LcTrtError: a tensor that needs a range has none.
     """
-    return _Maps(lowered, how, plan, wanted_tensors(folded, plan, how.keep), signed=True).run()
+    graph = Graph(lowered)
+    tensors = quantised_inputs(Graph(folded), plan, how.keep)
+    _Maps(graph, how, plan, tensors, signed=True).run()
+    return graph.encode()
 
 
 class _Maps(Quantizer):
-    def __init__(self, model: onnx.ModelProto, how: Quantization, *given: Any, **more: Any) -> None:
-        super().__init__(model, how, *given, **more)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.gathered = {
             node.input[0] for node in self.graph.nodes if is_region(node, "RegionGather")
         }
 
-    def pads(self, node: onnx.NodeProto) -> bool:
-        """Let a Pad of ours stand between DQ and Q."""
-        return node.op_type == "Pad" and self.move(node)
-
     def rewrite(self, node: onnx.NodeProto) -> None:
         if node.domain == DOMAIN:
             self.nodes.append(node)
-        # Zeros behind what is gathered (`integer_widths`) are codes on any scale.
-        elif node.output[0] not in self.gathered or not self.pads(node):
+            return
+        # A Pad of ours (`int8_padding`): zeros behind what is gathered are values of any scale.
+        widens = node.op_type == "Pad" and node.output[0] in self.gathered
+        if not widens or not self.between(node, [NodeView(node).input("data")]):
             super().rewrite(node)
 
     def move(self, node: onnx.NodeProto) -> bool:
-        found = self.moved_codes(node)
-        if found is None:
+        return self.between(node, moved(node))
+
+    def between(self, node: onnx.NodeProto, tensors: Sequence[str]) -> bool:
+        """Let a node stand between DQ and Q, if what it moves has one scale."""
+        quantised = self.in_8_bits(tensors)
+        if quantised is None:
             return False
         self.nodes.append(node)
         output = node.output[0]
-        self.renamed[output] = self.around(output, found[1])
+        self.renamed[output] = self.around(output, quantised[1])
         return True

@@ -2,96 +2,116 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph, attributes
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.compiler.graph import Array, Graph
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.compiler.passes.convolution import Convolution, convolution
+from lc_trt.ir.node_view import NodeView
 
-# Where the weight and the bias stand among a convolution's inputs.
-_PLACES = {("", "Conv"): (1, 2), (DOMAIN, "RegionConv"): (4, 5)}
 
-
-def fold_affine(model: onnx.ModelProto, *, region_factors: bool = True) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class FoldBatchNorm:
     """``bn(conv(x))`` and ``factor * conv(x)`` become one convolution.
 
-    Only where the convolution has no other reader, and a region convolution no
-    activation or residual of its own yet.
+    Only where the convolution has no other reader, and a region convolution no activation or
+    residual of its own yet.
 
-    Args:
-        region_factors: False leaves factors on region convolutions, for which TensorRT's have
-            an attribute.
+    Attributes:
+        region_factors: False leaves factors on region convolutions, for which TensorRT's have an
+            attribute.
     """
-    graph = EditableGraph(model)
-    uses = graph.use_counts()
-    # Folds chain (conv, batch norm, factor): a folded node's output then stands for its conv.
-    behind: dict[str, onnx.NodeProto] = {}
-    renamed: dict[str, str] = {}
-    kept: list[onnx.NodeProto] = []
-    for node in graph.nodes:
-        if (node.domain, node.op_type) in _PLACES:
-            if _is_linear(node, graph):
-                behind[node.output[0]] = node
-            kept.append(node)
-            continue
-        source, affine = _affine(node, graph, behind)
-        stays = node.op_type == "Mul" and not region_factors and source in behind
-        if affine is None or uses[source] != 1 or (stays and behind[source].domain == DOMAIN):
-            kept.append(node)
-            continue
-        conv = behind[source]
-        _scale(graph, conv, *affine)
-        renamed[node.output[0]] = conv.output[0]
-        behind[node.output[0]] = conv
-    graph.nodes = kept
-    graph.rename_uses(renamed)
-    return graph.model()
+
+    name: ClassVar[str] = "fold_batch_norm"
+    region_factors: bool = True
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Fold; chains of batch norm and factor too."""
+        report, uses = PassReport(), graph.edges().uses
+        # A folded node's output stands for its convolution, for what may be folded next.
+        behind: dict[str, Convolution] = {}
+        renamed: dict[str, str] = {}
+        nodes: list[onnx.NodeProto] = []
+        for node in graph.nodes:
+            conv = convolution(node)
+            step = _affine(graph, node, behind) if conv is None else None
+            if conv is not None:
+                behind[conv.output_name] = conv
+            elif step is not None:
+                conv = behind[step.source]
+                reason = self._reason_to_stay(graph, node, conv, uses[step.source])
+                if reason is None:
+                    _scale(graph, conv, step)
+                    renamed[node.output[0]] = conv.output_name
+                    behind[node.output[0]] = conv
+                    report.rewrites += 1
+                    continue
+                report.skip(node, reason)
+            nodes.append(node)
+        graph.nodes = nodes
+        graph.rename_uses(renamed)
+        return report
+
+    def _reason_to_stay(
+        self, graph: Graph, node: onnx.NodeProto, conv: Convolution, uses: int
+    ) -> str | None:
+        if uses != 1:
+            return f"{conv.node.name!r} before it is read {uses} times"
+        if conv.weight not in graph.constants:
+            return f"the weight of {conv.node.name!r} before it is not a constant"
+        if not conv.in_region:
+            return None
+        if node.op_type == "Mul" and not self.region_factors:
+            return "RegionConv has an attribute for a factor"
+        residual = graph.constants.get(conv.input("residual"))
+        if residual is None or residual.any():
+            return f"{conv.node.name!r} before it adds a residual"
+        if conv.attribute("activation"):
+            return f"{conv.node.name!r} before it has an activation"
+        if conv.attribute("residual_scale") != 1.0:
+            return f"{conv.node.name!r} before it has a factor"
+        return None
 
 
-def _is_linear(conv: onnx.NodeProto, graph: EditableGraph) -> bool:
-    """Whether a factor on the result is one on the weights: no activation, nothing added."""
-    if conv.domain != DOMAIN:
-        return True
-    residual = graph.constants.get(conv.input[6])
-    alone = residual is not None and not residual.any()
-    found = attributes(conv)
-    return alone and not found.get("activation", 0) and found.get("residual_scale", 1.0) == 1.0
+class _Affine(NamedTuple):
+    """``factor * source + shift``, float64 of one value per channel or one for all."""
+
+    source: str
+    factor: Array
+    shift: Array
 
 
-def _affine(
-    node: onnx.NodeProto, graph: EditableGraph, behind: dict[str, onnx.NodeProto]
-) -> tuple[str, tuple[Array, Array] | None]:
-    """The folded tensor and (factor, shift) a channel, if this node is such a step."""
-    if node.op_type == "BatchNormalization" and node.input[0] in behind:
-        scale, shift, mean, var = (
-            graph.constants[name].astype(np.float64) for name in node.input[1:5]
-        )
-        factor = scale / np.sqrt(var + attributes(node).get("epsilon", 1e-5))
-        return node.input[0], (factor, shift - mean * factor)
+def _affine(graph: Graph, node: onnx.NodeProto, behind: dict[str, Convolution]) -> _Affine | None:
+    """What a node does to a convolution's result, if it is such a step."""
+    if node.domain != "" or node.op_type not in ("BatchNormalization", "Mul"):
+        return None
+    view = NodeView(node)
     if node.op_type == "Mul":
-        for source, other in (node.input, node.input[::-1]):
+        a, b = view.input("A"), view.input("B")
+        for source, other in ((a, b), (b, a)):
             value = graph.constants.get(other)
             if source in behind and value is not None and value.size == 1:
-                return source, (value.reshape(1).astype(np.float64), np.zeros(1))
-    return "", None
+                return _Affine(source, value.reshape(1).astype(np.float64), np.zeros(1))
+        return None
+    source = view.input("X")
+    names = [view.input(name) for name in ("scale", "B", "input_mean", "input_var")]
+    if source not in behind or not all(name in graph.constants for name in names):
+        return None
+    scale, shift, mean, var = (graph.constants[name].astype(np.float64) for name in names)
+    factor = scale / np.sqrt(var + view.attribute("epsilon"))
+    return _Affine(source, factor, shift - mean * factor)
 
 
-def _scale(graph: EditableGraph, conv: onnx.NodeProto, factor: Array, shift: Array) -> None:
-    weight_at, bias_at = _PLACES[conv.domain, conv.op_type]
-    weight = graph.constants[conv.input[weight_at]]
+def _scale(graph: Graph, conv: Convolution, step: _Affine) -> None:
+    weight = graph.constants[conv.weight]
     outputs = weight.shape[0]
-    has_bias = len(conv.input) > bias_at and conv.input[bias_at] != ""
-    bias = (
-        graph.constants[conv.input[bias_at]].astype(np.float64) if has_bias else np.zeros(outputs)
-    )
-    factor = np.broadcast_to(factor, outputs)
+    bias = graph.constants[conv.bias].astype(np.float64) if conv.bias else np.zeros(outputs)
+    factor = np.broadcast_to(step.factor, outputs)
     scaled = weight.astype(np.float64) * factor.reshape(-1, *[1] * (weight.ndim - 1))
-    names = [
-        graph.constant(f"{conv.name}/weight_folded", scaled, weight.dtype),
-        graph.constant(f"{conv.name}/bias_folded", bias * factor + shift, weight.dtype),
-    ]
-    conv.input[weight_at] = names[0]
-    if has_bias or len(conv.input) > bias_at:
-        conv.input[bias_at] = names[1]
-    else:
-        conv.input.append(names[1])
+    p = conv.node.name
+    conv.weight = graph.constant(f"{p}/weight_folded", scaled, weight.dtype)
+    conv.bias = graph.constant(f"{p}/bias_folded", bias * factor + step.shift, weight.dtype)

@@ -1,82 +1,87 @@
-"""Fix the batch and the image size, then compute what no longer depends on an input."""
+"""Compute what no longer depends on an input."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from lc_trt.compiler.graph import Array, EditableGraph, attributes, static_shapes
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.compiler.graph import Array, Graph
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.ir.interface import OPSET
+from lc_trt.ir.node_view import NodeView
 
-# A folded tensor larger than this would bloat the file: a ConstantOfShape of a whole map, say.
+# Elements of a folded tensor; a larger one would bloat the file: a ConstantOfShape of a whole map.
 LARGEST = 1 << 26
 
 
-def freeze(
-    model: onnx.ModelProto, batch: int | None, size: tuple[int, int] | None
-) -> onnx.ModelProto:
-    """Give ``image`` the fixed shape [batch, height, width, 3], and ``labels`` theirs.
+@dataclass(frozen=True)
+class FoldConstants:
+    """Replaces ``Shape`` of known shapes, and nodes with constant inputs only, by constants."""
 
-    Args:
-        batch, size: None leaves these dimensions as they are.
-    """
-    given = (batch, *(size or (None, None)))
-    frozen = onnx.ModelProto()
-    frozen.CopyFrom(model)
-    for value in frozen.graph.input:
-        if value.name == "image":
-            _fix(value, (*given, 3))
-    del frozen.graph.value_info[:]
-    for value in frozen.graph.output:
-        _fix(value, given if value.name == "labels" else given[:1])
-    return frozen
+    name: ClassVar[str] = "fold_constants"
 
-
-def _fix(value: onnx.ValueInfoProto, sizes: tuple[int | None, ...]) -> None:
-    """Set the leading dimensions that have a size."""
-    for dim, size in zip(value.type.tensor_type.shape.dim, sizes, strict=False):
-        if size is not None:
-            dim.Clear()
-            dim.dim_value = size
+    def apply(self, graph: Graph) -> PassReport:
+        """Fold in topological order, so that what follows a folded node may be folded too."""
+        report = PassReport()
+        outputs = {output.name for output in graph.outputs}
+        nodes: list[onnx.NodeProto] = []
+        for node in graph.nodes:
+            if not _is_constant(graph, node):
+                nodes.append(node)
+                continue
+            reason = _reason_to_stay(graph, node, outputs)
+            if reason is None:
+                graph.constants[node.output[0]] = _value(graph, node)
+                report.rewrites += 1
+            else:
+                report.skip(node, reason)
+                nodes.append(node)
+        graph.nodes = nodes
+        return report
 
 
-def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replace ``Shape`` of known shapes, and nodes with constant inputs only, by constants."""
-    graph = EditableGraph(model)
-    shapes = static_shapes(model)
-    kept: list[onnx.NodeProto] = []
-    for node in graph.nodes:
-        value = _folded(node, graph, shapes)
-        if value is None:
-            kept.append(node)
-        else:
-            graph.constants[node.output[0]] = value
-            shapes[node.output[0]] = value.shape
-    graph.nodes = kept
-    return graph.model()
+def _is_constant(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Whether a node computes the same for every frame."""
+    if node.domain != "":
+        return False
+    if _is_shape(node):
+        return graph.shape(NodeView(node).input("data")) is not None
+    return all(name in graph.constants for name in node.input if name)
 
 
-def _folded(
-    node: onnx.NodeProto, graph: EditableGraph, shapes: dict[str, tuple[int, ...]]
-) -> Array | None:
-    if node.domain == DOMAIN or len(node.output) != 1 or node.op_type == "DequantizeLinear":
-        return None  # a decoded weight has to stay an integer
-    if any(output.name == node.output[0] for output in graph.outputs):
-        return None
+def _is_shape(node: onnx.NodeProto) -> bool:
+    return (node.domain, node.op_type) == ("", "Shape")
+
+
+def _reason_to_stay(graph: Graph, node: onnx.NodeProto, outputs: set[str]) -> str | None:
+    if len(node.output) != 1:
+        return "it has several outputs"
+    if node.output[0] in outputs:
+        return "it is an output of the model"
+    if node.op_type == "DequantizeLinear":
+        return "its integers are what is to be stored"
+    if node.op_type.startswith("Random"):
+        return "it is random"
     if any(a.HasField("g") for a in node.attribute):
-        return None
-    if node.op_type == "Shape" and node.input[0] in shapes:
-        found = attributes(node)
-        dims = shapes[node.input[0]][found.get("start", 0) : found.get("end")]
-        return np.asarray(dims, np.int64)
-    if node.op_type.startswith("Random") or not all(
-        name in graph.constants for name in node.input if name
-    ):
-        return None
+        return "it has a graph inside"
+    if node.op_type == "ConstantOfShape":
+        size = int(np.prod(graph.constants[NodeView(node).input("input")]))
+        if size > LARGEST:
+            return f"its result has {size} elements, over {LARGEST}"
+    return None
+
+
+def _value(graph: Graph, node: onnx.NodeProto) -> Array:
+    if _is_shape(node):
+        view = NodeView(node)
+        dims = graph.shape(view.input("data")) or ()
+        start, end = (view.attributes().get(name) for name in ("start", "end"))
+        return np.asarray(dims[start:end], np.int64)
     values = {name: graph.constants[name] for name in node.input if name}
-    if node.op_type == "ConstantOfShape" and np.prod(values[node.input[0]]) > LARGEST:
-        return None
     (result,) = ReferenceEvaluator(_alone(node)).run(None, values)
     return np.asarray(result)
 
@@ -88,4 +93,4 @@ def _alone(node: onnx.NodeProto) -> onnx.ModelProto:
     ]
     outputs = [onnx.helper.make_value_info(node.output[0], unknown)]
     graph = onnx.helper.make_graph([node], "alone", inputs, outputs)
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)])

@@ -2,39 +2,68 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import EditableGraph
-from lc_trt.compiler.lower_standard.int8 import Dequantized, find_dequantized
+from lc_trt.compiler.graph import Edges, Graph
+from lc_trt.compiler.lower_standard.int8 import Dequantized, dequantized
+from lc_trt.compiler.rewrite import RewriteRule
+from lc_trt.ir.node_view import NodeView
+
+# Names of x, weight and bias.
+_NAMES = {"Conv": ("X", "W", "B"), "Gemm": ("A", "B", "C")}
 
 
-def integer_bias(model: onnx.ModelProto) -> onnx.ModelProto:
+class Int32Bias(RewriteRule):
     """Biases of Conv and Gemm with 8-bit inputs and weights as int32 at the product's scale.
 
     ONNX Runtime takes its integer kernels for no other.
     """
-    graph = EditableGraph(model)
-    decoded: dict[str, Dequantized] = {}
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.nodes:
-        decoded |= find_dequantized(node)
-        if node.op_type in ("Conv", "Gemm") and all(name in decoded for name in node.input[:2]):
-            x, weight = (decoded[name] for name in node.input[:2])
-            scale = graph.constants[x.scale] * graph.constants[weight.scale]
-            bias = np.zeros(len(scale)) if len(node.input) < 3 else graph.constants[node.input[2]]
-            limits = np.iinfo(np.int32)
-            steps = np.clip(np.rint(bias.reshape(-1) / scale), limits.min, limits.max)
-            p = f"{node.name}/bias"
-            names = [
-                graph.constant(f"{p}_int32", steps, "int32"),
-                graph.constant(f"{p}_scale", scale, "float32"),
-                graph.constant(f"{p}_zero_point", np.zeros(len(scale)), "int32"),
-            ]
-            nodes.append(graph.make("DequantizeLinear", names, f"{p}_dq", axis=0))
-            inputs = [*node.input[:2], nodes[-1].output[0]]
-            del node.input[:]
-            node.input.extend(inputs)
-        nodes.append(node)
-    graph.nodes = nodes
-    return graph.model()
+
+    name: ClassVar[str] = "int32_bias"
+
+    def pattern(self, node: onnx.NodeProto) -> bool:
+        """A Conv or Gemm."""
+        return node.domain == "" and node.op_type in _NAMES
+
+    def check(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> str | None:
+        """Both factors have to be quantised."""
+        del graph
+        x, weight = _factors(edges, node)
+        if x is None and weight is None:
+            return "it is in floating point"
+        return None if x and weight else "only one of its factors is quantised"
+
+    def rewrite(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """A DequantizeLinear of the bias in front of the product."""
+        x, weight = _factors(edges, node)
+        assert x is not None and weight is not None  # as checked
+        view, name = NodeView(node), _NAMES[node.op_type][2]
+        scale = graph.constants[x.scale] * graph.constants[weight.scale]
+        bias = view.input(name)
+        value = graph.constants[bias].reshape(-1) if bias else np.zeros(len(scale))
+        limits = np.iinfo(np.int32)
+        p = f"{node.name}/bias"
+        names = [
+            graph.constant(
+                f"{p}_int32", np.clip(np.rint(value / scale), limits.min, limits.max), "int32"
+            ),
+            graph.constant(f"{p}_scale", scale, "float32"),
+            graph.constant(f"{p}_zero_point", np.zeros(len(scale)), "int32"),
+        ]
+        decoded = graph.make("DequantizeLinear", names, f"{p}_dq", axis=0)
+        view.set_input(name, decoded.output[0])
+        return [decoded, node]
+
+
+def _factors(edges: Edges, node: onnx.NodeProto) -> tuple[Dequantized | None, Dequantized | None]:
+    """What decodes the two factors of a product."""
+    view, (x, weight, _) = NodeView(node), _NAMES[node.op_type]
+    return _decoder(edges, view.input(x)), _decoder(edges, view.input(weight))
+
+
+def _decoder(edges: Edges, tensor: str) -> Dequantized | None:
+    producer = edges.producers.get(tensor)
+    return None if producer is None else dequantized(producer)

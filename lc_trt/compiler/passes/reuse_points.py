@@ -6,72 +6,104 @@ from collections.abc import Collection, Iterable
 
 import onnx
 
-from lc_trt.compiler.graph import EditableGraph
+from lc_trt.compiler.graph import Graph
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.ir.interface import CONFIDENCE, STAGES
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import (
+    REGION_GATHER,
+    REGION_SCATTER,
+    REGION_SELECT,
+    RegionOperator,
+    is_region,
+)
+
+# What does not change the values of an output, and its input.
+_VIEWS = {"Squeeze": "data", "Cast": "input", "Identity": "input"}
 
 
-class Anchors:
+class ReusePoints:
     """The tensors of a cascade that reuse holds on to.
-
-    Raises:
-        LcTrtError: the graph is no cascade of three stages.
 
     Attributes:
         select: the RegionSelect of stage 2.
         confidence, active, rho: its inputs.
-        features: what enters stage 2, [N, C, h, w].
+        features: the map that enters stage 2, [N, C, h, w].
         first_probabilities: what stage 1's head gives, [N, K, h, w].
-        results: probabilities, confidence and stages as they are merged in the end; only
-            outputs are made of them.
+        results: probabilities, confidence and stages as they are merged in the end; nothing but
+            outputs depends on them.
     """
 
-    def __init__(self, graph: EditableGraph) -> None:
-        self.graph = graph
-        self.producers = {o: n for n in graph.nodes for o in n.output}
-        selects = self._all_of("RegionSelect")
+    def __init__(self, graph: Graph) -> None:
+        """Finds them.
+
+        Args:
+            graph: a cascade in exchange form.
+
+        Raises:
+            LcTrtError: it is no cascade of three stages.
+        """
+        self.graph, self.producers = graph, graph.edges().producers
+        selects = self._all_of(REGION_SELECT)
         if len(selects) != 2:
             raise LcTrtError(
                 f"temporal reuse: the network has {len(selects)} RegionSelect nodes, expected a "
                 "cascade of three stages; build it without --reuse"
             )
         self.select, last = selects
-        self.confidence, self.active, self.rho = self.select.input
-        (enter,) = (n for n in self._all_of("RegionGather") if n.input[1] == self.select.output[0])
-        self.features = str(enter.input[0])
-        scattered = [n for n in self._all_of("RegionScatter") if n.input[1] == last.output[0]]
-        confidence, stages = self._before("confidence"), self._before("stages")
-        (merged,) = (n for n in scattered if n.output[0] != confidence)
-        base = self.producers[merged.input[3]]
-        self.first_probabilities = str(base.input[3])
-        self.results = (str(merged.output[0]), confidence, stages)
+        self.confidence, self.active, self.rho = (
+            self.select.input(name) for name in ("confidence", "active", "rho")
+        )
+        (enter,) = self._in_region(REGION_GATHER, self.select)
+        self.features = enter.input("x")
+        confidence, stages = self._before(CONFIDENCE), self._before(STAGES)
+        scatters = self._in_region(REGION_SCATTER, last)
+        (merged,) = (scatter for scatter in scatters if scatter.output("y") != confidence)
+        base = NodeView(self.producers[merged.input("base")])
+        self.first_probabilities = base.input("base")
+        self.results = (merged.output("y"), confidence, stages)
 
-    def _all_of(self, op_type: str) -> list[onnx.NodeProto]:
-        return [n for n in self.graph.nodes if n.domain == DOMAIN and n.op_type == op_type]
+    def _all_of(self, operator: RegionOperator) -> list[NodeView]:
+        return [NodeView(node) for node in self.graph.nodes if is_region(node, operator)]
+
+    def _in_region(self, operator: RegionOperator, select: NodeView) -> list[NodeView]:
+        rows = select.output("rows")
+        return [view for view in self._all_of(operator) if view.input("rows") == rows]
 
     def _before(self, output: str) -> str:
         """What an output of the model is a view of."""
         name = output
-        while self.producers[name].op_type in ("Squeeze", "Cast", "Identity"):
-            name = self.producers[name].input[0]
+        while self.producers[name].op_type in _VIEWS:
+            node = self.producers[name]
+            name = NodeView(node).input(_VIEWS[node.op_type])
         return name
 
 
 def ancestors(nodes: Iterable[onnx.NodeProto], names: Collection[str]) -> list[onnx.NodeProto]:
-    """The nodes that these tensors are made by, in order."""
-    wanted, found = set(names), []
+    """The nodes that some tensors depend on, in order.
+
+    Args:
+        nodes: in topological order.
+        names: of the tensors.
+    """
+    needed, makers = set(names), []
     for node in reversed(list(nodes)):
-        if not wanted.isdisjoint(node.output):
-            found.append(node)
-            wanted.update(node.input)
-    return found[::-1]
+        if not needed.isdisjoint(node.output):
+            makers.append(node)
+            needed.update(node.input)
+    return makers[::-1]
 
 
 def descendants(nodes: Iterable[onnx.NodeProto], names: Collection[str]) -> list[onnx.NodeProto]:
-    """The nodes that read these tensors or what is made of them, in order."""
-    made, found = set(names), []
+    """The nodes that depend on some tensors, in order.
+
+    Args:
+        nodes: in topological order.
+        names: of the tensors.
+    """
+    dependent, readers = set(names), []
     for node in nodes:
-        if not made.isdisjoint(node.input):
-            found.append(node)
-            made.update(node.output)
-    return found
+        if not dependent.isdisjoint(node.input):
+            readers.append(node)
+            dependent.update(node.output)
+    return readers

@@ -10,15 +10,27 @@ without this pass.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from lc_trt.compiler.graph import EditableGraph, known_dims
-from lc_trt.compiler.passes.reuse_points import Anchors, ancestors, descendants
-from lc_trt.ir.interface import LIMITS, PAST, PRESENT, WORK, PixelWork
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.compiler.passes.reuse_points import ReusePoints, ancestors, descendants
+from lc_trt.ir.interface import (
+    BATCH,
+    FEATURE_HEIGHT,
+    FEATURE_WIDTH,
+    LIMITS,
+    PAST,
+    PRESENT,
+    RHO,
+    WORK,
+    PixelWork,
+)
 
 # Cells to each side of a pixel whose movement counts for it, since its result depends on them.
 # docs/reuse.md has what fewer give.
@@ -30,8 +42,9 @@ OWN = 2.0
 CONTEXT = 2
 
 
-def add_reuse(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A cascade in exchange form with the inputs and outputs of `lc_trt.ir.interface`.
+@dataclass(frozen=True)
+class TemporalReuse:
+    """Gives a cascade in exchange form the inputs and outputs of `lc_trt.ir.interface`.
 
     With f(q) the features of pixel q at stage 2's entry and r(q) those at its last full
     computation, a hard pixel p has moved where over the hard pixels q up to ``AROUND`` cells from
@@ -44,31 +57,31 @@ def add_reuse(model: onnx.ModelProto) -> onnx.ModelProto:
     stage 2 with a confidence that still lets it. Where more than a share of an image's hard
     pixels do not, all are computed and what was kept of the image is forgotten.
 
-    Args:
-        model: of the exchange form, with symbolic or fixed sizes.
-
-    Raises:
-        LcTrtError: the model is no cascade of that form.
+    Sizes may be symbolic or fixed. Raises LcTrtError where the graph is no cascade of that form.
     """
-    return _Reuse(model).run()
+
+    name: ClassVar[str] = "temporal_reuse"
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Add the inputs, outputs and what computes them."""
+        _Reuse(graph).run()
+        return PassReport(1)
 
 
 class _Reuse:
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.graph = EditableGraph(model)
-        self.dims = known_dims(model)
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
         self.nodes: list[onnx.NodeProto] = []
 
-    def run(self) -> onnx.ModelProto:
-        found = Anchors(self.graph)
-        self.declare(found)
-        self.read_state(found)
-        self.find_unmoved(found)
+    def run(self) -> None:
+        points = ReusePoints(self.graph)
+        self.declare(points)
+        self.read_state(points)
+        self.find_unmoved(points)
         before, self.nodes = self.nodes, []
-        replaced = self.replace_results(found)
-        self.write_state(found)
-        self.place(before, self.nodes, found, replaced)
-        return self.graph.model()
+        replaced = self.replace_results(points)
+        self.write_state(points)
+        self.place(before, self.nodes, points, replaced)
 
     def add(
         self, op_type: str, *inputs: str, name: str, output: str | None = None, **attributes: Any
@@ -81,12 +94,12 @@ class _Reuse:
     def const(self, name: str, value: npt.ArrayLike, dtype: str) -> str:
         return self.graph.constant(f"reuse/{name}", value, dtype)
 
-    def declare(self, found: Anchors) -> None:
+    def declare(self, points: ReusePoints) -> None:
         """The inputs and outputs, with the sizes that are known."""
-        batch, channels, height, width = self.dims.get(found.features, (None,) * 4)
-        classes = self.dims.get(found.first_probabilities, (None,) * 4)[1]
-        size = (height or "feature_height", width or "feature_width")
-        images = batch or "batch"
+        batch, channels, height, width = self.graph.dims(points.features) or (None,) * 4
+        classes = (self.graph.dims(points.first_probabilities) or (None,) * 4)[1]
+        size = (height or FEATURE_HEIGHT, width or FEATURE_WIDTH)
+        images = batch or BATCH
         shapes: tuple[tuple[int | str, ...], ...] = (
             (images, channels or "channels", *size),
             (images, classes or "classes", *size),
@@ -103,14 +116,14 @@ class _Reuse:
         self.graph.inputs.append(limits)
         self.graph.outputs.append(work)
 
-    def read_state(self, found: Anchors) -> None:
+    def read_state(self, points: ReusePoints) -> None:
         """What was kept, and where it holds at this frame's thresholds."""
         self.features, self.probabilities, stages = PAST
         self.channel = self.const("channel", [1], "int64")
         unsqueezed = self.add("Unsqueeze", stages, self.channel, name="past_stages")
         self.stages = self.add("Cast", unsqueezed, name="stages", to=TensorProto.INT32)
         self.confidence = self.maximum(self.probabilities, "confidence")
-        second = self.add("Gather", "rho", self.const("second", 1, "int64"), name="rho")
+        second = self.add("Gather", RHO, self.const("second", 1, "int64"), name="rho")
         sure = self.add("Greater", self.confidence, second, name="sure")
         at2 = self.add("Equal", self.stages, self.const("two", 2, "int32"), name="at2")
         at3 = self.add("Equal", self.stages, self.const("three", 3, "int32"), name="at3")
@@ -120,16 +133,16 @@ class _Reuse:
     def maximum(self, x: str, name: str) -> str:
         return self.add("ReduceMax", x, self.channel, name=name, keepdims=1)
 
-    def find_unmoved(self, found: Anchors) -> None:
+    def find_unmoved(self, points: ReusePoints) -> None:
         """Who keeps a result, who gets a new one, and who is computed."""
         tolerance = self.add("Gather", LIMITS, self.const("first", 0, "int64"), name="tolerance")
         cut = self.add("Gather", LIMITS, self.const("last", 1, "int64"), name="cut")
-        easy = self.add("Greater", found.confidence, found.rho, name="easy")
+        easy = self.add("Greater", points.confidence, points.rho, name="easy")
         self.hard = self.add("Not", easy, name="hard")
-        moved_by = self.add("Sub", found.features, self.features, name="moved_by")
+        moved_by = self.add("Sub", points.features, self.features, name="moved_by")
         distance = self.add("ReduceSumSquare", moved_by, self.channel, name="distance", keepdims=1)
         length = self.add(
-            "ReduceSumSquare", found.features, self.channel, name="length", keepdims=1
+            "ReduceSumSquare", points.features, self.channel, name="length", keepdims=1
         )
         squared = self.add("Mul", tolerance, tolerance, name="squared")
         own = self.add("Mul", squared, self.const("own", OWN**2, "float32"), name="own")
@@ -144,7 +157,7 @@ class _Reuse:
         self.is_cut = self.add("Greater", self.count(moved, "moves"), most, name="is_cut")
         renewed = self.add("Or", moved, self.is_cut, name="renewed")
         self.renewed = self.add("And", self.hard, renewed, name="hard_renewed")
-        self.active = self.add("And", found.active, self.dilate(renewed), name="active")
+        self.active = self.add("And", points.active, self.dilate(renewed), name="active")
         self.entered = self.add("And", self.hard, self.active, name="entered")
         old = self.add("Not", renewed, name="old")
         self.kept = self.add("And", self.hard, old, name="kept")
@@ -157,7 +170,7 @@ class _Reuse:
         # Not a product with the mask: 0 times NaN is NaN, and an easy pixel's must not count.
         zero = self.const(f"{name}/zero", 0, "float32")
         x = self.add("Where", self.hard, x, zero, name=f"{name}/of_hard")
-        for axis in (0, 1):  # one direction after the other: 62 additions a cell, not 961
+        for axis in (0, 1):  # one direction after the other: 62 additions per cell, not 961
             side, pads = [1, 1], [0, 0, 0, 0]
             side[axis], pads[axis], pads[axis + 2] = 2 * AROUND + 1, AROUND, AROUND
             x = self.add(
@@ -182,33 +195,33 @@ class _Reuse:
         largest = self.add("MaxPool", number, name="context/max", kernel_shape=side, pads=pads)
         return self.add("Cast", largest, name="context", to=TensorProto.BOOL)
 
-    def replace_results(self, found: Anchors) -> dict[str, str]:
+    def replace_results(self, points: ReusePoints) -> dict[str, str]:
         """What the outputs read instead of each of this frame's results."""
         past = (self.probabilities, self.confidence, self.stages)
         return {
             now: self.add("Where", self.kept, before, now, name=f"result/{name}")
-            for now, before, name in zip(found.results, past, PAST, strict=True)
+            for now, before, name in zip(points.results, past, PAST, strict=True)
         }
 
-    def write_state(self, found: Anchors) -> None:
-        probabilities, _, stages = found.results
+    def write_state(self, points: ReusePoints) -> None:
+        probabilities, _, stages = points.results
         zero = self.const("zero", 0, "int32")
         remembered = self.add("Where", self.is_cut, zero, self.stages, name="remembered")
-        pairs = ((found.features, self.features), (probabilities, self.probabilities))
+        pairs = ((points.features, self.features), (probabilities, self.probabilities))
         for output, (now, before) in zip(PRESENT[:2], pairs, strict=True):
             self.add("Where", self.renewed, now, before, name=output, output=output)
         left = self.add("Where", self.renewed, stages, remembered, name="state/stages")
         self.as_bytes(left, PRESENT[2])
-        codes = {PixelWork.COMPUTED: self.entered, PixelWork.KEPT: self.kept}
-        # The code of context is the sum of both.
+        masks = {PixelWork.COMPUTED: self.entered, PixelWork.KEPT: self.kept}
+        # The value of context is the sum of both.
         parts = [
             self.add(
                 "Mul",
-                self.add("Cast", mask, name=f"work/{code}", to=TensorProto.INT32),
-                self.const(f"code/{code}", code, "int32"),
-                name=f"work/{code}",
+                self.add("Cast", mask, name=f"work/{value}", to=TensorProto.INT32),
+                self.const(f"code/{value}", value, "int32"),
+                name=f"work/{value}",
             )
-            for code, mask in codes.items()
+            for value, mask in masks.items()
         ]
         self.as_bytes(self.add("Add", *parts, name="work"), WORK)
 
@@ -221,17 +234,17 @@ class _Reuse:
         self,
         before: list[onnx.NodeProto],
         after: list[onnx.NodeProto],
-        found: Anchors,
+        points: ReusePoints,
         replaced: dict[str, str],
     ) -> None:
         """Put new nodes between those that they need and those that need them."""
         nodes = self.graph.nodes
-        needed = ancestors(nodes, (found.features, found.confidence, found.rho, found.active))
-        readers = descendants(nodes, found.results)
+        needed = ancestors(nodes, (points.features, points.confidence, points.rho, points.active))
+        readers = descendants(nodes, points.results)
         for node in readers:
             for i, name in enumerate(node.input):
                 node.input[i] = replaced.get(name, name)
-        found.select.input[1] = self.active
+        points.select.set_input("active", self.active)
         first = {n.output[0] for n in needed}
         last = {n.output[0] for n in readers}
         between = [n for n in nodes if n.output[0] not in first | last]

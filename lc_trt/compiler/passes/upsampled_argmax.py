@@ -1,104 +1,109 @@
 """The classes of an upsampled map, without the upsampled map: faster in OpenVINO.
 
-Its ArgMax sorts, and even as maxima (`argmax`) it goes over the upsampled map three times. Here
-only the columns are interpolated on their own, by a product. Between two of the map's rows values
-run straight, and OpenVINO fuses that with the comparison of two classes, so that of the
+Its ArgMax sorts, and even as maxima (`argmax_as_max`) it goes over the upsampled map three times.
+Here only the columns are interpolated on their own, by a product. Between two of the map's rows
+values run straight, and OpenVINO fuses that with the comparison of two classes, so that of the
 upsampled map just the largest value so far and its class are ever written.
 """
 
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph, attributes, static_shapes
+from lc_trt.compiler.graph import Array, Edges, Graph
+from lc_trt.compiler.passes.argmax_as_max import is_argmax, reason_not_per_pixel
+from lc_trt.compiler.rewrite import RewriteRule
+from lc_trt.ir.node_view import NodeView
 
 _TOGETHER = 6  # classes compared in one go, then the best of each go
+# Attributes of the Resize that `interpolation` computes.
+_BILINEAR = {
+    "mode": b"linear", "coordinate_transformation_mode": b"half_pixel", "antialias": 0,
+    "keep_aspect_ratio_policy": b"stretch",
+}  # fmt: skip
 
 
-def argmax_of_upsampled(model: onnx.ModelProto) -> onnx.ModelProto:
+class UpsampledArgMax(RewriteRule):
     """Resize and ArgMax over classes -> interpolated rows, and the first of the largest.
 
     For a bilinear Resize (half-pixel) of one image [1, K, h, w] with known shapes to a multiple of
     h rows that only an ArgMax over axis 1 reads, without the axis kept. Equal to it but for
     rounding.
     """
-    graph = EditableGraph(model)
-    shapes = static_shapes(model)
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.nodes:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    kept = {output.name for output in graph.outputs}
-    nodes: list[onnx.NodeProto] = []
-    resized: dict[str, onnx.NodeProto] = {}
-    for node in graph.nodes:
-        after = readers.get(node.output[0], []) if node.output[0] not in kept else []
-        if _is_bilinear(node, shapes, graph.constants) and len(after) == 1 and _is_argmax(after[0]):
-            resized[node.output[0]] = node
-        elif node.op_type == "ArgMax" and node.input[0] in resized:
-            nodes += _compare(graph, resized[node.input[0]], node, shapes)
-        else:
-            nodes.append(node)
-    graph.nodes = nodes
-    return graph.model()
+
+    name: ClassVar[str] = "upsampled_argmax"
+
+    def pattern(self, node: onnx.NodeProto) -> bool:
+        """An ArgMax."""
+        return is_argmax(node)
+
+    def check(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> str | None:
+        """It has to read a Resize that nothing else reads."""
+        data = NodeView(node).input("data")
+        resize = edges.producers.get(data)
+        if resize is None or (resize.domain, resize.op_type) != ("", "Resize"):
+            return "it does not read a Resize"
+        if edges.uses[data] != 1:
+            return f"{resize.name!r} before it is read {edges.uses[data]} times"
+        return reason_not_per_pixel(node) or _reason_not_bilinear(graph, resize)
+
+    def rewrite(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """What compares the interpolated rows, in place of both."""
+        resize = edges.producers[NodeView(node).input("data")]
+        graph.expanded[resize.name] = resize.op_type
+        return _compare(graph, resize, node)
 
 
-def _is_bilinear(
-    node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]], constants: dict[str, Array]
-) -> bool:
-    if node.op_type != "Resize" or node.domain:
-        return False
-    defaults = {
-        "mode": b"nearest", "coordinate_transformation_mode": b"half_pixel", "antialias": 0,
-        "axes": None, "keep_aspect_ratio_policy": b"stretch",
-    }  # fmt: skip
-    found = defaults | attributes(node)
-    if any(found[name] != value for name, value in (defaults | {"mode": b"linear"}).items()):
-        return False
-    before, after = shapes.get(node.input[0], ()), shapes.get(node.output[0], ())
-    if len(before) != 4 or len(after) != 4 or before[:2] != after[:2]:
-        return False
-    scales = constants.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+def _reason_not_bilinear(graph: Graph, resize: onnx.NodeProto) -> str | None:
+    view, p = NodeView(resize), f"{resize.name!r} before it"
+    own = view.attributes()
+    if own.get("axes") is not None or any(own[name] != _BILINEAR[name] for name in _BILINEAR):
+        return f"{p} is not bilinear with half-pixel coordinates"
+    before, after = (graph.shape(name) or () for name in (view.input("X"), resize.output[0]))
+    if len(before) != 4 or len(after) != 4:
+        return f"the sizes of {p} are not fixed"
+    if before[0] != 1:
+        return f"{p} has a batch of {before[0]}, not 1"
+    if before[1] != after[1] or after[0] != 1:
+        return f"{p} also resizes the classes"
+    scales = graph.constants.get(view.input("scales"))
     if scales is not None and not np.array_equal(np.multiply(before, scales), after):
-        return False  # rounded down: positions go by the scales then, not by both sizes
-    return before[0] == 1 and before[1] > 1 and after[2] % before[2] == 0
+        # Rounded down: positions go by the scales then, not by both sizes.
+        return f"{p} has scales that are not the ratio of the sizes"
+    if before[1] < 2:
+        return "there is one class"
+    if after[2] % before[2]:
+        return f"{p} makes {before[2]} rows {after[2]}, which is no multiple"
+    return None
 
 
-def _is_argmax(node: onnx.NodeProto) -> bool:
-    found = attributes(node)
-    return (
-        node.op_type == "ArgMax" and node.domain == "" and found.get("axis", 0) == 1
-        and found.get("keepdims", 1) == 0 and not found.get("select_last_index", 0)
-    )  # fmt: skip
+def interpolation(size: int, resized: int) -> Array:
+    """float32 [resized, size]: the weights of bilinear interpolation along one axis.
 
-
-def interpolation(given: int, wanted: int) -> Array:
-    """float32 [wanted, given]: the weights of bilinear interpolation along one axis.
-
-    Output position y reads input position (y + 0.5) * given / wanted - 0.5, inside the borders
+    Output position y reads input position (y + 0.5) * size / resized - 0.5, inside the borders
     (ONNX, Resize, half_pixel).
+
+    Args:
+        size: positions of the input.
+        resized: positions of the output.
     """
-    position = np.clip((np.arange(wanted) + 0.5) * given / wanted - 0.5, 0, given - 1)
-    low = np.minimum(position.astype(int), max(given - 2, 0))
-    weights = np.zeros((wanted, given))
-    rows = np.arange(wanted)
+    position = np.clip((np.arange(resized) + 0.5) * size / resized - 0.5, 0, size - 1)
+    low = np.minimum(position.astype(int), max(size - 2, 0))
+    weights = np.zeros((resized, size))
+    rows = np.arange(resized)
     weights[rows, low] = 1 - (position - low)
-    weights[rows, np.minimum(low + 1, given - 1)] += position - low
+    weights[rows, np.minimum(low + 1, size - 1)] += position - low
     return weights.astype(np.float32)
 
 
-def _compare(
-    graph: EditableGraph,
-    resize: onnx.NodeProto,
-    argmax: onnx.NodeProto,
-    shapes: dict[str, tuple[int, ...]],
-) -> list[onnx.NodeProto]:
-    _, classes, height, width = shapes[resize.input[0]]
-    rows, columns = shapes[resize.output[0]][2:]
+def _compare(graph: Graph, resize: onnx.NodeProto, argmax: onnx.NodeProto) -> list[onnx.NodeProto]:
+    x = NodeView(resize).input("X")
+    _, classes, height, width = graph.shape(x) or ()
+    rows, columns = (graph.shape(resize.output[0]) or ())[2:]
     scale = rows // height
     nodes: list[onnx.NodeProto] = []
 
@@ -124,7 +129,7 @@ def _compare(
     row = np.arange(height)
     begin, end = np.eye(height)[[0, *row]], np.eye(height)[[*row, height - 1]]
     ends = const("ends", np.concatenate([begin, end - begin]), "float32", resize)
-    both = add("MatMul", ends, resize.input[0], name="both", at=resize)
+    both = add("MatMul", ends, x, name="both", at=resize)
     along = const("columns", interpolation(width, columns).T, "float32", resize)
     wide = add("MatMul", both, along, name="wide", at=resize)
     shape = const("bands", [1, 2 * classes, height + 1, 1, columns], "int64", resize)

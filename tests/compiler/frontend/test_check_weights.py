@@ -7,7 +7,8 @@ import pytest
 from onnx import numpy_helper
 from tiny_networks import tiny_model
 
-from lc_trt.compiler.frontend.check_weights import check_weights
+from lc_trt.compiler.frontend.check_weights import CheckWeights
+from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines import BACKENDS, TENSORRT
@@ -17,7 +18,7 @@ from lc_trt.runtime.engines import BACKENDS, TENSORRT
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_a_weight_with_nan_is_named(backend: str, dtype: type) -> None:
     model = tiny_model()
-    check_weights(model)
+    CheckWeights().apply(Graph(model))
     weight = next(t for t in model.graph.initializer if len(t.dims) == 4)
     values = numpy_helper.to_array(weight).astype(dtype)
     values.reshape(-1)[[1, 5]] = np.nan
@@ -34,4 +35,4 @@ def test_a_weight_with_nan_is_named(backend: str, dtype: type) -> None:
 def test_infinity_is_allowed() -> None:
     model = tiny_model()
     model.graph.initializer.append(numpy_helper.from_array(np.float32([np.inf]), "mask"))
-    check_weights(model)
+    CheckWeights().apply(Graph(model))

@@ -12,7 +12,8 @@ from lc_trt.compiler.frontend.read_onnx import (
     exchange_kind,
     load_onnx,
 )
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
@@ -22,7 +23,7 @@ from lc_trt.ir.metadata import read_info, write_info
 def test_kinds():
     model = tiny_model()
     assert exchange_kind(model) == "cascade"
-    assert exchange_kind(densify(model)) == "dense"
+    assert exchange_kind(run_passes(model, [ToDense()])) == "dense"
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import INFO, frames, run, session, tiny_model
 
-from lc_trt.compiler.graph import EditableGraph
-from lc_trt.compiler.lower_standard import Lowering, lower_standard
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.lower_standard import LowerStandard
 from lc_trt.compiler.lower_standard.fused_sums import find_sums
 from lc_trt.compiler.lower_standard.neighbours import window
-from lc_trt.compiler.passes.fold_constants import freeze
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.ir.interface import DOMAIN
 
 SIZE = (52, 75)
@@ -22,7 +23,7 @@ SIZE = (52, 75)
 @pytest.fixture(scope="module")
 def aspp():
     """A tiny irnet with ASPP heads: five branches each."""
-    return freeze(tiny_model("irnet", "aspp"), 2, SIZE)
+    return run_passes(tiny_model("irnet", "aspp"), [Freeze(2, SIZE)])
 
 
 def products(model, head):
@@ -31,7 +32,7 @@ def products(model, head):
 
 
 def test_an_aspp_head_s_branches_are_one_product_with_a_tap_in_common(aspp):
-    lowered = lower_standard(aspp, Lowering())
+    lowered = run_passes(aspp, [LowerStandard()])
     constants = {t.name: tuple(t.dims) for t in lowered.graph.initializer}
     for head in ("head2", "head3"):
         (product,) = products(lowered, head)
@@ -44,7 +45,7 @@ def test_an_aspp_head_s_branches_are_one_product_with_a_tap_in_common(aspp):
 def test_it_gives_what_the_functions_give(aspp, rho):
     images = frames(2, SIZE)
     expected = run(session(aspp), images, rho)
-    found = run(session(lower_standard(aspp, Lowering())), images, rho)
+    found = run(session(run_passes(aspp, [LowerStandard()])), images, rho)
     assert (found["labels"] == expected["labels"]).mean() >= 0.999
     np.testing.assert_array_equal(found["stages"], expected["stages"])
     np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=1e-5)
@@ -53,11 +54,11 @@ def test_it_gives_what_the_functions_give(aspp, rho):
 def test_a_tensor_that_is_asked_for_by_name_stays(aspp):
     name = "head2/3/branch3/conv"
     assert any(name in n.output for n in aspp.graph.node)
-    lowered = lower_standard(aspp, Lowering(), [name])
+    lowered = run_passes(aspp, [LowerStandard(named=[name])])
     assert any(name in n.output for n in lowered.graph.node)
     assert len(products(lowered, "head2")) == 3  # those before it, itself, and the one after
     assert len(products(lowered, "head3")) == 1
-    assert not any(name in n.output for n in lower_standard(aspp, Lowering()).graph.node)
+    assert not any(name in n.output for n in run_passes(aspp, [LowerStandard()]).graph.node)
 
 
 def graph_of_sum(change=lambda nodes, constants: None, rows=("rows", "rows")):
@@ -81,14 +82,14 @@ def graph_of_sum(change=lambda nodes, constants: None, rows=("rows", "rows")):
         nodes, "g", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )  # fmt: skip
-    return EditableGraph(helper.make_model(graph))
+    return Graph(helper.make_model(graph))
 
 
 def test_weights_of_a_shared_tap_and_biases_add_up():
     graph = graph_of_sum()
-    sums, dropped = find_sums(graph, ())
-    assert dropped == {"y0", "y1"} and list(sums) == ["y"]
-    found, constants = sums["y"], graph.constants
+    fused = find_sums(graph, ())
+    assert fused.dropped == {"y0", "y1"} and list(fused.sums) == ["y"]
+    found, constants = fused.sums["y"], graph.constants
     assert set(found.taps) == set(window((3, 3), (2, 2)))
     np.testing.assert_array_equal(found.bias, constants["b0"] + constants["b1"])
     middle = constants["w0"][..., 0, 0] + constants["w1"][..., 1, 1]
@@ -125,11 +126,24 @@ def not_constant(nodes, constants):
     "change", [activated, scaled, with_residual, widening, read_twice, not_constant]
 )
 def test_what_is_more_than_a_product_and_a_bias_stays(change):
-    assert find_sums(graph_of_sum(change), ()) == ({}, frozenset())
+    fused = find_sums(graph_of_sum(change), ())
+    assert not fused.sums and not fused.dropped
 
 
-def test_convolutions_in_two_regions_stay():
-    assert find_sums(graph_of_sum(rows=("rows", "others")), ()) == ({}, frozenset())
+@pytest.mark.parametrize(
+    ("graph", "named", "reason"),
+    [
+        (graph_of_sum(rows=("rows", "others")), (), "read different rows"),
+        (graph_of_sum(read_twice), (), "is read elsewhere"),
+        (graph_of_sum(), ["y1"], "is asked for by name"),
+    ],
+    ids=["two regions", "read twice", "named"],
+)
+def test_a_sum_that_stays_says_why(graph, named, reason):
+    fused = find_sums(graph, named)
+    assert not fused.sums and not fused.dropped
+    ((node, why),) = fused.separate
+    assert node.name == "sum" and reason in why
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tiny_networks import INFO, MEAN, STD, frames, run, session, tiny_cascade
 
 from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
@@ -125,7 +126,7 @@ def test_the_trained_network_has_one_product_for_branches_and_multiplies_no_more
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("symbolic", [False, True])
 def test_a_dense_network(precision, symbolic):
-    source = densify(reference("inception", "aspp", 0)[0])
+    source = run_passes(reference("inception", "aspp", 0)[0], [ToDense()])
     fixed = (None, None) if symbolic else (SIZE, 2)
     after = session(compile_for_tensorrt(source, *fixed, precision))
     images = frames(2, SIZE)

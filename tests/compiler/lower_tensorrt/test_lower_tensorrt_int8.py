@@ -16,12 +16,14 @@ from onnx import TensorProto
 from region_graphs import CHANNELS, feed, region_graph
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
+from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
-from lc_trt.compiler.passes.fold_batch_norm import fold_affine
-from lc_trt.compiler.passes.fold_constants import fold_constants
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.fold_batch_norm import FoldBatchNorm
+from lc_trt.compiler.passes.fold_constants import FoldConstants
 from lc_trt.compiler.passes.insert_qdq import Quantization, Quantizer
-from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers, wanted_tensors
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.passes.quantization_plan import make_plan, quantised_inputs, select_layers
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model, prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
@@ -46,6 +48,14 @@ def named(model, *op_types):
     return [n for n in model.graph.node if n.op_type in op_types]
 
 
+def signed_int8(graph, ranges):
+    """A folded graph in INT8 with zero points of 0, TensorRT's only form, as a model."""
+    plan = make_plan(graph)
+    tensors = quantised_inputs(graph, plan, ())
+    Quantizer(graph, Quantization(ranges), plan, tensors, signed=True).run()
+    return graph.encode()
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """By trunk and head: the model, its ranges, and sessions in FP32 and quantised."""
@@ -55,11 +65,8 @@ def tiny(tmp_path_factory):
     def make(trunk, form):
         model = tiny_model(trunk, form)
         ranges = tiny_table(model, images).ranges
-        folded = fold_affine(fold_constants(model))
-        plan = make_plan(folded)
-        wanted = wanted_tensors(folded, plan, ())
-        quantised = Quantizer(folded, Quantization(ranges), plan, wanted, signed=True).run()
-        return model, ranges, session(folded), session(quantised)
+        folded = run_passes(model, [FoldConstants(), FoldBatchNorm()])
+        return model, ranges, session(folded), session(signed_int8(Graph(folded), ranges))
 
     return make
 
@@ -161,13 +168,11 @@ def test_convolutions_on_the_map_are_in_the_form_that_tensorrt_fuses(tiny):
 def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic):
     """Average pooling, maxima and concatenations on the map, and no rows."""
     model, ranges, *_ = tiny("inception", "aspp")
-    dense, how = densify(model), Quantization(ranges)
+    dense, how = run_passes(model, [ToDense()]), Quantization(ranges)
     fixed = (None, None) if symbolic else (SIZE, 2)
     made = compile_for_tensorrt(dense, *fixed, "fp32", how)
     assert not any(n.domain == DOMAIN for n in made.graph.node)
-    folded = prepare(dense, SIZE, 2)
-    plan = make_plan(folded)
-    reference = Quantizer(folded, how, plan, wanted_tensors(folded, plan, ()), signed=True).run()
+    reference = signed_int8(prepare(dense, SIZE, 2), ranges)
     images = frames(2, SIZE, seed=5)
     expected, found = run(session(reference), images, None), run(session(made), images, None)
     assert (found["labels"] == expected["labels"]).mean() > 0.995
@@ -264,7 +269,7 @@ def test_a_tensor_without_a_range_is_named(tiny):
     model, ranges, *_ = tiny("irnet", "plain")
     folded = prepare(model, SIZE, 1)
     plan = make_plan(folded)
-    needed = wanted_tensors(folded, plan, ())
+    needed = quantised_inputs(folded, plan, ())
     for stage in ("stage1", "stage2"):  # on the map, and of rows
         gone = [name for name in plan.tensors if name in needed and name.startswith(stage)][-1]
         some = {name: value for name, value in ranges.items() if name != gone}
@@ -279,7 +284,7 @@ def ranges_of(model):
     """What the tensors of a graph are where all pixels are in its region."""
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
-    tensors = make_plan(model).tensors
+    tensors = make_plan(Graph(model)).tensors
     del shown.graph.output[:]
     shown.graph.output.extend(onnx.helper.make_empty_tensor_value_info(t) for t in tensors)
     found = session(shown).run(list(tensors), feed(1.0))
@@ -317,7 +322,7 @@ def test_branches_and_residuals_of_any_width_and_any_kept(widths, kernel, kept, 
         return b.conv(y, CHANNELS, 4, kernel), 4
 
     model = region_graph(body, seed)
-    convolutions = make_plan(model).convolutions
+    convolutions = make_plan(Graph(model)).convolutions
     keep = {name for i, name in enumerate(convolutions) if i in kept}
     made = assert_near(model, keep, error=0.05)
     types = types_of(made)

@@ -19,8 +19,10 @@ from lc_trt.compiler.lower_tensorrt.merge_branches import merge_branches
 from lc_trt.compiler.lower_tensorrt.segments import read_segments
 from lc_trt.compiler.lower_tensorrt.uint8_io import cast_at_borders
 from lc_trt.compiler.lower_tensorrt.verify import check_lowered
-from lc_trt.compiler.passes.fold_batch_norm import fold_affine
-from lc_trt.compiler.passes.fold_constants import fold_constants, freeze
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.fold_batch_norm import FoldBatchNorm
+from lc_trt.compiler.passes.fold_constants import FoldConstants
+from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 
@@ -251,7 +253,7 @@ def test_each_plugin_is_told_all_it_can_be_told():
 
 
 def test_probabilities_are_made_on_the_map():
-    source = fold_constants(freeze(tiny_model(), 1, (48, 72)))
+    source = run_passes(tiny_model(), [Freeze(1, (48, 72)), FoldConstants()])
     model = scatter_logits(source)
     producers = {o: n for n in model.graph.node for o in n.output}
     scatters = [n for n in model.graph.node if n.op_type == "RegionScatter"]
@@ -262,7 +264,7 @@ def test_probabilities_are_made_on_the_map():
 @pytest.mark.parametrize("batch", [1, None])
 def test_masks_are_int32_whatever_made_them(batch):
     size = (48, 72) if batch else None
-    model = int32_masks(fold_constants(freeze(tiny_model(), batch, size)))
+    model = int32_masks(run_passes(tiny_model(), [Freeze(batch, size), FoldConstants()]))
     types = {
         v.name: v.type.tensor_type.elem_type
         for v in onnx.shape_inference.infer_shapes(model).graph.value_info
@@ -313,4 +315,4 @@ def test_uint8_inside_the_network_is_refused():
     model.graph.node.insert(list(model.graph.node).index(cast), back)
     cast.input[0] = "back"
     with pytest.raises(LcTrtError, match="node 'rounded' casts to UINT8 inside the network"):
-        lower_tensorrt(fold_affine(model, region_factors=False))
+        lower_tensorrt(run_passes(model, [FoldBatchNorm(region_factors=False)]))

@@ -12,9 +12,10 @@ from int8_cases import image_folder, tiny_table
 from onnx import numpy_helper
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
-from lc_trt.compiler.passes.insert_qdq import Quantization, integer_weight, parameters, quantize
+from lc_trt.compiler.pass_manager import apply_passes, run_passes
+from lc_trt.compiler.passes.insert_qdq import InsertQdq, Quantization, integer_weight, parameters
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan, select_layers
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model, prepare
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime.engines import create_engine
@@ -44,6 +45,13 @@ def constants(model):
     return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
 
 
+def quantised(folded, quantization, *, branches=False):
+    """A folded graph in INT8, as a model."""
+    graph = folded.copy()
+    apply_passes(graph, [InsertQdq(quantization, branches=branches)])
+    return graph.encode()
+
+
 def producers(model):
     return {o: n for n in model.graph.node for o in n.output}
 
@@ -52,7 +60,7 @@ def producers(model):
 def test_convolutions_read_decoded_codes_and_classifiers_floating_point(name, request):
     model, ranges = request.getfixturevalue(name)
     folded = prepare(model, SIZE, 1)
-    made = quantize(folded, Quantization(ranges))
+    made = quantised(folded, Quantization(ranges))
     onnx.checker.check_model(made)
     by_output, plan = producers(made), make_plan(folded)
     convolutions = [n for n in made.graph.node if n.op_type in ("Conv", "RegionConv")]
@@ -75,9 +83,9 @@ def test_convolutions_read_decoded_codes_and_classifiers_floating_point(name, re
 def test_the_exchange_form_runs_as_it_is_and_stays_near_fp32(inception):
     model, ranges = inception
     folded = prepare(model, SIZE, 2)
-    made = quantize(folded, Quantization(ranges))
+    made = quantised(folded, Quantization(ranges))
     images = frames(2, SIZE, seed=5)
-    a, b = session(folded), session(made)
+    a, b = session(folded.encode()), session(made)
     for rho in ((-1, -1), (1, 1), middle_rho(a, images)):
         expected, found = run(a, images, rho), run(b, images, rho)
         same = expected["stages"] == found["stages"]
@@ -91,7 +99,7 @@ def test_the_exchange_form_runs_as_it_is_and_stays_near_fp32(inception):
 def test_engines_compute_what_the_exchange_form_says(name, backend, request):
     model, ranges = request.getfixturevalue(name)
     branches = backend == "onnxruntime"
-    made = quantize(prepare(model, SIZE, 2), Quantization(ranges, branches=branches))
+    made = quantised(prepare(model, SIZE, 2), Quantization(ranges), branches=branches)
     compiled = compile_model(model, backend, SIZE, 2, Quantization(ranges)).SerializeToString()
     engine = create_engine(backend, compiled, threads=1, precision="int8")
     images, reference = frames(2, SIZE, seed=5), session(made)
@@ -113,13 +121,13 @@ def test_kept_layers_keep_their_weights(case):
     folded = prepare(model, SIZE, 1)
     plan = make_plan(folded)
     keep = select_layers(plan, ("stage2", "head1/0"))
-    made = quantize(folded, Quantization(ranges, keep))
+    made = quantised(folded, Quantization(ranges, keep))
     by_output = producers(made)
     for node in made.graph.node:
         if node.op_type in ("Conv", "RegionConv") and node.output[0] in plan.convolutions:
             weight = node.input[1 if node.op_type == "Conv" else 4]
             assert (weight in by_output) == (node.output[0] not in keep)
-    everything = quantize(folded, Quantization(ranges, plan.convolutions))
+    everything = quantised(folded, Quantization(ranges, plan.convolutions))
     assert not any("Quantize" in n.op_type for n in everything.graph.node)
     with pytest.raises(UsageError, match=r"--keep stage9: no layer of that name.*stage1"):
         select_layers(plan, ("stage9",))
@@ -128,7 +136,9 @@ def test_kept_layers_keep_their_weights(case):
 def test_the_dense_form_takes_the_cascades_ranges_and_kept_layers(case):
     model, ranges = case
     keep = select_layers(make_plan(prepare(model, SIZE, 1)), ("stage3",))
-    compiled = compile_model(densify(model), "onnxruntime", SIZE, 1, Quantization(ranges, keep))
+    compiled = compile_model(
+        run_passes(model, [ToDense()]), "onnxruntime", SIZE, 1, Quantization(ranges, keep)
+    )
     names = {n.name for n in compiled.graph.node if n.op_type == "DequantizeLinear"}
     weights = [n for n in names if "weight_dq" in n]
     assert any(n.startswith("stage2") for n in weights)
@@ -140,7 +150,7 @@ def test_a_missing_range_is_named(case):
     gone = next(iter(ranges))
     some = {name: value for name, value in ranges.items() if name != gone}
     with pytest.raises(LcTrtError, match=f"tensor {gone!r}: the calibration table has no range"):
-        quantize(prepare(model, SIZE, 1), Quantization(some))
+        quantised(prepare(model, SIZE, 1), Quantization(some))
 
 
 def test_a_missing_neighbour_decodes_to_exactly_zero(case):
@@ -188,11 +198,9 @@ def test_fingerprints_tell_weights_apart_and_not_sizes(case):
     own = fingerprints(folded, plan)
     other = prepare(model, (64, 80), 2)
     assert fingerprints(other, make_plan(other)) == own
-    changed = onnx.ModelProto()
-    changed.CopyFrom(folded)
-    conv = next(n for n in changed.graph.node if n.output[0] == plan.convolutions[3])
-    tensor = next(t for t in changed.graph.initializer if t.name == conv.input[1])
-    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 2, tensor.name))
+    changed = folded.copy()
+    conv = changed.edges().producers[plan.convolutions[3]]
+    changed.constants[conv.input[1]] = changed.constants[conv.input[1]] * 2
     different = [n for n, v in fingerprints(changed, plan).items() if v != own[n]]
     assert len(different) == 1 and different[0].startswith(conv.name.removesuffix("/conv"))
 

@@ -10,7 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import session, tiny_model
 
-from lc_trt.compiler.passes.mixed_precision import note_full, to_half
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.mixed_precision import NoteFp32, ToHalf
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import FP32_TENSORS
@@ -106,31 +108,31 @@ def test_a_weight_that_does_not_fit_is_named_with_its_node():
     model = graph_of([conv("x", "y")], {"w": weight(1e6)})
     expected = r"node 'y': weight 'w' reaches 1e\+06, over FP16's 65504; build with --fp32"
     with pytest.raises(LcTrtError, match=expected):
-        to_half(model)
+        run_passes(model, [ToHalf()])
 
 
 def test_another_constant_that_does_not_fit_keeps_its_operator_in_full():
     nodes = [conv("x", "a"), helper.make_node("Mul", ["a", "big"], ["b"]), conv("b", "y")]
-    half = to_half(graph_of(nodes, {"w": weight(), "big": np.float32(1e6)}))
+    half = run_passes(graph_of(nodes, {"w": weight(), "big": np.float32(1e6)}), [ToHalf()])
     types = types_of(half)
     assert [types[n.input[0]] for n in half.graph.node if n.op_type != "Cast"] == [HALF, FULL, HALF]
 
 
 def test_what_makes_or_reads_a_kept_tensor_is_in_full():
     nodes = [conv("x", "a"), helper.make_node("Relu", ["a"], ["b"]), conv("b", "c"), conv("c", "y")]
-    half = to_half(graph_of(nodes, {"w": weight()}), keep=["a"])
+    half = run_passes(graph_of(nodes, {"w": weight()}), [ToHalf(keep=["a"])])
     types = types_of(half)
     kinds = [types[n.input[0]] for n in half.graph.node if n.op_type != "Cast"]
     assert kinds == [FULL, FULL, HALF, HALF]
-    big = to_half(graph_of([conv("x", "y")], {"w": weight(1e6)}), keep=["y"])
+    big = run_passes(graph_of([conv("x", "y")], {"w": weight(1e6)}), [ToHalf(keep=["y"])])
     assert [n.op_type for n in big.graph.node] == ["Conv"], "a weight that does not fit may be kept"
 
 
 def test_the_note_names_what_the_types_say():
     model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
     keep = ["stage1/1/relu"]
-    types = types_of(to_half(model, keep=keep))
-    noted = {entry.key: entry.value for entry in note_full(model, keep).metadata_props}
+    types = types_of(run_passes(model, [ToHalf(keep=keep)]))
+    noted = {entry.key: entry.value for entry in run_passes(model, [NoteFp32(keep)]).metadata_props}
     full = set(json.loads(noted[FP32_TENSORS]))
     floats = {n: t for n, t in types_of(model).items() if t == FULL}
     made = [name for node in model.graph.node for name in node.output if name in floats]
@@ -142,18 +144,19 @@ def test_the_note_names_what_the_types_say():
 def test_bf16_keeps_nothing_for_its_range():
     nodes = [conv("x", "a"), helper.make_node("Mul", ["a", "big"], ["y"])]
     model = graph_of(nodes, {"w": weight(1e6), "big": np.float32(1e6)})
-    notes = [note_full(model, keep).metadata_props[0].value for keep in (None, ())]
+    notes = [run_passes(model, [NoteFp32(keep)]).metadata_props[0].value for keep in (None, ())]
     assert notes == ["[]", '["y"]']
 
 
 def test_parts_of_an_operator_want_what_it_wanted():
     nodes = [conv("x", "a"), helper.make_node("MatMul", ["a", "m"], ["y"], "up/wide")]
-    before = graph_of(
-        [conv("x", "a"), helper.make_node("Softmax", ["a"], ["y"], "up")], {"w": weight()}
-    )
-    model = graph_of(nodes, {"w": weight(), "m": np.eye(4, dtype=np.float32)})
-    notes = [note_full(model, None, b).metadata_props[0].value for b in (None, before)]
-    assert notes == ["[]", '["y"]']
+    graph = Graph(graph_of(nodes, {"w": weight(), "m": np.eye(4, dtype=np.float32)}))
+    notes = []
+    for expanded in ({}, {"up": "Softmax"}, {"up": "Relu"}):
+        graph.expanded = expanded
+        NoteFp32(None).apply(graph)
+        notes.append(graph.metadata[FP32_TENSORS])
+    assert notes == ["[]", '["y"]', "[]"]
 
 
 def test_casts_that_were_there_before_decide_nothing():
@@ -168,7 +171,7 @@ def test_casts_that_were_there_before_decide_nothing():
         helper.make_node("Cast", ["b"], ["y"], to=FULL),
     ]
     model = graph_of(nodes, {"w": weight(dtype=np.float16)})
-    half = to_half(model)
+    half = run_passes(model, [ToHalf()])
     assert [n.op_type for n in half.graph.node] == ["Cast", "Conv", "Relu", "Conv", "Cast"]
     x = np.random.default_rng(0).normal(size=(1, 2, 3, 4)).astype(np.float32)
     (expected,), (found,) = (session(m).run(None, {"x": x}) for m in (model, half))
@@ -177,7 +180,7 @@ def test_casts_that_were_there_before_decide_nothing():
 
 def test_an_output_keeps_its_type_and_one_that_is_read_too():
     nodes = [conv("x", "a"), helper.make_node("Relu", ["a"], ["y"]), conv("y", "z")]
-    half = to_half(graph_of(nodes, {"w": weight()}, outputs=("y", "z")))
+    half = run_passes(graph_of(nodes, {"w": weight()}, outputs=("y", "z")), [ToHalf()])
     types = types_of(half)
     assert types["y"] == types["z"] == FULL
     # Who reads it inside the network reads what was there before its cast.
@@ -199,7 +202,7 @@ def test_an_operator_with_a_graph_inside_is_named():
     with pytest.raises(
         LcTrtError, match="node 'choice': half precision does not reach into the graphs of"
     ):
-        to_half(graph_of([node], {"c": np.asarray(True)}))
+        run_passes(graph_of([node], {"c": np.asarray(True)}), [ToHalf()])
 
 
 def test_an_operator_whose_type_nobody_knows_is_named():
@@ -207,4 +210,4 @@ def test_an_operator_whose_type_nobody_knows_is_named():
     model = graph_of([node, conv("a", "y")], {"w": weight()})
     model.opset_import.append(helper.make_opsetid("elsewhere", 1))
     with pytest.raises(LcTrtError, match="node 'mystery': the type of what Mystery gives"):
-        to_half(model)
+        run_passes(model, [ToHalf()])

@@ -16,11 +16,13 @@ from onnx.utils import Extractor
 from tiny_networks import CLASSES, frames, middle_rho, session, tiny_model
 
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
-from lc_trt.compiler.passes.fold_batch_norm import fold_affine
-from lc_trt.compiler.passes.fold_constants import fold_constants, freeze
-from lc_trt.compiler.passes.mixed_precision import to_half
-from lc_trt.compiler.passes.temporal_reuse import AROUND, CONTEXT, OWN, add_reuse
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.fold_batch_norm import FoldBatchNorm
+from lc_trt.compiler.passes.fold_constants import FoldConstants
+from lc_trt.compiler.passes.freeze import Freeze
+from lc_trt.compiler.passes.mixed_precision import ToHalf
+from lc_trt.compiler.passes.temporal_reuse import AROUND, CONTEXT, OWN, TemporalReuse
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import LIMITS, PAST, PRESENT, WORK, PixelWork
 
@@ -34,7 +36,7 @@ def networks(
 ) -> tuple[onnxruntime.InferenceSession, Probe, onnxruntime.InferenceSession]:
     """With reuse; without, told which pixels stage 2 may take; and without, as exported."""
     source = tiny_model(trunk)
-    reusing = add_reuse(source)
+    reusing = run_passes(source, [TemporalReuse()])
     onnx.checker.check_model(reusing, full_check=True)
     return session(reusing), Probe(source), session(source)
 
@@ -252,17 +254,17 @@ def test_a_frame_that_left_early_does_not_spoil_what_was_kept() -> None:
 
 def test_what_is_no_cascade_is_refused() -> None:
     with pytest.raises(LcTrtError, match=r"0 RegionSelect nodes.*without --reuse"):
-        add_reuse(densify(tiny_model()))
+        run_passes(tiny_model(), [ToDense(), TemporalReuse()])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_it_passes_through_the_lowering_for_tensorrt(precision: str) -> None:
-    source = add_reuse(tiny_model())
+    source = run_passes(tiny_model(), [TemporalReuse()])
     size = (48, 72)
-    model = fold_constants(freeze(source, 1, size))
-    lowered = lower_tensorrt(fold_affine(model, region_factors=False))
+    model = run_passes(source, [Freeze(1, size), FoldConstants()])
+    lowered = lower_tensorrt(run_passes(model, [FoldBatchNorm(region_factors=False)]))
     if precision == "fp16":
-        lowered = to_half(lowered)
+        lowered = run_passes(lowered, [ToHalf()])
     onnx.checker.check_model(lowered)
     before, after = networks("irnet")[0], session(lowered)
     past = nothing(before, frames(1, size))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import session
 
-from lc_trt.compiler.passes.upsampled_argmax import argmax_of_upsampled, interpolation
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.upsampled_argmax import UpsampledArgMax, interpolation
 
 
 def model(shape, scale, **changes):
@@ -51,7 +52,7 @@ def ort(network, x):
 )
 def test_the_classes_are_those_of_resize_and_argmax(classes, height, width, scale, seed):
     source = model([1, classes, height, width], scale)
-    changed = argmax_of_upsampled(source)
+    changed = run_passes(source, [UpsampledArgMax()])
     onnx.checker.check_model(changed, full_check=True)
     assert "ArgMax" not in operators(changed) and "Resize" not in operators(changed)
     x = np.random.default_rng(seed).normal(size=(1, classes, height, width)).astype(np.float32)
@@ -76,18 +77,18 @@ def test_the_classes_are_those_of_resize_and_argmax(classes, height, width, scal
 def test_other_scales_stay(height, scale):
     source = model([1, 5, height, 7], scale)
     x = np.random.default_rng(0).normal(size=(1, 5, height, 7)).astype(np.float32)
-    np.testing.assert_array_equal(ort(argmax_of_upsampled(source), x), ort(source, x))
-    assert operators(argmax_of_upsampled(source)) == {"Resize", "ArgMax"}
+    np.testing.assert_array_equal(ort(run_passes(source, [UpsampledArgMax()]), x), ort(source, x))
+    assert operators(run_passes(source, [UpsampledArgMax()])) == {"Resize", "ArgMax"}
 
 
 def test_the_first_of_equals_and_some_class_for_nan():
-    changed = argmax_of_upsampled(model([1, 11, 3, 4], (8, 8)))
+    changed = run_passes(model([1, 11, 3, 4], (8, 8)), [UpsampledArgMax()])
     assert (ort(changed, np.ones((1, 11, 3, 4), np.float32)) == 0).all()
     assert ort(changed, np.full((1, 11, 3, 4), np.nan, np.float32)).max() < 11
 
 
 def test_openvino_computes_the_same():
-    changed = argmax_of_upsampled(model([1, 21, 38, 63], (8, 8)))
+    changed = run_passes(model([1, 21, 38, 63], (8, 8)), [UpsampledArgMax()])
     x = np.random.default_rng(0).normal(size=(1, 21, 38, 63)).astype(np.float32)
     core = openvino.Core()
     network = core.compile_model(
@@ -108,7 +109,7 @@ def test_openvino_computes_the_same():
 )
 def test_others_stay(shape, changes):
     source = model(shape, (2, 2), **changes)
-    assert operators(argmax_of_upsampled(source)) == {"Resize", "ArgMax"}
+    assert operators(run_passes(source, [UpsampledArgMax()])) == {"Resize", "ArgMax"}
 
 
 @pytest.mark.parametrize(("given_size", "wanted"), [(1, 8), (5, 40), (7, 11), (9, 3)])

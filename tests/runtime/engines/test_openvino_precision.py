@@ -10,8 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 from precisions import executed
 from tiny_networks import INFO, frames, run, session, tiny_model
 
-from lc_trt.compiler.passes.mixed_precision import note_full
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.mixed_precision import NoteFp32
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model, prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines import create_engine
@@ -34,7 +35,7 @@ PRECISIONS = [
 @pytest.mark.parametrize("form", ["irnet", "inception", "dense"])
 def test_what_decides_is_in_fp32_and_products_are_not(form, precision):
     source = tiny_model("irnet") if form == "dense" else tiny_model(form, "aspp")
-    source = densify(source) if form == "dense" else source
+    source = run_passes(source, [ToDense()]) if form == "dense" else source
     compiled = compile_model(source, "openvino", INFO.size, 1, None, precision)
     engine = create_engine("openvino", compiled.SerializeToString(), precision=precision)
     kernels = {kernel for found in executed(engine).values() for kernel in found}
@@ -54,7 +55,7 @@ def test_what_decides_is_in_fp32_and_products_are_not(form, precision):
     images = frames(1, INFO.size)
     rho = None if form == "dense" else (0.5, 0.5)
     thresholds = None if rho is None else np.array(rho, np.float32)
-    expected = run(session(prepare(source, INFO.size, 1)), images, rho)
+    expected = run(session(prepare(source, INFO.size, 1).encode()), images, rho)
     found = engine.run(images, thresholds)
     assert (found.labels == expected["labels"]).mean() > 0.8
 
@@ -91,7 +92,7 @@ def test_every_part_of_an_operator_is_marked():
         ],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    noted = note_full(model, ["y"])
+    noted = run_passes(model, [NoteFp32(["y"])])
     assert '["y", "z"]' in [entry.value for entry in noted.metadata_props]
     core = openvino.Core()
     pinned = pin(core, core.read_model(noted.SerializeToString()))
