@@ -171,7 +171,7 @@ def tensorrt_graph(source: Path, manifest: Manifest, half: Half) -> Segmenter:
 
 
 def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelProto:
-    """An FP32 graph whose values are rounded to half precision where `to_half` would have it.
+    """An FP32 graph whose values are rounded to half precision where `ToHalf` would have it.
 
     Args:
         keep: what FP16 cannot hold; None rounds to BF16.

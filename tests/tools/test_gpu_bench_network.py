@@ -14,7 +14,8 @@ import pytest
 import torch
 from tiny_networks import frames, tiny_model
 
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.cost import StageMacs
 
@@ -43,8 +44,9 @@ def test_rows_of_a_network():
 
 def test_a_network_is_checked_and_measured(gpu_tool, kernels, fake_backend):
     bench, source, size = gpu_tool("bench_network"), tiny_model("irnet", "plain"), (16, 24)
+    other = run_passes(source, [ToDense()])
     found = bench.measure(
-        bench.Networks(source, {"other": densify(source)}), bench.Setting(size, 1, "float32"),
+        bench.Networks(source, {"other": other}), bench.Setting(size, 1, "float32"),
         kernels, fake_backend(itertools.cycle([1.0, 2.0])), [frames(1, size)], 2, 1,
     )  # fmt: skip
     assert "fused" not in {row["name"] for row in found["rows"]}
@@ -81,7 +83,7 @@ def test_a_file_takes_the_place_of_a_preset(gpu_tool, repository, tmp_path):
     assert name == "irnet-small-camvid" and not networks.baselines
     assert {n.op_type for n in networks.cascade.graph.node} >= {"RegionConv", "RegionScatter"}
     dense = tmp_path / "dense.onnx"
-    onnx.save(densify(networks.cascade), dense)
+    onnx.save(run_passes(networks.cascade, [ToDense()]), dense)
     with pytest.raises(LcTrtError, match=r"dense\.onnx: a dense network, expected a cascade"):
         bench.load(argparse.Namespace(model=dense), torch.device("cpu"))
 

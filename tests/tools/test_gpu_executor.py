@@ -27,8 +27,9 @@ from lowered_cases import (
 )  # fmt: skip
 from tiny_networks import tiny_cascade, tiny_model, to_input
 
+from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.insert_qdq import Quantization
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.ir.node_view import NodeView
 
@@ -120,7 +121,7 @@ def test_it_computes_what_pytorch_s_cascade_does(kernels, kind):
 
 
 def test_a_dense_network_has_no_regions(kernels):
-    source = densify(tiny_model("inception", "aspp"))
+    source = run_passes(tiny_model("inception", "aspp"), [ToDense()])
     model = lower(source, SIZE, BATCH, "float32")
     dense, expected = Executor(model, kernels, "plain"), run_onnx(session(model))
     found = dense.run(images())

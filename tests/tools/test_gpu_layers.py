@@ -7,7 +7,8 @@ from gpubench.layers import feature_map, layers_of, preset_layers, region_convol
 from gpubench.networks import KINDS, lower
 from tiny_networks import tiny_model
 
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.ir.cost import stage_macs
 
 SIZE = (40, 56)
@@ -60,4 +61,4 @@ def test_the_stages_of_irnet_have_the_blocks_of_the_paper() -> None:
 
 
 def test_a_dense_network_has_none() -> None:
-    assert layers_of(lower(densify(tiny_model()), SIZE, 1, "float16")) == {}
+    assert layers_of(lower(run_passes(tiny_model(), [ToDense()]), SIZE, 1, "float16")) == {}

@@ -49,7 +49,8 @@ from lc_trt.bench.operating_points import (
     measured_shares,
     rho_pair,
 )
-from lc_trt.compiler.passes.to_dense import densify
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.data.published import POINTS, SOURCE
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.cost import stage_macs
@@ -174,7 +175,7 @@ def measure(
     Raises:
         LcTrtError: a wrong result; nothing was timed.
     """
-    own, refused = dense_executors(densify(networks.cascade), setting, kernels)
+    own, refused = dense_executors(run_passes(networks.cascade, [ToDense()]), setting, kernels)
     form = next(iter(own))
     model = lower(networks.cascade, setting.size, setting.batch, setting.type)
     cascade = Executor(model, kernels, form, (probabilities_of(model),))

@@ -95,7 +95,7 @@ def rule(
     past: Maps,
     limits: tuple[float, float],
 ) -> Maps:
-    """One frame by the words of `add_reuse`."""
+    """One frame by the words of `TemporalReuse`."""
     tolerance, cut = limits
     before = dict(zip(PAST, (past[name] for name in PAST), strict=True))
     features, kept, stages = (before[name] for name in PAST)

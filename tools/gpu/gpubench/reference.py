@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from gpubench.executor import Executor
 from gpubench.nodes import OperatorNode, device_tensor
 from gpubench.standard_operators import standard_step
-from lc_trt.compiler.passes.mixed_precision import to_half
+from lc_trt.compiler.pass_manager import apply_passes
+from lc_trt.compiler.passes.mixed_precision import ToHalf
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.ir.interface import CONFIDENCE, DOMAIN, IMAGE, RHO, STAGES
 from lc_trt.model.region import CompactRegion
@@ -47,9 +48,10 @@ class Reference:
             device: where it runs.
             precision: other than FP32, what computes in it is what would in an engine.
         """
-        model = prepare(source, size, batch)
+        graph = prepare(source, size, batch)
         if precision != "fp32":
-            model = to_half(model, precision)
+            apply_passes(graph, [ToHalf(precision)])
+        model = graph.encode()
         self.output = probabilities_of(model)
         arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self._constants = {name: device_tensor(value, device) for name, value in arrays.items()}
