@@ -266,15 +266,17 @@ def bisect(known: argparse.Namespace) -> dict[str, Any]:
         monitor=show,
     )
     calibration = bundle.manifest.calibration
-    assert calibration is not None, "every INT8 bundle has one"
+    miou = bundle.manifest.check.miou
+    assert calibration is not None and calibration.int8 is not None, "every INT8 bundle has one"
+    assert miou is not None, "labelled images were given"
     return {
         "method": "percentile",
         "percentile": known.percentile,
         "images": len(images),
         "max_drop": MAX_DROP["int8"],
         "evaluations": show.evaluations,
-        "kept": calibration["kept"],
-        "miou": bundle.manifest.check["miou"],
+        "excluded": [asdict(entry) for entry in calibration.int8.excluded],
+        "miou": asdict(miou),
     }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from lc_trt.bundle.sections import Profile
 from lc_trt.compiler.options import CompileOptions, Precision, Size
 from lc_trt.runtime.engines import TENSORRT, resolve_backend
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 
 
 def compile_options(

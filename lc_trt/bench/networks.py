@@ -96,7 +96,7 @@ def dense_networks(
                     model = run_passes(source, [ToDense()]) if cascade else source
                 ranges, kept = (quantization(bundle), keep) if own else (None, ())
                 if backend == TENSORRT:
-                    floating = _floating(manifest)
+                    floating = manifest.floating_precision
                     return build_engine(bundle, model, size, batch, floating, device, ranges, kept)
                 return _compile(model, backend, size, batch, threads, precision, ranges, kept)
 
@@ -108,30 +108,22 @@ def dense_networks(
 
 def _baseline_precision(backend: str, manifest: Manifest) -> str:
     """There are no ranges for INT8; on a GPU nobody runs them in FP32 unless asked to."""
-    return _floating(manifest) if backend == TENSORRT else "fp32"
-
-
-def _floating(manifest: Manifest) -> str:
-    """The precision of a TensorRT bundle; of one in INT8 that of what is not."""
-    if manifest.precision != "int8" or manifest.calibration is None:
-        return manifest.precision
-    return str(manifest.calibration["rest"])
+    return manifest.floating_precision if backend == TENSORRT else "fp32"
 
 
 def quantization(bundle: Bundle) -> Quantization | None:
     """How an INT8 bundle was quantised, for another size or its dense form; else None."""
-    if CALIBRATION not in bundle.manifest.files or bundle.manifest.calibration is None:
+    calibration = bundle.manifest.calibration
+    if calibration is None or calibration.int8 is None:
         return None
     table = read_table(bundle.file(CALIBRATION))
-    return Quantization(table.ranges, bundle.manifest.calibration["keep"])
+    return Quantization(table.ranges, calibration.int8.excluded_convolutions)
 
 
 def overflow(bundle: Bundle) -> Sequence[str]:
     """What a bundle keeps in FP32 that FP16 cannot hold, for another size or its dense form."""
-    calibration = bundle.manifest.calibration or {}
-    found = calibration if bundle.manifest.precision == "fp16" else calibration.get("overflow", {})
-    keep: list[str] = found.get("keep", [])
-    return keep
+    calibration = bundle.manifest.calibration
+    return calibration.fp16.tensors if calibration and calibration.fp16 else ()
 
 
 def _runners(manifest: Manifest) -> list[str]:
@@ -172,7 +164,9 @@ def load_own(
         return open_engine(bundle, threads=threads, device=device)
     ranges, keep = quantization(bundle), overflow(bundle)
     if manifest.backend == TENSORRT:
-        return build_engine(bundle, source, size, batch, _floating(manifest), device, ranges, keep)
+        return build_engine(
+            bundle, source, size, batch, manifest.floating_precision, device, ranges, keep
+        )
     return _compile(
         source, manifest.backend, size, batch, threads, manifest.precision, ranges, keep
     )

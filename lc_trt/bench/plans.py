@@ -13,13 +13,14 @@ import onnx
 
 from lc_trt.bundle.bundle import Bundle
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import Profile
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
 from lc_trt.trt import api as trt
 from lc_trt.trt.builder import build_plan
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 from lc_trt.utils.machine import Gpu
 
 
@@ -56,12 +57,12 @@ def build_engine(
     here = Gpu(gpu.name, "{}.{}".format(*gpu.capability))
     options = PlanOptions.from_manifest(
         manifest.tensorrt,
-        plugin=bundle.file(manifest.plugin["file"]) if manifest.plugin else None,
+        plugin=bundle.file(manifest.plugin.file) if manifest.plugin else None,
         timing_cache=timing_cache(manifest, here),
     )
     with gpu.current():  # TensorRT builds for the GPU of the current context
         plan = build_plan(
-            trt.load(manifest.tensorrt["package"]),
+            trt.load(manifest.tensorrt.package),
             lowered,
             options,
             batch=Profile.of(batch),
@@ -89,7 +90,7 @@ def timing_cache(manifest: Manifest, gpu: Gpu) -> Path | None:
         LcTrtError: the folder cannot be made, or is not this user's alone.
     """
     assert manifest.tensorrt is not None
-    package, version = manifest.tensorrt["package"], manifest.tensorrt["version"]
+    package, version = manifest.tensorrt.package, manifest.tensorrt.version
     if package != "tensorrt":
         return None
     folder = Path(tempfile.gettempdir()) / f"lc-trt-{os.getuid()}"

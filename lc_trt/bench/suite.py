@@ -87,7 +87,7 @@ def run_bench(
     """
     bundle = read_bundle(path)
     manifest = bundle.manifest
-    packages = (manifest.tensorrt["package"], "cuda") if manifest.tensorrt else ()
+    packages = (manifest.tensorrt.package, "cuda") if manifest.tensorrt else ()
     environment = describe_environment(options.threads, *packages)
     if manifest.kind == "dense" and options.shares:
         raise UsageError(f"{path}: a dense network has no stages; leave --shares out")

@@ -11,13 +11,13 @@ from lc_trt.builder.engine_builders import make_maker
 from lc_trt.builder.verify import VerifyOptions, check_engine
 from lc_trt.bundle.bundle import SOURCE, Bundle, check_out, write_bundle
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import Profile
 from lc_trt.bundle.thresholds import as_pair
 from lc_trt.compiler.frontend.import_model import ImportOptions, import_model
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import ModelInfo, write_info
 from lc_trt.quantization.options import QuantizationOptions
-from lc_trt.trt.options import Profile
 from lc_trt.utils.progress import ProgressMonitor
 
 STEPS = 4  # calls of `ProgressMonitor.step`
@@ -95,8 +95,8 @@ def build(
         colours=info.colours,
         size=sizes.opt,
         batch=options.batch.opt,
-        batch_profile=options.batch.as_dict(),
-        size_profile=sizes.as_dict(),
+        batch_profile=None if options.batch.fixed else options.batch,
+        size_profile=None if sizes.fixed else sizes,
         default_rho=info.default_rho if cascade else None,
         fast_rho=info.fast_rho if cascade else None,
         trained=info.trained,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from lc_trt.bundle.bundle import CALIBRATION, MODEL, PLAN, PLUGINS
+from lc_trt.bundle.sections import Calibration, Profile, ReuseInputs
 from lc_trt.compiler.options import CompileOptions, Precision, Size
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.freeze import Freeze
@@ -23,7 +24,7 @@ from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.runtime.engines import TENSORRT, available, check_precision
 from lc_trt.trt import api as trt
 from lc_trt.trt.builder import build_plan
-from lc_trt.trt.options import Profile, check_bf16, check_options, targets
+from lc_trt.trt.options import check_bf16, check_options, targets
 from lc_trt.utils.files import atomic_write
 from lc_trt.utils.machine import current_gpu, module_version
 from lc_trt.utils.progress import ProgressMonitor
@@ -140,23 +141,25 @@ class _OnCpu(EngineBuilder):
         if self._int8 is not None:
             prepared = prepare_int8(model, info, self._backend, size.opt, self._int8, self._show)
             quantization = prepared.quantization
-            facts["calibration"] = prepared.summary
+            facts["calibration"] = Calibration(int8=prepared.calibration)
             files[CALIBRATION] = prepared.table.dumps().encode()
         overflow: tuple[str, ...] = ()
         if self._precision == "fp16":
             plain = compile_model(model, self._backend, size.opt, 1)
-            overflowing = find_overflow(plain, info, size.opt, self._calib, self._show)
-            overflow, facts["calibration"] = overflowing.tensors, overflowing.summary
+            fp16 = find_overflow(plain, info, size.opt, self._calib, self._show)
+            overflow, facts["calibration"] = fp16.tensors, Calibration(fp16=fp16)
         compiled = compile_model(
             model, self._backend, size.opt, self._batch, quantization, self._precision, overflow,
             reuse=self._reuse,
         )  # fmt: skip
         if self._reuse:
-            facts["reuse"] = {
-                value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
-                for value in compiled.graph.input
-                if value.name in (*PAST, LIMITS)
-            }
+            facts["reuse"] = ReuseInputs(
+                {
+                    value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+                    for value in compiled.graph.input
+                    if value.name in (*PAST, LIMITS)
+                }
+            )
         content = compiled.SerializeToString()
         return BuiltEngine(content, {MODEL: content, **files}, facts, prepared, overflow)
 
@@ -188,20 +191,18 @@ class _TensorRT(EngineBuilder):
     def make(
         self, model: onnx.ModelProto, info: ModelInfo, origin: str, size: Profile[Size]
     ) -> BuiltEngine:
-        prepared, stand_in, calibration = None, None, None
+        prepared, stand_in, calibration = None, None, Calibration()
         floating, quantization = self._precision, None
         overflow: tuple[str, ...] = ()
         if self._int8 is not None:
             prepared = prepare_int8(model, info, TENSORRT, size.opt, self._int8, self._show)
             floating, quantization = self._fallback, prepared.quantization
-            calibration = {**prepared.summary, "rest": floating}
+            int8 = replace(prepared.calibration, fallback_precision=floating)
+            calibration = Calibration(int8=int8)
         if floating == "fp16":
             plain = compile_for_tensorrt(model, size.opt, 1, "fp32", quantization)
             found = find_overflow(plain, info, size.opt, self._images(), self._show)
-            overflow = found.tensors
-            calibration = (
-                found.summary if calibration is None else calibration | {"overflow": found.summary}
-            )
+            overflow, calibration = found.tensors, replace(calibration, fp16=found)
         lowered = compile_for_tensorrt(
             model, size.fixed, self._batch.fixed, floating, quantization, overflow
         )
@@ -238,10 +239,10 @@ class _TensorRT(EngineBuilder):
         facts = {
             "backend_version": api.version,
             "precision": self._precision,
-            "calibration": calibration,
+            "calibration": None if calibration == Calibration() else calibration,
             "tensorrt": self._options.manifest_entry(api, gpu),
             "plugin": plan.library.manifest_entry() if plan.library else None,
-            "gpu": asdict(gpu) if gpu is not None else None,
+            "gpu": gpu,
         }
         return BuiltEngine(plan.content, files, facts, prepared, overflow, unchecked, stand_in)
 

@@ -11,6 +11,7 @@ import onnx
 
 from lc_trt.builder.engine_builders import BuiltEngine
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import Speed, SpeedRatios
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model
@@ -18,7 +19,7 @@ from lc_trt.runtime.engines import Engine, create_engine
 from lc_trt.utils.progress import ProgressMonitor
 
 ROUNDS = 7  # timed passes of each engine, after one to warm up
-OVER_DENSE, OVER_FP32 = "speed_over_dense", "speed_over_fp32"
+_DENSE, _FP32 = "dense", "fp32"
 
 
 def compare_speed(
@@ -27,18 +28,20 @@ def compare_speed(
     manifest: Manifest,
     batches: Sequence[npt.NDArray[np.uint8]],
     show: ProgressMonitor,
-) -> dict[str, dict[str, float]]:
-    """Times over the cascade's own at its two operating points, for the manifest's ``check``.
+) -> Speed:
+    """Times over the cascade's own at its two operating points, for the manifest's ``check.speed``.
 
-    ``speed_over_dense`` compares with the dense network in the same precision, ``speed_over_fp32``
-    with the same cascade in FP32. Measured in turns on a few images: enough to warn of an engine
-    that does not pay, not a benchmark. Narrow networks are so quick in INT8 that gathering rows
-    costs more than it saves; processors with bf16 instructions may run them slower than FP32's.
+    Beside the dense network in the same precision and the same cascade in FP32. Timed alternately
+    on a few images: enough to warn of an engine that does not pay, not a benchmark. Narrow networks
+    are so quick in INT8 that gathering rows costs more than it saves; processors with bf16
+    instructions may run them slower than FP32's.
 
     Args:
         model: the exchange model of a cascade.
         made: its engine in reduced precision, for a backend of the CPU.
+        manifest: the engine's.
         batches: uint8 [batch, H, W, 3] each.
+        show: warned of an engine that does not pay.
     """
     backend, precision = manifest.backend, manifest.precision
     where = (backend, manifest.size, manifest.batch)
@@ -46,8 +49,8 @@ def compare_speed(
     dense = run_passes(model, [ToDense()])
     dense = compile_model(dense, *where, quantization, precision, made.overflow)
     engines = {
-        OVER_DENSE: create_engine(backend, dense.SerializeToString(), precision=precision),
-        OVER_FP32: create_engine(backend, compile_model(model, *where).SerializeToString()),
+        _DENSE: create_engine(backend, dense.SerializeToString(), precision=precision),
+        _FP32: create_engine(backend, compile_model(model, *where).SerializeToString()),
     }
     own = create_engine(backend, made.engine, precision=precision)
     found: dict[str, dict[str, float]] = {name: {} for name in engines}
@@ -66,9 +69,9 @@ def compare_speed(
     finally:
         for engine in (own, *engines.values()):
             engine.close()
-    _warn(found[OVER_DENSE], f"its dense network in {precision}", "export it with --dense", show)
-    _warn(found[OVER_FP32], "itself in FP32", f"build without --{precision}", show)
-    return found
+    _warn(found[_DENSE], f"its dense network in {precision}", "export it with --dense", show)
+    _warn(found[_FP32], "itself in FP32", f"build without --{precision}", show)
+    return Speed(SpeedRatios(**found[_DENSE]), SpeedRatios(**found[_FP32]))
 
 
 def _timed(

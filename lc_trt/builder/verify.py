@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +14,14 @@ from lc_trt.builder.engine_builders import BuiltEngine
 from lc_trt.builder.speed_check import compare_speed
 from lc_trt.bundle.bundle import PLUGINS
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import Agreement, Check
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.data.images import ImageList, read_image
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.quantization.int8 import HELD_OUT
-from lc_trt.runtime.compare_engines import Agreement, Case, compare_engines, separating_rho
+from lc_trt.runtime.compare_engines import Case, compare_engines, separating_rho
 from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
 from lc_trt.runtime.resize import to_size
 from lc_trt.utils.progress import ProgressMonitor
@@ -58,7 +58,7 @@ def check_engine(
     info: ModelInfo,
     wanted: VerifyOptions,
     show: ProgressMonitor,
-) -> dict[str, Any]:
+) -> Check:
     """Compare with ONNX Runtime running the exchange model's own function bodies in FP32.
 
     The worst pass counts, at the model's thresholds and at some that split its pixels. In reduced
@@ -73,7 +73,7 @@ def check_engine(
         LcTrtError: the engine does not agree.
     """
     if made.unchecked is not None and made.stand_in is None:
-        return {"checked": False, "reason": made.unchecked}
+        return Check(skip_reason=made.unchecked)
     reduced = _is_reduced(manifest)
     held_out = made.prepared.held_out if made.prepared else None
     count = HELD_OUT if reduced else CHECK_IMAGES * manifest.batch
@@ -88,20 +88,25 @@ def check_engine(
     finally:
         engine.close()
         reference.close()
-    found: dict[str, Any] = {"images": origin, **agreement.as_dict()}
-    if made.prepared is not None and made.prepared.miou is not None:
-        found["miou"] = made.prepared.miou
+    miou = made.prepared.miou if made.prepared is not None else None
+    required = None
     # A mean IoU counts in place of the shares, not of what neither can show.
-    if "miou" not in found or agreement.non_finite:
+    if miou is None or agreement.non_finite:
         what = "engine" if made.stand_in is None else "engine's network"
-        found["required"] = judge(agreement, manifest, origin, wanted, show, what)
-    if made.unchecked is not None:
-        network = {"run_by": STAND_IN, **found}
-        return {"checked": False, "reason": made.unchecked, "network": network}
+        required = judge(agreement, manifest, origin, wanted, show, what)
+    check = Check(
+        skip_reason=made.unchecked,
+        run_by=manifest.backend if made.stand_in is None else STAND_IN,
+        images=origin,
+        agreement=agreement,
+        required=required,
+        miou=miou,
+    )
     # A dense engine of TensorRT's would have to be built for it.
-    if reduced and info.kind == "cascade" and manifest.backend != TENSORRT:
-        found |= compare_speed(model, made, manifest, batches, show)
-    return {"checked": True, **found}
+    timed = reduced and info.kind == "cascade" and manifest.backend != TENSORRT
+    if check.checked and timed:
+        return replace(check, speed=compare_speed(model, made, manifest, batches, show))
+    return check
 
 
 def _is_reduced(manifest: Manifest) -> bool:

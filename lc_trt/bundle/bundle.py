@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lc_trt.bundle.manifest import FORMAT, Manifest, ManifestError
+from lc_trt.bundle.manifest import FORMAT, Manifest
+from lc_trt.bundle.typed_json import JsonError
 from lc_trt.errors import LcTrtError
 from lc_trt.utils.files import atomic_folder, check_folder
 from lc_trt.utils.machine import module_version
@@ -165,7 +166,7 @@ def _read_manifest(path: Path) -> Manifest:
         raise LcTrtError(
             f"{path}: {MANIFEST} cannot be read ({error}); {_rebuild(path)}"
         ) from error
-    except ManifestError as error:
+    except JsonError as error:
         raise LcTrtError(f"{path}: {MANIFEST} {error}; {_rebuild(path)}") from error
 
 

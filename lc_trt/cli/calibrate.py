@@ -40,6 +40,7 @@ def calibrate(
       lc-trt build model.onnx --int8 --calib table.json
     """
     import json
+    from dataclasses import asdict
 
     from lc_trt.data.images import list_images
     from lc_trt.quantization.calibrate import Settings
@@ -64,7 +65,7 @@ def calibrate(
             warn=console.warn,
         )
     if as_json:
-        typer.echo(json.dumps(table.summary(), indent=2))
+        typer.echo(json.dumps(asdict(table.summary()), indent=2))
         return
     skipped = f", {len(table.skipped)} skipped" if table.skipped else ""
     console.out().print(

@@ -71,7 +71,7 @@ def _print(file: Path, summary: Summary, manifest: Manifest | None, front: Front
             ("backend", f"{manifest.backend} {manifest.backend_version}, {manifest.precision}"),
             ("engine size", f"{manifest.size[0]}x{manifest.size[1]}, batch {manifest.batch}"),
             ("built", f"{manifest.created} by lc-trt {manifest.lc_trt_version}"),
-            ("check", manifest.check_summary),
+            ("check", manifest.check.summary),
         ]
         if manifest.reuse:
             rows.append(("temporal reuse", "built for it: lc-trt run --reuse"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lc_trt.bundle.sections import Profile
 from lc_trt.errors import UsageError
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 
 Size = tuple[int, int]
 SMALLEST, LARGEST = 32, 8192  # pixels per side

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
+from lc_trt.bundle.sections import TableSummary
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.insert_qdq import Range
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan
@@ -70,11 +70,10 @@ class Table:
         """(low, high) by tensor."""
         return {t.name: (t.low, t.high) for t in self.tensors}
 
-    def summary(self) -> dict[str, Any]:
-        """All but the tensors, for a manifest."""
-        body = asdict(self)
-        del body["tensors"]
-        return {**body, "skipped": len(self.skipped), "tensors": len(self.tensors)}
+    def summary(self) -> TableSummary:
+        """All but the ranges, for a manifest."""
+        body = {f.name: getattr(self, f.name) for f in fields(self)}
+        return TableSummary(**{**body, "skipped": len(self.skipped), "tensors": len(self.tensors)})
 
     def dumps(self) -> str:
         """JSON text, one tensor a line."""

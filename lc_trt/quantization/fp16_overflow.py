@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from lc_trt.bundle.sections import Exclusion, Fp16Calibration
 from lc_trt.data.images import ImageList, list_images, read_image, skip_unreadable
 from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import ModelInfo
@@ -23,31 +22,25 @@ SAMPLES = 4  # photographs, where no images are given
 _NAMED = 5  # in a warning; the manifest has all
 
 
-@dataclass(frozen=True)
-class Overflow:
-    """What FP16 cannot hold.
-
-    Attributes:
-        tensors: for `compile_model` and `compile_for_tensorrt`.
-        summary: for the manifest (`Manifest.calibration`).
-    """
-
-    tensors: tuple[str, ...]
-    summary: dict[str, Any]
-
-
 def find_overflow(
     lowered: onnx.ModelProto,
     info: ModelInfo,
     size: tuple[int, int],
     images: Path | None,
     show: ProgressMonitor,
-) -> Overflow:
+) -> Fp16Calibration:
     """Run images through the network in FP32 and find what goes beyond FP16.
 
     Args:
-        lowered: what will be run in FP16, in FP32, for batch 1 at ``size`` = (height, width).
+        lowered: what will be run in FP16, in FP32, for batch 1 at ``size``.
+        info: what the model says of itself.
+        size: (height, width) in pixels.
         images: a folder of them; None takes some photographs of scikit-image.
+        show: receives progress, and a warning that names what stays in FP32.
+
+    Returns:
+        The manifest's ``calibration.fp16``; its ``tensors`` are for `compile_model` and
+        `compile_for_tensorrt`.
 
     Raises:
         LcTrtError: the images cannot be used.
@@ -76,13 +69,8 @@ def find_overflow(
         named = [f"{name} ({why})" for name, why in list(kept.items())[:_NAMED]]
         more = f" and {len(kept) - _NAMED} more, see the manifest" if len(kept) > _NAMED else ""
         show.warn(f"kept in FP32: {', '.join(named)}{more}")
-    summary = {
-        "source": origin,
-        "images": count,
-        "kept": [{"layers": [name], "why": why} for name, why in kept.items()],
-        "keep": list(kept),
-    }
-    return Overflow(tuple(kept), summary)
+    excluded = tuple(Exclusion((name,), reason) for name, reason in kept.items())
+    return Fp16Calibration(origin, count, excluded)
 
 
 def _read(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 
+from lc_trt.bundle.sections import Exclusion, Int8Calibration, Miou
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, make_plan, select_layers
@@ -34,15 +34,15 @@ class Prepared:
     Attributes:
         quantization: for `compile_model` and `compile_for_tensorrt`.
         held_out: images that no range was taken from; None where a table was given.
-        summary: for the manifest (`Manifest.calibration`).
-        miou: ``fp32``, ``int8`` and ``drop`` (in points), None without labels.
+        calibration: the manifest's ``calibration.int8``.
+        miou: what INT8 costs; None without labels.
     """
 
     table: Table
     quantization: Quantization
     held_out: ImageList | None
-    summary: dict[str, Any]
-    miou: dict[str, float] | None
+    calibration: Int8Calibration
+    miou: Miou | None
 
 
 def prepare_int8(
@@ -63,21 +63,21 @@ def prepare_int8(
     plan = make_plan(folded)
     by_hand = select_layers(plan, asked.keep)
     table, held_out = _table(model, info, folded, size, asked, show)
-    kept: list[dict[str, Any]] = []
+    excluded: tuple[Exclusion, ...] = ()
     if by_hand:
-        kept.append({"layers": sorted(asked.keep), "why": "asked for with --keep"})
+        excluded = (Exclusion(tuple(sorted(asked.keep)), "asked for with --keep"),)
     keep, miou = by_hand, None
     if asked.eval_root is not None:
         search = _Search(model, info, backend, size, table, asked, asked.eval_root, plan, show)
         keep, found, miou = search.run(by_hand)
-        kept += found
+        excluded += found
     if keep >= set(plan.convolutions):
         raise LcTrtError(
             "every layer would stay in floating point, nothing is left for INT8: allow a larger "
             "--max-drop, calibrate with another --method or on more images, or build without --int8"
         )
-    summary = {**table.summary(), "kept": kept, "keep": sorted(keep)}
-    return Prepared(table, Quantization(table.ranges, keep), held_out, summary, miou)
+    calibration = Int8Calibration(table.summary(), "fp32", excluded, tuple(sorted(keep)))
+    return Prepared(table, Quantization(table.ranges, keep), held_out, calibration, miou)
 
 
 def _table(
@@ -117,9 +117,7 @@ class _Search:
     plan: QuantizationPlan
     show: ProgressMonitor
 
-    def run(
-        self, by_hand: frozenset[str]
-    ) -> tuple[frozenset[str], list[dict[str, Any]], dict[str, float]]:
+    def run(self, by_hand: frozenset[str]) -> tuple[frozenset[str], tuple[Exclusion, ...], Miou]:
         """What to keep, why, and the mIoU then."""
         info = self.info
         classes = ClassSet(info.name, info.classes, info.colours)
@@ -139,12 +137,12 @@ class _Search:
         reasons = []
         for name in chosen:
             without = drop(frozenset(chosen) - {name})
-            why = f"without it mIoU drops by {without:.2f} points, over {self.asked.max_drop:g}"
-            reasons.append({"layers": [name], "why": why})
+            reason = f"without it mIoU drops by {without:.2f} points, over {self.asked.max_drop:g}"
+            reasons.append(Exclusion((name,), reason))
         final = frozenset(chosen)
-        miou = {"fp32": fp32, "int8": fp32 - drop(final) / 100, "drop": drop(final)}
+        figures = (fp32, fp32 - drop(final) / 100, drop(final))
         keep = by_hand.union(*(groups[name] for name in chosen))
-        return keep, reasons, {name: round(value, 5) for name, value in miou.items()}
+        return keep, tuple(reasons), Miou(*(round(figure, 5) for figure in figures))
 
     def measure(self, keep: frozenset[str] | None, what: str) -> float:
         """mIoU in INT8 without these convolutions; in FP32 for None."""

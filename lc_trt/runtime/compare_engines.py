@@ -7,12 +7,13 @@ labels of its pixel count as unequal, and their number is reported (``non_finite
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.bundle.sections import Agreement
 from lc_trt.runtime.engines.base import Engine
 
 
@@ -74,33 +75,6 @@ def _enlarged(mask: npt.NDArray[np.bool_], size: tuple[int, ...]) -> npt.NDArray
     """The nearest value of a mask [..., h, w] for each pixel of (H, W)."""
     rows, columns = (np.arange(n) * m // n for n, m in zip(size, mask.shape[-2:], strict=True))
     return np.asarray(mask[..., rows[:, None], columns], np.bool_)
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Two engines compared, over all images and thresholds.
-
-    Attributes:
-        count: images times thresholds.
-        labels: share of equal labels, the worst pass.
-        stages: share of equal stages, the worst pass; 1 for dense networks.
-        confidence: largest difference of confidence where the stage is the same.
-        mean_labels, mean_stages: the shares over all passes.
-        non_finite: number of confidences that are NaN or infinite in either engine. Their pixels
-            are in none of the shares.
-    """
-
-    count: int
-    labels: float
-    stages: float
-    confidence: float
-    mean_labels: float = 1.0
-    mean_stages: float = 1.0
-    non_finite: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 Case = tuple[npt.NDArray[np.uint8], tuple[float, float] | None]

@@ -8,11 +8,12 @@ from typing import Any
 
 import onnx
 
+from lc_trt.bundle.sections import Profile
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import IMAGE
 from lc_trt.ir.region_ops import is_region
 from lc_trt.trt.api import TensorRT
-from lc_trt.trt.options import PlanOptions, Profile, check_options, targets
+from lc_trt.trt.options import PlanOptions, check_options, targets
 from lc_trt.trt.parser import parse
 from lc_trt.trt.plugin_library import PluginLibrary, open_library
 from lc_trt.trt.progress_monitor import Stop, make_monitor

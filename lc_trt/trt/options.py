@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
+from lc_trt.bundle.sections import Profile, TensorRTBuild
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.trt.api import RTX_DEFAULT, TensorRT
 from lc_trt.utils.machine import Gpu
 
 T = TypeVar("T", int, tuple[int, int])
 OPT_LEVELS = range(6)
-
-
-@dataclass(frozen=True)
-class Profile(Generic[T]):
-    """The values that an engine takes: from ``min`` to ``max``, fastest at ``opt``."""
-
-    min: T
-    opt: T
-    max: T
-
-    @classmethod
-    def of(cls, value: T) -> Profile[T]:
-        """This value and no other."""
-        return cls(value, value, value)
-
-    @property
-    def fixed(self) -> T | None:
-        """The value where there is only one."""
-        return self.opt if self.min == self.max else None
-
-    def as_dict(self) -> dict[str, T] | None:
-        """For a manifest: None where the value is fixed."""
-        if self.fixed is not None:
-            return None
-        return {"min": self.min, "opt": self.opt, "max": self.max}
 
 
 @dataclass(frozen=True)
@@ -74,30 +49,41 @@ class PlanOptions:
 
     @classmethod
     def from_manifest(
-        cls, entry: Mapping[str, Any], *, plugin: Path | None, timing_cache: Path | None
+        cls, entry: TensorRTBuild, *, plugin: Path | None, timing_cache: Path | None
     ) -> PlanOptions:
-        """The options that `manifest_entry` wrote down, to build another engine alike."""
+        """The options that `manifest_entry` recorded, to build another engine alike.
+
+        Args:
+            entry: the manifest's ``tensorrt``.
+            plugin: the plugin library; None for the installed one.
+            timing_cache: file with measured times of kernels; None for none.
+        """
         return cls(
-            workspace=entry.get("workspace_mib"),
-            opt_level=entry.get("optimization_level"),
-            version_compatible=bool(entry.get("version_compatible")),
-            hardware_compatible=bool(entry.get("hardware_compatible")),
-            compute_capabilities=tuple(entry.get("compute_capabilities") or ()),
+            workspace=entry.workspace_mib,
+            opt_level=entry.optimization_level,
+            version_compatible=entry.version_compatible,
+            hardware_compatible=entry.hardware_compatible,
+            compute_capabilities=entry.compute_capabilities,
             plugin=plugin,
             timing_cache=timing_cache,
         )
 
-    def manifest_entry(self, api: TensorRT, gpu: Gpu | None) -> dict[str, Any]:
-        """What a bundle's manifest says about how TensorRT built it."""
-        return {
-            "package": api.package,
-            "version": api.version,
-            "compute_capabilities": list(targets(self, api, gpu)),
-            "workspace_mib": self.workspace,
-            "optimization_level": self.opt_level,
-            "version_compatible": self.version_compatible,
-            "hardware_compatible": self.hardware_compatible,
-        }
+    def manifest_entry(self, api: TensorRT, gpu: Gpu | None) -> TensorRTBuild:
+        """The manifest's ``tensorrt`` of an engine built with these options.
+
+        Args:
+            api: the package that built it.
+            gpu: the GPU at hand; None where there is none.
+        """
+        return TensorRTBuild(
+            package=api.package,
+            version=api.version,
+            compute_capabilities=targets(self, api, gpu),
+            workspace_mib=self.workspace,
+            optimization_level=self.opt_level,
+            version_compatible=self.version_compatible,
+            hardware_compatible=self.hardware_compatible,
+        )
 
 
 def make_profile(

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lc_trt.bundle.sections import PluginRecord
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN, PLUGIN_VERSION
 
@@ -46,9 +47,9 @@ class PluginLibrary:
         """Plain values for JSON, without the folder."""
         return {**asdict(self), "path": self.path.name}
 
-    def manifest_entry(self) -> dict[str, Any]:
-        """What a bundle's manifest says about it."""
-        return {"name": DOMAIN, "version": self.version, "sha256": self.sha256, "file": FILE}
+    def manifest_entry(self) -> PluginRecord:
+        """The manifest's ``plugin`` of an engine that needs this library."""
+        return PluginRecord(name=DOMAIN, version=self.version, sha256=self.sha256, file=FILE)
 
 
 def find_library() -> Path | None:

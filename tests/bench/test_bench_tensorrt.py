@@ -20,6 +20,14 @@ from tiny_networks import INFO
 from lc_trt.bench import networks, plans
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
+from lc_trt.bundle.sections import (
+    Calibration,
+    Exclusion,
+    Fp16Calibration,
+    Int8Calibration,
+    Profile,
+    TensorRTBuild,
+)
 from lc_trt.cli.app import main
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
@@ -33,7 +41,7 @@ from lc_trt.quantization.calibration_table import Table
 from lc_trt.runtime import engines
 from lc_trt.trt import api as packages
 from lc_trt.trt.builder import Plan
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 from lc_trt.trt.plugin_library import open_library
 from lc_trt.utils.machine import Gpu
 
@@ -104,7 +112,7 @@ def bundle(source: Path, tmp_path: Path) -> Any:
         entry = open_library(library).manifest_entry()
         built = fake_manifest(
             kind,
-            gpu={"name": gpu.name, "compute_capability": gpu.compute_capability},
+            gpu=gpu,
             plugin=entry if kind == "cascade" else None,
             size=SIZE,
             name=INFO.name,
@@ -181,7 +189,7 @@ def test_a_dense_network_of_an_int8_bundle_is_in_int8(
     builder: Builder, bundle: Any, source: Path, tmp_path: Path, rest: str
 ) -> None:
     table = tiny_table(onnx.load(source), image_folder(tmp_path / "images", 2))
-    calibration = {**table.summary(), "kept": [], "keep": [], "rest": rest}
+    calibration = Calibration(int8=Int8Calibration(table.summary(), rest))
     made = bundle(table=table, precision="int8", calibration=calibration)
     found = run_bench(made.path, replace(QUICK, size=(32, 64)))
     assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "int8")}
@@ -197,8 +205,10 @@ def test_what_fp16_beside_int8_cannot_hold_stays_in_fp32(
     builder: Builder, bundle: Any, source: Path, tmp_path: Path
 ) -> None:
     table = tiny_table(onnx.load(source), image_folder(tmp_path / "images", 2))
-    overflow = {"keep": ["head3/softmax", "stage1/0/conv"]}
-    calibration = {**table.summary(), "kept": [], "keep": [], "rest": "fp16", "overflow": overflow}
+    overflow = (Exclusion(("head3/softmax",), "too large"), Exclusion(("stage1/0/conv",), "large"))
+    calibration = Calibration(
+        int8=Int8Calibration(table.summary(), "fp16"), fp16=Fp16Calibration("images", 2, overflow)
+    )
     run_bench(bundle(table=table, precision="int8", calibration=calibration).path, QUICK)
     (asked,) = builder.asked
     inferred = onnx.shape_inference.infer_shapes(asked["model"]).graph
@@ -273,7 +283,7 @@ def test_a_second_bench_begins_with_the_times_of_the_first(
     cache = builder.asked[0]["options"].timing_cache
     assert cache.parent.parent == tmp_path / "tmp" and cache.parent.stat().st_mode & 0o777 == 0o700
     assert cache.name == "tensorrt-11.4.0.106-Fake-1.timing"
-    rtx = replace(bundle().manifest, tensorrt={"package": "tensorrt_rtx", "version": "1.7.1"})
+    rtx = replace(bundle().manifest, tensorrt=TensorRTBuild("tensorrt_rtx", "1.7.1"))
     assert plans.timing_cache(rtx, HERE) is None  # it has none
 
 
@@ -316,7 +326,7 @@ def test_without_a_gpu_it_is_one_line(
         pytest.skip("needs TensorRT or TensorRT for RTX, and no GPU")
     here = packages.load()
     made = bundle()
-    facts = {**BUILT, "package": here.package, "version": here.version}
+    facts = TensorRTBuild(**{**BUILT, "package": here.package, "version": here.version})
     files = {name: made.file(name) for name in made.manifest.files}
     path = write_bundle(made.path, replace(made.manifest, tensorrt=facts), files).path
     for words in (["bench"], ["run", "-s", "none.png"]):

@@ -17,12 +17,13 @@ from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import STEPS, build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import SOURCE, read_bundle
+from lc_trt.bundle.sections import Profile
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import read_info
 from lc_trt.runtime.engines import CPU_BACKENDS
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 from lc_trt.utils.progress import ProgressMonitor
 
 
@@ -54,7 +55,7 @@ def test_a_built_bundle_equals_onnx_runtime(source, tmp_path, backend):
     manifest = bundle.manifest
     assert manifest.backend == backend and manifest.size == INFO.size
     assert manifest.default_rho == INFO.default_rho and manifest.fast_rho == INFO.fast_rho
-    assert manifest.check["labels"] >= 0.99 and manifest.check["count"] > 0
+    assert manifest.check.agreement.labels >= 0.99 and manifest.check.agreement.count > 0
     assert manifest.classes == INFO.classes
     assert (bundle.path / SOURCE).read_bytes() == source.read_bytes()
     reference = session(onnx.load(source))
@@ -106,7 +107,7 @@ def test_an_engine_that_disagrees_is_not_written(source, tmp_path, monkeypatch):
     monitor = Steps()
     lenient = VerifyOptions(must_agree=False)
     kept = build(source, tmp_path / "m.lct", verify=lenient, monitor=monitor)
-    assert kept.manifest.check["checked"] and kept.manifest.check["labels"] < 0.99
+    assert kept.manifest.check.checked and kept.manifest.check.agreement.labels < 0.99
     assert len(monitor.warnings) == 1 and re.search(disagrees, monitor.warnings[0])
 
 
@@ -166,10 +167,10 @@ def test_our_own_model_without_metadata_is_refused(source, tmp_path):
 def test_drawn_scenes_stand_in_where_there_are_no_photographs(source, tmp_path, monkeypatch):
     monkeypatch.setattr("lc_trt.video.sample_frames.photographs_missing", lambda: True)
     bundle = build(source, tmp_path / "m.lct")
-    assert bundle.manifest.check["images"].startswith("drawn scenes")
+    assert bundle.manifest.check.images.startswith("drawn scenes")
 
 
 def test_the_manifest_is_plain_json(source, tmp_path):
     bundle = build(source, tmp_path / "m.lct")
     body = json.loads((bundle.path / "manifest.json").read_text())
-    assert body["format"] == 1 and body["precision"] == "fp32"
+    assert body["format"] == 2 and body["precision"] == "fp32"

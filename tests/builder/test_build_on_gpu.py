@@ -6,6 +6,7 @@ The fake TensorRT computes the toy network, and so does the ONNX that is built.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,11 @@ def test_the_plans_labels_are_compared_and_the_agreement_written(build: Any) -> 
     assert (code, err) == (0, "")
     manifest = read_bundle(out).manifest
     assert (manifest.backend, manifest.precision) == ("tensorrt", "fp16")
-    assert manifest.gpu == {"name": "Fake 1", "compute_capability": "8.9"}
+    assert manifest.gpu == Gpu("Fake 1", "8.9")
     check = manifest.check
-    assert check["checked"] and check["labels"] == 1 and check["required"] == 0.99
-    assert "agrees with ONNX Runtime on 100.00% of labels" in manifest.check_summary
+    assert check.checked and check.agreement is not None
+    assert check.agreement.labels == 1 and check.required == 0.99
+    assert "agrees with ONNX Runtime on 100.00% of labels" in check.summary
 
 
 @pytest.mark.parametrize("precision", ["--fp16", "--fp32"])
@@ -73,8 +75,9 @@ def test_no_check_keeps_it_with_its_figure(build: Any) -> None:
     code, out, err = build(0.03, "--backend", "tensorrt", "--no-check")
     assert code == 0 and err.startswith("warning: the tensorrt fp16 engine agrees")
     check = read_bundle(out).manifest.check
-    assert check["checked"] and 0.96 < check["labels"] < 0.98
-    assert json.loads((out / "manifest.json").read_text())["check"] == check
+    assert check.checked and check.agreement is not None
+    assert 0.96 < check.agreement.labels < 0.98
+    assert json.loads((out / "manifest.json").read_text())["check"] == asdict(check)
 
 
 def test_the_default_backend_is_tensorrt_where_it_runs(build: Any) -> None:

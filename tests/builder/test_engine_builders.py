@@ -19,13 +19,14 @@ from lc_trt.backends.registry import compile_options
 from lc_trt.builder import engine_builders as makers
 from lc_trt.builder.engine_builders import BuiltEngine, make_maker
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS
+from lc_trt.bundle.sections import Exclusion, Profile, TensorRTBuild
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.quantization.calibration_table import read_table, write_table
 from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.builder import Plan
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 from lc_trt.trt.plugin_library import FILE, open_library
 from lc_trt.utils.machine import Gpu
 from lc_trt.utils.progress import ProgressMonitor
@@ -76,11 +77,10 @@ def test_an_engine_for_the_gpu_at_hand_is_checked(make: Any, tmp_path: Path) -> 
     made = make("tensorrt", ADA, PlanOptions(save_layers=layers, hardware_compatible=True))
     assert made.unchecked is None and made.engine == b"plan"
     assert made.files == {PLAN: b"plan", PLUGINS: tmp_path / FILE}
-    assert made.facts["gpu"] == {"name": "Some Ada", "compute_capability": "8.9"}
-    assert made.facts["plugin"]["version"] == "1" and made.facts["precision"] == "fp16"
-    facts = made.facts["tensorrt"]
-    assert (facts["package"], facts["version"]) == ("tensorrt", "11.4.0")
-    assert facts["hardware_compatible"] and facts["compute_capabilities"] == []
+    assert made.facts["gpu"] == ADA
+    assert made.facts["plugin"].version == "1" and made.facts["precision"] == "fp16"
+    recorded = made.facts["tensorrt"]
+    assert recorded == TensorRTBuild("tensorrt", "11.4.0", hardware_compatible=True)
     assert layers.read_text() == "[]\n"
     (call,) = make.asked
     # The profile leaves the batch open, the size is fixed.
@@ -157,9 +157,9 @@ def test_an_int8_engine_says_how_it_was_quantised(
     made = make("tensorrt", ADA, PlanOptions(), precision="int8", int8=asked, fallback=rest)
     # The GPU at hand runs it for the check.
     assert made.unchecked is None and made.stand_in is None
-    calibration = made.facts["calibration"]
-    assert made.facts["precision"] == "int8" and calibration["rest"] == (rest or "fp16")
-    assert calibration["kept"] == [{"layers": ["stage3/0"], "why": "asked for with --keep"}]
+    int8 = made.facts["calibration"].int8
+    assert made.facts["precision"] == "int8" and int8.fallback_precision == (rest or "fp16")
+    assert int8.excluded == (Exclusion(("stage3/0",), "asked for with --keep"),)
     assert made.prepared.table == read_table(table)
     assert made.files[CALIBRATION] == table.read_bytes()
     types = input_types(make.asked[0]["model"], "RegionConv")
@@ -169,7 +169,7 @@ def test_an_int8_engine_says_how_it_was_quantised(
 def test_int8_with_bf16_is_checked_by_what_onnx_runtime_computes(make: Any, table: Path) -> None:
     asked = QuantizationOptions(table)
     made = make("tensorrt_rtx", None, PlanOptions(), precision="int8", int8=asked, fallback="bf16")
-    assert made.facts["calibration"]["rest"] == "bf16"
+    assert made.facts["calibration"].int8.fallback_precision == "bf16"
     built = input_types(make.asked[0]["model"], "RegionConv")
     network = input_types(onnx.load_from_string(made.stand_in), "RegionConv")
     assert built["INT8"] == network["INT8"] > 0
@@ -213,15 +213,15 @@ def test_what_fp16_beside_int8_cannot_hold_is_found(
     show = Warnings()
     made = make("tensorrt", ADA, PlanOptions(), "int8", asked, model, show, rest)
     calibration = made.facts["calibration"]
-    assert calibration["keep"] == ["stage1/1/conv", "stage1/2/conv"]
+    assert calibration.int8.excluded_convolutions == ("stage1/1/conv", "stage1/2/conv")
     built = onnx.shape_inference.infer_shapes(make.asked[0]["model"]).graph
     types = {v.name: v.type.tensor_type.elem_type for v in built.value_info}
     assert types["stage1/1/conv"] == types["stage1/1/relu"] == onnx.TensorProto.FLOAT
     if rest == "fp32":
-        assert "overflow" not in calibration and show.texts == []
+        assert calibration.fp16 is None and show.texts == []
     else:
-        assert {"stage1/1/conv", "stage1/1/relu"} <= set(calibration["overflow"]["keep"])
-        assert calibration["overflow"]["source"] == "photographs of scikit-image"
+        assert {"stage1/1/conv", "stage1/1/relu"} <= set(calibration.fp16.tensors)
+        assert calibration.fp16.source == "photographs of scikit-image"
         assert "kept in FP32: stage1/1/conv (" in show.texts[0]
         half = [name for name, kind in types.items() if kind == onnx.TensorProto.FLOAT16]
         assert "stage1/0/relu" in half

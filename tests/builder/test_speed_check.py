@@ -10,6 +10,7 @@ from lc_trt.backends.registry import compile_options
 from lc_trt.builder import speed_check as speed
 from lc_trt.builder.build import build
 from lc_trt.builder.engine_builders import BuiltEngine
+from lc_trt.bundle.sections import Speed, SpeedRatios
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.utils.progress import ProgressMonitor
 
@@ -51,10 +52,7 @@ def compare(bundle, monkeypatch, times):
 
 def test_an_engine_that_pays_is_not_warned_of(bundle, monkeypatch):
     found, warned = compare(bundle, monkeypatch, {"own": 1.0, "dense": 2.0, "fp32": 3.0})
-    assert found == {
-        "speed_over_dense": {"default": 2.0, "fast": 2.0},
-        "speed_over_fp32": {"default": 3.0, "fast": 3.0},
-    }
+    assert found == Speed(SpeedRatios(2.0, 2.0), SpeedRatios(3.0, 3.0))
     assert not warned
 
 

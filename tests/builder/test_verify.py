@@ -15,10 +15,10 @@ from toy_models import toy_manifest
 from lc_trt.builder.engine_builders import BuiltEngine
 from lc_trt.builder.verify import VerifyOptions, check_engine, judge
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import Agreement, Check
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.compare_engines import Agreement
 from lc_trt.utils.progress import ProgressMonitor
 
 ALL = Agreement(8, labels=1.0, stages=1.0, confidence=0.0, mean_labels=1.0, mean_stages=1.0)
@@ -104,18 +104,18 @@ def test_an_int8_engine_that_cannot_run_here_is_held_to_fp32_by_its_network(
     facts = replace(toy_manifest(backend="tensorrt"), precision="int8", size=INFO.size)
     asked = VerifyOptions(images=image_folder(tmp_path / "images", 2))
 
-    def check(network: onnx.ModelProto | None) -> dict[str, Any]:
+    def check(network: onnx.ModelProto | None) -> Check:
         stand_in = network and run_passes(network, [Freeze(1, INFO.size)]).SerializeToString()
         made = BuiltEngine(b"plan", {}, unchecked="no GPU", stand_in=stand_in)
         return check_engine(source, made, facts, INFO, asked, ProgressMonitor())
 
     found = check(source)
-    assert (found["checked"], found["reason"]) == (False, "no GPU")
-    network = found["network"]
-    assert network["mean_labels"] == network["mean_stages"] == 1 and network["required"] == 0.97
-    assert network["run_by"] == "onnxruntime" and network["count"] == 32
-    assert "speed_over_dense" not in {*found, *network}
+    assert (found.checked, found.skip_reason) == (False, "no GPU")
+    assert found.agreement is not None and found.required == 0.97
+    assert found.agreement.mean_labels == found.agreement.mean_stages == 1
+    assert found.run_by == "onnxruntime" and found.agreement.count == 32
+    assert found.speed is None
     said = "the tensorrt int8 engine's network agrees with ONNX Runtime in FP32 on"
     with pytest.raises(LcTrtError, match=said):
         check(other)
-    assert check(None) == {"checked": False, "reason": "no GPU"}
+    assert check(None) == Check(skip_reason="no GPU")

@@ -53,7 +53,7 @@ def test_calibrate_build_compare(root, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert ", int8\n" in shown and "of stages" in shown
     manifest = json.loads((int8 / "manifest.json").read_text())
-    assert manifest["calibration"]["kept"][0]["layers"] == ["head1", "stage1"]
+    assert manifest["calibration"]["int8"]["excluded"][0]["layers"] == ["head1", "stage1"]
 
     picture = tmp_path / "worst.png"
     compare = ["compare", model, int8, "--images", root / "images", "--save", picture]

@@ -17,8 +17,10 @@ from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 from toy_models import bgr
 
 from lc_trt.bundle.bundle import MANIFEST, PLAN, PLUGINS, SOURCE, write_bundle
+from lc_trt.bundle.sections import PluginRecord
 from lc_trt.cli.app import main
 from lc_trt.trt import api as packages
+from lc_trt.utils.machine import Gpu
 
 __all__ = ["driver", "trt"]
 REBUILD = "lc-trt build MODEL.onnx"
@@ -81,7 +83,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "no manifest": (lambda path: (path / MANIFEST).unlink(), "not a bundle (no manifest.json"),
     "a path out of it": (
         lambda path: edit(path, plugin={"file": "../library.so"}),
-        f"{MANIFEST} has a value that makes no sense (plugin",
+        f'{MANIFEST} has plugin.file "../library.so", expected a file name without a path',
     ),
 }
 
@@ -95,8 +97,8 @@ def here(tmp_path: Path, trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch) -> 
     Path("library.so").write_bytes(library_bytes())
     digest = hashlib.sha256(library_bytes()).hexdigest()
     manifest = replace(
-        fake_manifest(gpu={"name": "Fake 1", "compute_capability": "8.9"}),
-        plugin={"name": "lc_trt", "version": "1", "sha256": digest, "file": PLUGINS},
+        fake_manifest(gpu=Gpu("Fake 1", "8.9")),
+        plugin=PluginRecord("lc_trt", "1", digest, PLUGINS),
     )
     files = {PLAN: fake_plan(), SOURCE: b"source", PLUGINS: library_bytes()}
     write_bundle(Path("m.lct"), manifest, files)

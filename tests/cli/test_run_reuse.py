@@ -55,11 +55,11 @@ def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_the_manifest_says_what_the_extra_inputs_are(bundle: Path) -> None:
     h, w = -(-INFO.size[0] // 8), -(-INFO.size[1] // 8)
-    found = read_bundle(bundle).manifest.reuse
-    assert found is not None
-    assert found["past_probabilities"] == [1, CLASSES, h, w]
-    assert found["past_features"][2:] == found["past_stages"][1:] == [h, w]
-    assert found["reuse"] == [2]
+    reuse = read_bundle(bundle).manifest.reuse
+    assert reuse is not None
+    assert reuse.inputs["past_probabilities"] == (1, CLASSES, h, w)
+    assert reuse.inputs["past_features"][2:] == reuse.inputs["past_stages"][1:] == (h, w)
+    assert reuse.inputs["reuse"] == (2,)
 
 
 def test_a_still_video_is_computed_once(

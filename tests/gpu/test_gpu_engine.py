@@ -14,9 +14,9 @@ from tiny_networks import frames, middle_rho, run, session, tiny_model
 import lc_trt
 from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import build
+from lc_trt.bundle.sections import Profile
 from lc_trt.errors import LcTrtError
 from lc_trt.trt import api as trt
-from lc_trt.trt.options import Profile
 from lc_trt.utils.machine import current_gpu
 
 pytestmark = pytest.mark.gpu

@@ -18,6 +18,7 @@ from fake_cuda import FakeCuda
 from toy_models import CLASSES, SIZE, toy_manifest
 
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import TensorRTBuild
 from lc_trt.trt.api import TensorRT
 
 MAGIC = b"fake plan"
@@ -39,8 +40,10 @@ def fake_plan(
 
 def fake_manifest(kind: str = "cascade", **changes: Any) -> Manifest:
     """What goes with a fake plan; ``tensorrt`` adds to what is there."""
-    facts = {"package": "tensorrt", "version": VERSION, **changes.pop("tensorrt", {})}
-    return replace(toy_manifest(kind, backend="tensorrt"), tensorrt=facts, **changes)
+    built = TensorRTBuild(
+        **{"package": "tensorrt", "version": VERSION, **changes.pop("tensorrt", {})}
+    )
+    return replace(toy_manifest(kind, backend="tensorrt"), tensorrt=built, **changes)
 
 
 class DataType:

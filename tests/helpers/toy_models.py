@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 from lc_trt.bundle.bundle import MODEL, SOURCE, Bundle, write_bundle
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import TensorRTBuild
 
 CLASSES = ("sky", "road", "car", "tree")
 COLOURS = ((70, 130, 180), (128, 64, 128), (0, 0, 142), (107, 142, 35))  # RGB
@@ -110,7 +111,7 @@ def toy_manifest(
         batch=batch,
         default_rho=DEFAULT_RHO if cascade else None,
         fast_rho=FAST_RHO if cascade else None,
-        tensorrt={"package": "tensorrt", "version": "1.0"} if backend == "tensorrt" else None,
+        tensorrt=TensorRTBuild("tensorrt", "1.0") if backend == "tensorrt" else None,
     )
 
 

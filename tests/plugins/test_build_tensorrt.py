@@ -120,10 +120,10 @@ def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys
     assert "equal to FP32: 9" in said and "its network, run by ONNX Runtime, agrees" in said
     bundle = check_bundle(out, plugin_library, "int8", ["8.6", "12.0"])
     manifest = bundle.manifest
-    assert manifest.calibration["rest"] == "fp32" and manifest.calibration["kept"] == []
-    network = manifest.check["network"]
-    assert min(network["mean_labels"], network["mean_stages"]) >= network["required"] == 0.95
-    assert "speed_over_dense" not in network
+    int8, check = manifest.calibration.int8, manifest.check
+    assert int8.fallback_precision == "fp32" and int8.excluded == ()
+    assert min(check.agreement.mean_labels, check.agreement.mean_stages) >= check.required == 0.95
+    assert check.run_by == "onnxruntime" and check.speed is None
     # Convolutions that were not fused with their Q and DQ would have weights of another type.
     quantization = Quantization(read_table(table).ranges)
     lowered = compile_for_tensorrt(onnx.load(model), (96, 128), 1, "fp32", quantization)
@@ -143,8 +143,8 @@ def test_irnet_builds_in_int8_for_all_gpus_at_once(irnet, tmp_path, plugin_libra
     smaller = ["--size", "64x96", "--rho", "1", "--no-check"]
     assert main(arguments(irnet, out, plugin_library, *more, *smaller)) == 0
     bundle = check_bundle(out, plugin_library, "int8", ["8.0", "8.6", "8.9", "12.0"])
-    assert bundle.manifest.calibration["rest"] == "fp16"
-    assert bundle.manifest.calibration["kept"][0]["layers"] == ["stage3/0"]
+    assert bundle.manifest.calibration.int8.fallback_precision == "fp16"
+    assert bundle.manifest.calibration.int8.excluded[0].layers == ("stage3/0",)
     assert bundle.engine.stat().st_size < 0.4 * irnet.stat().st_size
 
 
@@ -152,8 +152,8 @@ def test_int8_and_bf16_go_together_and_bf16_wants_ampere(source, tmp_path, plugi
     out, images = tmp_path / "m.lct", image_folder(tmp_path / "images", 2)
     both = ["--int8", "--bf16", "--calib", str(images), "--no-check"]
     assert main(arguments(source, out, plugin_library, *both)) == 0
-    calibration = check_bundle(out, plugin_library, "int8", ["8.0", "8.6", "8.9", "12.0"])
-    assert calibration.manifest.calibration["rest"] == "bf16"
+    bundle = check_bundle(out, plugin_library, "int8", ["8.0", "8.6", "8.9", "12.0"])
+    assert bundle.manifest.calibration.int8.fallback_precision == "bf16"
     capsys.readouterr()
     older = tmp_path / "older.lct"
     options = ["--bf16", "--compute-capability", "7.5"]
@@ -181,11 +181,10 @@ def check_bundle(out: Path, library: Path, precision: str, capabilities: list[st
     assert sorted(manifest.files) == sorted([PLAN, PLUGINS, SOURCE, *ranges])
     assert bundle.file(PLUGINS).read_bytes() == library.read_bytes()
     assert (manifest.backend, manifest.precision, manifest.gpu) == ("tensorrt", precision, None)
-    assert manifest.tensorrt["package"] == "tensorrt_rtx"
-    assert manifest.tensorrt["compute_capabilities"] == capabilities
-    assert manifest.check["checked"] is False
-    assert manifest.check["reason"] == "the build found no NVIDIA GPU to run it on"
-    assert ("network" in manifest.check) == (precision == "int8")
+    assert manifest.tensorrt.package == "tensorrt_rtx"
+    assert manifest.tensorrt.compute_capabilities == tuple(capabilities)
+    assert manifest.check.skip_reason == "the build found no NVIDIA GPU to run it on"
+    assert (manifest.check.agreement is not None) == (precision == "int8")
     return bundle
 
 

@@ -19,6 +19,7 @@ from int8_cases import image_folder, tiny_table
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import tiny_model
 
+from lc_trt.bundle.sections import Profile
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers
 from lc_trt.compiler.pipeline import compile_for_tensorrt, prepare
@@ -27,7 +28,7 @@ from lc_trt.ir.interface import DOMAIN
 from lc_trt.trt import api as trt
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.builder import Plan, build_plan
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 from lc_trt.trt.parser import parse
 from lc_trt.trt.plugin_library import open_library
 from lc_trt.utils.progress import ProgressMonitor
@@ -377,7 +378,8 @@ import sys, tensorrt_rtx, onnx
 from pathlib import Path
 from lc_trt.trt import api as trt
 from lc_trt.trt.builder import build_plan
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.bundle.sections import Profile
+from lc_trt.trt.options import PlanOptions
 options = PlanOptions(plugin=Path(sys.argv[2]), compute_capabilities=("8.9",))
 plan = build_plan(trt.load("tensorrt_rtx"), onnx.load(sys.argv[1]), options,
                   batch=Profile.of(1), size=Profile.of((48, 64)), gpu=None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import cv2
 import numpy as np
 import onnx
@@ -17,6 +15,7 @@ from tiny_networks import INFO, frames, run, session, tiny_model
 import lc_trt
 from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import build
+from lc_trt.bundle.sections import Fp16Calibration
 from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.quantization.fp16_overflow import SAMPLES, find_overflow
@@ -84,10 +83,7 @@ def test_what_goes_beyond_is_found_and_named(model, photos):
     assert {"stage1/1/conv", "stage1/1/relu"} <= set(found.tensors)
     assert any(name.startswith("stage2/0/branches") for name in found.tensors)
     assert len(show.warnings) == 1 and "kept in FP32: stage1/1/conv (" in show.warnings[0]
-    summary = found.summary
-    assert (summary["source"], summary["images"]) == ("calibration images", 3)
-    assert [entry["layers"] for entry in summary["kept"]] == [[n] for n in found.tensors]
-    assert summary["keep"] == list(found.tensors)
+    assert (found.source, found.images) == ("calibration images", 3)
 
 
 def test_what_reads_it_is_kept_too_and_nothing_else(model, photos):
@@ -108,10 +104,7 @@ def test_nothing_is_kept_where_all_fits():
     found = find_overflow(
         compile_model(source, "openvino", INFO.size, 1), INFO, INFO.size, None, show
     )
-    assert found.tensors == () and not show.warnings
-    assert found.summary == {
-        "source": "photographs of scikit-image", "images": SAMPLES, "kept": [], "keep": [],
-    }  # fmt: skip
+    assert found == Fp16Calibration("photographs of scikit-image", SAMPLES) and not show.warnings
 
 
 def test_images_that_cannot_be_used_are_refused(model, photos, tmp_path):
@@ -154,10 +147,9 @@ def test_openvino_keeps_it_in_fp32_and_the_manifest_says_so(has_fp16, model, pho
         overflow_images=photos,
         monitor=show,
     )
-    found = json.loads((bundle.path / "manifest.json").read_text())["calibration"]
-    names = [entry["layers"][0] for entry in found["kept"]]
-    assert {"stage1/1/conv", "stage1/1/relu"} <= set(names) and found["images"] == 3
-    assert all("FP16 ends at 65504" in entry["why"] for entry in found["kept"])
+    found = bundle.manifest.calibration.fp16
+    assert {"stage1/1/conv", "stage1/1/relu"} <= set(found.tensors) and found.images == 3
+    assert all("FP16 ends at 65504" in entry.reason for entry in found.excluded)
     assert any(w.startswith("kept in FP32: stage1/1/conv (reaches") for w in show.warnings)
     with lc_trt.load(bundle.path) as segmenter:
         assert segmenter(cv2.imread(str(photos / "000.png"))).labels.shape == INFO.size

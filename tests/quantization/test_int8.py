@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from lc_trt.bench.networks import dense_networks, load_own
 from lc_trt.builder.build import build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import CALIBRATION, SOURCE
+from lc_trt.bundle.sections import Exclusion, Miou
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import read_info, write_info
@@ -59,13 +61,14 @@ def test_an_int8_bundle_says_how_it_was_made_and_runs(root, tmp_path, backend):
     bundle = build_int8(root, tmp_path / "m.lct", backend=backend, keep=("head1",))
     manifest = bundle.manifest
     assert manifest.precision == "int8" and manifest.backend == backend
-    assert manifest.calibration["method"] == "minmax" and manifest.calibration["images"] == 6
-    assert manifest.calibration["kept"] == [{"layers": ["head1"], "why": "asked for with --keep"}]
-    assert manifest.calibration["keep"] == ["head1/0/conv", "head1/1/conv"]
-    assert 0.5 <= manifest.check["mean_labels"] <= 1 and manifest.check["required"] == 0.5
-    for figure in ("speed_over_dense", "speed_over_fp32"):
-        assert set(manifest.check[figure]) == {"default", "fast"}
-        assert all(ratio > 0 for ratio in manifest.check[figure].values())
+    int8, check = manifest.calibration.int8, manifest.check
+    assert int8.table.method == "minmax" and int8.table.images == 6
+    assert int8.fallback_precision == "fp32" and manifest.calibration.fp16 is None
+    assert int8.excluded == (Exclusion(("head1",), "asked for with --keep"),)
+    assert int8.excluded_convolutions == ("head1/0/conv", "head1/1/conv")
+    assert 0.5 <= check.agreement.mean_labels <= 1 and check.required == 0.5
+    ratios = (*astuple(check.speed.over_dense), *astuple(check.speed.over_fp32))
+    assert all(ratio > 0 for ratio in ratios)
     assert read_table(bundle.file(CALIBRATION)) == read_table(root / "table.json")
     with lc_trt.load(bundle.path) as segmenter:
         result = segmenter(cv2.imread(str(root / "images" / "000.png")))
@@ -104,8 +107,8 @@ def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
             warnings.append(text)
 
     bundle = build_int8(root, tmp_path / "m.lct", "images", monitor=Recorder())
-    assert bundle.manifest.calibration["images"] == 5
-    assert bundle.manifest.check["images"] == "1 images held out of the calibration"
+    assert bundle.manifest.calibration.int8.table.images == 5
+    assert bundle.manifest.check.images == "1 images held out of the calibration"
     assert phases == [("calibrating", 5), ("comparing with FP32", 2)]
     assert any("5 calibration images" in w for w in warnings)
 
@@ -166,10 +169,10 @@ def test_labels_decide_which_blocks_stay_in_fp32(root, tmp_path, monkeypatch):
         root, tmp_path / "m.lct", backend="onnxruntime", eval_root=tmp_path / "data", max_drop=1.0,
         min_agreement=1.0,
     )  # fmt: skip
-    kept = bundle.manifest.calibration["kept"]
-    assert [entry["layers"] for entry in kept] == [["stage2/1"], ["head2/0"]]
-    assert all(e["why"].startswith("without it mIoU drops by 2.00 points") for e in kept)
-    assert bundle.manifest.check["miou"] == {"fp32": 0.8, "int8": 0.8, "drop": 0.0}
+    excluded = bundle.manifest.calibration.int8.excluded
+    assert [entry.layers for entry in excluded] == [("stage2/1",), ("head2/0",)]
+    assert all(e.reason.startswith("without it mIoU drops by 2.00 points") for e in excluded)
+    assert bundle.manifest.check.miou == Miou(fp32=0.8, int8=0.8, drop=0.0)
     cost = 1.0
     needed |= {
         f"{n}"
@@ -201,10 +204,9 @@ def test_real_labels_are_measured(root, tmp_path):
     bundle = build_int8(
         root, tmp_path / "m.lct", backend="onnxruntime", eval_root=tmp_path / "data", max_drop=100
     )
-    miou = bundle.manifest.check["miou"]
-    assert 0 <= miou["fp32"] <= 1 and miou["drop"] == pytest.approx(
-        (miou["fp32"] - miou["int8"]) * 100, abs=0.01
-    )
+    miou = bundle.manifest.check.miou
+    assert 0 <= miou.fp32 <= 1
+    assert miou.drop == pytest.approx((miou.fp32 - miou.int8) * 100, abs=0.01)
 
 
 def test_labels_measure_a_tensorrt_engine_by_its_network(root, tmp_path, monkeypatch):
@@ -225,9 +227,8 @@ def test_labels_measure_a_tensorrt_engine_by_its_network(root, tmp_path, monkeyp
     )
     # The codes are what INT8 costs; what FP16 beside them cannot hold is not known yet.
     assert made == [("fp32", False), ("fp32", True)]
-    assert prepared.miou["drop"] == pytest.approx(
-        (prepared.miou["fp32"] - prepared.miou["int8"]) * 100, abs=0.01
-    )
+    drop = (prepared.miou.fp32 - prepared.miou.int8) * 100
+    assert prepared.miou.drop == pytest.approx(drop, abs=0.01)
 
 
 def test_another_models_table_is_refused(root, tmp_path):

@@ -128,5 +128,8 @@ def test_it_runs(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {"int8 openvino", "int8 onnxruntime"} <= set(names)
     assert all(sum(row["shares"]) == pytest.approx(1, abs=0.01) for row in body["rows"])
     assert body["bisection"]["evaluations"][0] == "mIoU in FP32"
-    assert body["bisection"]["kept"] == [] and set(body["bisection"]["miou"]) >= {"fp32", "int8"}
+    assert body["bisection"]["excluded"] == [] and set(body["bisection"]["miou"]) >= {
+        "fp32",
+        "int8",
+    }
     assert str(tmp_path) not in body["command"]

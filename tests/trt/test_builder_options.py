@@ -12,10 +12,11 @@ import pytest
 from fake_timing_cache import Cache
 from onnx import TensorProto, helper
 
+from lc_trt.bundle.sections import Profile
 from lc_trt.errors import LcTrtError
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.builder import Plan, build_plan
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 from lc_trt.utils.machine import Gpu
 from lc_trt.utils.progress import ProgressMonitor
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lc_trt.bundle.sections import Profile
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.trt.api import RTX_DEFAULT, TensorRT
-from lc_trt.trt.options import PlanOptions, Profile, check_options, make_profile, targets
+from lc_trt.trt.options import PlanOptions, check_options, make_profile, targets
 from lc_trt.utils.machine import Gpu
 
 ADA = Gpu("Some Ada", "8.9")
@@ -45,8 +46,7 @@ def test_three_values_are_a_profile(values: list[int]) -> None:
 def test_one_value_is_fixed() -> None:
     assert make_profile("batch", None, None, 4, None) == Profile(4, 4, 4)
     assert make_profile("batch", 4, None, None, None) == Profile(4, 4, 4)
-    assert Profile(4, 4, 4).as_dict() is None
-    assert Profile(1, 4, 8).as_dict() == {"min": 1, "opt": 4, "max": 8}
+    assert Profile(4, 4, 4).fixed == 4 and Profile(1, 4, 8).fixed is None
     assert make_profile("batch", None, None, None, None) is None
 
 

@@ -27,7 +27,7 @@ def test_what_a_file_says(
     assert set(library.architectures) == {
         f"{'compute' if kind == 1 else 'sm'}_{sm}" for kind, sm in code
     }
-    assert library.manifest_entry()["sha256"] == library.sha256
+    assert library.manifest_entry().sha256 == library.sha256
 
 
 def test_a_library_of_another_version_is_refused(tmp_path: Path) -> None:

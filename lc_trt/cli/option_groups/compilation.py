@@ -14,7 +14,8 @@ from lc_trt.cli.option_groups.model import Size
 
 if TYPE_CHECKING:
     from lc_trt.builder.verify import VerifyOptions
-    from lc_trt.trt.options import PlanOptions, Profile
+    from lc_trt.bundle.sections import Profile
+    from lc_trt.trt.options import PlanOptions
 
 _TRT = "TensorRT:"
 

@@ -141,7 +141,7 @@ def open_engine(
         precision=manifest.precision,
         device=device,
         manifest=manifest,
-        plugin=bundle.file(manifest.plugin["file"]) if manifest.plugin else None,
+        plugin=bundle.file(manifest.plugin.file) if manifest.plugin else None,
     )
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from lc_trt.builder.verify import VerifyOptions
+from lc_trt.bundle.sections import Profile
 from lc_trt.cli.option_groups.compilation import Engine, Shape, TensorRT, Verification
 from lc_trt.errors import UsageError
-from lc_trt.trt.options import PlanOptions, Profile
+from lc_trt.trt.options import PlanOptions
 
 
 def test_int8_takes_a_precision_for_the_rest() -> None:

@@ -18,9 +18,10 @@ from toy_models import SIZE, bgr, toy_bundle
 from lc_trt.bundle.bundle import PLAN, SOURCE, write_bundle
 from lc_trt.cli.app import main
 from lc_trt.trt import api as packages
+from lc_trt.utils.machine import Gpu
 
 __all__ = ["driver", "trt"]
-SECOND = {"name": "Fake 2", "compute_capability": "8.6"}
+SECOND = Gpu("Fake 2", "8.6")
 
 
 @pytest.fixture

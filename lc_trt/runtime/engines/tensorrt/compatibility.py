@@ -7,87 +7,98 @@ when it has half loaded it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
-from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import PluginRecord, TensorRTBuild
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import PLUGIN_VERSION
-from lc_trt.runtime.cuda.driver import Gpu, capabilities
+from lc_trt.runtime.cuda import driver
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.plugin_library import PluginLibrary
+from lc_trt.utils import machine
 
 REBUILD = "build it again here: lc-trt build MODEL.onnx --backend tensorrt"
 _AMPERE = (8, 0)
 _log = logging.getLogger("lc_trt")
 
 
-def check_version(origin: str, facts: Mapping[str, Any], tensorrt: TensorRT) -> None:
+def check_version(origin: str, build: TensorRTBuild, tensorrt: TensorRT) -> None:
     """Refuse a plan of a version that the installed one does not load.
 
     Args:
-        facts: the manifest's ``tensorrt``.
+        origin: what messages call the plan.
+        build: the manifest's ``tensorrt``.
+        tensorrt: the installed package.
 
     Raises:
         LcTrtError: names both versions and what to do.
     """
-    built, here = _numbers(facts["version"]), _numbers(tensorrt.version)
-    if facts.get("version_compatible"):
+    built, here = _numbers(build.version), _numbers(tensorrt.version)
+    if build.version_compatible:
         fits, wanted = built[0] == here[0] and built <= here, f"{built[0]}.x from"
     else:
         fits, wanted = built == here, "exactly"
     if not fits:
         raise LcTrtError(
-            f"{origin}: built with {facts['package']} {facts['version']} and needs {wanted} that "
+            f"{origin}: built with {build.package} {build.version} and needs {wanted} that "
             f"version, this machine has {tensorrt.version}; {REBUILD}, or install that version: "
-            f"pip install {facts['package']}=={facts['version']}"
+            f"pip install {build.package}=={build.version}"
         )
 
 
-def check_gpu(origin: str, manifest: Manifest, facts: Mapping[str, Any], gpu: Gpu) -> None:
+def check_gpu(
+    origin: str, build: TensorRTBuild, built_on: machine.Gpu | None, gpu: driver.Gpu
+) -> None:
     """Refuse a plan for other GPUs; warn of one that another GPU of its kind was timed on.
+
+    Args:
+        origin: what messages call the plan.
+        build: the manifest's ``tensorrt``.
+        built_on: the manifest's ``gpu``.
+        gpu: the GPU that is to run it.
 
     Raises:
         LcTrtError: names both GPUs and what to do.
     """
-    listed = facts.get("compute_capabilities") or []
-    built_on = manifest.gpu
+    listed = build.compute_capabilities
     if listed:
         wanted = f"compute capability {' or '.join(listed)}"
     elif built_on is None:
         return
-    elif facts.get("hardware_compatible"):
+    elif build.hardware_compatible:
         wanted = "compute capability 8.0 or newer"
     else:
-        wanted = f"compute capability {built_on['compute_capability']} ({built_on['name']})"
+        wanted = f"compute capability {built_on.compute_capability} ({built_on.name})"
 
     def fits(capability: tuple[int, int]) -> bool:
         number = "{}.{}".format(*capability)
         if listed or built_on is None:
             return number in listed
-        if facts.get("hardware_compatible"):
+        if build.hardware_compatible:
             return capability >= _AMPERE
-        return bool(number == built_on["compute_capability"])
+        return number == built_on.compute_capability
 
     if not fits(gpu.capability):
-        others = [f"cuda:{i}" for i, capability in enumerate(capabilities()) if fits(capability)]
+        others = [
+            f"cuda:{i}" for i, capability in enumerate(driver.capabilities()) if fits(capability)
+        ]
         advice = f"take {' or '.join(others)} (--device), or {REBUILD}" if others else REBUILD
         here = "{}.{}".format(*gpu.capability)
         raise LcTrtError(
             f"{origin}: built for {wanted}, cuda:{gpu.ordinal} is {gpu.name} with {here}; {advice}"
         )
-    if not listed and built_on is not None and built_on["name"] != gpu.name:
+    if not listed and built_on is not None and built_on.name != gpu.name:
         _log.warning(
             "%s: was tuned on %s, this is %s; for its full speed %s",
-            *(origin, built_on["name"], gpu.name, REBUILD),
+            *(origin, built_on.name, gpu.name, REBUILD),
         )
 
 
-def check_plugin(expected: Mapping[str, Any], library: PluginLibrary) -> None:
+def check_plugin(expected: PluginRecord, library: PluginLibrary) -> None:
     """Refuse any plugin library but the one that the plan was built with.
 
     Args:
         expected: the manifest's ``plugin``.
+        library: the library at hand, not loaded yet.
 
     Raises:
         LcTrtError: names both versions or hashes, and what to do.
@@ -97,10 +108,10 @@ def check_plugin(expected: Mapping[str, Any], library: PluginLibrary) -> None:
             f"{library.path}: has plugins of version {library.version}, this lc-trt needs version "
             f"{PLUGIN_VERSION}, nothing was loaded; {REBUILD}"
         )
-    if library.sha256 != expected["sha256"]:
+    if library.sha256 != expected.sha256:
         raise LcTrtError(
             f"{library.path}: is not the plugin library of this bundle (SHA-256 "
-            f"{library.sha256[:12]}, expected {expected['sha256'][:12]}), nothing was loaded; "
+            f"{library.sha256[:12]}, expected {expected.sha256[:12]}), nothing was loaded; "
             f"{REBUILD}"
         )
 

@@ -185,21 +185,21 @@ def create(
     Everything that can differ from where it was built is checked before TensorRT sees the plan.
     """
     origin = describe(model)
-    facts = manifest.tensorrt
-    if facts is None:
+    build = manifest.tensorrt
+    if build is None:
         raise LcTrtError(f"{origin}: its manifest does not say which TensorRT built it")
-    tensorrt = load(facts["package"])
-    check_version(origin, facts, tensorrt)
+    tensorrt = load(build.package)
+    check_version(origin, build, tensorrt)
     try:
         gpu = Gpu.open(device)
     except UsageError:
         raise
     except LcTrtError as error:
         raise LcTrtError(f"{origin}: {error}") from error
-    check_gpu(origin, manifest, facts, gpu)
+    check_gpu(origin, build, manifest.gpu, gpu)
     if manifest.plugin is not None:
         if plugin is None:
-            raise LcTrtError(f"{origin}: needs its plugin library {manifest.plugin['file']}")
+            raise LcTrtError(f"{origin}: needs its plugin library {manifest.plugin.file}")
         library = read_library(plugin)
         check_plugin(manifest.plugin, library)
         tensorrt.load_plugins(library)

@@ -13,6 +13,7 @@ from toy_models import SIZE, bgr
 
 import lc_trt
 from lc_trt.bundle.bundle import PLAN, PLUGINS, SOURCE, write_bundle
+from lc_trt.bundle.sections import PluginRecord
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime import engines
 from lc_trt.runtime.cuda import driver as layer
@@ -20,9 +21,10 @@ from lc_trt.runtime.cuda.driver import Gpu, gpu_count
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.engines.tensorrt import engine as tensorrt
 from lc_trt.trt import api as packages
+from lc_trt.utils import machine
 
 RHO = np.array([0.9, 0.8], np.float32)
-HERE = {"name": "Fake 1", "compute_capability": "8.9"}
+HERE = machine.Gpu("Fake 1", "8.9")
 
 
 def create(plan=None, device=None, **manifest):
@@ -43,8 +45,8 @@ def bundle(trt, tmp_path, monkeypatch):
     monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
 
     def write(library=b"\x7fELF lc_trt plugins, version 1\0", sha256=None, **changes):
-        entry = {"name": "lc_trt", "version": "1", "file": PLUGINS}
-        entry["sha256"] = sha256 or hashlib.sha256(library).hexdigest()
+        digest = sha256 or hashlib.sha256(library).hexdigest()
+        entry = PluginRecord("lc_trt", "1", digest, PLUGINS)
         manifest = fake_manifest(plugin=entry, gpu=HERE, **changes)
         files = {PLAN: fake_plan(), SOURCE: b"source", PLUGINS: library}
         return write_bundle(tmp_path / "fake.lct", manifest, files).path
@@ -93,14 +95,14 @@ def test_a_plan_of_another_version_is_refused(trt):
 @pytest.mark.parametrize(
     ("gpu", "facts", "expected"),
     [
-        ({"name": "Fake 2", "compute_capability": "8.6"}, {}, "built for compute capability 8.6"),
+        (machine.Gpu("Fake 2", "8.6"), {}, "built for compute capability 8.6"),
         (
-            {"name": "Old", "compute_capability": "7.5"},
+            machine.Gpu("Old", "7.5"),
             {},
             "7.5 (Old), cuda:0 is Fake 1",
         ),
-        (None, {"compute_capabilities": ["8.0", "8.6"]}, "capability 8.0 or 8.6, cuda:0"),
-        (HERE, {"compute_capabilities": ["8.6"]}, "capability 8.6, cuda:0 is Fake 1 with 8.9"),
+        (None, {"compute_capabilities": ("8.0", "8.6")}, "capability 8.0 or 8.6, cuda:0"),
+        (HERE, {"compute_capabilities": ("8.6",)}, "capability 8.6, cuda:0 is Fake 1 with 8.9"),
     ],
 )
 def test_a_plan_for_another_gpu_is_refused(trt, gpu, facts, expected):
@@ -120,8 +122,8 @@ def test_every_other_gpu_that_would_do_is_named(trt):
     ("gpu", "facts"),
     [
         (HERE, {}),
-        (None, {"compute_capabilities": ["8.6", "8.9"]}),
-        ({"name": "A100", "compute_capability": "8.0"}, {"hardware_compatible": True}),
+        (None, {"compute_capabilities": ("8.6", "8.9")}),
+        (machine.Gpu("A100", "8.0"), {"hardware_compatible": True}),
     ],
 )
 def test_a_plan_that_fits_is_loaded(trt, gpu, facts):
@@ -136,7 +138,7 @@ def test_a_plan_for_gpus_from_ampere_on_is_refused_on_an_older_one(trt):
 
 def test_another_gpu_of_the_same_kind_is_warned_of(trt, caplog):
     with caplog.at_level(logging.WARNING, "lc_trt"):
-        create(gpu={"name": "Fake 3", "compute_capability": "8.9"}).close()
+        create(gpu=machine.Gpu("Fake 3", "8.9")).close()
     (record,) = caplog.records
     assert "was tuned on Fake 3, this is Fake 1" in record.message
 
@@ -149,7 +151,7 @@ def test_what_is_no_plan_is_refused_with_tensorrts_reason(trt):
 
 
 def test_the_device_is_chosen_by_name(trt, driver):
-    second = {"gpu": {"name": "Fake 2", "compute_capability": "8.6"}, "device": "cuda:1"}
+    second = {"gpu": machine.Gpu("Fake 2", "8.6"), "device": "cuda:1"}
     engine = create(**second)
     assert engine.device == "cuda:1"
     engine.run(np.zeros((1, *SIZE, 3), np.uint8), RHO)
@@ -168,7 +170,7 @@ def test_the_device_is_chosen_by_name(trt, driver):
 def test_the_current_context_is_taken_and_left_current(trt, driver):
     mine = driver.new_context(1)  # as pycuda.autoinit makes one, on the second GPU
     driver.stack.append(mine)
-    facts = {"gpu": {"name": "Fake 2", "compute_capability": "8.6"}}
+    facts = {"gpu": machine.Gpu("Fake 2", "8.6")}
     engine = create(**facts)
     assert engine.device == "cuda:1" and driver.primary == {}
     engine.run(np.zeros((1, *SIZE, 3), np.uint8), RHO)
