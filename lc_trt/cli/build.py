@@ -30,7 +30,11 @@ def build(
         Path | None, typer.Option("--out", "-o", help="The bundle.", show_default="MODEL.lct")
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="TensorRT: show all that it logs.")
+        bool,
+        typer.Option(
+            "--verbose",
+            help="Show what each pass did and why it left a node, and TensorRT's log.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -63,7 +67,7 @@ def build(
             "no photographs to check the engine on, drawn scenes stand in: "
             "pip install 'lc-trt[bench]' or give --check-images DIR"
         )
-    with console.bars("building", STEPS) as bars:
+    with console.log(verbose), console.bars("building", STEPS) as bars:
         bundle = run_build(
             model,
             out or model.with_suffix(".lct"),
@@ -74,7 +78,7 @@ def build(
                 precision,
                 engine.fallback_precision(),
                 reuse=engine.reuse,
-                tensorrt=tensorrt.plan_options(verbose=verbose),
+                tensorrt=tensorrt.plan_options(),
             ),
             rho=thresholds.pair(),
             fast_rho=thresholds.fast_pair(),

@@ -64,9 +64,6 @@ def shown_by(bars: console.Bars) -> ProgressMonitor:
         def finish(self, phase: str) -> None:
             bars.finish(phase)
 
-        def log(self, line: str) -> None:
-            console.note(line)
-
         def warn(self, text: str) -> None:
             console.warn(text)
 

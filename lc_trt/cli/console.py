@@ -65,6 +65,31 @@ def note(message: str) -> None:
         _line(message, None)
 
 
+@contextmanager
+def log(shown: bool) -> Iterator[None]:
+    """Notes of everything that the package logs while the block runs.
+
+    Args:
+        shown: False leaves logging as it is.
+    """
+    import logging
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            note(record.getMessage())
+
+    logger, handler = logging.getLogger("lc_trt"), Notes()
+    level = logger.level
+    if shown:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def _line(text: str, style: str | None) -> None:
     # No markup: a message may hold brackets, as in 'lc-trt[train]'.
     text = " ".join(text.split("\n"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from lc_trt.utils.machine import Gpu
 from lc_trt.utils.progress import ProgressMonitor
 
 _MIB = 1 << 20
+# DEBUG: all that TensorRT says.
+_log = logging.getLogger("lc_trt.tensorrt")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def build_plan(
             fixed here.
         gpu: the GPU of this process; None where there is none.
         origin: how messages call the model.
-        show: told how far the build has come, and with ``verbose`` what TensorRT logs.
+        show: told how far the build has come.
 
     Raises:
         UsageError, LcTrtError: the options do not go with this machine, the plugin library is
@@ -67,7 +70,7 @@ def build_plan(
     check_options(options, api, gpu)
     trt, show = api.module, show or ProgressMonitor()
     library = None
-    with api.messages(show.log if options.verbose else None) as messages:
+    with api.messages(_log.debug if _log.isEnabledFor(logging.DEBUG) else None) as messages:
         if any(is_region(node) for node in model.graph.node):
             library = open_library(options.plugin)
             api.load_plugins(library)

@@ -26,7 +26,6 @@ class PlanOptions:
         version_compatible: the engine also loads in later TensorRT of the same major version.
         hardware_compatible: the engine also runs on other GPUs from Ampere on.
         compute_capabilities: GPUs that TensorRT for RTX builds for, as in "8.9".
-        verbose: all that TensorRT logs is shown.
         save_layers: file for the inspector's JSON.
         plugin: the plugin library; None for the installed one.
     """
@@ -37,7 +36,6 @@ class PlanOptions:
     version_compatible: bool = False
     hardware_compatible: bool = False
     compute_capabilities: tuple[str, ...] = ()
-    verbose: bool = False
     save_layers: Path | None = None
     plugin: Path | None = None
 

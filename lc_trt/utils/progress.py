@@ -21,9 +21,6 @@ class ProgressMonitor:
     def finish(self, phase: str) -> None:
         """A phase has ended."""
 
-    def log(self, line: str) -> None:
-        """What TensorRT says, with ``verbose``."""
-
     def warn(self, text: str) -> None:
         """Something the user should know."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import onnx
 from failing_commands import failure
@@ -78,3 +79,14 @@ def test_a_missing_backend_names_the_command_that_installs_it(model, tmp_path, c
     monkeypatch.setattr("lc_trt.runtime.engines.available", lambda: ["onnxruntime"])
     code, line = failure(capsys, "build", model, "--backend", "openvino", "-o", tmp_path / "m.lct")
     assert code == 1 and "pip install openvino" in line
+
+
+def test_verbose_shows_what_passes_did_and_why_a_node_stays(model, tmp_path, capsys):
+    build = ["build", str(model), "--size", "64x96", "--batch", "2", "--backend", "openvino"]
+    assert app.main([*build, "-o", str(tmp_path / "quiet.lct")]) == 0
+    assert "fold_batch_norm" not in capsys.readouterr().err
+    assert app.main([*build, "-o", str(tmp_path / "m.lct"), "--verbose"]) == 0
+    shown = capsys.readouterr().err
+    assert re.search(r"^fold_batch_norm: [1-9]\d* rewritten, \d+ left, \d+ ms$", shown, re.M)
+    reason = "stays: 'output/resize' before it has a batch of 2, not 1"
+    assert f"upsampled_argmax: node 'output/argmax' (ArgMax) {reason}" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 
 import pytest
 from rich.console import Console
@@ -56,3 +57,14 @@ def test_phases_have_bars_of_their_own_until_they_end(monkeypatch: pytest.Monkey
     last = screen.getvalue()[len(within) :]
     assert "Timing graph nodes" in within and "5/20" in within and "2/4" in within
     assert "Timing graph nodes" not in last.rpartition("building")[2]
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_what_the_package_logs_is_shown_on_request(
+    shown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.getLogger("lc_trt.compiler")
+    with console.log(shown):
+        logger.debug("to_dense: %d rewritten", 3)
+    logger.debug("too late")
+    assert capsys.readouterr().err == ("to_dense: 3 rewritten\n" if shown else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import subprocess
 import sys
 from collections import Counter
@@ -48,7 +49,6 @@ class Recorder(ProgressMonitor):
 
     phases: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
 
     def start(self, phase: str, steps: int) -> None:
         assert steps >= 0
@@ -57,9 +57,6 @@ class Recorder(ProgressMonitor):
 
     def finish(self, phase: str) -> None:
         self.open.remove(phase)
-
-    def log(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -84,18 +81,24 @@ def build(api: TensorRT, plugin_library: Path) -> Builds:
     return run
 
 
+def created_plugins(log: list[str]) -> list[str]:
+    """Operators that the parser made plugins of, from TensorRT's log."""
+    return [line.rpartition(" ")[2] for line in log if "created plugin: Region" in line]
+
+
 def regions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     return [node for node in model.graph.node if node.domain == DOMAIN]
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])
-def test_a_cascade_builds_with_each_region_operator_as_our_plugin(build, trunk, precision):
+def test_a_cascade_builds_with_each_region_operator_as_our_plugin(build, trunk, precision, caplog):
     model = compile_for_tensorrt(tiny_model(trunk), SIZE, 1, precision)
     show = Recorder()
-    plan = build(model, "8.9", verbose=True, show=show)
+    with caplog.at_level(logging.DEBUG, "lc_trt.tensorrt"):
+        plan = build(model, "8.9", show=show)
     assert len(plan.content) > 10_000
-    made = [line.rpartition(" ")[2] for line in show.lines if "created plugin: Region" in line]
+    made = created_plugins(caplog.messages)
     # The trace of the parser's calls: each region operator once, in the graph's order.
     assert made == [node.op_type for node in regions(model)]
     assert "Building engine" in show.phases and show.open == []
@@ -136,13 +139,13 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
-def test_int8_builds_with_readers_of_both_kinds(build, mixed, capability):
+def test_int8_builds_with_readers_of_both_kinds(build, mixed, capability, caplog):
     """The trace has each plugin, and RegionConv in INT8 at its inputs or not by its overload."""
-    show = Recorder()
     sizes = Profile((32, 48), SIZE, (64, 96))
-    plan = build(mixed, capability, batch=Profile(1, 2, 4), size=sizes, verbose=True, show=show)
+    with caplog.at_level(logging.DEBUG, "lc_trt.tensorrt"):
+        plan = build(mixed, capability, batch=Profile(1, 2, 4), size=sizes)
     assert len(plan.content) > 10_000
-    made = [line.rpartition(" ")[2] for line in show.lines if "created plugin: Region" in line]
+    made = created_plugins(caplog.messages)
     assert made == [node.op_type for node in regions(mixed)] and "RegionQuantize" in made
     overloads = Counter(n.overload.split("_")[0] for n in regions(mixed) if n.overload)
     assert overloads["int8"] > 20 and set(overloads) == {"int8", "segments1", "segments4"}

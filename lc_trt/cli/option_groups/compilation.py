@@ -158,12 +158,8 @@ class TensorRT(OptionGroup):
         typer.Option(metavar="FILE", help="Write the engine's layers as JSON; needs a GPU."),
     ] = None
 
-    def plan_options(self, *, verbose: bool) -> PlanOptions:
-        """The builder's options.
-
-        Args:
-            verbose: show all that TensorRT logs.
-        """
+    def plan_options(self) -> PlanOptions:
+        """The builder's options."""
         from lc_trt.trt.options import PlanOptions
 
         return PlanOptions(
@@ -177,7 +173,6 @@ class TensorRT(OptionGroup):
             )
             if self.compute_capability
             else (),
-            verbose=verbose,
             save_layers=self.save_layers,
             plugin=self.plugin,
         )

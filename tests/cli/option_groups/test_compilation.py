@@ -45,7 +45,7 @@ def test_shapes_are_one_value_or_a_profile() -> None:
 
 
 def test_options_of_tensorrt() -> None:
-    assert TensorRT().plan_options(verbose=False) == PlanOptions()
+    assert TensorRT().plan_options() == PlanOptions()
     options = TensorRT(
         workspace=64,
         opt_level=0,
@@ -56,8 +56,8 @@ def test_options_of_tensorrt() -> None:
         plugin=Path("p.so"),
         save_layers=Path("l.json"),
     )
-    assert options.plan_options(verbose=True) == PlanOptions(
-        64, 0, Path("times"), True, True, ("8.6", "8.9"), True, Path("l.json"), Path("p.so")
+    assert options.plan_options() == PlanOptions(
+        64, 0, Path("times"), True, True, ("8.6", "8.9"), Path("l.json"), Path("p.so")
     )
 
 
