@@ -42,7 +42,7 @@ def perform(gpu_tool, monkeypatch, tmp_path, codes, sanitizer="/usr/bin/true", m
         return code
 
     outcomes = check.perform(check.STEPS, tmp_path, Budget(minutes), runner)
-    return {o.step: (o.result, o.said) for o in outcomes}, commands
+    return {o.step: (o.result, o.last_line) for o in outcomes}, commands
 
 
 def test_steps_and_checkers(gpu_tool, monkeypatch, tmp_path):
@@ -60,7 +60,7 @@ def test_steps_and_checkers(gpu_tool, monkeypatch, tmp_path):
     assert "kernel_substring=lc_trt" in memcheck
 
 
-def test_a_missing_checker_and_ended_time_are_said(gpu_tool, monkeypatch, tmp_path):
+def test_a_missing_checker_and_ended_time_are_reported(gpu_tool, monkeypatch, tmp_path):
     codes = [(0, "3 passed"), (None, "cut off")]
     found, _ = perform(gpu_tool, monkeypatch, tmp_path, codes, sanitizer=None)
     assert found["shapes"][0] == "no time"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from gpubench.executor import Executor
 from gpubench.networks import lower
-from gpubench.reference import Reference, disagreement
+from gpubench.reference import Reference, disagreement, probabilities_of
 from int8_cases import image_folder, tiny_table
 from lowered_cases import (
     BATCH,
@@ -31,6 +31,7 @@ from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.errors import LcTrtError
 from lc_trt.ir.node_view import NodeView
 
 CPU = torch.device("cpu")
@@ -164,23 +165,25 @@ def test_the_reference_is_pytorch_s_cascade(trunk):
 @pytest.mark.parametrize("kind", ["float32", "float16"])
 def test_a_pass_is_compared_with_the_reference(kernels, kind):
     source = tiny_model("inception", "plain")
-    cascade = executor(lower(source, SIZE, BATCH, kind), kernels)
+    model = lower(source, SIZE, BATCH, kind)
+    cascade, name = executor(model, kernels), probabilities_of(model)
     reference = Reference(source, SIZE, BATCH, CPU)
     half = None if kind == "float32" else Reference(source, SIZE, BATCH, CPU, "fp16")
     for rho in (EMPTY, FULL, partial_rho(session(source))):
-        wrong, rounding = disagreement(put(cascade, rho), reference, half)
+        wrong, rounding = disagreement(put(cascade, rho), name, reference, half)
         assert wrong < 1e-5 + 1.5 * rounding
     cascade.convs[-3].bias += 0.5
-    wrong, rounding = disagreement(put(cascade, FULL), reference, half)
+    wrong, rounding = disagreement(put(cascade, FULL), name, reference, half)
     assert wrong > 1e-2 + 1.5 * rounding
 
 
 def test_pixels_that_left_below_a_threshold_are_found(kernels):
     source = tiny_model("irnet", "plain")
-    cascade, reference = executor(lower(source, SIZE, BATCH, "float32"), kernels), None
+    model = lower(source, SIZE, BATCH, "float32")
+    cascade, name, reference = executor(model, kernels), probabilities_of(model), None
     put(cascade, EMPTY)
     select = next(step for step in cascade.steps if step.operator.endswith("RegionSelect"))
     rho, run = partial_rho(session(source)), select.run
     select.run = lambda confidence, active, rho: run(confidence, active, rho - 0.1)
-    with pytest.raises(ValueError, match="left at stage 1 below its threshold"):
-        disagreement(put(cascade, rho), reference)
+    with pytest.raises(LcTrtError, match="left at stage 1 below its threshold"):
+        disagreement(put(cascade, rho), name, reference)

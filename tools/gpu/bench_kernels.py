@@ -9,7 +9,7 @@ bias or activation. INT8 has none in torch: it is compared with the faster of th
 cuBLASLt's INT8 product of the same size, INT32 out. Each layer's result is compared with float32
 first.
 The layers that take most of their network come first, in all sizes and batches, and every line is
-written as it is found; --done skips what an earlier run has. All tensors stay in the caches as
+written when it is measured; --done skips what an earlier run has. All tensors stay in the caches as
 far as they fit, on both sides.
 """
 
@@ -44,7 +44,7 @@ def units(
     types: Sequence[str],
 ) -> list[Unit]:  # fmt: skip
     """All there is to measure, what takes most of its network first."""
-    found = []
+    every = []
     for preset in presets:
         for kind in types:
             layers = preset_layers(preset, kind)
@@ -53,16 +53,16 @@ def units(
                     rows = float(np.prod(feature_map(batch, size)))
                     cost = {layer: n * floor(layer, rows) for layer, n in layers.items()}
                     total = sum(cost.values())
-                    found += [
+                    every += [
                         Unit(preset, size, batch, kind, layer, layers[layer], cost[layer] / total)
                         for layer in layers
                     ]
-    return sorted(found, key=lambda unit: -unit.part)
+    return sorted(every, key=lambda unit: -unit.part)
 
 
 def finished(paths: Sequence[Path]) -> set[str]:
     """Keys of the units that earlier runs measured whole; a cut-off last line is no error."""
-    found = set()
+    keys = set()
     for path in paths:
         for line in path.read_text().splitlines():
             try:
@@ -70,8 +70,8 @@ def finished(paths: Sequence[Path]) -> set[str]:
             except json.JSONDecodeError:
                 continue
             if "finished" in value:
-                found.add(value["finished"])
-    return found
+                keys.add(value["finished"])
+    return keys
 
 
 def measure(

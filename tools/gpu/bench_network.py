@@ -8,7 +8,7 @@ others by torch and cuDNN, channels last, the whole pass in one CUDA graph. Dens
 way: `fused` asks cuDNN for convolution, bias, sum and ReLU at once, `plain` leaves them to torch;
 speed-ups are over the faster of the two. A pass is from an image, uint8, to its labels. The
 weights of a preset are random; thresholds are chosen so that the published shares of pixels leave,
-on another photograph each round; all rows of a batch are measured in turns. The results are
+on another photograph each round; all rows of a batch are interleaved. The results are
 compared with PyTorch's own regions on the exchange ONNX first; where they differ, nothing is timed.
 """
 
@@ -125,13 +125,14 @@ def dense_executors(
 
 
 def check(
-    executor: Executor, source: onnx.ModelProto, setting: Setting, image: Images,
-    rho: Sequence[Rho],
+    executor: Executor, probabilities: str, source: onnx.ModelProto, setting: Setting,
+    image: Images, rho: Sequence[Rho],
 ) -> float:  # fmt: skip
     """How far a pass is from PyTorch's regions, over regions empty, full and between.
 
     Args:
-        executor: of the cascade; it returns the probabilities too.
+        executor: of the cascade.
+        probabilities: what it calls them; it returns them beside the model's outputs.
         source: its exchange model.
         setting: what it was compiled for.
         image: of the batch.
@@ -146,7 +147,7 @@ def check(
     worst = 0.0
     for pair in (rho_pair(NONE_LEAVE, NONE_LEAVE), rho_pair(ALL_LEAVE, ALL_LEAVE), *rho):
         executor.put(image, pair)
-        wrong, rounding = disagreement(executor, reference, lower_reference)
+        wrong, rounding = disagreement(executor, probabilities, reference, lower_reference)
         limit = EXACT + TIMES * rounding
         if not wrong <= limit:
             raise LcTrtError(
@@ -178,11 +179,12 @@ def measure(
     own, refused = dense_executors(run_passes(networks.cascade, [ToDense()]), setting, kernels)
     form = next(iter(own))
     model = lower(networks.cascade, setting.size, setting.batch, setting.type)
-    cascade = Executor(model, kernels, form, (probabilities_of(model),))
-    found = [find_rho(cascade, image, list(TARGETS.values())) for image in images]
-    rho = {name: [pairs[i] for pairs in found] for i, name in enumerate(TARGETS)}
+    probabilities = probabilities_of(model)
+    cascade = Executor(model, kernels, form, (probabilities,))
+    by_image = [find_rho(cascade, image, list(TARGETS.values())) for image in images]
+    rho = {name: [pairs[i] for pairs in by_image] for i, name in enumerate(TARGETS)}
     first = [pairs[0] for pairs in rho.values()]
-    error = check(cascade, networks.cascade, setting, images[0], first)
+    error = check(cascade, probabilities, networks.cascade, setting, images[0], first)
     cascade.put(images[0], rho["LC"][0])
     tactics = tune(cascade, backend)
     rows: dict[str, Executor] = {f"dense ({form})": executor for form, executor in own.items()}
@@ -271,10 +273,10 @@ def main() -> int:
             break
         images = photographs(batch, FRAMES, size)
         setting = Setting(size, batch, options.type)
-        found = measure(networks, setting, kernels, CudaBackend(), images, options.rounds)
-        result["batches"].append(found)
+        measured = measure(networks, setting, kernels, CudaBackend(), images, options.rounds)
+        result["batches"].append(measured)
         write_json(options.out, result, option="--out", parents=True)
-        for row in found["rows"]:
+        for row in measured["rows"]:
             reached = "" if row["reached"] is None else f", {row['reached']:.2f} of its ceiling"
             print(
                 f"batch {batch}: {row['name']}: {row['ms']:.3f} ms, {row['speedup']:.2f}x{reached}"

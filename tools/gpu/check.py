@@ -2,8 +2,8 @@
 
     python tools/gpu/check.py --out DIR [--steps tests shapes memcheck racecheck] [--minutes 9]
 
-Writes DIR/check.json and a log a step; exits with 1 where a step fails. A checker that is not
-installed, and a step that time did not reach, are said to be so and do not fail.
+Writes DIR/check.json and one log per step; exits with 1 where a step fails. A checker that is not
+installed, and a step that time did not reach, are reported as such and do not fail.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STEPS = ("tests", "shapes", *CHECKERS)
 CHECKED = "test_select or test_gather or test_scatter or test_restrict or test_max_pool or "
 CHECKED += "test_quantize or test_conv_dilations or test_conv_odd_channels or "
 CHECKED += "test_conv_replays or test_garbage"
-FOUND = 9  # the exit code that the checker is told to give where it finds something
+ERRORS_FOUND = 9  # exit code of the checker where it finds something
 
 
 @dataclass
@@ -40,12 +40,12 @@ class Outcome:
 
     Attributes:
         result: ``passed``, ``failed``, ``missing`` (no such tool here) or ``no time``.
-        said: its last line.
+        last_line: of its output.
     """
 
     step: str
     result: str
-    said: str
+    last_line: str
 
 
 def pytest_command(*arguments: str) -> list[str]:
@@ -62,7 +62,7 @@ def command(step: str, checker: str) -> list[str]:
         return pytest_command(KERNEL_TESTS, "-k", RANDOM)
     # Only our kernels: torch's are many, slow under a checker, and not ours to mend.
     return [
-        checker, "--tool", step, "--error-exitcode", str(FOUND), "--report-api-errors", "no",
+        checker, "--tool", step, "--error-exitcode", str(ERRORS_FOUND), "--report-api-errors", "no",
         "--kernel-name", "kernel_substring=lc_trt", "--target-processes", "all",
         *pytest_command(KERNEL_TESTS, "-x", "-k", CHECKED),
     ]  # fmt: skip
@@ -103,11 +103,11 @@ def perform(steps: Sequence[str], out: Path, budget: Budget, runner: Run = run) 
         log = out / f"{step}.log"
         code = runner(command(step, checker), log, budget.left)
         lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-        said = lines[-1] if lines else "no output"
+        last_line = lines[-1] if lines else "no output"
         result = "no time" if code is None else "passed" if code == 0 else "failed"
         if result == "passed" and not any(" passed" in line for line in lines):
             result = "failed"  # pytest that ran nothing
-        outcomes.append(Outcome(step, result, said))
+        outcomes.append(Outcome(step, result, last_line))
     return outcomes
 
 
@@ -117,17 +117,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     parser.add_argument("--minutes", type=float, default=9.0)
-    given = parser.parse_args()
+    options = parser.parse_args()
     require_gpu()
-    budget = Budget(given.minutes)
-    given.out.mkdir(parents=True, exist_ok=True)
-    library = build_harness(given.out / "build.log")
+    budget = Budget(options.minutes)
+    options.out.mkdir(parents=True, exist_ok=True)
+    library = build_harness(options.out / "build.log")
     outcomes = [Outcome("build", "passed", library.name)]
-    outcomes += perform(given.steps, given.out, budget)
+    outcomes += perform(options.steps, options.out, budget)
     result = {**describe_machine(), "steps": [asdict(outcome) for outcome in outcomes]}
-    write_json(given.out / "check.json", result)
+    write_json(options.out / "check.json", result)
     for outcome in outcomes:
-        print(f"{outcome.step}: {outcome.result}: {outcome.said}")
+        print(f"{outcome.step}: {outcome.result}: {outcome.last_line}")
     return int(any(outcome.result == "failed" for outcome in outcomes))
 
 

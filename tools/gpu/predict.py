@@ -52,12 +52,12 @@ def table(layers: dict[Layer, int], rows: int, share: float) -> list[str]:
         ]
 
     for layer, count in sorted(layers.items(), key=lambda item: -item[1] * cost(item[0])[2]):
-        times, found = cost(layer), bound(layer, active, H100_MEASURED, MMA_SYNC)
+        times, least = cost(layer), bound(layer, active, H100_MEASURED, MMA_SYNC)
         totals = [total + count * time for total, time in zip(totals, times, strict=True)]
         sheet, measured, kernel, dense = (time * US for time in times)
         lines.append(
-            f"| {layer.name} | {count} | {found.flops / 1e9:.2f} | {found.data / 1e6:.2f} "
-            f"| {sheet:.1f} | {measured:.1f} | {kernel:.1f} | {found.limit} | {dense:.1f} "
+            f"| {layer.name} | {count} | {least.flops / 1e9:.2f} | {least.data / 1e6:.2f} "
+            f"| {sheet:.1f} | {measured:.1f} | {kernel:.1f} | {least.limit} | {dense:.1f} "
             f"| {kernel / dense / share:.2f} |"
         )
     sheet, measured, kernel, dense = (total * US for total in totals)

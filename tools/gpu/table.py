@@ -45,7 +45,7 @@ def _text(path: Path) -> str:
 
 
 def network_table(result: dict[str, Any]) -> list[str]:
-    """The speed table, a part a batch, ours beside the published frames per second."""
+    """The speed table, one part per batch size, beside the published frames per second."""
     lines = [
         f"{result.get('gpu', 'no GPU')}, {result['preset']}, commit {result['commit']}, medians of "
         f"{result['rounds']} rounds; `{result['command']}`. Published: {result['published']}.",
@@ -54,7 +54,7 @@ def network_table(result: dict[str, Any]) -> list[str]:
         height, width = part["size"]
         lines += [
             "", f"Batch {part['batch']}, {height}x{width}, {part['dtype']}; logits within "
-            f"{part['error']:.1e} of PyTorch's cascade.", "",
+            f"{part['error']:.1e} of PyTorch's regions.", "",
             "| network | ms | images/s | speed-up | ceiling | reached | goal | left at 1/2/3, % "
             "| published fps |",
             "|---|---|---|---|---|---|---|---|---|",
@@ -71,7 +71,7 @@ def network_table(result: dict[str, Any]) -> list[str]:
 
 
 def kernel_table(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """All layers of a network together: time over share x dense time, a line a configuration.
+    """All layers of a network together: time over share x dense time, one line per configuration.
 
     Every layer counts as often as the network has it. 1.00 in a column means that a share of the
     pixels takes that share of the dense time; the goal is at most 1 / 0.9.
@@ -155,7 +155,7 @@ def _met(met: bool | None) -> str:
 
 
 def draw(path: Path, result: dict[str, Any]) -> None:
-    """Images a second, a panel a batch; the mark is the ceiling of the rows that have one."""
+    """Images per second, one panel per batch size; a mark is the ceiling of a row that has one."""
     try:
         import matplotlib
     except ImportError as error:
@@ -174,7 +174,7 @@ def draw(path: Path, result: dict[str, Any]) -> None:
                 most = row["images_per_second"] / row["reached"]
                 axis.plot([most, most], [place - 0.4, place + 0.4], color="black")
         axis.set_title(f"batch {part['batch']}, {part['dtype']} (line: ceiling)")
-        axis.set_xlabel("images a second")
+        axis.set_xlabel("images per second")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
@@ -186,21 +186,21 @@ def main() -> int:
     parser.add_argument("--network", type=Path)
     parser.add_argument("--kernels", type=Path)
     parser.add_argument("--figure", type=Path)
-    given = parser.parse_args()
-    if given.network is None and given.kernels is None:
+    options = parser.parse_args()
+    if options.network is None and options.kernels is None:
         raise UsageError("nothing to show: give --network FILE, --kernels FILE or both")
-    if given.figure is not None and given.network is None:
+    if options.figure is not None and options.network is None:
         raise UsageError("--figure shows a network's speeds: give --network FILE too")
-    if given.network is not None:
+    if options.network is not None:
         try:
-            result = json.loads(_text(given.network))
+            result = json.loads(_text(options.network))
         except json.JSONDecodeError as error:
-            raise LcTrtError(f"{given.network}: not JSON ({error})") from error
+            raise LcTrtError(f"{options.network}: not JSON ({error})") from error
         print("\n".join(network_table(result)))
-        if given.figure is not None:
-            draw(given.figure, result)
-    if given.kernels is not None:
-        rows, machines = read_lines(given.kernels)
+        if options.figure is not None:
+            draw(options.figure, result)
+    if options.kernels is not None:
+        rows, machines = read_lines(options.kernels)
         gpus = sorted({machine.get("gpu", "no GPU") for machine in machines})
         print(f"\nTime over share x dense time, {', '.join(gpus)}:\n")
         print("\n".join(kernel_table(rows)))

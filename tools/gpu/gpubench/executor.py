@@ -80,7 +80,7 @@ class Executor:
                     self._constants[name] = _laid_out(device_tensor(arrays[name], device))
                 elif name not in known and name not in self._constants:
                     rows = ", rows of a region" if name in regions.tensors else ""
-                    raise node.refusal(f"reads {name!r}{rows}, which no operator makes for it")
+                    raise node.refusal(f"reads {name!r}{rows}, which no operator writes for it")
             if step.reads and self._constants.keys() >= {*step.reads}:
                 self._fold(step)
             else:
@@ -89,7 +89,7 @@ class Executor:
             regions.buffers.release(number)
         missing = {*self.outputs} - known
         if missing:
-            raise LcTrtError(f"no operator makes {sorted(missing)[0]!r}")
+            raise LcTrtError(f"no operator writes {sorted(missing)[0]!r}")
         self.convs, self.buffers = regions.convs, regions.buffers.all
         self.steps = fuse(steps, self.outputs, infos, form)
         last = {name: i for i, step in enumerate(self.steps) for name in step.reads}
@@ -110,8 +110,8 @@ class Executor:
         """One pass on what lies in `inputs`; tensors by the names of `outputs`."""
         values = dict(self.inputs)
         for step, dead in self._schedule:
-            given = [values[n] if n in values else self._constants[n] for n in step.reads]
-            result = step.run(*given)
+            tensors = [values[n] if n in values else self._constants[n] for n in step.reads]
+            result = step.run(*tensors)
             results = (result,) if isinstance(result, Tensor) else result
             values.update(zip(step.writes, results, strict=True))
             for name in dead:
@@ -140,8 +140,8 @@ class Executor:
             rho: likewise.
         """
         self.put(image, rho)
-        found = {name: value.cpu().numpy().copy() for name, value in self().items()}
-        return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
+        output = {name: value.cpu().numpy().copy() for name, value in self().items()}
+        return EngineOutput(output[LABELS], output.get(STAGES), output[CONFIDENCE])
 
 
 def _laid_out(constant: Tensor) -> Tensor:

@@ -79,7 +79,10 @@ class Bench:
         kh, kw, dh, dw = layer.window
         spread = (layer.taps * layer.channels) ** -0.5
         weight = noise(layer.out_channels, kh, kw, layer.channels, scale=spread)
-        self.place = {"padding": (dh * (kh // 2), dw * (kw // 2)), "dilation": (dh, dw)}
+        self.place: dict[str, Any] = {
+            "padding": (dh * (kh // 2), dw * (kw // 2)),
+            "dilation": (dh, dw),
+        }
         n, h, w = shape
         self.dense = {"conv": self.dense_conv(noise(n, layer.channels, h, w), weight)}
         residual = None
@@ -144,8 +147,8 @@ class Bench:
         """``|out - ref| / |ref|`` of a tactic on the region."""
         self.conv.y.view(torch.uint8).fill_(0xFF)  # NaN, or -1
         self.launch(tactic)()
-        found = self.conv.y[: len(expected)].float()
-        return float((found - expected).norm() / expected.norm())
+        result = self.conv.y[: len(expected)].float()
+        return float((result - expected).norm() / expected.norm())
 
     def rows(
         self, backend: Backend, shares: Sequence[float], kinds: Sequence[str], rounds: int,

@@ -1,4 +1,4 @@
-"""The machine: its GPU, the harness built for it, and what a result says of both."""
+"""The machine: its GPU, the harness built for it, and how results describe both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def build_harness(log: Path | None = None) -> Path:
     """Build plugins/'s harness for the GPU at hand, and its path.
 
     Raises:
-        LcTrtError: CMake, nvcc or the compiler failed; the message ends with what it said last.
+        LcTrtError: CMake, nvcc or the compiler failed; the message ends with its last line.
     """
     command = ["cmake", "--workflow", "--preset", "harness"]
     try:
@@ -46,8 +46,8 @@ def build_harness(log: Path | None = None) -> Path:
         log.write_text(done.stdout + done.stderr)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
-        told = next((line for line in lines if "error" in line.lower()), lines[-1])
-        raise LcTrtError(f"the harness was not built ({' '.join(command)}): {told.strip()}")
+        reason = next((line for line in lines if "error" in line.lower()), lines[-1])
+        raise LcTrtError(f"the harness was not built ({' '.join(command)}): {reason.strip()}")
     return LIBRARY
 
 
@@ -64,13 +64,13 @@ def open_kernels() -> Kernels:
 
 def describe_machine() -> dict[str, Any]:
     """GPU, driver, versions and the command, for the JSON."""
-    found = describe()
+    machine = describe()
     facts: dict[str, Any] = {
         "command": command_line("python", sys.argv),
-        "gpus": list(found.gpus),
-        "nvcc": found.nvcc,
-        "cpu": found.cpu,
-        "lc_trt": found.lc_trt,
+        "gpus": list(machine.gpus),
+        "nvcc": machine.nvcc,
+        "cpu": machine.cpu,
+        "lc_trt": machine.lc_trt,
         "torch": torch.__version__,
         "commit": _commit(),
     }

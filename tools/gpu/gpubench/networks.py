@@ -81,7 +81,7 @@ def _export(
     torch.manual_seed(0)
     model = build(name, len(classes)).eval()
     if images is not None:
-        x = (images - np.float32(network.mean)) / np.float32(network.std)
+        x = (images - np.asarray(network.mean)) / np.asarray(network.std)
         batch = torch.from_numpy(x.astype(np.float32)).permute(0, 3, 1, 2)
         calibrate(model.to(device), batch.to(device))
     kind = "cascade" if isinstance(model, Cascade) else "dense"

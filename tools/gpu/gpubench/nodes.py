@@ -55,13 +55,13 @@ def infer(model: onnx.ModelProto) -> dict[str, TensorInfo]:
         model: with its functions.
     """
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    found: dict[str, TensorInfo] = {}
+    infos: dict[str, TensorInfo] = {}
     for value in (*graph.input, *graph.output, *graph.value_info):
         tensor = value.type.tensor_type
         if tensor.HasField("shape") and tensor.elem_type in TORCH_TYPES:
             sizes = (d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
-            found[value.name] = TensorInfo(tuple(sizes), TORCH_TYPES[tensor.elem_type])
-    return found
+            infos[value.name] = TensorInfo(tuple(sizes), TORCH_TYPES[tensor.elem_type])
+    return infos
 
 
 @dataclass
@@ -120,17 +120,17 @@ class OperatorNode:
         Raises:
             LcTrtError: the node has no such input.
         """
-        found = self.optional(name)
-        if found is None:
+        tensor = self.optional(name)
+        if tensor is None:
             raise self.refusal(f"no input {name!r}")
-        return found
+        return tensor
 
     def optional(self, name: str) -> str | None:
         """The same for an input that may be left out, which is None."""
-        found = self.tensors(name)
-        if len(found) > 1:
-            raise self.refusal(f"{len(found)} inputs {name!r}")
-        return found[0] if found else None
+        tensors = self.tensors(name)
+        if len(tensors) > 1:
+            raise self.refusal(f"{len(tensors)} inputs {name!r}")
+        return tensors[0] if tensors else None
 
     def tensors(self, name: str) -> tuple[str, ...]:
         """The tensors of a variadic input."""
@@ -170,11 +170,11 @@ class OperatorNode:
             attributes: the value of each, or a collection of those that it may have.
         """
         for name, allowed in attributes.items():
-            found = self.attribute(name)
-            found = found.decode() if isinstance(found, bytes) else found
+            value = self.attribute(name)
+            value = value.decode() if isinstance(value, bytes) else value
             several = isinstance(allowed, Collection) and not isinstance(allowed, str)
-            if found is not None and found not in (allowed if several else (allowed,)):
-                raise self.refusal(f"its {name} is {found!r}, expected {allowed!r}")
+            if value is not None and value not in (allowed if several else (allowed,)):
+                raise self.refusal(f"its {name} is {value!r}, expected {allowed!r}")
 
     def check_read(self) -> None:
         """Refuse inputs and attributes that nobody read.

@@ -21,6 +21,7 @@ from gpubench.standard_operators import standard_step
 from lc_trt.compiler.pass_manager import apply_passes
 from lc_trt.compiler.passes.mixed_precision import ToHalf
 from lc_trt.compiler.pipeline import prepare
+from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import CONFIDENCE, DOMAIN, IMAGE, RHO, STAGES
 from lc_trt.model.region import CompactRegion
 
@@ -74,7 +75,9 @@ class Reference:
             image: uint8 [N, H, W, 3].
             regions: of stages 2 and 3, bool [N, 1, h, w].
         """
-        values: Values = {**self._constants, IMAGE: image, RHO: torch.zeros(2)}
+        # No threshold is compared with: the regions are there.
+        rho = torch.zeros(2, device=image.device)
+        values: Values = {**self._constants, IMAGE: image, RHO: rho}
         values["regions"] = [CompactRegion(mask) for mask in regions]
         for step in self._steps:
             step(values)
@@ -112,16 +115,19 @@ def _region(node: OperatorNode) -> Callable[[Values], None]:
             values[outputs[3]] = region.hard
 
         return select
-    run = {
+    operators = {
         "RegionGather": _gather,
         "RegionRestrict": _restrict,
         "RegionConv": _conv,
         "RegionMaxPool": _max_pool,
         "RegionScatter": _scatter,
-    }[node.proto.op_type]
+    }
+    if node.proto.op_type not in operators:
+        raise node.refusal("no such operator in the exchange format")
+    operator = operators[node.proto.op_type]
 
     def compute(values: Values) -> None:
-        values[outputs[0]] = run(node, values)
+        values[outputs[0]] = operator(node, values)
 
     return compute
 
@@ -143,8 +149,12 @@ def _scatter(node: OperatorNode, values: Values) -> Tensor:
 
 def _max_pool(node: OperatorNode, values: Values) -> Tensor:
     region: CompactRegion = values[node.tensor("rows")]
-    kernel, dilation = node.attribute("kernel_shape"), node.attribute("dilations")
-    return region.max_pool(values[node.tensor("x")], kernel[0], dilation[0])
+    (kernel, width), (dilation, other) = (
+        node.attribute(name) for name in ("kernel_shape", "dilations")
+    )
+    if (kernel, dilation) != (width, other):
+        raise node.refusal("PyTorch's region has square windows only")
+    return region.max_pool(values[node.tensor("x")], kernel, dilation)
 
 
 def _conv(node: OperatorNode, values: Values) -> Tensor:
@@ -198,38 +208,36 @@ def check_regions(executor: Executor, output: dict[str, Tensor]) -> None:
         output: of its last pass.
 
     Raises:
-        ValueError: a pixel left below a threshold.
+        LcTrtError: a pixel left below a threshold.
     """
     # A pixel that left keeps its confidence: those at stage 1 are above its threshold, and so on.
     for number, rho in enumerate(executor.inputs[RHO], start=1):
         left = output[CONFIDENCE][output[STAGES] == number]
         if not bool((left > rho).all()):
-            raise ValueError(f"pixels left at stage {number} below its threshold")
+            raise LcTrtError(f"pixels left at stage {number} below its threshold")
 
 
 def disagreement(
-    executor: Executor, reference: Reference, lower: Reference | None = None
+    executor: Executor, probabilities: str, reference: Reference, lower: Reference | None = None
 ) -> tuple[float, float]:
     """How far a pass on what lies in the executor's inputs is from the reference on its regions.
 
     Args:
-        executor: of a cascade, which returns the probabilities too.
+        executor: of a cascade.
+        probabilities: what it calls the tensor of `probabilities_of`, which it returns.
         reference: of the same network, in FP32.
         lower: the same in the executor's precision.
 
     Returns:
         The executor's `distance`, and that of ``lower``, which is what the precision costs; 0
         without it.
+
+    Raises:
+        LcTrtError: pixels did not leave by the thresholds.
     """
     output = executor()
     check_regions(executor, output)
     image, regions = executor.inputs[IMAGE], regions_of(output)
     expected = reference(image, regions)
     rounding = 0.0 if lower is None else distance(lower(image, regions), expected)
-    return distance(output[probabilities_name(executor)], expected), rounding
-
-
-def probabilities_name(executor: Executor) -> str:
-    """What an executor calls the probabilities that it returns beside the model's outputs."""
-    (name,) = executor.outputs[3:]
-    return name
+    return distance(output[probabilities], expected), rounding

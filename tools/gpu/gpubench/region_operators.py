@@ -225,11 +225,11 @@ class RegionOperators:
 
     def _region(self, node: OperatorNode, *inputs: str) -> Rows:
         """The region that some of a node's inputs describe."""
-        found = {id(self._regions.get(node.tensor(name))) for name in inputs}
-        region = self._regions.get(node.tensor(inputs[0]))
-        if region is None or len(found) > 1:
+        regions = [self._regions.get(node.tensor(name)) for name in inputs]
+        first = regions[0]
+        if first is None or any(region is not first for region in regions):
             raise node.refusal(f"its {', '.join(inputs)} are not of one RegionSelect")
-        return region
+        return first
 
     def _rows(self, node: OperatorNode, name: str) -> Tensor:
         if name not in self.buffers.all:

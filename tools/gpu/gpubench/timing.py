@@ -1,4 +1,4 @@
-"""Device time: work captured once in a CUDA graph, replayed between events, in turns."""
+"""Device time: work captured once in a CUDA graph, replayed between events, interleaved."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class CudaBackend:
 
 
 def median(backend: Backend, run: PixelWork, rounds: int, copies: int = 1) -> float:
-    """Milliseconds of one of the copies: the median over rounds, after a round to warm up."""
+    """Milliseconds of one of the copies: the median over rounds, after one that warms up."""
     backend.milliseconds(run)
     return float(np.median([backend.milliseconds(run) for _ in range(rounds)])) / copies
 
@@ -73,9 +73,13 @@ def interleave(
     warmup: int,
     before: Callable[[int, str], object] = lambda i, name: None,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each lane, one a round; their order turns from round to round.
+    """Milliseconds of each lane, one per round; their order rotates from round to round.
 
     Args:
+        backend: measures.
+        lanes: by name, as `Backend.record` returns them.
+        rounds: that are timed.
+        warmup: rounds before them.
         before: called with the number of the round and a lane, untimed; puts its input in place.
     """
     names, times = list(lanes), {name: list[float]() for name in lanes}
@@ -90,7 +94,7 @@ def interleave(
 
 
 class Budget:
-    """A time box, so that a run that is cut off has already written what it found."""
+    """A time limit, so that a run ends by itself with its results written."""
 
     def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock, self.end = clock, clock() + 60 * minutes
