@@ -56,7 +56,7 @@ def executor(model, kernels, form="plain") -> Executor:
     from gpubench.executor import Executor
     from gpubench.reference import probabilities_of
 
-    return Executor(model, kernels, form, (probabilities_of(model),))
+    return Executor(model, kernels, form, (probabilities_of(model.graph.node),))
 
 
 def put(cascade: Executor, rho) -> Executor:

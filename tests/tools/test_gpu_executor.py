@@ -166,7 +166,7 @@ def test_the_reference_is_pytorch_s_cascade(trunk):
 def test_a_pass_is_compared_with_the_reference(kernels, kind):
     source = tiny_model("inception", "plain")
     model = lower(source, SIZE, BATCH, kind)
-    cascade, name = executor(model, kernels), probabilities_of(model)
+    cascade, name = executor(model, kernels), probabilities_of(model.graph.node)
     reference = Reference(source, SIZE, BATCH, CPU)
     half = None if kind == "float32" else Reference(source, SIZE, BATCH, CPU, "fp16")
     for rho in (EMPTY, FULL, partial_rho(session(source))):
@@ -180,7 +180,7 @@ def test_a_pass_is_compared_with_the_reference(kernels, kind):
 def test_pixels_that_left_below_a_threshold_are_found(kernels):
     source = tiny_model("irnet", "plain")
     model = lower(source, SIZE, BATCH, "float32")
-    cascade, name, reference = executor(model, kernels), probabilities_of(model), None
+    cascade, name, reference = executor(model, kernels), probabilities_of(model.graph.node), None
     put(cascade, EMPTY)
     select = next(step for step in cascade.steps if step.operator.endswith("RegionSelect"))
     rho, run = partial_rho(session(source)), select.run

@@ -138,7 +138,9 @@ def test_the_fused_form_asks_cudnn_for_the_same(kernels, monkeypatch):
     monkeypatch.setattr(torch, "cudnn_convolution_add_relu", conv_add)
     model = lower(tiny_model("irnet", "aspp"), SIZE, BATCH, "float32")
     plain, fused = (put(executor(model, kernels, form), FULL)() for form in ("plain", "fused"))
-    torch.testing.assert_close(fused[probabilities_of(model)], plain[probabilities_of(model)])
+    torch.testing.assert_close(
+        fused[probabilities_of(model.graph.node)], plain[probabilities_of(model.graph.node)]
+    )
 
 
 def test_memory_is_allocated_once_and_used_again(kernels):

@@ -179,7 +179,7 @@ def measure(
     own, refused = dense_executors(run_passes(networks.cascade, [ToDense()]), setting, kernels)
     form = next(iter(own))
     model = lower(networks.cascade, setting.size, setting.batch, setting.type)
-    probabilities = probabilities_of(model)
+    probabilities = probabilities_of(model.graph.node)
     cascade = Executor(model, kernels, form, (probabilities,))
     by_image = [find_rho(cascade, image, list(TARGETS.values())) for image in images]
     rho = {name: [pairs[i] for pairs in by_image] for i, name in enumerate(TARGETS)}

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gpubench.nodes import Step, TensorInfo
+from gpubench.nodes import Step
+from lc_trt.compiler.graph import Graph
 
 FORMS = ("fused", "plain")
 
@@ -66,7 +67,7 @@ class Convolution:
 def fuse(
     steps: Sequence[Step],
     outputs: Collection[str],
-    infos: Mapping[str, TensorInfo],
+    graph: Graph,
     form: str,
 ) -> list[Step]:
     """Sums and ReLUs that follow a convolution become part of it.
@@ -77,7 +78,7 @@ def fuse(
     Args:
         steps: of a model, in order.
         outputs: tensors that are read after the pass.
-        infos: shapes of the tensors.
+        graph: the model, which knows the shapes of its tensors.
         form: of the convolutions, one of `FORMS`.
 
     Returns:
@@ -87,7 +88,7 @@ def fuse(
     open_convs: dict[str, Step] = {}  # by output, in order: what something may still join
     fused: list[Step] = []
     for step in steps:
-        conv = _conv_to_join(step, open_convs, uses, infos)
+        conv = _conv_to_join(step, open_convs, uses, graph)
         if conv is None:
             fused.append(step)
         else:
@@ -108,13 +109,13 @@ def _conv_to_join(
     step: Step,
     open_convs: Mapping[str, Step],
     uses: Mapping[str, int],
-    infos: Mapping[str, TensorInfo],
+    graph: Graph,
 ) -> Step | None:
     if step.operator not in ("Add", "Relu"):
         return None
     convs = [conv for name, conv in open_convs.items() if name in step.reads and uses[name] == 1]
     if step.operator == "Add":
-        same = len({infos[name].shape if name in infos else () for name in step.reads}) == 1
+        same = len({graph.shape(name) for name in step.reads}) == 1
         convs = [conv for conv in convs if same and not _convolution(conv).other]
     return convs[-1] if convs else None
 

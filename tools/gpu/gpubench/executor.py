@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor
 
 from gpubench.convolution import FORMS, fuse
 from gpubench.kernels import Kernels
-from gpubench.nodes import OperatorNode, Step, device_tensor, infer
+from gpubench.nodes import TORCH_TYPES, OperatorNode, Step, device_tensor
 from gpubench.region_operators import RegionOperators
 from gpubench.standard_operators import standard_step
+from lc_trt.compiler.graph import Graph
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import CONFIDENCE, DOMAIN, IMAGE, LABELS, RHO, STAGES
 from lc_trt.runtime.engines.base import EngineOutput
@@ -56,28 +56,27 @@ class Executor:
         if form not in FORMS:
             raise ValueError(f"form {form!r}: expected one of {', '.join(FORMS)}")
         self.kernels, device = kernels, kernels.device
-        graph, infos = model.graph, infer(model)
-        self.outputs = (*(output.name for output in graph.output), *also)
-        arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        graph = Graph(model)
+        self.outputs = (*(output.name for output in graph.outputs), *also)
         self.inputs: dict[str, Tensor] = {}
-        for value in graph.input:
-            shape = infos[value.name].shape
+        for value in graph.inputs:
+            shape, element = graph.shape(value.name), graph.type_of(value.name).element
             if shape is None:
                 raise LcTrtError(
                     f"input {value.name!r} has a symbolic size; compile the model at a fixed one"
                 )
-            dtype = infos[value.name].type
-            self.inputs[value.name] = torch.zeros(shape, dtype=dtype, device=device)
-        regions = RegionOperators(graph.node, arrays, infos, kernels)
+            self.inputs[value.name] = torch.zeros(shape, dtype=TORCH_TYPES[element], device=device)
+        regions = RegionOperators(graph, kernels)
         self._constants: dict[str, Tensor] = {}
         steps: list[Step] = []
         known = {*self.inputs}
-        for number, proto in enumerate(graph.node):
-            node = OperatorNode(proto, arrays)
+        for number, proto in enumerate(graph.nodes):
+            node = OperatorNode(proto, graph)
             step = regions.step(node) if proto.domain == DOMAIN else standard_step(node)
             for name in step.reads:
-                if name in arrays and name not in self._constants:
-                    self._constants[name] = _laid_out(device_tensor(arrays[name], device))
+                if name in graph.constants and name not in self._constants:
+                    constant = device_tensor(graph.constants[name], device)
+                    self._constants[name] = _laid_out(constant)
                 elif name not in known and name not in self._constants:
                     rows = ", rows of a region" if name in regions.tensors else ""
                     raise node.refusal(f"reads {name!r}{rows}, which no operator writes for it")
@@ -91,7 +90,7 @@ class Executor:
         if missing:
             raise LcTrtError(f"no operator writes {sorted(missing)[0]!r}")
         self.convs, self.buffers = regions.convs, regions.buffers.all
-        self.steps = fuse(steps, self.outputs, infos, form)
+        self.steps = fuse(steps, self.outputs, graph, form)
         last = {name: i for i, step in enumerate(self.steps) for name in step.reads}
         self._schedule = [
             (step, [n for n in {*step.reads, *step.writes} if last.get(n, -1) <= i])

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from gpubench.kernels import NUMPY
 from gpubench.networks import lower, random_cascade
-from gpubench.nodes import OperatorNode, infer
+from gpubench.nodes import OperatorNode
 from gpubench.region_operators import OUTPUT_TYPES, no_residual
+from lc_trt.compiler.graph import Graph
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.region_ops import Form
 from lc_trt.model.cascade import OUTPUT_STRIDE
@@ -99,24 +99,23 @@ def region_convolutions(model: onnx.ModelProto) -> Iterator[tuple[str, Layer]]:
     Args:
         model: as `layers_of` takes it.
     """
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    infos = infer(model)
+    graph = Graph(model)
     rows: dict[str, tuple[int, str]] = {}  # channels and type, by tensor
-    for proto in model.graph.node:
+    for proto in graph.nodes:
         if proto.domain != DOMAIN or proto.op_type in ("RegionSelect", "RegionScatter"):
             continue
-        node, y = OperatorNode(proto, constants), proto.output[0]
+        node, y = OperatorNode(proto, graph), proto.output[0]
         if proto.op_type == "RegionGather":
-            info = infos.get(node.tensor("x"))
-            if info is None or info.sizes[1] is None:
-                raise node.refusal(f"the channels of {node.tensor('x')!r} are not known")
-            rows[y] = info.sizes[1], NUMPY[info.type].name
+            (_, channels, *_), dtype = node.map_type("x")
+            if channels is None:
+                raise node.refusal("the channels of its 'x' are not known")
+            rows[y] = channels, NUMPY[dtype].name
         elif proto.op_type == "RegionQuantize":
             rows[y] = rows[node.tensor("x")][0], np.dtype(np.int8).name
         elif proto.op_type in ("RegionRestrict", "RegionMaxPool"):
             rows[y] = rows[node.tensor("x")]
         elif proto.op_type == "RegionConv":
-            layer = _layer(node, rows, no_residual(node, constants))
+            layer = _layer(node, rows, no_residual(node, graph))
             rows[y] = layer.out_channels, layer.output
             yield node.name, layer
         else:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from torch import Tensor
 
+from lc_trt.compiler.graph import Array, Graph
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import PLUGIN_ATTRIBUTES
 from lc_trt.ir.node_view import NodeView
 
-Array = npt.NDArray[Any]
-TORCH_TYPES = {
+TORCH_TYPES: dict[int, torch.dtype] = {
     onnx.TensorProto.FLOAT: torch.float32,
     onnx.TensorProto.FLOAT16: torch.float16,
     onnx.TensorProto.BFLOAT16: torch.bfloat16,
@@ -27,41 +26,6 @@ TORCH_TYPES = {
     onnx.TensorProto.INT64: torch.int64,
     onnx.TensorProto.BOOL: torch.bool,
 }
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """What ONNX's inference knows of a tensor.
-
-    Attributes:
-        sizes: None for one that is symbolic.
-        type: of its values.
-    """
-
-    sizes: tuple[int | None, ...]
-    type: torch.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...] | None:
-        """The sizes; None if one of them is symbolic."""
-        shape = tuple(size for size in self.sizes if size is not None)
-        return shape if len(shape) == len(self.sizes) else None
-
-
-def infer(model: onnx.ModelProto) -> dict[str, TensorInfo]:
-    """What is known of a model's tensors; those of unknown rank are left out.
-
-    Args:
-        model: with its functions.
-    """
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    infos: dict[str, TensorInfo] = {}
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        tensor = value.type.tensor_type
-        if tensor.HasField("shape") and tensor.elem_type in TORCH_TYPES:
-            sizes = (d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
-            infos[value.name] = TensorInfo(tuple(sizes), TORCH_TYPES[tensor.elem_type])
-    return infos
 
 
 @dataclass
@@ -90,8 +54,8 @@ class OperatorNode:
     attribute or input that nobody implements is an error, never ignored.
     """
 
-    def __init__(self, node: onnx.NodeProto, constants: Mapping[str, Array]) -> None:
-        self.proto, self._constants = node, constants
+    def __init__(self, node: onnx.NodeProto, graph: Graph) -> None:
+        self.proto, self._graph = node, graph
         self.name = node.name or node.output[0]
         self.operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         self._tensors, self._attributes = set[str](), set[str]()  # that were read
@@ -148,15 +112,29 @@ class OperatorNode:
             LcTrtError: it is computed.
         """
         tensor = self.tensor(name)
-        if tensor not in self._constants:
+        if tensor not in self._graph.constants:
             raise self.refusal(f"its {name!r} is no constant")
-        return self._constants[tensor]
+        return self._graph.constants[tensor]
 
     def integers(self, name: str) -> list[int] | None:
         """The values of a constant input of integers; None where it is left out."""
         if self.optional(name) is None:
             return None
         return [int(value) for value in self.constant(name).reshape(-1)]
+
+    def map_type(self, name: str) -> tuple[tuple[int | None, ...], torch.dtype]:
+        """Sizes, None for a symbolic one, and type of a map [N, C, H, W] that an input reads.
+
+        Args:
+            name: of the input.
+
+        Raises:
+            LcTrtError: it is no such map.
+        """
+        known = self._graph.type_of(self.tensor(name))
+        if known.dims is None or len(known.dims) != 4 or known.element not in TORCH_TYPES:
+            raise self.refusal(f"its {name!r} is not known to be a map [N, C, H, W]")
+        return known.dims, TORCH_TYPES[known.element]
 
     def attribute(self, name: str) -> Any:
         """The value of an attribute, its default or, where it has none, None."""

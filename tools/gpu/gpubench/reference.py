@@ -7,12 +7,11 @@ exported, batch norm folded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from gpubench.executor import Executor
@@ -23,6 +22,7 @@ from lc_trt.compiler.passes.mixed_precision import ToHalf
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import CONFIDENCE, DOMAIN, IMAGE, RHO, STAGES
+from lc_trt.ir.node_view import NodeView
 from lc_trt.model.region import CompactRegion
 
 Values = dict[str, Any]  # tensors; where a node reads what describes a region, the region itself
@@ -52,14 +52,13 @@ class Reference:
         graph = prepare(source, size, batch)
         if precision != "fp32":
             apply_passes(graph, [ToHalf(precision)])
-        model = graph.encode()
-        self.output = probabilities_of(model)
-        arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        self._constants = {name: device_tensor(value, device) for name, value in arrays.items()}
-        self._device = device
+        self.output = probabilities_of(graph.nodes)
+        self._constants = {
+            name: device_tensor(value, device) for name, value in graph.constants.items()
+        }
         self._steps: list[Callable[[Values], None]] = []
-        for proto in model.graph.node:
-            node = OperatorNode(proto, arrays)
+        for proto in graph.nodes:
+            node = OperatorNode(proto, graph)
             self._steps.append(_region(node) if proto.domain == DOMAIN else _standard(node))
             if self.output in proto.output:
                 break
@@ -85,14 +84,14 @@ class Reference:
         return result
 
 
-def probabilities_of(model: onnx.ModelProto) -> str:
+def probabilities_of(nodes: Iterable[onnx.NodeProto]) -> str:
     """The tensor of the merged probabilities: what is resized to the image's size.
 
     Args:
-        model: a cascade or dense network, exchange or lowered.
+        nodes: of a cascade or dense network, exchange or lowered.
     """
-    (resize,) = (node for node in model.graph.node if node.op_type == "Resize")
-    return str(resize.input[0])
+    (resize,) = (node for node in nodes if node.op_type == "Resize")
+    return NodeView(resize).input("X")
 
 
 def _standard(node: OperatorNode) -> Callable[[Values], None]:

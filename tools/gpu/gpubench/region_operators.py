@@ -7,14 +7,15 @@ meet share memory, as in an engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import onnx
 import torch
 from torch import Tensor
 
 from gpubench.kernels import Kernels, RegionConv, Rows
-from gpubench.nodes import Array, OperatorNode, Step, TensorInfo, device_tensor
+from gpubench.nodes import OperatorNode, Step, device_tensor
+from lc_trt.compiler.graph import Graph
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.region_ops import Form, OutputType
 
@@ -24,9 +25,9 @@ OUTPUT_TYPES = {
 }  # fmt: skip
 
 
-def no_residual(node: OperatorNode, constants: Mapping[str, Array]) -> bool:
+def no_residual(node: OperatorNode, graph: Graph) -> bool:
     """Whether a RegionConv adds nothing, which zeros [1, 1] stand for."""
-    value = constants.get(node.tensor("residual"))
+    value = graph.constants.get(node.tensor("residual"))
     return value is not None and value.shape == (1, 1) and not value.any()
 
 
@@ -76,24 +77,16 @@ class RegionOperators:
         buffers: memory of all tensors of rows.
     """
 
-    def __init__(
-        self,
-        nodes: Sequence[onnx.NodeProto],
-        constants: Mapping[str, Array],
-        infos: Mapping[str, TensorInfo],
-        kernels: Kernels,
-    ) -> None:
+    def __init__(self, graph: Graph, kernels: Kernels) -> None:
         """For a model.
 
         Args:
-            nodes: all of the model's, in order.
-            constants: its constants.
-            infos: of its maps.
+            graph: of the model.
             kernels: what the steps call.
         """
-        self._constants, self._infos, self._kernels = constants, infos, kernels
+        self._graph, self._kernels = graph, kernels
         self._regions: dict[str, Rows] = {}  # by rows, by index and by count
-        self.buffers = RowBuffers(nodes, kernels.device)
+        self.buffers = RowBuffers(graph.nodes, kernels.device)
         self.convs: list[RegionConv] = []
 
     @property
@@ -130,7 +123,7 @@ class RegionOperators:
 
     def _select(self, node: OperatorNode) -> Step:
         confidence, active, rho = (node.tensor(name) for name in ("confidence", "active", "rho"))
-        n, _, h, w = self._map(node, confidence)[0]
+        n, _, h, w = self._map(node, "confidence")[0]
         region = Rows.empty((n, h, w), self._kernels.device)
         hard = torch.zeros(n, 1, h, w, dtype=torch.int32, device=self._kernels.device)
         self._regions |= dict.fromkeys(node.proto.output[:3], region)
@@ -144,7 +137,7 @@ class RegionOperators:
 
     def _gather(self, node: OperatorNode) -> Step:
         x, region = node.tensor("x"), self._region(node, "rows", "count")
-        shape, dtype = self._map(node, x)
+        shape, dtype = self._map(node, "x")
         y = self._rows_to(node, region, shape[1], dtype)
 
         def run(x: Tensor) -> Tensor:
@@ -188,7 +181,7 @@ class RegionOperators:
         weight = node.constant("weight")
         bias = device_tensor(node.constant("bias"), self._kernels.device)
         residual = None
-        if not no_residual(node, self._constants):
+        if not no_residual(node, self._graph):
             residual = self._rows(node, node.tensor("residual"))
         output = Form.parse(node.proto.overload).output
         scales = None
@@ -217,11 +210,11 @@ class RegionOperators:
     # --- what they have in common --------------------------------------------------------------
 
     def _map(self, node: OperatorNode, name: str) -> tuple[tuple[int, ...], torch.dtype]:
-        info = self._infos.get(name)
-        shape = info.shape if info else None
-        if info is None or shape is None or len(shape) != 4:
-            raise node.refusal(f"the shape of {name!r} is not known; compile it at a fixed size")
-        return shape, info.type
+        sizes, dtype = node.map_type(name)
+        shape = tuple(size for size in sizes if size is not None)
+        if len(shape) < len(sizes):
+            raise node.refusal(f"the sizes of its {name!r} are {sizes}, expected fixed ones")
+        return shape, dtype
 
     def _region(self, node: OperatorNode, *inputs: str) -> Rows:
         """The region that some of a node's inputs describe."""
