@@ -45,7 +45,7 @@ def eval(
 ) -> None:
     """Measure the accuracy of a model on labelled images.
 
-    Labels are compared at their full resolution; value 255 counts nowhere. A checkpoint and an
+    Labels are compared at their full resolution; label 255 is ignored. A checkpoint and an
     ONNX are measured as a bundle is; a plain ONNX takes the options that lc-trt build takes.
 
     Example:
@@ -81,7 +81,7 @@ def eval(
         _print(outcome)
     images = outcome.evaluation.images
     if outcome.points and images < ENOUGH:
-        console.warn(f"{images} images are too few to compare times by, take {ENOUGH} or more")
+        console.warn(f"{images} images are too few to compare times; use at least {ENOUGH}")
     if report is not None:
         console.note(f"wrote {report / 'index.html'}")
 
@@ -92,13 +92,13 @@ def _print(outcome: Outcome) -> None:
     found = outcome.evaluation
     _table(tables.accuracy(found))
     if found.stages is not None:
-        _table(tables.left_by_class(found), "Where each class leaves")
-        _table(tables.near_boundary(found), "Difficulty on boundaries")
+        _table(tables.left_by_class(found), "Exit shares per class")
+        _table(tables.near_boundary(found), "Difficulty at boundaries")
     if outcome.points:
         _table(tables.thresholds(outcome.points), "One threshold at both boundaries")
     if outcome.grid:
-        _table(tables.grid(outcome.points), "Two thresholds: mIoU % / ms an image")
-        _table(tables.front(outcome.points), "Pairs that none beats in both")
+        _table(tables.grid(outcome.points), "Two thresholds: mIoU % / ms per image")
+        _table(tables.front(outcome.points), "Pareto front of time and mIoU")
     line = (
         f"{outcome.model} on {outcome.data}: mIoU {100 * found.miou:.2f} %, pixel accuracy "
         f"{100 * found.pixel_accuracy:.2f} %, {found.images} images, "

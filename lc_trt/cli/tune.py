@@ -114,7 +114,7 @@ def _print(model: Path, found: Tuned) -> None:
         for point in front.points
     ]
     columns = ("rho 1", "rho 2", "stage 1 %", "stage 2 %", "stage 3 %", "quality %", "ms")
-    console.out().print(console.table(columns, rows, "The thresholds that none beats in both"))
+    console.out().print(console.table(columns, rows, "Pareto front of time and quality"))
     least, most = front.points[0], front.points[-1]
     console.out().print(
         f"{model}: {len(front.points)} of {len(found.points)} pairs stored, {least.ms:.1f} to "

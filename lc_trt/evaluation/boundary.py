@@ -1,12 +1,12 @@
-"""Which pixels lie near a class boundary.
+"""Detects pixels near class boundaries.
 
-A boundary is where two classes meet. Void (label 255) is no class, so its own outline is no
-boundary; but VOC draws a strip of void, five pixels wide, along every object, and the two
-classes meet somewhere inside it. So void is closed first: each void pixel within `RADIUS` of a
-labelled one takes the nearest one's class (of several equally near, the lowest number); what is
-deeper inside stays void and counts nowhere. Then a pixel is *near a boundary* if a pixel of
-another class lies within `RADIUS` of it. Distances are Euclidean, from centre to centre, in
-pixels of the label map. So classes meet across a strip of void up to 8 pixels wide.
+A boundary is where two classes meet. Void (label 255) is not a class, so its outline is not a
+boundary; but VOC labels a strip of void, five pixels wide, along every object, and the two classes
+meet inside it. Void is therefore closed first: a void pixel within `RADIUS` of a labelled one takes
+the class of the nearest one (the lowest class index in a tie); void further inside is ignored. A
+pixel is then *near a boundary* if a pixel of another class lies within `RADIUS` of it. Distances
+are Euclidean, between pixel centers, in pixels of the label map. Classes thus meet across strips of
+void up to 8 pixels wide.
 """
 
 from __future__ import annotations
@@ -23,12 +23,20 @@ RADIUS = 3  # pixels
 
 
 def close_void(label: npt.NDArray[np.uint8], radius: int = RADIUS) -> npt.NDArray[np.uint8]:
-    """A label map, uint8 [H, W], whose void within ``radius`` of a class has the nearest one's."""
+    """Replace void within ``radius`` of a class by the nearest class.
+
+    Args:
+        label: class index per pixel, uint8 [H, W]; 255 is void.
+        radius: in pixels.
+
+    Returns:
+        The closed label map, uint8 [H, W].
+    """
     closed = label.copy()
     if not (label == IGNORE).any():
         return closed
     for ring in _rings(radius):
-        # Void is the largest value, so the minimum over a ring is its lowest class, if it has one.
+        # Void is the largest value, so the minimum over a ring is its lowest class, if any.
         lowest = np.minimum.reduce(list(_shifted(label, ring, radius)))
         np.copyto(closed, lowest, where=closed == IGNORE)
     return closed
@@ -37,10 +45,15 @@ def close_void(label: npt.NDArray[np.uint8], radius: int = RADIUS) -> npt.NDArra
 def near_boundary(
     label: npt.NDArray[np.uint8], radius: int = RADIUS
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Where a label map, uint8 [H, W], is near a boundary, and which pixels count at all.
+    """Find the pixels near a class boundary.
+
+    Args:
+        label: class index per pixel, uint8 [H, W]; 255 is void.
+        radius: in pixels.
 
     Returns:
-        Two bool [H, W]; the first is true only where the second is.
+        Pixels near a boundary, and pixels that are not void after closing; bool [H, W] each. The
+        first is a subset of the second.
     """
     closed = close_void(label, radius)
     counted = closed != IGNORE
@@ -53,20 +66,20 @@ def near_boundary(
 
 @cache
 def _rings(radius: int) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """The offsets (dy, dx) of a disc without its centre, by distance, nearest first."""
+    """Offsets (dy, dx) of a disc without its center, grouped by distance, nearest first."""
     steps = range(-radius, radius + 1)
-    found: dict[int, list[tuple[int, int]]] = {}
+    by_distance: dict[int, list[tuple[int, int]]] = {}
     for dy in steps:
         for dx in steps:
             if 0 < dy * dy + dx * dx <= radius * radius:
-                found.setdefault(dy * dy + dx * dx, []).append((dy, dx))
-    return tuple(tuple(found[squared]) for squared in sorted(found))
+                by_distance.setdefault(dy * dy + dx * dx, []).append((dy, dx))
+    return tuple(tuple(by_distance[squared]) for squared in sorted(by_distance))
 
 
 def _shifted(
     label: npt.NDArray[np.uint8], offsets: tuple[tuple[int, int], ...], radius: int
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The map moved by each offset; beyond the image is void."""
+    """The map shifted by each offset; outside the image is void."""
     height, width = label.shape
     padded = np.pad(label, radius, constant_values=IGNORE)
     for dy, dx in offsets:

@@ -1,4 +1,4 @@
-"""How far two models agree on the same images, at the images' own size: ``lc-trt compare``."""
+"""Measures how far two models agree on images, at the native size of the images."""
 
 from __future__ import annotations
 
@@ -28,22 +28,20 @@ from lc_trt.utils.files import atomic_write, check_file
 from lc_trt.video.sinks.base import image_encoder
 
 _ADVICE = "choose another file"
-DIFFERENT = (0, 0, 255)  # BGR of pixels that have another label
+DIFFERENT = (0, 0, 255)  # BGR of pixels with different labels
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to compare.
+    """Options of a comparison.
 
     Attributes:
-        rho: thresholds of both, as `lc_trt.Segmenter` takes them; None is the first's own.
-        limit: number of images, evenly spread; None for all.
-        imports: how to read those of the two that are a plain ONNX, at least one; their size is
-            that of a checkpoint, too.
+        picture: image file for the picture of the worst image.
+        rho: thresholds of both models, as of `lc_trt.Segmenter`; None for the first cascade's.
+        limit: number of images, evenly spaced; None for all.
+        imports: how to read a plain ONNX; its size also applies to checkpoints.
         threads: CPU threads; None for all.
-        device: GPU of those of the two that are bundles of TensorRT, at least one (`lc_trt.load`);
-            ``cpu`` for both.
-        picture: where the worst image is drawn.
+        device: GPU of TensorRT bundles, as of `lc_trt.load`, or ``cpu`` for both models.
     """
 
     picture: Path
@@ -56,17 +54,19 @@ class Options:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found.
+    """Agreement of two models.
 
     Attributes:
-        images: how many were compared; ``skipped`` were broken.
-        labels: share of pixels with the same label, the mean over images.
-        stages: share with the same stage; 1 where one of the models is dense.
-        probability: largest difference of the winning probability where the stage is the same.
-        non_finite: number of pixels, over all images, whose winning probability is NaN or infinite
-            in either model; they are in neither share.
-        worst: name of the image with the fewest equal labels; ``worst_labels`` is their share.
-        shares: of pixels leaving at each stage, the mean over images, of both models.
+        images: number of images compared.
+        skipped: number of unreadable images.
+        labels: label agreement, the mean over images, 0 to 1.
+        stages: stage agreement, likewise; 1 if one of the models is dense.
+        probability: largest difference in confidence where the stages agree.
+        non_finite: number of pixels, over all images, whose confidence is NaN or infinite in either
+            model; they count as agreement in neither share.
+        worst: name of the image with the least label agreement.
+        worst_labels: its label agreement.
+        shares: mean share of pixels that exit at each stage, for both models; None for a dense one.
     """
 
     images: int
@@ -93,7 +93,7 @@ class Comparison:
         }
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """For a table: what, value."""
+        """Rows of a table: name and value."""
         yield "images", str(self.images)
         yield "equal labels", f"{self.labels:.2%}"
         if all(self.shares):
@@ -104,7 +104,7 @@ class Comparison:
         yield "worst image", f"{self.worst} ({self.worst_labels:.2%} of its labels)"
         for name, shares in zip(("A", "B"), self.shares, strict=True):
             if shares:
-                yield f"{name} leaves at 1 / 2 / 3", " / ".join(f"{s:.1%}" for s in shares)
+                yield f"{name} exits at 1 / 2 / 3", " / ".join(f"{s:.1%}" for s in shares)
 
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -119,23 +119,26 @@ def compare_models(
     progress: Progress,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Comparison:
-    """Run two models on the same images and draw the one they agree on least.
+    """Run two models on the same images and draw the image with the least label agreement.
 
     Args:
-        a: what `open_model` opens.
-        b: another one.
-        images: a folder or a pattern (`list_images`).
-        options: how to compare.
-        progress: shows how far it has come.
-        warn: takes one line for each image that is skipped.
+        a: the first model, as of `open_model`.
+        b: the second model.
+        images: a folder or a pattern, as of `list_images`.
+        options: of the comparison.
+        progress: shows the progress.
+        warn: receives a line for each skipped image.
+
+    Returns:
+        The agreement over all images.
 
     Raises:
-        LcTrtError: a model or all images cannot be used, or the picture cannot be written.
-        UsageError: the models have other classes, or thresholds are given to a dense one.
+        LcTrtError: a model or all images are unusable, or the picture cannot be written.
+        UsageError: the models have different classes, or options that do not fit them.
     """
     files = list_images(images).subset(options.limit)
     if not cv2.haveImageWriter(str(options.picture)):
-        raise UsageError(f"--save {options.picture}: expected a picture's name, as worst.png")
+        raise UsageError(f"--save {options.picture}: expected an image file, as in worst.png")
     check_file(options.picture, _ADVICE, option="--save")
     devices = _devices(a, b, options.device)
     imports = _imports(a, b, options.imports)
@@ -146,32 +149,32 @@ def compare_models(
     ):
         if first.manifest.classes != second.manifest.classes:
             raise UsageError(
-                f"{a} has {len(first.manifest.classes)} classes and {b} "
-                f"{len(second.manifest.classes)}, or others: their labels cannot be compared"
+                f"{b}: {len(second.manifest.classes)} classes, expected the same "
+                f"{len(first.manifest.classes)} classes as {a}"
             )
         rhos = _thresholds(first, second, options.rho)
         with progress("comparing", len(files)) as advance:
-            found, picture = _compare(first, second, files, rhos, advance, warn)
+            comparison, picture = _compare(first, second, files, rhos, advance, warn)
     encoded = image_encoder(options.picture.suffix)(picture)
     atomic_write(options.picture, encoded, _ADVICE, option="--save")
-    return found
+    return comparison
 
 
 def _devices(a: Path, b: Path, device: str | None) -> tuple[str | None, str | None]:
-    """A GPU is for the bundles of TensorRT: the other model may well run on the CPU."""
+    """Devices of the two models: a GPU is for TensorRT bundles only."""
     if device is None or device == CPU:
         return device, device
     on_gpu = [path.is_dir() and read_bundle(path).manifest.backend == TENSORRT for path in (a, b)]
     if not any(on_gpu):
         raise UsageError(
-            f"device {device}: neither {a} nor {b} was built for a GPU; leave --device out, or "
-            "build one so: lc-trt build MODEL.onnx --backend tensorrt"
+            f"device {device}: neither {a} nor {b} was built for a GPU; omit --device, or build "
+            "one: lc-trt build MODEL.onnx --backend tensorrt"
         )
     return device if on_gpu[0] else None, device if on_gpu[1] else None
 
 
 def _imports(a: Path, b: Path, options: ImportOptions) -> tuple[ImportOptions, ImportOptions]:
-    """The options of a plain ONNX are for those of the two that are one: the other has its own."""
+    """Import options of the two models: only plain ONNX files and checkpoints take any."""
     plain = [takes_import_options(path) for path in (a, b)]
     sized = [takes_size(path) for path in (a, b)]
     if options != ImportOptions(options.size) and not any(plain):
@@ -192,7 +195,7 @@ def _imports(a: Path, b: Path, options: ImportOptions) -> tuple[ImportOptions, I
 
 
 def _thresholds(first: Segmenter, second: Segmenter, rho: Rho | None) -> list[Rho | None]:
-    """The same for both; None for a dense one."""
+    """The same thresholds for both models; None for a dense one."""
     own = [(s.manifest.default_rho, s.manifest.fast_rho) for s in (first, second)]
     cascades = [pair for pair in own if pair[0] is not None]
     if not cascades:
@@ -218,7 +221,7 @@ def _compare(
         advance(1)
         if image is None:
             skipped += 1
-            warn(f"{file}: a broken image, skipped")
+            warn(f"{file}: not a readable image, skipped")
             continue
         one, two = (s(image, rho) for s, rho in zip((first, second), rhos, strict=True))
         agreement = compare_maps(one, two)
@@ -226,12 +229,12 @@ def _compare(
         stages.append(float(agreement.stages.mean()))
         probability = max(probability, agreement.difference)
         non_finite += agreement.non_finite
-        for seen, result in zip(shares, (one, two), strict=True):
-            seen.append(result.shares)
+        for model_shares, result in zip(shares, (one, two), strict=True):
+            model_shares.append(result.shares)
         if worst is None or labels[-1] < worst[0]:
             worst = (labels[-1], file.name, _picture(one, two, agreement.labels))
     if worst is None:
-        raise LcTrtError(f"{files.origin}: none of its {skipped} images can be read")
+        raise LcTrtError(f"{files.origin}: none of its {skipped} images is readable")
     return Comparison(
         images=len(labels),
         skipped=skipped,
@@ -252,7 +255,7 @@ def _mean(shares: list[Any]) -> tuple[float, ...] | None:
 
 
 def _picture(one: Result, two: Result, equal: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Both overlays, and in red over the grey frame where they do not agree."""
+    """Both overlays, and the gray frame with differing pixels in red."""
     marked = draw.grey(one.frame)
     marked[~equal] = DIFFERENT
     return draw.side_by_side([one.overlay(), two.overlay(), marked])

@@ -1,4 +1,4 @@
-"""The labelled images of an evaluation: all of a split, or some spread evenly over it."""
+"""Labelled images of an evaluation: a split, or an evenly spaced subset of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lc_trt.data.images import spread
 
 
 class Samples(Protocol):
-    """Labelled images by number; `lc_trt.data.datasets.Dataset` is one."""
+    """A sequence of labelled images, such as `lc_trt.data.datasets.Dataset`."""
 
     classes: int
 
@@ -24,34 +24,55 @@ class Samples(Protocol):
 
 
 class Subset:
-    """The samples of those numbers."""
+    """A subset of samples.
 
-    def __init__(self, samples: Samples, numbers: list[int]) -> None:
-        self.samples, self.numbers, self.classes = samples, numbers, samples.classes
+    Args:
+        samples: the samples to choose from.
+        indices: of the chosen samples.
+    """
+
+    def __init__(self, samples: Samples, indices: list[int]) -> None:
+        self.samples, self.indices, self.classes = samples, indices, samples.classes
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
     def __getitem__(self, i: int) -> Sample:
-        return self.samples[self.numbers[i]]
+        return self.samples[self.indices[i]]
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self.samples[number] for number in self.numbers)
+        return (self.samples[i] for i in self.indices)
 
 
 def open_samples(
     layout: str, root: Path, split: str, classes: ClassSet, limit: int | None = None
 ) -> Samples:
-    """A split's samples; ``limit`` of them, the same every time, if given.
+    """Open the samples of a split.
+
+    Args:
+        layout: as of `lc_trt.data.datasets.open_dataset`, like the next three.
+        root: the data set's folder.
+        split: name of the split.
+        classes: the classes of the labels.
+        limit: number of samples, evenly spaced; None for all.
 
     Raises:
-        LcTrtError, UsageError: those of `lc_trt.data.datasets.open_dataset`.
+        LcTrtError: no such split, an empty one, or a missing file.
+        UsageError: unknown layout, or the wrong number of classes.
     """
-    found = open_dataset(layout, root, split, classes)
-    return found if limit is None else Subset(found, spread(len(found), limit))
+    dataset = open_dataset(layout, root, split, classes)
+    return dataset if limit is None else Subset(dataset, spread(len(dataset), limit))
 
 
 def class_set(names: tuple[str, ...], colours: tuple[tuple[int, int, int], ...]) -> ClassSet:
-    """The class set of a model, which knows names and colours only."""
+    """Find the class set of a model.
+
+    Args:
+        names: class names.
+        colours: RGB per class.
+
+    Returns:
+        The predefined set with these names, or a new one.
+    """
     known = next((known for known in CLASS_SETS.values() if known.names == names), None)
     return known or ClassSet(f"{len(names)} classes", names, colours)

@@ -1,4 +1,4 @@
-"""Accuracy of a segmenter on labelled images, at the labels' full resolution."""
+"""Measures the accuracy of a segmenter on labelled images, at the labels' full resolution."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lc_trt.evaluation.stages import Shares, StageCounts, StageFigures
 from lc_trt.runtime.result import Result
 
 
-class Segments(Protocol):
-    """What is evaluated: `lc_trt.Segmenter`, or anything called like it."""
+class SegmenterLike(Protocol):
+    """`lc_trt.Segmenter`, or any callable with its signature."""
 
     def __call__(self, frame: npt.NDArray[np.uint8], rho: Rho | None = None) -> Result:
-        """Segment one BGR frame, uint8 [H, W, 3]."""
+        """Segment a BGR frame, uint8 [H, W, 3]."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,14 @@ class Evaluation:
     """Accuracy over a set of images.
 
     Attributes:
-        classes: names by label.
-        iou: intersection over union a class, 0 to 1; NaN for one that never occurs.
-        miou: their mean over those that occur.
-        pixel_accuracy: share of labelled pixels that are right.
-        shares: mean share of pixels leaving at each stage; None for a dense network.
-        ms_per_image: median milliseconds an image, with resizing to the engine and back.
-        stages: where each class leaves, and how much of that is boundary; None if dense.
+        images: number of images.
+        classes: class names.
+        iou: IoU per class, 0 to 1; NaN for a class that does not occur.
+        miou: mean IoU over the classes that occur.
+        pixel_accuracy: share of labelled pixels predicted correctly, 0 to 1.
+        shares: mean share of pixels that exit at each stage; None for a dense network.
+        ms_per_image: median milliseconds per image, including resizing to the engine and back.
+        stages: exit shares per class and difficulty at boundaries; None for a dense network.
     """
 
     images: int
@@ -49,8 +50,8 @@ class Evaluation:
     stages: StageFigures | None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values; a class that never occurs has null."""
-        found: dict[str, Any] = {
+        """JSON values; null for a class that does not occur."""
+        values: dict[str, Any] = {
             "images": self.images,
             "miou": round(self.miou, 5),
             "pixel_accuracy": round(self.pixel_accuracy, 5),
@@ -64,16 +65,16 @@ class Evaluation:
             "near_boundary": None,
         }
         if self.stages is not None:
-            found["left_by_class"] = {
+            values["left_by_class"] = {
                 name: _rounded(shares)
                 for name, shares in zip(self.classes, self.stages.by_class, strict=True)
             }
-            found["near_boundary"] = _rounded(self.stages.near_boundary)
-        return found
+            values["near_boundary"] = _rounded(self.stages.near_boundary)
+        return values
 
 
 def evaluate(
-    segmenter: Segments,
+    segmenter: SegmenterLike,
     samples: Iterable[Sample],
     classes: Sequence[str],
     rho: Rho | None = None,
@@ -81,32 +82,38 @@ def evaluate(
     clock: Callable[[], float] = perf_counter,
     advance: Callable[[int], None] = lambda images: None,
 ) -> Evaluation:
-    """Compare labels image by image; label 255 counts nowhere.
+    """Measure the accuracy over labelled images; label 255 is ignored.
 
     Args:
-        samples: photographs with label maps (`lc_trt.data.datasets.open_dataset`).
-        classes: names by label; the segmenter's.
-        rho: thresholds, as `lc_trt.Segmenter` takes them.
-        clock: seconds.
+        segmenter: the model.
+        samples: labelled images.
+        classes: class names of the segmenter.
+        rho: thresholds, as of `lc_trt.Segmenter`.
+        clock: returns seconds.
         advance: called with 1 after each image.
 
+    Returns:
+        Metrics over all images.
+
     Raises:
-        LcTrtError: no sample, or none with a labelled pixel.
+        LcTrtError: no sample has a labelled pixel.
     """
     confusion, counts = Confusion(len(classes)), StageCounts(len(classes))
     shares: list[Shares] = []
     times: list[float] = []
     for sample in samples:
-        began = clock()
+        start = clock()
         result = segmenter(sample.image, rho)
-        times.append((clock() - began) * 1e3)
+        times.append((clock() - start) * 1e3)
         confusion.add(result.labels, sample.label)
         if result.shares is not None and result.stages is not None:
             shares.append(result.shares)
             counts.add(sample.label, result.stages)
         advance(1)
     if not confusion.counts.sum():
-        raise LcTrtError(f"no labelled pixel in {len(times)} images: there is nothing to compare")
+        raise LcTrtError(
+            f"no labelled pixel in {len(times)} images; expected labels other than 255"
+        )
     return Evaluation(
         images=len(times),
         classes=tuple(classes),
@@ -120,7 +127,11 @@ def evaluate(
 
 
 def mean_shares(shares: Sequence[Shares]) -> Shares:
-    """The mean over images."""
+    """Average exit shares over images.
+
+    Args:
+        shares: one triple per image.
+    """
     one, two, three = np.mean(np.asarray(shares, np.float64), axis=0)
     return float(one), float(two), float(three)
 

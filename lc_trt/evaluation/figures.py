@@ -1,4 +1,4 @@
-"""The figures of a report, drawn by matplotlib. Colours are told apart by the colour-blind."""
+"""Plots of a report, drawn by matplotlib in colors that are safe for color blindness."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DPI, PHOTO_DPI = 160, 120
 
 
 def _fraction(colour: tuple[int, int, int]) -> Colour:
-    """A colour of 0 to 255 as matplotlib takes it."""
+    """Convert a color from 0..255 to matplotlib's 0..1."""
     red, green, blue = (value / 255 for value in colour)
     return red, green, blue
 
 
-STYLE: Any = {  # matplotlib's types name every key
+STYLE: Any = {  # matplotlib's types enumerate all keys
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -39,7 +39,7 @@ STYLE: Any = {  # matplotlib's types name every key
     "axes.titlelocation": "left",
     "figure.constrained_layout.use": True,
     "legend.frameon": False,
-    "text.parse_math": False,  # a class may be called anything
+    "text.parse_math": False,  # class names may contain any character
 }
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#6B6B6B"
 STAGES = tuple(_fraction(colour) for colour in STAGE_COLOURS)
@@ -47,33 +47,47 @@ STAGE_LABELS = tuple(f"stage {i} ({name})" for i, name in enumerate(STAGE_NAMES,
 
 
 def png(draw: Callable[[Figure], None], width: float, height: float, dpi: int = DPI) -> bytes:
-    """A figure of so many inches as PNG, white behind."""
+    """Render a figure as PNG on a white background.
+
+    Args:
+        draw: draws into the figure.
+        width: in inches.
+        height: in inches.
+        dpi: pixels per inch.
+
+    Returns:
+        Content of a PNG file.
+    """
     with mpl.rc_context(STYLE):
         figure = Figure((width, height), dpi=dpi, facecolor="white")
         FigureCanvasAgg(figure)
         draw(figure)
         content = io.BytesIO()
-        # No software version in it: the same figures are the same bytes.
+        # Without the software version, so that equal figures have equal bytes.
         figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
 
 
 def curve(points: Sequence[Point]) -> bytes:
-    """Accuracy against time: ours, and the published points as a series of their own."""
+    """Plot accuracy against time, with the published points as a separate series.
+
+    Args:
+        points: of a sweep.
+    """
     return png(lambda figure: _curve(figure, points), 7.2, 4.4)
 
 
 def _curve(figure: Figure, points: Sequence[Point]) -> None:
     axes = figure.subplots()
-    alike = [p for p in points if p.rho[0] == p.rho[1]]
-    if len(alike) < len(points):
-        x, y = _places([p for p in points if p not in alike])
+    equal = [p for p in points if p.rho[0] == p.rho[1]]
+    if len(equal) < len(points):
+        x, y = _coordinates([p for p in points if p not in equal])
         axes.plot(x, y, ".", color=GREY, alpha=0.6, label="measured, two thresholds")
-        x, y = _places(front(points))
-        axes.step(x, y, "-", where="post", color=GREY, lw=1, label="best of them at each time")
-    x, y = _places(alike)
+        x, y = _coordinates(front(points))
+        axes.step(x, y, "-", where="post", color=GREY, lw=1, label="Pareto front")
+    x, y = _coordinates(equal)
     axes.plot(x, y, "o-", color=BLUE, label="measured, one threshold")
-    for point in alike:
+    for point in equal:
         axes.annotate(
             f"{point.rho[0]:g}", (point.ms_per_image, 100 * point.miou), (4, -10),
             textcoords="offset points", color=BLUE, fontsize=7.5,
@@ -82,7 +96,7 @@ def _curve(figure: Figure, points: Sequence[Point]) -> None:
     mious = [miou for _, miou in published.SPEEDS.values()]
     axes.plot(
         times, mious, "s", color=VERMILION, markerfacecolor="none",
-        label=f"published: {published.VAL}, its own GPU",
+        label=f"published: {published.VAL}, on a GPU",
     )  # fmt: skip
     for name, place in published.SPEEDS.items():
         axes.annotate(
@@ -92,30 +106,34 @@ def _curve(figure: Figure, points: Sequence[Point]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("milliseconds an image (median)")
+    axes.set_xlabel("milliseconds per image (median)")
     axes.set_ylabel("mIoU, %")
     axes.margins(0.08, 0.1)
     axes.grid(True, which="both", lw=0.4, alpha=0.5)
     figure.legend(loc="outside lower center", ncols=2)
 
 
-def _places(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+def _coordinates(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     return [p.ms_per_image for p in points], [100 * p.miou for p in points]
 
 
 def grid(points: Sequence[Point]) -> bytes:
-    """mIoU and time at every pair of thresholds."""
+    """Plot mIoU and time for all pairs of thresholds.
+
+    Args:
+        points: of a sweep over all pairs, in its order.
+    """
     return png(lambda figure: _grid(figure, points), 10.4, 4.6)
 
 
 def _grid(figure: Figure, points: Sequence[Point]) -> None:
     count = len(THRESHOLDS)
     panels = figure.subplots(1, 2)
-    found = (
+    quantities = (
         ("mIoU, %", [100 * p.miou for p in points], "cividis"),
-        ("milliseconds an image (median)", [p.ms_per_image for p in points], "cividis_r"),
+        ("milliseconds per image (median)", [p.ms_per_image for p in points], "cividis_r"),
     )
-    for axes, (title, values, colours) in zip(panels, found, strict=True):
+    for axes, (title, values, colours) in zip(panels, quantities, strict=True):
         cells = np.array(values).reshape(count, count)
         shown = axes.imshow(cells, cmap=colours)
         for (y, x), value in np.ndenumerate(cells):
@@ -135,7 +153,12 @@ def _grid(figure: Figure, points: Sequence[Point]) -> None:
 
 
 def left_by_class(found: StageFigures, classes: ClassSet) -> bytes:
-    """Where each class's pixels leave, a bar a class."""
+    """Plot exit shares as one bar per class.
+
+    Args:
+        found: exit shares per class.
+        classes: names of the classes.
+    """
     count = sum(shares is not None for shares in found.by_class)
     return png(lambda figure: _left(figure, found, classes), 7.2, 1.1 + 0.24 * count)
 
@@ -171,7 +194,11 @@ def _left(figure: Figure, found: StageFigures, classes: ClassSet) -> None:
 
 
 def boundary(found: StageFigures) -> bytes:
-    """The share of easy, moderate and hard pixels near a class boundary, beside the published."""
+    """Plot the share of easy, moderate and hard pixels near a class boundary.
+
+    Args:
+        found: measured shares; the published ones are added.
+    """
     return png(lambda figure: _boundary(figure, found), 5.2, 3.0)
 
 
@@ -180,8 +207,8 @@ def _boundary(figure: Figure, found: StageFigures) -> None:
     places = np.arange(3)
     ours = [np.nan if share is None else 100 * share for share in found.near_boundary]
     _bars(axes, places - 0.2, ours, "measured", BLUE, "")
-    theirs = f"published ({published.SOURCE})"
-    _bars(axes, places + 0.2, published.NEAR_BOUNDARY, theirs, "none", "////")
+    published_label = f"published ({published.SOURCE})"
+    _bars(axes, places + 0.2, published.NEAR_BOUNDARY, published_label, "none", "////")
     axes.set_xticks(places, [f"{name}\n(stage {i})" for i, name in enumerate(STAGE_NAMES, 1)])
     axes.set_ylabel("near a class boundary, %")
     axes.set_ylim(0, 105)
@@ -199,7 +226,12 @@ def _bars(
 
 
 def panels(picture: Picture, classes: ClassSet) -> bytes:
-    """An image's panels and, in the last place, what the colours mean."""
+    """Draw the panels of an image, followed by a legend.
+
+    Args:
+        picture: the panels.
+        classes: names and colours of the classes.
+    """
     columns = 4
     rows = -(-(len(picture.panels) + 1) // columns)
     height, width = picture.panels[0][1].shape[:2]

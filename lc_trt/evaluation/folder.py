@@ -1,4 +1,4 @@
-"""The folder of a report: an earlier report there is replaced, nothing else is."""
+"""Output folder of a report, which replaces an earlier report but nothing else."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ _ADVICE = "choose another folder"
 
 
 def check_out(out: Path, mark: str) -> None:
-    """Refuse a path that `write_folder` would refuse, before the work is done.
+    """Check early that `write_folder` can write a folder.
+
+    Args:
+        out: the folder.
+        mark: as of `write_folder`.
 
     Raises:
-        LcTrtError: something else is there, or nothing can be written there.
+        LcTrtError: ``out`` holds other files, or cannot be written.
     """
     _check_free(out, mark)
     check_folder(out, _ADVICE)
 
 
 def write_folder(out: Path, files: Mapping[str, bytes], mark: str) -> None:
-    """Write files into a folder, all of them or none.
+    """Write a folder of files atomically.
 
     Args:
-        out: an empty folder, or one with a file called ``mark``, is replaced.
+        out: the folder; replaced if it is empty or contains a file named ``mark``.
         files: contents by name.
-        mark: the file by which such a folder is known.
+        mark: name of the file that identifies such a folder.
 
     Raises:
-        LcTrtError: something else is there, or it cannot be written.
+        LcTrtError: ``out`` holds other files, or cannot be written.
     """
     _check_free(out, mark)
     with atomic_folder(out, _ADVICE) as partial:

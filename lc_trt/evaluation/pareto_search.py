@@ -1,4 +1,4 @@
-"""Measures a cascade at a grid of two thresholds and stores the Pareto front in its bundle."""
+"""Measures a cascade on a grid of threshold pairs and stores the Pareto front in its bundle."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from lc_trt.video import sample_frames as content
 
 Rho = tuple[float, float]
 MIOU, AGREEMENT = "mIoU", "labels equal to those of rho 1"
-UNEVEN = 0.1  # median deviation of the times from the line through them, from which on to warn
+UNEVEN = 0.1  # median relative residual of the time model above which to warn
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure.
+    """Options of the search.
 
     Attributes:
-        labels: folder of label maps, NAME.png each; None compares with rho 1 instead.
-        limit: so many images, evenly spread.
-        grid: thresholds a boundary.
-        top: the thresholds up to which to measure; None for the bundle's default ones.
-        threads: CPU threads, None for all.
-        device: as `lc_trt.load` takes it.
+        labels: folder of label maps, NAME.png each; None measures label agreement with rho 1.
+        limit: number of images, evenly spaced.
+        grid: number of thresholds per boundary.
+        top: largest thresholds to measure; None for the bundle's default thresholds.
+        threads: CPU threads; None for all.
+        device: as of `lc_trt.load`.
     """
 
     labels: Path | None = None
@@ -50,12 +50,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was measured.
+    """Result of the search.
 
     Attributes:
-        front: what was stored.
-        points: every pair of the grid, as a point of the front.
-        uneven: median deviation of the times measured from the line through them, 0 to 1.
+        front: the stored Pareto front.
+        points: all pairs of the grid.
+        uneven: median relative residual of the time model, see `fit`.
     """
 
     front: Front
@@ -63,7 +63,7 @@ class Tuned:
     uneven: float
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``--json`` prints."""
+        """Values for ``--json``."""
         return {
             **asdict(self.front),
             "uneven": round(self.uneven, 4),
@@ -72,50 +72,55 @@ class Tuned:
 
 
 def tune(model: Path, images: Path, options: Options, *, progress: Progress = silent) -> Tuned:
-    """Measure shares, time and quality at pairs of thresholds, and store the front in the bundle.
+    """Measure exit shares, time and quality at pairs of thresholds, and store the Pareto front.
 
     Args:
-        model: a bundle of a cascade; it is replaced by itself with the front in it, or left as it
-            was.
-        images: what `lc_trt.video.sample_frames.load_frames` takes; with labels a folder.
+        model: bundle of a cascade; the front is added to it atomically.
+        images: as of `lc_trt.video.sample_frames.load_frames`; with labels, a folder.
+        options: of the search.
+        progress: shows the progress.
+
+    Returns:
+        The stored front and all measurements.
 
     Raises:
-        LcTrtError: the bundle or the images cannot be used, the bundle cannot be written, or the
-            thresholds change neither time nor quality.
-        UsageError: a dense network, or a top below the fast thresholds.
+        LcTrtError: unusable bundle or images, the bundle cannot be written, or the thresholds
+            change neither time nor quality.
+        UsageError: a dense network, or ``top`` below the fast thresholds.
     """
     bundle = read_bundle(model)
     check_out(bundle.path)
     with load(model, device=options.device, threads=options.threads) as segmenter:
         fast, top = _ends(model, segmenter, options.top)
-        found = _labelled(images, options, segmenter) if options.labels else None
+        labelled = _labelled(images, options, segmenter) if options.labels else None
         frames = (
-            None if found else content.load_frames(images, options.limit, segmenter.engine.size)
+            None if labelled else content.load_frames(images, options.limit, segmenter.engine.size)
         )
-        count = len(found or frames or ())
-        total = 2 * count + (0 if found else count) + passes(count, [fast] * options.grid**2)
+        count = len(labelled or frames or ())
+        total = 2 * count + (0 if labelled else count) + passes(count, [fast] * options.grid**2)
         with progress("tuning", total) as advance:
-            samples = found or _compared_with_full(segmenter, frames or [], advance)
+            samples = labelled or _label_without_exits(segmenter, frames or [], advance)
             pairs = choose_pairs(segmenter, samples, fast, top, options.grid, advance)
             points = sweep(segmenter, samples, pairs, advance=advance)
         batch = segmenter.engine.smallest[0]
-    made, uneven = _fitted(points, MIOU if found else AGREEMENT, batch)
+    measure = MIOU if labelled else AGREEMENT
+    measured, uneven = _fitted(points, measure, batch)
     front = Front(
-        tuple(pareto(made, fast)),
+        tuple(pareto(measured, fast)),
         top,
-        MIOU if found else AGREEMENT,
+        measure,
         count,
         content.describe(images),
         machine(options.threads),
     )
     if len(front.points) < 2:
         raise LcTrtError(
-            f"{model}: no thresholds up to {top[0]:g},{top[1]:g} were slower and better than its "
-            f"fast ones {fast[0]:g},{fast[1]:g} on these images ({front.measure}), so there is "
-            "nothing to choose between; take other images"
+            f"{model}: on these images, no thresholds up to {top[0]:g},{top[1]:g} are slower and "
+            f"better ({front.measure}) than the fast thresholds {fast[0]:g},{fast[1]:g}; use other "
+            "images"
         )
     store_front(bundle, front)
-    return Tuned(front, tuple(made), uneven)
+    return Tuned(front, tuple(measured), uneven)
 
 
 def choose_pairs(
@@ -126,11 +131,22 @@ def choose_pairs(
     grid: int,
     advance: Callable[[int], None] = lambda passes: None,
 ) -> list[Rho]:
-    """Every one of the first thresholds with every one of the second, from fast to top.
+    """Choose the grid of threshold pairs.
 
-    Between the ends they are quantiles of the images' confidences, so that from one to the next
-    about as many pixels more stay: evenly spaced thresholds would differ in nothing for most of the
-    way, and in everything near 1.
+    The thresholds of each boundary are quantiles of the confidences on the images, so that each
+    step keeps about the same number of additional pixels; evenly spaced thresholds would change
+    little except near 1.
+
+    Args:
+        segmenter: the cascade.
+        samples: images to take confidences from.
+        fast: smallest thresholds.
+        top: largest thresholds.
+        grid: number of thresholds per boundary.
+        advance: called with the number of passes done.
+
+    Returns:
+        All combinations of both boundaries' thresholds.
     """
     first, second = [], []
     for sample in samples:
@@ -144,28 +160,48 @@ def choose_pairs(
 
 
 def pareto(points: Sequence[FrontPoint], fast: Rho) -> list[FrontPoint]:
-    """The points that none beats in both time and quality, from the fast thresholds on."""
-    found = [p for p in points if p.rho == fast]
-    # Of several as fast, the best first: the others are then no better.
+    """Select the Pareto front of time and quality, starting at the fast thresholds.
+
+    Args:
+        points: measured points.
+        fast: fast thresholds, which are among the points.
+
+    Returns:
+        Points in ascending time and quality.
+    """
+    front = [p for p in points if p.rho == fast]
+    # Among equally fast points, the best comes first.
     for point in sorted(points, key=lambda p: (p.ms, -p.quality)):
-        if point.ms > found[-1].ms and point.quality > found[-1].quality:
-            found.append(point)
-    return found
+        if point.ms > front[-1].ms and point.quality > front[-1].quality:
+            front.append(point)
+    return front
 
 
 def fit(shares: Sequence[Shares], times: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Milliseconds of stage 1, and of stages 2 and 3 if all pixels reach them; none below 0.
+    """Fit a time model: the time of a stage is proportional to the pixels that reach it.
 
-    Least squares of the relative errors. The time of a stage goes with the rows it computes; a time
-    of its own for each pair of thresholds would carry the noise of the machine into the choice.
+    Minimizes the squared relative error over non-negative costs. Using the model instead of the
+    measured times keeps the noise of the machine out of the Pareto front.
+
+    Args:
+        shares: exit shares per point.
+        times: milliseconds per point.
+
+    Returns:
+        float64 [3]: milliseconds of stage 1, and of stages 2 and 3 if all pixels reach them.
     """
     reached = np.array([(1.0, s[1] + s[2], s[2]) for s in shares])
     weights = 1 / np.array(times)
     best, least = np.zeros(3), np.inf
-    for columns in ([0, 1, 2], [0, 1], [0, 2], [0]):  # a cost below 0 is noise around 0
-        part = reached[:, columns] * weights[:, None]
+    for columns in (
+        [0, 1, 2],
+        [0, 1],
+        [0, 2],
+        [0],
+    ):  # a negative cost is noise around 0: try without that stage
+        design = reached[:, columns] * weights[:, None]
         cost = np.zeros(3)
-        cost[columns] = np.linalg.lstsq(part, np.ones(len(part)))[0]
+        cost[columns] = np.linalg.lstsq(design, np.ones(len(design)))[0]
         error = float(np.square(reached @ cost * weights - 1).sum())
         if cost.min() >= 0 and error < least:
             best, least = cost, error
@@ -189,14 +225,14 @@ def _labelled(images: Path, options: Options, segmenter: Segmenter) -> Samples:
     assert options.labels is not None
     for folder, option in ((images, "--images"), (options.labels, "--labels")):
         if not folder.is_dir():
-            raise LcTrtError(f"{option} {folder}: no such folder; expected one of images")
+            raise LcTrtError(f"{option} {folder}: no such folder; expected a folder of images")
     files = list_images(images).files
     pairs = [Pair(p.stem, p, options.labels / f"{p.stem}.png") for p in files]
-    found = Dataset(pairs, len(segmenter.manifest.classes))
-    return Subset(found, spread(len(found), options.limit))
+    dataset = Dataset(pairs, len(segmenter.manifest.classes))
+    return Subset(dataset, spread(len(dataset), options.limit))
 
 
-class _Kept:
+class _InMemorySamples:
     """Samples in memory."""
 
     def __init__(self, samples: list[Sample], classes: int) -> None:
@@ -212,40 +248,40 @@ class _Kept:
         return iter(self.samples)
 
 
-def _compared_with_full(
+def _label_without_exits(
     segmenter: Segmenter, frames: Sequence[npt.NDArray[np.uint8]], advance: Callable[[int], None]
 ) -> Samples:
-    """Frames whose labels are what the network says where no pixel leaves early."""
+    """Label frames with the network's own output without early exit."""
     samples = []
     for i, frame in enumerate(frames):
         samples.append(Sample(str(i), frame, segmenter(frame, 1.0).labels))
         advance(1)
-    return _Kept(samples, len(segmenter.manifest.classes))
+    return _InMemorySamples(samples, len(segmenter.manifest.classes))
 
 
 def _between(confidences: npt.NDArray[Any], low: float, high: float, count: int) -> list[float]:
-    """At most ``count`` thresholds from ``low`` to ``high``, ends included, in rising order."""
+    """At most ``count`` thresholds from ``low`` to ``high`` inclusive, ascending."""
     if low == high or not len(confidences):
         return sorted({low, high})
     most, least = (float((confidences > end).mean()) for end in (low, high))
-    wanted = np.quantile(confidences, 1 - np.linspace(most, least, count)[1:-1])
-    inner = {round(float(t), 5) for t in wanted}
+    thresholds = np.quantile(confidences, 1 - np.linspace(most, least, count)[1:-1])
+    inner = {round(float(t), 5) for t in thresholds}
     return sorted({low, high, *(t for t in inner if low < t < high)})
 
 
 def _fitted(points: Sequence[Point], measure: str, batch: int) -> tuple[list[FrontPoint], float]:
-    """As points of a front, with the times of the line through them, and how far they lie off."""
-    measured = [point.engine_ms / batch for point in points]
-    cost = fit([point.shares for point in points], measured)
-    made = []
-    for point, ms in zip(points, measured, strict=True):
+    """Convert to points of a front with modelled times; also the median relative residual."""
+    times = [point.engine_ms / batch for point in points]
+    cost = fit([point.shares for point in points], times)
+    fitted = []
+    for point, ms in zip(points, times, strict=True):
         _, second, third = point.shares
         time = float(cost @ (1.0, second + third, third))
         quality = point.miou if measure == MIOU else point.pixel_accuracy
         if np.isnan(quality):
-            raise LcTrtError("no labelled pixel in the images: there is nothing to compare")
-        made.append(
+            raise LcTrtError("no labelled pixel in the images; expected labels other than 255")
+        fitted.append(
             FrontPoint(point.rho, round(time, 4), round(ms, 4), round(quality, 5), point.shares)
         )
-    off = [abs(p.measured_ms / p.ms - 1) for p in made]
-    return made, float(np.median(off))
+    residuals = [abs(p.measured_ms / p.ms - 1) for p in fitted]
+    return fitted, float(np.median(residuals))

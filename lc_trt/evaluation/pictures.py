@@ -1,4 +1,4 @@
-"""What each stage said of an image, as pictures."""
+"""Pictures of an image's result, stage by stage."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from lc_trt.runtime.result import Result
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 
-WIDTH = 480  # pixels; a wider image is shrunk to it
-# Told apart in every common form of colour blindness and in grey: light blue, orange, wine.
+WIDTH = 480  # pixels; wider images are scaled down
+# Distinguishable with every common form of color blindness and in gray: light blue, orange, wine.
 STAGE_COLOURS = ((86, 180, 233), (230, 159, 0), (136, 34, 85))  # RGB
 STAGE_NAMES = draw.STAGE_NAMES
 
-_FADED = 0.3  # of the frame's contrast that is left where a stage labelled nothing
+_FADED = 0.3  # contrast of the frame where a stage labelled nothing
 _STAGE_ALPHA = 0.65
-_STRIPE = 4  # pixels a stripe of void
+_STRIPE = 4  # width of a stripe of void in pixels
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image in panels.
+    """The panels of an image.
 
     Attributes:
-        name: the image's.
-        panels: title and RGB uint8 [h, w, 3], all of one size.
-        present: the classes that the truth or the result holds, by label.
+        name: of the image.
+        panels: title and RGB picture, uint8 [h, w, 3], all of the same size.
+        present: class indices that occur in the ground truth or the result.
     """
 
     name: str
@@ -43,9 +43,13 @@ class Picture:
 
 
 def picture(sample: Sample, result: Result) -> Picture:
-    """The frame, the truth, what each stage labelled, all labels, and the stages.
+    """Draw frame, ground truth, the labels of each stage, all labels, and exit stages.
 
-    A dense network has no stages: frame, truth and labels are all of it then.
+    For a dense network only frame, ground truth and labels.
+
+    Args:
+        sample: image and ground truth.
+        result: of the image.
     """
     height, width = sample.label.shape
     size = (round(height * WIDTH / width), WIDTH) if width > WIDTH else (height, width)
@@ -57,16 +61,16 @@ def picture(sample: Sample, result: Result) -> Picture:
         stages = labels_to_size(result.stages, size)
         coloured, faded = draw.colour_map(labels, colours), _faded(frame)
         for stage, share in enumerate(result.shares, start=1):
-            here = (stages == stage)[:, :, None]
+            exited = (stages == stage)[:, :, None]
             panels.append(
                 (
                     f"labelled by stage {stage} ({100 * share:.0f} %)",
-                    np.where(here, coloured, faded),
+                    np.where(exited, coloured, faded),
                 )
             )
         panels.append(("all labels", coloured))
-        of_stages = draw.colour_map(stages - 1, STAGE_COLOURS)
-        panels.append(("stage that labelled it", draw.blend(faded, of_stages, _STAGE_ALPHA)))
+        stage_map = draw.colour_map(stages - 1, STAGE_COLOURS)
+        panels.append(("exit stage", draw.blend(faded, stage_map, _STAGE_ALPHA)))
     else:
         panels.append(("labels", draw.colour_map(labels, colours)))
     present = np.union1d(truth[truth != IGNORE], labels)
@@ -78,7 +82,7 @@ def picture(sample: Sample, result: Result) -> Picture:
 
 
 def _truth(label: Image, colours: tuple[tuple[int, int, int], ...]) -> Image:
-    """Class colours, void in grey stripes: no class looks like that."""
+    """Class colours, with void as gray stripes."""
     y, x = np.indices(label.shape)
     stripes = np.where((x + y) // _STRIPE % 2, 255, 190).astype(np.uint8)
     void = (label == IGNORE)[:, :, None]
@@ -86,5 +90,5 @@ def _truth(label: Image, colours: tuple[tuple[int, int, int], ...]) -> Image:
 
 
 def _faded(frame: Image) -> Image:
-    """The frame in pale grey, BGR."""
+    """The frame in pale gray, BGR."""
     return np.asarray(cv2.addWeighted(draw.grey(frame), _FADED, frame, 0, 170), np.uint8)

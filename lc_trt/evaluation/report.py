@@ -1,4 +1,4 @@
-"""An evaluation as a folder: index.html, one page with its figures inside, and the data as JSON."""
+"""Writes an evaluation as a folder: a self-contained HTML page and the data as JSON."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ _NEEDED = ("matplotlib", "jinja2")
 
 
 def check(out: Path) -> None:
-    """Refuse what `write` would, before minutes are spent on it.
+    """Check early that `write` can write a report.
+
+    Args:
+        out: the folder.
 
     Raises:
-        LcTrtError: a package that draws reports is missing, or ``out`` cannot be written.
+        LcTrtError: a required package is missing, or ``out`` cannot be written.
     """
     for module in _NEEDED:
         if find_spec(module) is None:
@@ -40,13 +43,15 @@ def check(out: Path) -> None:
 
 
 def write(out: Path, outcome: Outcome, pictures: Sequence[Picture]) -> None:
-    """Write the report, whole or not at all; an earlier report there is replaced.
+    """Write a report atomically, replacing an earlier one.
 
     Args:
-        pictures: what to show of single images.
+        out: the folder.
+        outcome: of the evaluation.
+        pictures: of single images.
 
     Raises:
-        LcTrtError: ``out`` is something else, or cannot be written.
+        LcTrtError: ``out`` holds other files, or cannot be written.
     """
     page = render(outcome, pictures)
     data = json.dumps(outcome.as_dict(), indent=2) + "\n"
@@ -54,7 +59,12 @@ def write(out: Path, outcome: Outcome, pictures: Sequence[Picture]) -> None:
 
 
 def render(outcome: Outcome, pictures: Sequence[Picture]) -> str:
-    """The page."""
+    """Render the HTML page.
+
+    Args:
+        outcome: of the evaluation.
+        pictures: of single images.
+    """
     from jinja2 import Environment, StrictUndefined
 
     text = files("lc_trt.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8")
@@ -65,34 +75,34 @@ def render(outcome: Outcome, pictures: Sequence[Picture]) -> str:
 
 
 def _content(outcome: Outcome, pictures: Sequence[Picture]) -> dict[str, Any]:
-    """What the template shows; figures as data URIs, absent ones as None."""
+    """Variables of the template; figures as data URIs, None if absent."""
     from lc_trt.evaluation import figures
 
-    found, classes = outcome.evaluation, outcome.classes
-    stages = found.stages
-    of_sweep: dict[str, Any] = {"curve": None, "grid": None, "thresholds": None, "front": None}
+    evaluation, classes = outcome.evaluation, outcome.classes
+    stages = evaluation.stages
+    sweep_content: dict[str, Any] = {"curve": None, "grid": None, "thresholds": None, "front": None}
     if outcome.points:
-        of_sweep["curve"] = _embed(figures.curve(outcome.points))
-        of_sweep["thresholds"] = tables.thresholds(outcome.points)
+        sweep_content["curve"] = _embed(figures.curve(outcome.points))
+        sweep_content["thresholds"] = tables.thresholds(outcome.points)
     if outcome.grid:
-        of_sweep["grid"] = _embed(figures.grid(outcome.points))
-        of_sweep["front"] = tables.front(outcome.points)
-    of_stages: dict[str, Any] = {"left": None, "left_figure": None, "boundary": None}
+        sweep_content["grid"] = _embed(figures.grid(outcome.points))
+        sweep_content["front"] = tables.front(outcome.points)
+    stage_content: dict[str, Any] = {"left": None, "left_figure": None, "boundary": None}
     if stages is not None:
-        of_stages = {
-            "left": tables.left_by_class(found),
+        stage_content = {
+            "left": tables.left_by_class(evaluation),
             "left_figure": _embed(figures.left_by_class(stages, classes)),
             "boundary": _embed(figures.boundary(stages)),
         }
     return {
         "outcome": outcome,
-        "found": found,
+        "evaluation": evaluation,
         "published": published,
         "enough": ENOUGH,
-        "classes": tables.accuracy(found),
+        "classes": tables.accuracy(evaluation),
         "pictures": [(p.name, _embed(figures.panels(p, classes))) for p in pictures],
-        **of_sweep,
-        **of_stages,
+        **sweep_content,
+        **stage_content,
     }
 
 

@@ -1,4 +1,4 @@
-"""The whole evaluation of one model: open it and the data, measure, write the report."""
+"""Evaluates a model: opens it and the data, measures, and writes the report."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from lc_trt.evaluation.sweep import Point, pairs, passes, sweep
 from lc_trt.utils.machine import describe
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Makes a context, from a description and a number of steps, whose value advances it."""
+"""Returns a context, given a description and a number of steps, whose value advances it."""
 
-PICTURES = 4  # images of a report whose stages are drawn
+PICTURES = 4  # images drawn in a report
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure.
+    """Options of an evaluation.
 
     Attributes:
-        layout, split: of the data (`lc_trt.data.datasets.open_dataset`).
-        limit: number of images, evenly spread over the split; None for all.
-        rho: thresholds as `lc_trt.Segmenter` takes them; None for the model's own.
-        sweep, grid: also at the published thresholds, and at all pairs of them.
-        imports: how to read a plain ONNX; of a checkpoint, the size to run it at.
-        threads: CPU threads, None for all.
-        device: of a bundle (`lc_trt.load`).
-        report: folder to write the report to.
+        layout: of the data set, as of `lc_trt.data.datasets.open_dataset`.
+        split: of the data set.
+        limit: number of images, evenly spaced over the split; None for all.
+        rho: thresholds, as of `lc_trt.Segmenter`; None for the model's default.
+        sweep: also evaluate the published thresholds.
+        grid: also evaluate all pairs of the published thresholds.
+        imports: how to read a plain ONNX; its size also applies to a checkpoint.
+        threads: CPU threads; None for all.
+        device: of a bundle, as of `lc_trt.load`.
+        report: folder of the report; None for none.
     """
 
     layout: str = "folder"
@@ -55,17 +57,20 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Attributes:
-        model: the network's name.
+        model: name of the network.
         classes: its classes.
-        backend: what ran it, with its version.
-        size: (H, W) it ran at.
+        backend: name and version of the backend.
+        size: input (height, width) in pixels.
         rho: thresholds of ``evaluation``; None for a dense network.
-        data: the data set's folder and split, by name.
-        points: the sweep, empty without one; ``grid`` says whether of all pairs.
-        command: what makes it again.
+        data: names of the data set's folder and the split.
+        evaluation: metrics at ``rho``.
+        points: metrics of the sweep; empty without one.
+        grid: whether the sweep covers all pairs of thresholds.
+        environment: the machine.
+        command: the command that reproduces it.
     """
 
     model: str
@@ -81,7 +86,7 @@ class Outcome:
     command: str
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``--json`` prints."""
+        """Values for ``--json``."""
         return {
             "model": self.model,
             "backend": self.backend,
@@ -106,14 +111,17 @@ def measure(
     """Evaluate a checkpoint, an ONNX or a bundle on labelled images.
 
     Args:
-        model: what `lc_trt.evaluation.open_model` opens.
+        model: as of `lc_trt.evaluation.open_model`.
         data: the data set's folder.
-        options: what to measure.
-        command: what the report names as having made it.
-        progress: shows how far it has come.
+        options: of the evaluation.
+        command: the command line, for the report.
+        progress: shows the progress.
+
+    Returns:
+        All metrics.
 
     Raises:
-        LcTrtError: the model or the data cannot be used, or the report cannot be written.
+        LcTrtError: unusable model or data, or the report cannot be written.
         UsageError: options that do not fit the model.
     """
     if options.report is not None:
@@ -124,13 +132,13 @@ def measure(
         manifest = segmenter.manifest
         if manifest.kind == "dense" and (options.sweep or options.grid):
             raise UsageError(
-                f"{model}: a dense network has no thresholds; leave out --rho-sweep and --grid"
+                f"{model}: a dense network has no thresholds; omit --rho-sweep and --grid"
             )
         rho = resolve_rho(options.rho, manifest.default_rho, manifest.fast_rho)
         classes = class_set(manifest.classes, manifest.colours)
         samples = open_samples(options.layout, data, options.split, classes, options.limit)
         with progress("evaluating", len(samples)) as advance:
-            found = evaluate(segmenter, samples, classes.names, rho, advance=advance)
+            evaluation = evaluate(segmenter, samples, classes.names, rho, advance=advance)
         points: list[Point] = []
         if options.sweep or options.grid:
             rhos = pairs(options.grid)
@@ -143,7 +151,7 @@ def measure(
             size=manifest.size,
             rho=rho,
             data=f"{data.resolve().name} {options.split}",
-            evaluation=found,
+            evaluation=evaluation,
             points=points,
             grid=options.grid,
             environment=machine(options.threads),
@@ -152,11 +160,11 @@ def measure(
         if options.report is not None:
             chosen = spread(len(samples), PICTURES)
             with progress("drawing", len(chosen)) as advance:
-                shown = []
+                drawn = []
                 for sample in (samples[i] for i in chosen):
-                    shown.append(pictures.picture(sample, segmenter(sample.image, rho)))
+                    drawn.append(pictures.picture(sample, segmenter(sample.image, rho)))
                     advance(1)
-            report.write(options.report, outcome, shown)
+            report.write(options.report, outcome, drawn)
     return outcome
 
 

@@ -1,4 +1,4 @@
-"""Where the pixels of each class leave the cascade, and how many of them lie on boundaries."""
+"""Exit shares per class, and the share of easy, moderate and hard pixels near boundaries."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Shares: TypeAlias = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class StageFigures:
-    """The two analyses, over all images, counted in pixels of the label maps.
+    """Shares over all images, in pixels of the label maps.
 
     Attributes:
-        by_class: for each class of the ground truth, the shares (0 to 1) of its pixels that left
-            at stages 1, 2 and 3; None for a class without a pixel.
-        near_boundary: the share of the pixels left at stage 1 (easy), 2 (moderate) and 3 (hard)
-            that lie near a class boundary (`lc_trt.evaluation.boundary`); None for a stage at
-            which no pixel left.
+        by_class: for each ground-truth class, the shares (0 to 1) of its pixels that exited at
+            stages 1, 2 and 3; None for a class without pixels.
+        near_boundary: the share of pixels exiting at stage 1 (easy), 2 (moderate) and 3 (hard) that
+            lie near a class boundary (`lc_trt.evaluation.boundary`); None for a stage without
+            pixels.
     """
 
     by_class: tuple[Shares | None, ...]
@@ -31,7 +31,11 @@ class StageFigures:
 
 
 class StageCounts:
-    """Pixels counted by class and stage, and by stage and nearness to a boundary."""
+    """Counts pixels by class and stage, and by stage and distance to a boundary.
+
+    Args:
+        classes: number of classes.
+    """
 
     def __init__(self, classes: int) -> None:
         self.by_class = np.zeros((classes, 3), np.int64)
@@ -39,7 +43,12 @@ class StageCounts:
         self.counted = np.zeros(3, np.int64)
 
     def add(self, label: npt.NDArray[np.uint8], stages: npt.NDArray[np.uint8]) -> None:
-        """Add one image; both uint8 [H, W], the stages 1 to 3."""
+        """Add an image.
+
+        Args:
+            label: class index per pixel, uint8 [H, W]; 255 is ignored.
+            stages: exit stage per pixel, uint8 [H, W], 1 to 3.
+        """
         valid = label != IGNORE
         pairs = label[valid].astype(np.int64) * 3 + (stages[valid] - 1)
         self.by_class += np.bincount(pairs, minlength=self.by_class.size).reshape(-1, 3)
@@ -48,7 +57,7 @@ class StageCounts:
         self.counted += _by_stage(stages[counted])
 
     def figures(self) -> StageFigures:
-        """The shares so far."""
+        """Shares over the images added so far."""
         easy, moderate, hard = (
             float(near) / int(counted) if counted else None
             for near, counted in zip(self.near, self.counted, strict=True)

@@ -1,4 +1,4 @@
-"""Accuracy and time at many thresholds, measured in turns."""
+"""Measures accuracy and time at many thresholds, interleaved."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ import numpy as np
 from lc_trt.data import published
 from lc_trt.data.metrics import Confusion
 from lc_trt.evaluation.data import Samples
-from lc_trt.evaluation.evaluate import Segments, mean_shares
+from lc_trt.evaluation.evaluate import SegmenterLike, mean_shares
 from lc_trt.evaluation.stages import Shares
 
 Pair = tuple[float, float]
 THRESHOLDS = tuple(row.rho for row in published.RHO_TABLE)
-ENOUGH = 20  # images, for a median time to be compared by
+ENOUGH = 20  # images for a meaningful median time
 
 
 @dataclass(frozen=True)
 class Point:
-    """A cascade at one pair of thresholds.
+    """Metrics of a cascade at a pair of thresholds.
 
     Attributes:
-        shares: mean share of the pixels leaving at each stage, 0 to 1.
-        miou, pixel_accuracy: 0 to 1.
-        ms_per_image: median milliseconds, with resizing to the engine and back.
+        rho: the thresholds, one per boundary.
+        shares: mean share of pixels that exit at each stage, 0 to 1.
+        miou: mean IoU, 0 to 1.
+        pixel_accuracy: 0 to 1.
+        ms_per_image: median milliseconds, including resizing to the engine and back.
         engine_ms: median milliseconds of the engine alone.
     """
 
@@ -50,19 +52,28 @@ class Point:
 
 
 def pairs(grid: bool) -> list[Pair]:
-    """The published thresholds at both boundaries alike, or every one with every one."""
+    """List pairs of the published thresholds.
+
+    Args:
+        grid: all pairs, instead of the same threshold at both boundaries.
+    """
     if grid:
         return [(first, second) for first in THRESHOLDS for second in THRESHOLDS]
     return [(rho, rho) for rho in THRESHOLDS]
 
 
 def passes(images: int, rhos: Sequence[Pair]) -> int:
-    """How often `sweep` runs the network."""
+    """Count the passes of `sweep`.
+
+    Args:
+        images: number of images.
+        rhos: the threshold pairs.
+    """
     return (images + 1) * len(rhos)
 
 
 def sweep(
-    segmenter: Segments,
+    segmenter: SegmenterLike,
     samples: Samples,
     rhos: Sequence[Pair],
     *,
@@ -71,17 +82,19 @@ def sweep(
 ) -> list[Point]:
     """Run every image at every pair of thresholds.
 
-    An image is run at all pairs before the next one is, in an order that moves on by one from
-    image to image: what slows the machine for a while slows all pairs alike, and none always
-    follows the same other one. The first image is run once more before, untimed.
+    Each image runs at all pairs before the next one, in an order that rotates by one per image, so
+    that a temporary slowdown affects all pairs and no pair always follows the same other one. An
+    untimed pass over the first image comes first.
 
     Args:
-        samples: at least one image with a labelled pixel.
-        clock: seconds.
+        segmenter: the cascade.
+        samples: labelled images; at least one has a labelled pixel.
+        rhos: the threshold pairs.
+        clock: returns seconds.
         advance: called with 1 after each pass.
 
     Returns:
-        One point a pair, in their order.
+        One point per pair, in the order of ``rhos``.
     """
     confusions = [Confusion(samples.classes) for _ in rhos]
     times: list[list[float]] = [[] for _ in rhos]
@@ -93,12 +106,12 @@ def sweep(
     for i, sample in enumerate(samples):
         for k in range(len(rhos)):
             turn = (i + k) % len(rhos)
-            began = clock()
+            start = clock()
             result = segmenter(sample.image, rhos[turn])
-            times[turn].append((clock() - began) * 1e3)
+            times[turn].append((clock() - start) * 1e3)
             engine[turn].append(result.timing["engine"])
             confusions[turn].add(result.labels, sample.label)
-            assert result.shares is not None  # a dense network takes no thresholds
+            assert result.shares is not None  # dense networks are rejected before
             shares[turn].append(result.shares)
             advance(1)
     return [
@@ -115,9 +128,13 @@ def sweep(
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """The points worth choosing, fastest first: none other is as fast and more accurate."""
-    found: list[Point] = []
+    """Select the Pareto front of time and mIoU, fastest first.
+
+    Args:
+        points: of a sweep.
+    """
+    selected: list[Point] = []
     for point in sorted(points, key=lambda p: (p.ms_per_image, -p.miou)):
-        if not found or point.miou > found[-1].miou:
-            found.append(point)
-    return found
+        if not selected or point.miou > selected[-1].miou:
+            selected.append(point)
+    return selected

@@ -1,4 +1,4 @@
-"""A checkpoint as an engine: the PyTorch network itself, none of the export in between."""
+"""Runs a checkpoint as an engine, in PyTorch and without export."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, RHO, STAGES
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines.base import HostEngine
 
-if TYPE_CHECKING:  # evaluating a bundle needs no PyTorch
+if TYPE_CHECKING:  # evaluating a bundle does not need PyTorch
     from lc_trt.model.cascade import Cascade
 
 
 class TorchEngine(HostEngine):
-    """A cascade in PyTorch on the CPU, one image a pass.
+    """A cascade in PyTorch on the CPU, with batch size 1.
 
     Args:
-        mean, std: input normalisation, BGR order, in units of 0..255.
-        size: (H, W) of the images it takes.
-        threads: CPU threads of the whole process until the engine is closed; None leaves them.
+        model: the cascade.
+        mean: input normalisation, BGR, in units of 0..255.
+        std: likewise.
+        size: input (height, width) in pixels.
+        threads: CPU threads of the process until the engine is closed; None leaves them unchanged.
     """
 
     backend = "pytorch"
@@ -57,12 +59,12 @@ class TorchEngine(HostEngine):
         assert self._model is not None
         image = torch.from_numpy(feed[IMAGE]).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
-            found = self._model((image - self._mean) / self._std, feed[RHO].tolist())
-            labels = self._model.upsample(found.probabilities, self.size).argmax(1)
+            output = self._model((image - self._mean) / self._std, feed[RHO].tolist())
+            labels = self._model.upsample(output.probabilities, self.size).argmax(1)
         return {
             LABELS: labels.numpy().astype(np.uint8),
-            STAGES: found.stages[:, 0].numpy(),
-            CONFIDENCE: found.confidence[:, 0].numpy(),
+            STAGES: output.stages[:, 0].numpy(),
+            CONFIDENCE: output.confidence[:, 0].numpy(),
         }
 
     def _release(self) -> None:
@@ -75,10 +77,18 @@ class TorchEngine(HostEngine):
 def open_checkpoint(
     path: Path, size: tuple[int, int], threads: int | None = None
 ) -> tuple[TorchEngine, Manifest]:
-    """The network that a training's weights are of, and what a bundle of it would say.
+    """Open a checkpoint.
+
+    Args:
+        path: weights written by ``lc-trt train``.
+        size: input (height, width) in pixels.
+        threads: CPU threads of the process; None leaves them unchanged.
+
+    Returns:
+        The engine, and the manifest that a bundle of it would have.
 
     Raises:
-        LcTrtError: no weights that ``lc-trt train`` wrote, or of another network than they say.
+        LcTrtError: not such weights, or weights that do not fit the network they name.
     """
     import torch
 
@@ -88,8 +98,7 @@ def open_checkpoint(
     trained = load_weights(path)[1]
     if not {"preset", "classes"} <= set(trained):
         raise LcTrtError(
-            f"{path}: does not say which network and classes it is for; expected weights written "
-            "by 'lc-trt train'"
+            f"{path}: names no network and classes; expected weights written by 'lc-trt train'"
         )
     preset = find_preset(trained["preset"])
     labels = find_classes(trained["classes"])

@@ -1,4 +1,4 @@
-"""The picture of a Pareto front, drawn by matplotlib."""
+"""Plot of a Pareto front, drawn by matplotlib."""
 
 from __future__ import annotations
 
@@ -16,14 +16,30 @@ _ADVICE = "choose another file"
 
 
 def check(path: Path) -> None:
-    """Refuse a path that `write` would refuse, before the work is done."""
+    """Check early that `write` can write a plot.
+
+    Args:
+        path: the PNG file.
+
+    Raises:
+        UsageError: another suffix.
+        LcTrtError: it cannot be written.
+    """
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--plot {path}: unknown kind of picture, expected .png")
+        raise UsageError(f"--plot {path}: unknown image format, expected .png")
     check_file(path, _ADVICE, option="--plot")
 
 
 def write(path: Path, found: Tuned) -> None:
-    """The front of what was tuned, the other pairs, and the governor's course."""
+    """Plot all measured pairs, the Pareto front, and the governor's operating curve.
+
+    Args:
+        path: the PNG file.
+        found: result of the search.
+
+    Raises:
+        LcTrtError: it cannot be written.
+    """
     content = png(lambda figure: _front(figure, found), 7.2, 4.4)
     atomic_write(path, content, _ADVICE, option="--plot")
 
@@ -32,7 +48,7 @@ def _front(figure: Figure, found: Tuned) -> None:
     axes = figure.subplots()
     for points, style in (
         (found.points, {"color": GREY, "alpha": 0.5, "label": "measured pairs", "marker": "."}),
-        (found.front.points, {"color": BLUE, "label": "none beats them in both", "marker": "o"}),
+        (found.front.points, {"color": BLUE, "label": "Pareto front", "marker": "o"}),
     ):
         axes.plot(
             [p.ms for p in points], [100 * p.quality for p in points], linestyle="none", **style
@@ -40,14 +56,14 @@ def _front(figure: Figure, found: Tuned) -> None:
     course = find_course(found.front).points
     axes.plot(
         [p.ms for p in course], [100 * p.quality for p in course], "-", color=VERMILION, lw=1.2,
-        label="the governor's course", zorder=0,
+        label="operating curve of the governor", zorder=0,
     )  # fmt: skip
     for point in course:
         axes.annotate(
             f"{point.rho[0]:.3g}, {point.rho[1]:.3g}", (point.ms, 100 * point.quality), (5, -9),
             textcoords="offset points", color=BLUE, fontsize=7,
         )  # fmt: skip
-    axes.set_xlabel("milliseconds of the engine an image")
+    axes.set_xlabel("engine milliseconds per image")
     axes.set_ylabel(f"{found.front.measure}, %")
     axes.margins(0.1, 0.1)
     axes.grid(True, lw=0.4, alpha=0.5)

@@ -70,8 +70,8 @@ def test_table(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "absent" in shown
     assert "mIoU 50.00 %, pixel accuracy 75.00 %, 2 images" in shown
     assert "50/50/0 % left at stages 1/2/3" in shown
-    assert "Where each class leaves" in shown
-    assert "Difficulty on boundaries" in shown
+    assert "Exit shares per class" in shown
+    assert "Difficulty at boundaries" in shown
     assert "One threshold" not in shown
 
 
@@ -103,8 +103,8 @@ def test_grid_is_shown(bundle: Path, data: Path, capsys: pytest.CaptureFixture[s
     words = ["-q", "eval", str(bundle), "--data", str(data), "--grid", "--limit", "1"]
     assert main(words) == 0
     shown = capsys.readouterr().out
-    assert "Two thresholds: mIoU % / ms an image" in shown
-    assert "Pairs that none beats in both" in shown
+    assert "Two thresholds: mIoU % / ms per image" in shown
+    assert "Pareto front of time and mIoU" in shown
 
 
 def test_writing_a_report(
@@ -116,7 +116,7 @@ def test_writing_a_report(
     shown = capsys.readouterr()
     assert json.loads(shown.out) == json.loads((out / "evaluation.json").read_text())
     assert shown.err == (
-        "warning: 2 images are too few to compare times by, take 20 or more\n"
+        "warning: 2 images are too few to compare times; use at least 20\n"
         f"wrote {out / 'index.html'}\n"
     )
     page = (out / "index.html").read_text()
@@ -144,7 +144,7 @@ def test_a_dense_engine(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     for option in ("--rho-sweep", "--grid"):
         assert main(["-q", "eval", str(bundle), "--data", str(data), option]) == 2
         shown = capsys.readouterr().err
-        assert "a dense network has no thresholds; leave out --rho-sweep and --grid" in shown
+        assert "a dense network has no thresholds; omit --rho-sweep and --grid" in shown
         assert shown.count("\n") == 1
 
 

@@ -75,7 +75,7 @@ def test_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--images", "images", "--rho", "0.1"], 2, "expected thresholds above the fast ones"),
         (["--images", "images", "--grid", "1"], 2, "--grid"),
         (["--images", "images", "--device", "cuda:0"], 2, "device cuda:0: expected cpu"),
-        (["--images", "images", "--plot", "front.jpg"], 2, "front.jpg: unknown kind of picture"),
+        (["--images", "images", "--plot", "front.jpg"], 2, "front.jpg: unknown image format"),
         (
             ["--images", "images", "--plot", "no/front.png"],
             1,

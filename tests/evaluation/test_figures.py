@@ -50,7 +50,7 @@ def test_the_curve_has_the_published_points_as_a_series_of_their_own(grid: bool)
     ours = lines["measured, one threshold"]
     assert list(ours.get_ydata()) == [100 * p.miou for p in points()]
     assert list(ours.get_xdata()) == [p.ms_per_image for p in points()]
-    theirs = lines["published: VOC12 val, its own GPU"]
+    theirs = lines["published: VOC12 val, on a GPU"]
     assert list(zip(theirs.get_xdata(), theirs.get_ydata(), strict=True)) == list(
         published.SPEEDS.values()
     )

@@ -167,7 +167,7 @@ def test_errors(checkpoint: Path, tmp_path: Path) -> None:
         open_model(checkpoint, ImportOptions((8, 8)))
     unknown = tmp_path / "unknown.safetensors"
     save_weights(unknown, torch.nn.Linear(1, 1), {})
-    with pytest.raises(LcTrtError, match="does not say which network"):
+    with pytest.raises(LcTrtError, match="names no network and classes"):
         open_model(unknown)
     wrong = tmp_path / "wrong.safetensors"
     save_weights(wrong, torch.nn.Linear(1, 1), {"preset": "tiny", "classes": "2"})

@@ -49,7 +49,7 @@ def test_each_stage_shows_its_own_labels(sample: Sample) -> None:
         "labelled by stage 2 (25 %)",
         "labelled by stage 3 (25 %)",
         "all labels",
-        "stage that labelled it",
+        "exit stage",
     ]
     panels = [panel for _, panel in found.panels]
     assert np.array_equal(panels[0], sample.image[:, :, ::-1])

@@ -82,7 +82,7 @@ def test_what_a_cascade_shows() -> None:
     read = page(outcome(grid=True))
     assert read.texts["h1"] == ["irnet-small on street val"]
     assert read.texts["h2"] == [
-        "Accuracy by class", "Thresholds", "Where each class leaves", "Difficulty on boundaries",
+        "Accuracy by class", "Thresholds", "Exit shares per class", "Difficulty at boundaries",
         "Images",
     ]  # fmt: skip
     assert read.texts["h3"] == ["Accuracy against time", "Two thresholds", "a", "b"]
@@ -92,14 +92,14 @@ def test_what_a_cascade_shows() -> None:
     assert read.texts["code"] == ["lc-trt eval model.lct --data street"]
     assert "<b>road" in read.texts["td"], "a class's name is text, not HTML"
     assert "73.91" in read.texts["td"]
-    assert any("2 images are too few to compare times by" in text for text in read.texts["p"])
+    assert any("2 images are too few to compare times" in text for text in read.texts["p"])
     many = replace(swept(), evaluation=replace(evaluation(), images=20))
     assert not any("too few" in text for text in page(many).texts["p"])
 
 
 def test_what_was_not_measured_is_left_out() -> None:
     assert page(outcome()).texts["h2"] == [
-        "Accuracy by class", "Where each class leaves", "Difficulty on boundaries", "Images",
+        "Accuracy by class", "Exit shares per class", "Difficulty at boundaries", "Images",
     ]  # fmt: skip
     assert page(swept()).texts["h3"] == ["Accuracy against time", "a", "b"]
     dense = page(outcome(dense=True))
@@ -112,7 +112,7 @@ def test_voc_stands_beside_the_published() -> None:
     read = page(swept(VOC))
     assert "DeepLab-v2 +COCO" in read.texts["th"]
     assert "8.2/39.2/52.6" in read.texts["td"]
-    assert any("published, on VOC12 test" in text for text in read.texts["p"])
+    assert any("published values on VOC12 test" in text for text in read.texts["p"])
     assert not any("VOC12 test" in text for text in page(swept()).texts["p"])
 
 

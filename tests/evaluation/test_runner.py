@@ -87,8 +87,8 @@ def test_options_are_refused_before_the_work(bundle: Path, data: Path, tmp_path:
     dense = toy_bundle(tmp_path / "dense.lct", "dense").path
     bars = Bars()
     for model, options, line in (
-        (dense, Options(sweep=True), "leave out --rho-sweep"),
-        (dense, Options(grid=True), "leave out --rho-sweep and --grid"),
+        (dense, Options(sweep=True), "omit --rho-sweep"),
+        (dense, Options(grid=True), "omit --rho-sweep and --grid"),
         (dense, Options(rho=0.5), "the network is dense"),
         (bundle, Options(rho=(0.1, 0.2, 0.3)), "rho"),
         (bundle, Options(layout="voc"), "layout voc"),

@@ -18,7 +18,7 @@ def test_accuracy() -> None:
 
 def test_voc_stands_beside_the_published_rows() -> None:
     made = tables.accuracy(evaluation(VOC))
-    assert made.columns[made.theirs :] == (
+    assert made.columns[made.first_published :] == (
         "FCN", "DeepLab", "RNN", "Adelaide", "LC",
         "RNN +COCO", "BoxSup +COCO", "DeepLab-v2 +COCO", "LC +COCO",
     )  # fmt: skip
@@ -58,7 +58,7 @@ def test_thresholds_are_those_with_a_published_row() -> None:
         assert made.rows[0] == (
             "1", "50.0", "0.0", "50.0", "70.00", "90.00", "130.0", "0/0", "72.70",
         )  # fmt: skip
-        assert made.rows[2][made.theirs :] == ("23/29", "73.91")
+        assert made.rows[2][made.first_published :] == ("23/29", "73.91")
 
 
 def test_grid() -> None:
