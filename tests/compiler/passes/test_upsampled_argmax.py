@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from pass_cases import reasons
 from tiny_networks import session
 
 from lc_trt.compiler.pass_manager import run_passes
@@ -110,6 +111,29 @@ def test_openvino_computes_the_same():
 def test_others_stay(shape, changes):
     source = model(shape, (2, 2), **changes)
     assert operators(run_passes(source, [UpsampledArgMax()])) == {"Resize", "ArgMax"}
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (model([1, 5, 4, 4], (1.5, 2)), "'resize' before it makes 4 rows 6, which is no multiple"),
+        (model([1, 5, 5, 7], (2, 1.5)), "has scales that are not the ratio of the sizes"),
+        (model([2, 5, 4, 4], (2, 2)), "'resize' before it has a batch of 2, not 1"),
+        (
+            model([1, 5, 4, 4], (2, 2), mode="nearest"),
+            "is not bilinear with half-pixel coordinates",
+        ),
+    ],
+)
+def test_an_argmax_that_stays_says_why(source, reason):
+    assert reason in reasons(source, UpsampledArgMax())["best"]
+
+
+def test_a_resize_that_something_else_reads_stays():
+    source = model([1, 5, 4, 4], (2, 2))
+    source.graph.output.append(helper.make_tensor_value_info("big", TensorProto.FLOAT, None))
+    found = reasons(source, UpsampledArgMax())
+    assert found == {"best": "'resize' before it is read 2 times"}
 
 
 @pytest.mark.parametrize(("given_size", "wanted"), [(1, 8), (5, 40), (7, 11), (9, 3)])
