@@ -20,7 +20,7 @@ import onnx
 from onnx import defs, helper
 
 from lc_trt.ir.interface import DOMAIN
-from lc_trt.ir.region_ops import OPERATORS, Form
+from lc_trt.ir.region_ops import OPERATORS, Form, Region
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,10 @@ class NodeView:
         """
         place = self._place(name, self._signature.inputs, self.node.input)
         return [tensor for tensor in self.node.input[place] if tensor]
+
+    def region(self) -> Region:
+        """What RegionConv or RegionMaxPool reads of its region."""
+        return Region(self.input("rows"), self.input("index"), self.input("count"))
 
     def set_input(self, name: str, tensor: str) -> None:
         """Let an input read another tensor; an optional one may have been left out.

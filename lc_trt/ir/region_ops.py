@@ -162,13 +162,14 @@ class Region:
         rows: int32 [R], flat positions of its pixels, ascending.
         index: int32 [N, H, W], row + 1 at its pixels and 0 elsewhere.
         count: int32 [1], number of valid rows.
-        hard: bool or int32 [N, 1, H, W], whether a pixel is in it.
+        hard: bool or int32 [N, 1, H, W], whether a pixel is in it; empty where only the readers
+            of the others are known.
     """
 
     rows: str
     index: str
     count: str
-    hard: str
+    hard: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from tiny_networks import session
 
 from lc_trt.ir.builder import GraphBuilder
+from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_MAX_POOL, REGION_SCATTER
 
 CHANNELS = 6
@@ -91,3 +92,28 @@ def assert_equal_results(before: onnx.ModelProto, after: onnx.ModelProto) -> Non
         (found,) = b.run(None, given)
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert share < 0 or expected.any()
+
+
+def residual_block(b: RegionGraph, channels: int = CHANNELS) -> tuple[str, int]:
+    """A residual block as in the networks, of two branches with widths of their own."""
+    left = b.op("Relu", b.conv(b.entered, channels, 3))
+    right = b.op("Relu", b.conv(b.entered, channels, 5))
+    right = b.op("Relu", b.conv(right, 5, 4, 3))
+    y = b.conv(b.op("Concat", left, right, axis=1), 7, channels)
+    return b.op("Relu", b.op("Add", b.entered, y)), channels
+
+
+def count(model: onnx.ModelProto, op_type: str) -> int:
+    """How many nodes of an operator a model has."""
+    return sum(node.op_type == op_type for node in model.graph.node)
+
+
+def views(model: onnx.ModelProto, op_type: str) -> list[NodeView]:
+    """The nodes of an operator, to be read by names."""
+    return [NodeView(node) for node in model.graph.node if node.op_type == op_type]
+
+
+def channel_joins(model: onnx.ModelProto) -> int:
+    """Concat and Split of channels; these graphs have a Concat of a shape too."""
+    joins = [n for n in model.graph.node if n.op_type in ("Concat", "Split")]
+    return sum(NodeView(node).attribute("axis") == 1 for node in joins)

@@ -10,68 +10,58 @@ The result is ONNX as its source was: ONNX Runtime runs it through the functions
 
 from __future__ import annotations
 
-import onnx
-
-from lc_trt.compiler.graph import Graph
-from lc_trt.compiler.lower_tensorrt.full_map_heads import scatter_logits
-from lc_trt.compiler.lower_tensorrt.fuse_epilogues import fuse_epilogues
-from lc_trt.compiler.lower_tensorrt.int8_maps import quantize_maps
-from lc_trt.compiler.lower_tensorrt.int8_padding import widen_rows
-from lc_trt.compiler.lower_tensorrt.int8_rows import quantize_rows
-from lc_trt.compiler.lower_tensorrt.int32_masks import int32_masks
-from lc_trt.compiler.lower_tensorrt.merge_branches import merge_branches
-from lc_trt.compiler.lower_tensorrt.operators import mark_integer
-from lc_trt.compiler.lower_tensorrt.plugin_nodes import name_plugins
-from lc_trt.compiler.lower_tensorrt.segments import Segmented, read_segments
-from lc_trt.compiler.lower_tensorrt.uint8_io import cast_at_borders
-from lc_trt.compiler.lower_tensorrt.verify import check_lowered
-from lc_trt.compiler.passes.insert_qdq import Quantization, group_scales
-from lc_trt.compiler.passes.quantization_plan import make_plan
+from lc_trt.compiler.lower_tensorrt.full_map_heads import FullMapHeads
+from lc_trt.compiler.lower_tensorrt.fuse_epilogues import FuseEpilogues
+from lc_trt.compiler.lower_tensorrt.int8_maps import Int8Maps
+from lc_trt.compiler.lower_tensorrt.int8_padding import Int8Padding
+from lc_trt.compiler.lower_tensorrt.int8_plan import Int8Plan
+from lc_trt.compiler.lower_tensorrt.int8_rows import Int8Rows
+from lc_trt.compiler.lower_tensorrt.int32_masks import Int32Masks
+from lc_trt.compiler.lower_tensorrt.merge_branches import MergeBranches
+from lc_trt.compiler.lower_tensorrt.operators import LoweringState
+from lc_trt.compiler.lower_tensorrt.plugin_nodes import PluginNodes
+from lc_trt.compiler.lower_tensorrt.segments import Segments
+from lc_trt.compiler.lower_tensorrt.uint8_io import Uint8Io
+from lc_trt.compiler.lower_tensorrt.verify import Verify
+from lc_trt.compiler.pass_manager import Pass
+from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.ir.region_ops import OutputType
 
-__all__ = ["STEPS", "lower_tensorrt"]
-
-# In this order: an epilogue keeps a branch from being merged, and merging leaves what segments
-# read in parts.
-STEPS = (
-    cast_at_borders,
-    int32_masks,
-    scatter_logits,
-    fuse_epilogues,
-    merge_branches,
-)
+__all__ = ["lower_tensorrt"]
 
 
 def lower_tensorrt(
-    model: onnx.ModelProto,
-    quantization: Quantization | None = None,
-    floating: OutputType = OutputType.FP32,
-) -> onnx.ModelProto:
-    """A model, cascade or dense, in the form that TensorRT runs with our plugins.
+    quantization: Quantization | None = None, floating: OutputType = OutputType.FP32
+) -> tuple[Pass, ...]:
+    """The passes that bring a model, cascade or dense, into the form that TensorRT runs.
 
-    Sizes may be symbolic. Constants and batch norm are folded before (`FoldConstants`,
-    `FoldBatchNorm`).
+    Sizes may be symbolic. Batch norm and constants are folded before. The passes share a state,
+    so they are of one model.
 
     Args:
         quantization: makes it INT8; None leaves it in FP32.
-        floating: what region convolutions in INT8 give where something reads it in floating
-            point.
+        floating: type of the results of INT8 region convolutions that something reads in
+            floating point.
 
-    Raises:
-        LcTrtError: the network does to rows what no plugin does, the message names the node; or
-            a tensor that needs a range has none.
+    Returns:
+        Passes in order. They raise LcTrtError where the network does to rows what no plugin does,
+        with the node's name, or where a tensor that needs a range has none.
     """
-    folded, plan = model, None
-    if quantization is not None:
-        plan = make_plan(Graph(folded))
-        model = mark_integer(folded, set(plan.convolutions) - set(quantization.keep))
-    for step in STEPS:
-        model = step(model)
-    model, parts = read_segments(model)
-    if quantization is not None and plan is not None:
-        model, parts = widen_rows(Segmented(model, parts))
-        model = quantize_maps(model, folded, plan, quantization)
-        model = quantize_rows(model, parts, group_scales(plan, quantization), floating)
-    model = name_plugins(model)
-    check_lowered(model)
-    return model
+    state = LoweringState()
+    # An epilogue keeps a branch from being merged, and merging leaves what segments read in parts.
+    lowered = (
+        Uint8Io(), Int32Masks(), FullMapHeads(), FuseEpilogues(), MergeBranches(state),
+        Segments(state),
+    )  # fmt: skip
+    if quantization is None:
+        return (*lowered, PluginNodes(), Verify())
+    # The fusions know nothing of quantised values, so what is one kernel is quantised as one.
+    return (
+        Int8Plan(quantization, state),
+        *lowered,
+        Int8Padding(state),
+        Int8Maps(quantization, state),
+        Int8Rows(quantization, state, floating),
+        PluginNodes(),
+        Verify(),
+    )

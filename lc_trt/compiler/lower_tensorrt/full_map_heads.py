@@ -7,63 +7,82 @@ writing back commutes with them.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph, attributes
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_SCATTER, is_region
 
 
-def scatter_logits(model: onnx.ModelProto) -> onnx.ModelProto:
+class FullMapHeads:
     """``scatter(softmax(x), softmax(y))`` becomes ``softmax(scatter(x, y))``.
 
     The same for the largest probability of both, which becomes that of the merged ones.
     """
-    return _Scatters(EditableGraph(model)).run()
+
+    name: ClassVar[str] = "full_map_heads"
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Move them; the report counts RegionScatter nodes."""
+        return _Heads(graph).run()
 
 
-class _Scatters:
-    def __init__(self, graph: EditableGraph) -> None:
-        self.graph = graph
-        self.softmaxes: dict[str, onnx.NodeProto] = {}  # by their output
-        self.maxima: dict[str, onnx.NodeProto] = {}
+class _Heads:
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.report = graph, PassReport()
+        self.softmaxes: dict[str, NodeView] = {}  # by their output
+        self.maxima: dict[str, NodeView] = {}
         # What (rows, x, base) were merged into.
         self.merged: dict[tuple[str, str, str], str] = {}
 
-    def run(self) -> onnx.ModelProto:
+    def run(self) -> PassReport:
         nodes: list[onnx.NodeProto] = []
         for node in self.graph.nodes:
-            if node.op_type == "Softmax" and attributes(node).get("axis", -1) == 1:
-                self.softmaxes[node.output[0]] = node
-            elif node.op_type == "ReduceMax" and self.over_channels(node):
-                self.maxima[node.output[0]] = node
-            if node.domain == DOMAIN and node.op_type == "RegionScatter":
-                nodes += self.scatter(node)
-            else:
-                nodes.append(node)
+            if is_region(node, REGION_SCATTER):
+                nodes += self.scatter(NodeView(node))
+                continue
+            if node.domain == "" and node.op_type == "Softmax":
+                view = NodeView(node)
+                if view.attribute("axis") == 1:
+                    self.softmaxes[view.output("output")] = view
+            elif node.domain == "" and node.op_type == "ReduceMax":
+                view = NodeView(node)
+                if self.over_channels(view):
+                    self.maxima[view.output("reduced")] = view
+            nodes.append(node)
         self.graph.nodes = nodes
-        return self.graph.model()
+        return self.report
 
-    def over_channels(self, node: onnx.NodeProto) -> bool:
-        axes: Array | None = self.graph.constants.get(node.input[1]) if node.input[1:] else None
-        kept = attributes(node).get("keepdims", 1) == 1
-        return kept and axes is not None and axes.tolist() == [1]
+    def over_channels(self, node: NodeView) -> bool:
+        axes = self.graph.constants.get(node.input("axes"))
+        return bool(node.attribute("keepdims")) and axes is not None and axes.tolist() == [1]
 
-    def scatter(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        x, rows, count, base = node.input
-        y = node.output[0]
+    def scatter(self, scatter: NodeView) -> list[onnx.NodeProto]:
+        x, rows, base = (scatter.input(name) for name in ("x", "rows", "base"))
+        y, name = scatter.output("y"), scatter.node.name
         if x in self.softmaxes and base in self.softmaxes:
             self.merged[rows, x, base] = y
-            logits = [self.softmaxes[x].input[0], rows, count, self.softmaxes[base].input[0]]
-            written = self.graph.make("RegionScatter", logits, f"{node.name}/logits", domain=DOMAIN)
-            softmax = self.graph.make("Softmax", written.output, node.name, outputs=[y], axis=1)
-            self.softmaxes[y] = softmax
+            logits = self.graph.unique(f"{name}/logits")
+            written = REGION_SCATTER.node(
+                logits, [logits],
+                x=self.softmaxes[x].input("input"), rows=rows, count=scatter.input("count"),
+                base=self.softmaxes[base].input("input"),
+            )  # fmt: skip
+            softmax = self.graph.make("Softmax", written.output, name, outputs=[y], axis=1)
+            self.softmaxes[y] = NodeView(softmax)
+            self.report.rewrites += 1
             return [written, softmax]
         if x in self.maxima and base in self.maxima:
             largest, other = self.maxima[x], self.maxima[base]
-            merged = self.merged.get((rows, largest.input[0], other.input[0]))
+            merged = self.merged.get((rows, largest.input("data"), other.input("data")))
             if merged is not None:
-                over = [merged, largest.input[1]]
-                maximum = self.graph.make("ReduceMax", over, node.name, outputs=[y], keepdims=1)
-                self.maxima[y] = maximum
+                over = [merged, largest.input("axes")]
+                maximum = self.graph.make("ReduceMax", over, name, outputs=[y], keepdims=1)
+                self.maxima[y] = NodeView(maximum)
+                self.report.rewrites += 1
                 return [maximum]
-        return [node]
+        self.report.skip(scatter.node, "what it writes is no Softmax and no maximum of one")
+        return [scatter.node]

@@ -2,78 +2,96 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import onnx
-from onnx import helper
 
-from lc_trt.compiler.graph import EditableGraph, attributes
-from lc_trt.compiler.lower_tensorrt.operators import (
-    RESIDUAL,
-    compact_tensors,
-    has_residual,
-    is_conv,
-)
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.lower_tensorrt.operators import has_residual, region_conv, row_tensors
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.ir.node_view import NodeView
+
+_OPERANDS = {"Relu": ("X",), "Mul": ("A", "B"), "Add": ("A", "B")}
 
 
-def fuse_epilogues(model: onnx.ModelProto) -> onnx.ModelProto:
-    """``relu(residual + factor * conv)`` becomes one RegionConv, wherever nothing else reads
-    what lies between. A sum of convolutions becomes a chain: each is the next one's residual.
+class FuseEpilogues:
+    """``relu(residual + factor * conv)`` becomes one RegionConv, if nothing else reads a part.
+
+    A sum of convolutions becomes a chain: each is the next one's residual.
     """
-    graph = EditableGraph(model)
-    compact = compact_tensors(graph.nodes)
-    uses = graph.use_counts()
-    convs: dict[str, onnx.NodeProto] = {}  # by their output; all that something may join yet
-    kept: list[onnx.NodeProto] = []
-    for node in graph.nodes:
-        source = _joined(graph, node, convs, compact, uses)
-        if source is None:
-            kept.append(node)
-            if is_conv(node) and not attributes(node).get("activation", 0):
-                convs[node.output[0]] = node
-            continue
-        conv = convs.pop(source)
-        # Here, not where it was: its residual may have been computed since.
-        kept.remove(conv)
-        kept.append(conv)
-        conv.output[0] = node.output[0]
-        if node.op_type != "Relu":
-            convs[node.output[0]] = conv
-    graph.nodes = kept
-    return graph.model()
+
+    name: ClassVar[str] = "fuse_epilogues"
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Fuse; the report counts factors, residuals and ReLUs, and skips those on rows."""
+        return _Fusion(graph).run()
 
 
-def _joined(
-    graph: EditableGraph,
-    node: onnx.NodeProto,
-    convs: dict[str, onnx.NodeProto],
-    compact: set[str],
-    uses: dict[str, int],
-) -> str | None:
-    """Put a node into the convolution before it; the tensor between them, None if it stays."""
-    if node.domain != "" or node.op_type not in ("Relu", "Mul", "Add"):
+class _Fusion:
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.report = graph, PassReport()
+        self.rows, self.uses = row_tensors(graph.nodes), graph.edges().uses
+        # By their output, the convolutions whose epilogue has no activation yet.
+        self.convs: dict[str, NodeView] = {}
+
+    def run(self) -> PassReport:
+        nodes: list[onnx.NodeProto] = []
+        for node in self.graph.nodes:
+            reads_rows = not self.rows.isdisjoint(node.input)
+            if node.domain == "" and node.op_type in _OPERANDS and reads_rows:
+                conv = self.fuse(NodeView(node))
+                if conv is not None:
+                    # Here, not where it was: its residual may have been computed since.
+                    nodes = [other for other in nodes if other is not conv.node]
+                    nodes.append(conv.node)
+                    continue
+            nodes.append(node)
+            new = region_conv(node)
+            if new is not None and not new.attribute("activation"):
+                self.convs[new.output("y")] = new
+        self.graph.nodes = nodes
+        return self.report
+
+    def fuse(self, node: NodeView) -> NodeView | None:
+        """Put a node into the convolution before it; that convolution, None if the node stays."""
+        operands = [node.input(name) for name in _OPERANDS[node.node.op_type]]
+        reason = "no region convolution that may take it comes before it"
+        # Of two convolutions that are added, the second takes the first as its residual.
+        for source in reversed(operands):
+            if source not in self.convs:
+                continue
+            if self.uses[source] != 1:
+                reason = f"{source!r} before it is read {self.uses[source]} times"
+                continue
+            conv = self.convs[source]
+            others = [operand for operand in operands if operand != source]
+            if self.join(conv, node.node.op_type, *others):
+                del self.convs[source]
+                conv.set_output("y", node.node.output[0])
+                if node.node.op_type != "Relu":
+                    self.convs[node.node.output[0]] = conv
+                self.report.rewrites += 1
+                return conv
+            reason = f"{conv.node.name!r} before it cannot take it after what it has taken"
+        self.report.skip(node.node, reason)
         return None
-    # Of two convolutions that are added, the second takes the first as its residual.
-    for at in reversed(range(len(node.input))):
-        source = str(node.input[at])
-        if source not in convs or uses[source] != 1:
-            continue
-        conv = convs[source]
-        if node.op_type == "Relu":
-            _set(conv, "activation", 1)
-            return source
-        other = node.input[1 - at]
-        if has_residual(graph, conv):
-            continue
-        if node.op_type == "Add" and other in compact:
-            conv.input[RESIDUAL] = other
-            return source
-        if node.op_type == "Mul" and other in graph.constants and graph.constants[other].size == 1:
-            factor = float(graph.constants[other].item())
-            _set(conv, "residual_scale", attributes(conv).get("residual_scale", 1.0) * factor)
-            return source
-    return None
 
+    def join(self, conv: NodeView, op_type: str, other: str = "") -> bool:
+        """Change a convolution's epilogue, if it can do what a node does with the tensor ``other``.
 
-def _set(node: onnx.NodeProto, name: str, value: float) -> None:
-    kept = [a for a in node.attribute if a.name != name]
-    del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute(name, value)])
+        It adds the residual after it has multiplied, and the activation comes last.
+        """
+        if op_type == "Relu":
+            conv.set_attribute("activation", 1)
+            return True
+        if has_residual(self.graph, conv):
+            return False
+        if op_type == "Add" and other in self.rows:
+            conv.set_input("residual", other)
+            return True
+        value = self.graph.constants.get(other)
+        if op_type == "Mul" and value is not None and value.size == 1:
+            factor = conv.attribute("residual_scale") * float(value.item())
+            conv.set_attribute("residual_scale", factor)
+            return True
+        return False

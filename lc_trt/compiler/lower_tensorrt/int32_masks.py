@@ -2,66 +2,75 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from lc_trt.compiler.graph import EditableGraph, attributes
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_SELECT, is_region
 
 
-def int32_masks(model: onnx.ModelProto) -> onnx.ModelProto:
-    """What RegionSelect takes as ``active`` and gives as ``hard`` becomes INT32, 0 or 1.
+class Int32Masks:
+    """RegionSelect's ``active`` and ``hard`` become INT32, 0 or 1.
 
-    Its other readers get a Cast to BOOL, but those that cast it to INT32 themselves read it.
+    Other readers of a mask get a Cast to BOOL, but those that cast it to INT32 themselves read it.
     """
-    graph = EditableGraph(model)
-    selects = [n for n in graph.nodes if n.domain == DOMAIN and n.op_type == "RegionSelect"]
-    masks = {node.output[3] for node in selects}
-    producers = {output: node for node in graph.nodes for output in node.output}
-    for node in selects:
-        active = node.input[1]
-        if active in masks:
-            continue
-        if active in graph.constants:
-            as_int32 = graph.constant(f"{active}/int32", graph.constants[active], np.int32)
-            node.input[1] = as_int32
-        elif active in producers and producers[active].op_type == "ConstantOfShape":
-            _fill_int32(producers[active])
-            masks.add(active)
-        else:
-            cast = graph.make("Cast", [active], f"{active}/int32", to=TensorProto.INT32)
-            graph.nodes.insert(graph.nodes.index(node), cast)
-            node.input[1] = cast.output[0]
-    _serve_readers(graph, masks)
-    return graph.model()
+
+    name: ClassVar[str] = "int32_masks"
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Change the masks; the report counts RegionSelect nodes."""
+        selects = [NodeView(node) for node in graph.nodes if is_region(node, REGION_SELECT)]
+        masks = {select.output("hard") for select in selects}
+        producers = graph.edges().producers
+        casts: dict[int, onnx.NodeProto] = {}  # before the RegionSelect of this id
+        for select in selects:
+            active = select.input("active")
+            if active in masks:
+                continue
+            if active in graph.constants:
+                value = graph.constants[active]
+                select.set_input("active", graph.constant(f"{active}/int32", value, np.int32))
+            elif active in producers and producers[active].op_type == "ConstantOfShape":
+                _fill_int32(NodeView(producers[active]))
+                masks.add(active)
+            else:
+                cast = graph.make("Cast", [active], f"{active}/int32", to=TensorProto.INT32)
+                casts[id(select.node)] = cast
+                select.set_input("active", cast.output[0])
+        _serve_readers(graph, masks, casts)
+        return PassReport(len(selects))
 
 
-def _fill_int32(node: onnx.NodeProto) -> None:
-    value = int(onnx.numpy_helper.to_array(attributes(node)["value"]).item())
-    del node.attribute[:]
-    filled = helper.make_tensor("value", TensorProto.INT32, [1], [value])
-    node.attribute.append(helper.make_attribute("value", filled))
+def _fill_int32(node: NodeView) -> None:
+    value = int(onnx.numpy_helper.to_array(node.attribute("value")).item())
+    node.set_attribute("value", helper.make_tensor("value", TensorProto.INT32, [1], [value]))
 
 
-def _serve_readers(graph: EditableGraph, masks: set[str]) -> None:
+def _serve_readers(graph: Graph, masks: set[str], casts: dict[int, onnx.NodeProto]) -> None:
     renamed: dict[str, str] = {}
     as_bool: dict[str, str] = {}
-    kept: list[onnx.NodeProto] = []
+    nodes: list[onnx.NodeProto] = []
     for node in graph.nodes:
-        if node.op_type == "Cast" and node.input[0] in masks:
-            if attributes(node)["to"] == TensorProto.INT32:
-                renamed[node.output[0]] = node.input[0]
+        if id(node) in casts:
+            nodes.append(casts[id(node)])
+        if node.op_type == "Cast" and node.domain == "" and not masks.isdisjoint(node.input):
+            if NodeView(node).attribute("to") == TensorProto.INT32:
+                renamed[node.output[0]] = NodeView(node).input("input")
                 continue
-        elif not (node.domain == DOMAIN and node.op_type == "RegionSelect"):
+        # The shape of a mask is that of either type.
+        elif not is_region(node, REGION_SELECT) and node.op_type not in ("Shape", "Size"):
             for i, name in enumerate(node.input):
-                # Its shape is that of either type.
-                if name not in masks or node.op_type in ("Shape", "Size"):
+                if name not in masks:
                     continue
                 if name not in as_bool:
-                    kept.append(graph.make("Cast", [name], f"{name}/bool", to=TensorProto.BOOL))
-                    as_bool[name] = kept[-1].output[0]
+                    nodes.append(graph.make("Cast", [name], f"{name}/bool", to=TensorProto.BOOL))
+                    as_bool[name] = nodes[-1].output[0]
                 node.input[i] = as_bool[name]
-        kept.append(node)
-    graph.nodes = kept
+        nodes.append(node)
+    graph.nodes = nodes
     graph.rename_uses(renamed)

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import onnx
 
 from lc_trt.compiler.graph import Graph
-from lc_trt.compiler.lower_tensorrt.operators import is_region
+from lc_trt.compiler.lower_tensorrt.operators import LoweringState
+from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.compiler.passes.insert_qdq import Quantization, Quantizer
-from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, moved, quantised_inputs
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.compiler.passes.quantization_plan import moved
 from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_GATHER, is_region
 
 
-def quantize_maps(
-    lowered: onnx.ModelProto, folded: onnx.ModelProto, plan: QuantizationPlan, how: Quantization
-) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class Int8Maps:
     """The standard convolutions of a lowered model in INT8, and whatever a region gathers.
 
-    Activations are int8 with zero point 0, TensorRT's only form. What moves values (Concat,
-    MaxPool) stands between a DQ and a Q of the same scale and not between codes: TensorRT
-    moves Q and DQ past it, and fuses each convolution with those around it.
+    Activations are int8 with zero point 0, TensorRT's only form. An operator that only moves
+    values (Concat, MaxPool) stands between a DQ and a Q of the same scale and does not move INT8:
+    TensorRT moves Q and DQ past it, and fuses each convolution with those around it.
 
-    Args:
-        folded, plan: what was lowered, and its plan.
+    Raises LcTrtError where a tensor that needs a range has none.
 
-    Raises:
-        LcTrtError: a tensor that needs a range has none.
+    Attributes:
+        quantization: ranges, and what stays in floating point.
+        state: has the plan.
     """
-    graph = Graph(lowered)
-    tensors = quantised_inputs(Graph(folded), plan, how.keep)
-    _Maps(graph, how, plan, tensors, signed=True).run()
-    return graph.encode()
+
+    name: ClassVar[str] = "int8_maps"
+    quantization: Quantization
+    state: LoweringState
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Quantise; the report counts convolutions."""
+        assert self.state.plan is not None, "int8_plan comes before"
+        quantizer = _MapQuantizer(
+            graph, self.quantization, self.state.plan, self.state.quantised, signed=True
+        )
+        return quantizer.run()
 
 
-class _Maps(Quantizer):
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+class _MapQuantizer(Quantizer):
+    def __init__(self, graph: Graph, *arguments: Any, **options: Any) -> None:
+        super().__init__(graph, *arguments, **options)
         self.gathered = {
-            node.input[0] for node in self.graph.nodes if is_region(node, "RegionGather")
+            NodeView(node).input("x") for node in graph.nodes if is_region(node, REGION_GATHER)
         }
 
     def rewrite(self, node: onnx.NodeProto) -> None:
-        if node.domain == DOMAIN:
+        if is_region(node):
             self.nodes.append(node)
             return
         # A Pad of ours (`int8_padding`): zeros behind what is gathered are values of any scale.
@@ -56,7 +65,7 @@ class _Maps(Quantizer):
         return self.between(node, moved(node))
 
     def between(self, node: onnx.NodeProto, tensors: Sequence[str]) -> bool:
-        """Let a node stand between DQ and Q, if what it moves has one scale."""
+        """Let a node stand between DQ and Q, if the tensors that it moves have one scale."""
         quantised = self.in_8_bits(tensors)
         if quantised is None:
             return False

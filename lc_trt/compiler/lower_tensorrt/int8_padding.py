@@ -6,51 +6,73 @@ convolution reads, is no multiple, channels that are always 0 come between, with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph, attributes
-from lc_trt.compiler.lower_tensorrt.int8_types import TAIL, marked
-from lc_trt.compiler.lower_tensorrt.operators import compact_tensors, is_conv, is_region
-from lc_trt.compiler.lower_tensorrt.segments import Part, Segmented
+from lc_trt.compiler.graph import Array, Graph
+from lc_trt.compiler.lower_tensorrt.int8_types import moves_rows
+from lc_trt.compiler.lower_tensorrt.operators import (
+    LoweringState,
+    region_conv,
+    row_tensors,
+    segments_of,
+)
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_GATHER, is_region
 
 MULTIPLE = 16
-_MOVES = ("RegionRestrict", "RegionMaxPool")
 
 
-def widen_rows(segmented: Segmented) -> Segmented:
-    """The same network, with multiples of `MULTIPLE` channels wherever INT8 is read.
+@dataclass(frozen=True)
+class Int8Padding:
+    """Pads rows to multiples of `MULTIPLE` channels wherever INT8 is read.
 
     In each tensor of rows and in each part that is read by itself. What RegionScatter reads keeps
     its width, as do tensors that have to be as wide as it.
+
+    Attributes:
+        state: says what is to be INT8; its `channels` follow.
     """
-    return _Widths(*segmented).run()
+
+    name: ClassVar[str] = "int8_padding"
+    state: LoweringState
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Pad; the report counts tensors that became wider."""
+        return _Padding(graph, self.state).run()
 
 
 class _Layout:
-    """Where the channels of tensors that are alike have gone: pieces, each with its room."""
+    """Where the channels of tensors that are alike are now: pieces, each padded by itself."""
 
     def __init__(self) -> None:
         self.bounds: set[int] = {0}
-        self.integer = self.fixed = False
+        self.int8 = self.fixed = False
 
-    def room(self, begin: int, end: int) -> int:
+    @property
+    def width(self) -> int:
+        """Channels before padding."""
+        return max(self.bounds)
+
+    def padded(self, begin: int, end: int) -> int:
         """How many channels a piece has now."""
-        step = MULTIPLE if self.integer and not self.fixed else 1
-        return -(-(end - begin) // step) * step
+        multiple = MULTIPLE if self.int8 and not self.fixed else 1
+        return -(-(end - begin) // multiple) * multiple
 
     def place(self, channel: int) -> int:
-        """Where a piece that begins or ends here does now."""
+        """Where a piece that begins or ends at a channel does now."""
         before = sorted(bound for bound in self.bounds if bound <= channel)
-        return sum(self.room(a, b) for a, b in pairwise(before))
+        return sum(self.padded(a, b) for a, b in pairwise(before))
 
     def spread(self, value: Array, axis: int) -> Array:
         """A weight with zeros where no channel was."""
         size = list(value.shape)
-        size[axis] = self.place(max(self.bounds))
+        size[axis] = self.place(self.width)
         wide = np.zeros(size, value.dtype)
         for begin, end in pairwise(sorted(self.bounds)):
             to = [slice(None)] * value.ndim
@@ -59,95 +81,93 @@ class _Layout:
         return wide
 
 
-class _Widths:
-    def __init__(self, model: onnx.ModelProto, parts: Mapping[str, Sequence[Part]]) -> None:
-        self.graph, self.parts = EditableGraph(model), parts
+class _Padding:
+    def __init__(self, graph: Graph, state: LoweringState) -> None:
+        self.graph, self.state = graph, state
         self.layouts: dict[str, _Layout] = {}
 
-    def run(self) -> Segmented:
+    def run(self) -> PassReport:
         self.find_layouts()
         nodes: list[onnx.NodeProto] = []
         for node in self.graph.nodes:
-            if is_region(node, "RegionGather"):
-                self.gather(node, nodes)
-            elif is_conv(node):
-                self.conv(node)
+            conv = region_conv(node)
+            if conv is not None:
+                self.conv(conv)
+            elif is_region(node, REGION_GATHER):
+                nodes += self.gather(NodeView(node))
             nodes.append(node)
         self.graph.nodes = nodes
-        parts = {
-            name: [
-                part._replace(begin=layout.place(part.begin), end=layout.place(part.end))
-                for part in found
-                for layout in [self.layouts[part.tensor]]
+        for name, ranges in self.state.channels.items():
+            self.state.channels[name] = [
+                one._replace(begin=layout.place(one.begin), end=layout.place(one.end))
+                for one in ranges
+                for layout in [self.layouts[one.tensor]]
             ]
-            for name, found in self.parts.items()
-        }
-        return Segmented(self.graph.model(), parts)
+        wider = sum(layout.place(layout.width) > layout.width for layout in self.layouts.values())
+        return PassReport(wider)
 
     def find_layouts(self) -> None:
-        rows = compact_tensors(self.graph.nodes)
+        rows = row_tensors(self.graph.nodes)
         for node in self.graph.nodes:
-            y = node.output[0]
-            if is_region(node, *_MOVES):
-                self.layouts[y] = self.layouts[node.input[0]]
-            elif is_region(node, "RegionGather", "RegionConv"):
-                # What is added has to lie as the sum does.
-                added = node.input[-1] if is_conv(node) else ""
-                self.layouts[y] = self.layouts[added] if added in rows else _Layout()
-            if is_conv(node):
-                self.layouts[y].bounds.add(len(self.graph.constants[node.input[-2]]))
-                found = attributes(node)
-                for x, *part in zip(
-                    node.input[:-TAIL], found["channel_begin"], found["channel_end"], strict=True
-                ):
-                    self.layouts[x].bounds |= set(part)
-                    self.layouts[x].integer |= marked(node)
-            elif not is_region(node, *_MOVES):
+            conv = region_conv(node)
+            if conv is not None:
+                self.conv_layout(conv, rows)
+            elif moves_rows(node):
+                view = NodeView(node)
+                self.layouts[view.output("y")] = self.layouts[view.input("x")]
+            else:
+                if is_region(node, REGION_GATHER):
+                    self.layouts[NodeView(node).output("y")] = _Layout()
                 for name in self.layouts.keys() & set(node.input):
                     self.layouts[name].fixed = True
-        for pieces in self.parts.values():
-            for piece in pieces:
-                self.layouts[piece.tensor].bounds |= {piece.begin, piece.end}
+        for ranges in self.state.channels.values():
+            for one in ranges:
+                self.layouts[one.tensor].bounds |= {one.begin, one.end}
         for node in self.graph.nodes:
-            if is_region(node, "RegionGather"):
-                # On the map there is room behind all channels only.
-                layout = self.layouts[node.output[0]]
+            if is_region(node, REGION_GATHER):
+                # A map can be padded behind all of its channels only.
+                layout = self.layouts[NodeView(node).output("y")]
                 between = sorted(layout.bounds)[:-1]
                 layout.fixed |= any(layout.place(bound) != bound for bound in between)
 
-    def gather(self, node: onnx.NodeProto, nodes: list[onnx.NodeProto]) -> None:
-        """More channels on the map."""
-        layout = self.layouts[node.output[0]]
-        places = sorted(layout.bounds)
-        x = node.input[0]
-        more = layout.place(places[-1]) - places[-1]
-        if not more:
-            return
-        pads = self.graph.constant(f"{node.name}/pads", [0, 0, 0, 0, 0, more, 0, 0], np.int64)
-        nodes.append(self.graph.make("Pad", [x, pads], f"{node.name}/wide"))
-        node.input[0] = nodes[-1].output[0]
+    def conv_layout(self, conv: NodeView, rows: set[str]) -> None:
+        """Note the pieces that a convolution reads, and the width that it writes."""
+        y, residual = conv.output("y"), conv.input("residual")
+        # What is added has to be laid out as the sum is.
+        self.layouts[y] = self.layouts[residual] if residual in rows else _Layout()
+        self.layouts[y].bounds.add(len(self.graph.constants[conv.input("bias")]))
+        for x, begin, end in segments_of(conv):
+            self.layouts[x].bounds |= {begin, end}
+            self.layouts[x].int8 |= conv.node.name in self.state.int8_convolutions
 
-    def conv(self, node: onnx.NodeProto) -> None:
-        found = attributes(node)
-        layout = self.layouts[node.output[0]]
-        weight, bias = (self.graph.constants[name] for name in node.input[-3:-1])
-        read, begin = [], 0
-        places: dict[str, list[int]] = {"channel_begin": [], "channel_end": []}
-        for x, low, high in zip(
-            node.input[:-TAIL], found["channel_begin"], found["channel_end"], strict=True
-        ):
-            given = self.layouts[x]
-            part = weight[..., begin : begin + high - low]
-            whole = np.zeros((*weight.shape[:-1], max(given.bounds)), weight.dtype)
-            whole[..., low:high] = part
-            ends = given.place(low), given.place(high)
-            read.append(given.spread(whole, -1)[..., slice(*ends)])
-            places["channel_begin"].append(ends[0])
-            places["channel_end"].append(ends[1])
-            begin += high - low
-        wide = layout.spread(np.concatenate(read, axis=-1), 0)
-        self.graph.constants[node.input[-3]] = wide
-        self.graph.constants[node.input[-2]] = layout.spread(bias, 0)
-        for attribute in node.attribute:
-            if attribute.name in places:
-                attribute.ints[:] = places[attribute.name]
+    def gather(self, gather: NodeView) -> list[onnx.NodeProto]:
+        """More channels on the map."""
+        layout = self.layouts[gather.output("y")]
+        more = layout.place(layout.width) - layout.width
+        if not more:
+            return []
+        p = gather.node.name
+        pads = self.graph.constant(f"{p}/pads", [0, 0, 0, 0, 0, more, 0, 0], np.int64)
+        pad = self.graph.make("Pad", [gather.input("x"), pads], f"{p}/wide")
+        gather.set_input("x", pad.output[0])
+        return [pad]
+
+    def conv(self, conv: NodeView) -> None:
+        """Zeros in the weights of a convolution, and in its bias, where channels are padding."""
+        layout = self.layouts[conv.output("y")]
+        weight = self.graph.constants[conv.input("weight")]  # [Cout, kh, kw, Cin]
+        bias = self.graph.constants[conv.input("bias")]
+        parts, begins, ends, at = [], [], [], 0
+        for x, begin, end in segments_of(conv):
+            source = self.layouts[x]
+            whole = np.zeros((*weight.shape[:-1], source.width), weight.dtype)
+            whole[..., begin:end] = weight[..., at : at + end - begin]
+            begins.append(source.place(begin))
+            ends.append(source.place(end))
+            parts.append(source.spread(whole, -1)[..., begins[-1] : ends[-1]])
+            at += end - begin
+        wide = layout.spread(np.concatenate(parts, axis=-1), 0)
+        self.graph.constants[conv.input("weight")] = wide
+        self.graph.constants[conv.input("bias")] = layout.spread(bias, 0)
+        conv.set_attribute("channel_begin", begins)
+        conv.set_attribute("channel_end", ends)

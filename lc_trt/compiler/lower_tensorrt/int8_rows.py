@@ -1,89 +1,100 @@
-"""INT8 on the rows: region convolutions with their scales, and codes between them.
+"""INT8 on the rows: region convolutions with their scales, and quantised values between them.
 
-The kernel knows nothing of scales but one factor a channel in its epilogue. So those of what it
-reads go into its weights before these are quantised, a channel of the input each, and that of
-what it gives into factor and bias, a channel of the output each. Merged branches, whose channels
-are read by different convolutions on different scales, cost nothing.
+The kernel knows nothing of scales but one factor per channel in its epilogue. So those of what it
+reads go into its weights before these are quantised, one per channel of the input, and that of its
+result into factor and bias, one per channel of the output. Merged branches, whose channels are
+read by different convolutions on different scales, cost nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph, attributes
-from lc_trt.compiler.lower_tensorrt.int8_types import TAIL, RowTypes, marked
-from lc_trt.compiler.lower_tensorrt.operators import INTEGER, is_conv, is_region
-from lc_trt.compiler.lower_tensorrt.segments import Part
-from lc_trt.compiler.passes.insert_qdq import integer_weight
+from lc_trt.compiler.graph import Array, Graph
+from lc_trt.compiler.lower_tensorrt.int8_types import RowTypes, moves_rows
+from lc_trt.compiler.lower_tensorrt.operators import LoweringState, region_conv, segments_of
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.compiler.passes.insert_qdq import Quantization, group_scales, integer_weight
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.interface import DOMAIN
-from lc_trt.ir.plugin_functions import plugin_function
-from lc_trt.ir.region_ops import EXCHANGE, REGION_CONV, REGION_QUANTIZE, Form, OutputType
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import (
+    REGION_CONV,
+    REGION_GATHER,
+    REGION_QUANTIZE,
+    Form,
+    OutputType,
+    is_region,
+)
 
 
-def quantize_rows(
-    model: onnx.ModelProto,
-    parts: Mapping[str, Sequence[Part]],
-    scales: Mapping[str, float],
-    floating: OutputType,
-) -> onnx.ModelProto:
-    """The region convolutions that `operators.INTEGER` marks, in INT8.
+@dataclass(frozen=True)
+class Int8Rows:
+    """The region convolutions of `LoweringState.int8_convolutions` in INT8.
 
-    Args:
-        model: with Q and DQ on the map (`integer_maps.quantize_maps`).
-        parts, scales: see `integer_types.RowTypes`.
-        floating: what they give where something reads it in floating point.
+    Raises LcTrtError where one reads a tensor without a scale.
 
-    Raises:
-        LcTrtError: a convolution reads a tensor without a scale.
+    Attributes:
+        quantization: has the ranges.
+        state: of the lowering; the map has Q and DQ (`int8_maps.Int8Maps`).
+        floating: type of their results where something reads these in floating point.
     """
-    return _Rows(model, parts, scales, floating).run()
+
+    name: ClassVar[str] = "int8_rows"
+    quantization: Quantization
+    state: LoweringState
+    floating: OutputType
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Rewrite; the report counts convolutions."""
+        assert self.state.plan is not None, "int8_plan comes before"
+        scales = group_scales(self.state.plan, self.quantization)
+        types = RowTypes(graph, self.state, scales)
+        return _RowQuantizer(graph, types, self.state, self.floating).run()
 
 
-class _Rows:
+class _RowQuantizer:
     def __init__(
-        self,
-        model: onnx.ModelProto,
-        parts: Mapping[str, Sequence[Part]],
-        scales: Mapping[str, float],
-        floating: OutputType,
+        self, graph: Graph, types: RowTypes, state: LoweringState, floating: OutputType
     ) -> None:
-        self.graph = EditableGraph(model)
-        self.types = RowTypes(self.graph, parts, scales)
-        self.floating = floating
+        self.graph, self.types, self.state, self.floating = graph, types, state, floating
         self.counts: dict[str, str] = {}  # of valid rows, by tensor of rows
         self.quantised: dict[tuple[str, float], str] = {}
         self.nodes: list[onnx.NodeProto] = []
+        self.report = PassReport()
 
-    def run(self) -> onnx.ModelProto:
+    def run(self) -> PassReport:
         for node in self.graph.nodes:
-            integer = node.output[0] in self.types.integer
-            if is_region(node, "RegionGather"):
-                self.counts[node.output[0]] = node.input[2]
-                decoder = self.types.decoder(node)
-                if integer and decoder is not None:
-                    node.input[0] = decoder.input[0]
-            elif is_region(node, "RegionRestrict", "RegionMaxPool"):
-                self.counts[node.output[0]] = node.input[3]
-                if integer:
-                    node.input[0] = self.moved(node.input[0])
-            elif is_conv(node):
-                self.counts[node.output[0]] = node.input[2 - TAIL]
-                if marked(node):
-                    node = self.conv(node)
+            int8 = node.output[0] in self.types.int8
+            conv = region_conv(node)
+            if conv is not None:
+                self.counts[conv.output("y")] = conv.input("count")
+                if node.name in self.state.int8_convolutions:
+                    node = self.conv(conv)
+                    self.report.rewrites += 1
+            elif is_region(node, REGION_GATHER):
+                gather = NodeView(node)
+                self.counts[gather.output("y")] = gather.input("count")
+                dequantizer = self.types.dequantizer(gather)
+                if int8 and dequantizer is not None:
+                    gather.set_input("x", dequantizer.input("x"))
+            elif moves_rows(node):
+                view = NodeView(node)
+                self.counts[view.output("y")] = view.input("count")
+                if int8:
+                    view.set_input("x", self.moved(view.input("x")))
             self.nodes.append(node)
         self.graph.nodes = self.nodes
-        return self.graph.model()
+        return self.report
 
     def moved(self, x: str) -> str:
-        """The codes of a tensor that is moved whole, on its own scales."""
-        return self.codes(x, 0, len(self.types.scales[x]), "")[0]
+        """A tensor that is moved whole in INT8, on its own scales."""
+        return self.in_int8(x, 0, len(self.types.scales[x]), "")[0]
 
-    def codes(self, x: str, begin: int, end: int, reader: str) -> tuple[str, Array]:
+    def in_int8(self, x: str, begin: int, end: int, reader: str) -> tuple[str, Array]:
         """A tensor in INT8, and the scales of these channels of it."""
         scales = self.types.scales[x][begin:end]
         if np.isnan(scales).any():
@@ -91,60 +102,44 @@ class _Rows:
                 f"node {reader!r} reads {x!r} in INT8, and the calibration table has no range for "
                 "it; calibrate the model again, or keep this layer with --keep"
             )
-        if x in self.types.integer:
+        if x in self.types.int8:
             return x, scales
         # Mixed readers. A tensor has several scales where it is a product of several branches.
         scale = float(scales.max())
         key = (x, scale)
         if key not in self.quantised:
-            self.graph.add_function(plugin_function(REGION_QUANTIZE, EXCHANGE))
-            made = self.graph.make(
-                "RegionQuantize", [x, self.counts[x]], f"{x}/codes", domain=DOMAIN, scale=scale
-            )
-            self.nodes.append(made)
-            self.quantised[key] = made.output[0]
+            name = self.graph.unique(f"{x}/int8")
+            quantize = REGION_QUANTIZE.node(name, [name], x=x, count=self.counts[x], scale=scale)
+            self.nodes.append(quantize)
+            self.quantised[key] = name
         return self.quantised[key], np.full(end - begin, scale, np.float32)
 
-    def conv(self, node: onnx.NodeProto) -> onnx.NodeProto:
+    def conv(self, conv: NodeView) -> onnx.NodeProto:
         """The INT8 form of a RegionConv in segments."""
-        found: dict[str, Any] = attributes(node)
-        read = [
-            self.codes(x, begin, end, node.name)
-            for x, begin, end in zip(
-                node.input[:-TAIL], found["channel_begin"], found["channel_end"], strict=True
-            )
-        ]
-        weight, bias = (self.graph.constants[name] for name in node.input[-3:-1])
-        # [Cout, kh, kw, Cin] by what a code of each Cin stands for.
-        values, scale = integer_weight(weight * np.concatenate([scales for _, scales in read]))
-        y, residual = node.output[0], node.input[-1]
-        integer = y in self.types.integer
-        step = self.types.scales[y] if integer else np.ones(1, np.float32)
-        factor = 1.0
+        p, y, residual = conv.node.name, conv.output("y"), conv.input("residual")
+        attributes = conv.attributes()
+        inputs = [self.in_int8(*segment, reader=p) for segment in segments_of(conv)]
+        weight = self.graph.constants[conv.input("weight")]
+        bias = self.graph.constants[conv.input("bias")]
+        # [Cout, kh, kw, Cin] times the scale of each Cin.
+        in_scales = np.concatenate([scales for _, scales in inputs])
+        values, scale = integer_weight(weight * in_scales)
+        int8 = y in self.types.int8
+        out_scale = self.types.scales[y] if int8 else np.ones(1, np.float32)
+        residual_factor = 1.0
         if residual in self.graph.constants:
-            residual = self.graph.constant(f"{node.name}/none", [[0]], np.int8)
-        elif integer or residual in self.types.integer:
+            residual = self.graph.constant(f"{p}/none", [[0]], np.int8)
+        elif int8 or residual in self.types.int8:
             # One scale each: an addition of others is not in INT8.
-            residual, scales = self.codes(residual, 0, len(values), node.name)
-            factor = float(scales[0] / step[0])
-        output = OutputType.INT8 if integer else self.floating
-        function = plugin_function(REGION_CONV, Form(len(read), output))
-        self.graph.add_function(function)
-        del found[INTEGER]
-        p = node.name
-        return onnx.helper.make_node(
-            "RegionConv",
-            [
-                *(name for name, _ in read),
-                *node.input[-TAIL:-3],
-                self.graph.constant(f"{p}/weight_int8", values, np.int8),
-                self.graph.constant(f"{p}/scale", scale / step, np.float32),
-                self.graph.constant(f"{p}/bias", bias / step, np.float32),
-                residual,
-            ],
-            [y],
-            name=p,
-            domain=DOMAIN,
-            overload=function.overload,
-            **(found | {"residual_factor": factor, "output_type": output.number}),
-        )
+            residual, scales = self.in_int8(residual, 0, len(values), p)
+            residual_factor = float(scales[0] / out_scale[0])
+        output = OutputType.INT8 if int8 else self.floating
+        return REGION_CONV.node(
+            p, [y], form=Form(len(inputs), output), region=conv.region(),
+            x=[name for name, _ in inputs],
+            weight=self.graph.constant(f"{p}/weight_int8", values, np.int8),
+            scale=self.graph.constant(f"{p}/scale", scale / out_scale, np.float32),
+            bias=self.graph.constant(f"{p}/bias", bias / out_scale, np.float32),
+            residual=residual,
+            **(attributes | {"residual_factor": residual_factor, "output_type": output.number}),
+        )  # fmt: skip

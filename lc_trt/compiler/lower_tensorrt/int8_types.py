@@ -1,109 +1,126 @@
 """Which tensors of rows are INT8, and on which scales.
 
-A tensor of rows is made once. It is INT8 if all that reads it takes codes, and floating point
-otherwise; then RegionQuantize makes the codes for those that do take them.
+A tensor of rows is computed once. It is INT8 if all that reads it takes INT8, and floating point
+otherwise; then RegionQuantize quantises it for those that do take INT8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph
-from lc_trt.compiler.lower_tensorrt.operators import INTEGER, compact_tensors, is_conv, is_region
-from lc_trt.compiler.lower_tensorrt.segments import Part
-
-_MOVES = ("RegionRestrict", "RegionMaxPool")
-# Inputs of a RegionConv behind its x: rows, index, count, weight, bias and residual.
-TAIL = 6
+from lc_trt.compiler.graph import Array, Graph
+from lc_trt.compiler.lower_tensorrt.operators import (
+    LoweringState,
+    region_conv,
+    row_tensors,
+)
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_GATHER, REGION_MAX_POOL, REGION_RESTRICT, is_region
 
 
 class RowTypes:
     """The types and scales of a lowered model's rows.
 
     Args:
-        graph: with Q and DQ on the map (`integer_maps.quantize_maps`).
-        parts: where each tensor of rows that calibration saw is now (`segments.read_segments`).
+        graph: with Q and DQ on the map (`int8_maps.Int8Maps`).
+        state: of the lowering.
         scales: by the names that calibration saw.
 
     Attributes:
         scales: float32 [C] by tensor of rows, NaN where calibration saw nothing.
-        integer: the tensors of rows that are INT8.
+        int8: the tensors of rows that are INT8.
     """
 
-    def __init__(
-        self,
-        graph: EditableGraph,
-        parts: Mapping[str, Sequence[Part]],
-        scales: Mapping[str, float],
-    ) -> None:
-        self.decoders = {n.output[0]: n for n in graph.nodes if n.op_type == "DequantizeLinear"}
-        self.scales = self._scales(graph, parts, scales)
-        self.integer = self._integer(graph)
+    def __init__(self, graph: Graph, state: LoweringState, scales: Mapping[str, float]) -> None:
+        self._state = state
+        self._dequantizers = {
+            node.output[0]: NodeView(node)
+            for node in graph.nodes
+            if node.op_type == "DequantizeLinear"
+        }
+        self.scales = self._scales_of_channels(graph, scales)
+        self.int8 = self._int8_tensors(graph)
 
-    def decoder(self, gather: onnx.NodeProto) -> onnx.NodeProto | None:
-        """The DequantizeLinear that a RegionGather reads; None where the map is not quantised."""
-        return self.decoders.get(gather.input[0])
+    def dequantizer(self, gather: NodeView) -> NodeView | None:
+        """The DequantizeLinear that a RegionGather reads.
 
-    def _scales(
-        self,
-        graph: EditableGraph,
-        parts: Mapping[str, Sequence[Part]],
-        scales: Mapping[str, float],
+        Args:
+            gather: of the graph.
+
+        Returns:
+            None where the map is not quantised.
+        """
+        return self._dequantizers.get(gather.input("x"))
+
+    def _scales_of_channels(
+        self, graph: Graph, calibrated: Mapping[str, float]
     ) -> dict[str, Array]:
-        channels: dict[str, int] = {}
-        for pieces in parts.values():
+        ranges = self._state.channels
+        widths: dict[str, int] = {}
+        for pieces in ranges.values():
             for piece in pieces:
-                channels[piece.tensor] = max(piece.end, channels.get(piece.tensor, 0))
-        found = {name: np.full(count, np.nan, np.float32) for name, count in channels.items()}
-        for name in parts.keys() & scales.keys():
-            for piece in parts[name]:
-                found[piece.tensor][piece.begin : piece.end] = scales[name]
+                widths[piece.tensor] = max(piece.end, widths.get(piece.tensor, 0))
+        scales = {name: np.full(width, np.nan, np.float32) for name, width in widths.items()}
+        for name in ranges.keys() & calibrated.keys():
+            for piece in ranges[name]:
+                scales[piece.tensor][piece.begin : piece.end] = calibrated[name]
         for node in graph.nodes:
-            if is_region(node, "RegionGather"):
-                decoder = self.decoder(node)
-                if decoder is not None:
-                    found[node.output[0]][:] = graph.constants[decoder.input[1]]
-            elif is_region(node, *_MOVES):
+            if is_region(node, REGION_GATHER):
+                gather = NodeView(node)
+                dequantizer = self.dequantizer(gather)
+                if dequantizer is not None:
+                    scale = graph.constants[dequantizer.input("x_scale")]
+                    scales[gather.output("y")][:] = scale
+            elif moves_rows(node):
                 # What is only moved keeps its scale; else a maximum has one of its own.
-                source = found[node.input[0]]
+                view = NodeView(node)
+                source = scales[view.input("x")]
                 if not np.isnan(source).any():
-                    found[node.output[0]] = source
-        return found
+                    scales[view.output("y")] = source
+        return scales
 
-    def _integer(self, graph: EditableGraph) -> frozenset[str]:
-        rows = compact_tensors(graph.nodes)
-        # By tensor: whether its readers take codes.
+    def _int8_tensors(self, graph: Graph) -> frozenset[str]:
+        rows = row_tensors(graph.nodes)
+        # By tensor: whether each of its readers takes INT8.
         takes: dict[str, set[bool]] = {name: set() for name in rows}
-        found: set[str] = set()
+        int8: set[str] = set()
         for node in reversed(graph.nodes):
             output = node.output[0]
-            codes = takes.get(output) == {True} and self.known(output)
-            if is_conv(node) and marked(node):
-                added = node.input[-1] if node.input[-1] in rows else None
-                one = added is None or self._one_scale(added)
-                if codes and one and (added is None or self._one_scale(output)):
-                    found.add(output)
-                for x in node.input[:-TAIL]:
+            may_be = takes.get(output) == {True} and self.known(output)
+            conv = region_conv(node)
+            if conv is not None and node.name in self._state.int8_convolutions:
+                residual = conv.input("residual")
+                added = residual if residual in rows else None
+                one_scale = added is None or self._one_scale(added)
+                if may_be and one_scale and (added is None or self._one_scale(output)):
+                    int8.add(output)
+                for x in conv.inputs("x"):
                     takes[x].add(True)
-                # A floating result takes what it adds in either form.
-                if added is not None and (output in found or not one):
-                    takes[added].add(one)
-            elif is_region(node, *_MOVES):
-                codes = codes and self._one_scale(node.input[0])
-                takes[node.input[0]].add(codes)
-                found |= {output} if codes else set()
-            elif is_region(node, "RegionGather"):
-                found |= {output} if codes and self.decoder(node) is not None else set()
+                # A floating point result takes what it adds in either form.
+                if added is not None and (output in int8 or not one_scale):
+                    takes[added].add(one_scale)
+            elif moves_rows(node):
+                x = NodeView(node).input("x")
+                may_be = may_be and self._one_scale(x)
+                takes[x].add(may_be)
+                int8 |= {output} if may_be else set()
+            elif is_region(node, REGION_GATHER):
+                quantised = self.dequantizer(NodeView(node)) is not None
+                int8 |= {output} if may_be and quantised else set()
             else:
                 for name in rows.intersection(node.input):
                     takes[name].add(False)
-        return frozenset(found)
+        return frozenset(int8)
 
     def known(self, name: str) -> bool:
-        """Whether all channels of a tensor have a scale."""
+        """Whether all channels of a tensor have a scale.
+
+        Args:
+            name: of a tensor of rows.
+        """
         return name in self.scales and not np.isnan(self.scales[name]).any()
 
     def _one_scale(self, name: str) -> bool:
@@ -111,6 +128,10 @@ class RowTypes:
         return self.known(name) and bool((self.scales[name] == self.scales[name][0]).all())
 
 
-def marked(conv: onnx.NodeProto) -> bool:
-    """Whether a RegionConv is to become INT8."""
-    return any(a.name == INTEGER for a in conv.attribute)
+def moves_rows(node: onnx.NodeProto) -> bool:
+    """Whether an operator takes rows and returns some of their values, channel by channel.
+
+    Args:
+        node: of any operator.
+    """
+    return is_region(node, REGION_RESTRICT, REGION_MAX_POOL)

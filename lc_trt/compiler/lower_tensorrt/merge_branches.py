@@ -2,90 +2,99 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import EditableGraph, attributes
-from lc_trt.compiler.lower_tensorrt.operators import BIAS, INTEGER, WEIGHT, has_residual, is_conv
-from lc_trt.ir.interface import DOMAIN
+from lc_trt.compiler.graph import Edges, Graph
+from lc_trt.compiler.lower_tensorrt.operators import LoweringState, has_residual, region_conv
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_CONV
 
 
-def merge_branches(model: onnx.ModelProto) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class MergeBranches:
     """One wide RegionConv and a Split for several that differ in their weights only.
 
     Only where region convolutions alone read the branches, directly or concatenated: these can
     read a part of a tensor's channels, so that the Split disappears (`segments`).
+
+    Attributes:
+        state: says which convolutions become INT8; these are merged with each other only.
     """
-    graph = EditableGraph(model)
-    groups = {group[0].name: group for group in _groups(graph) if len(group) > 1}
-    merged = {node.name for group in groups.values() for node in group}
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.nodes:
-        if node.name in groups:
-            # Where the first was: the others read the same, and nothing that comes later.
-            nodes += _merge(graph, groups[node.name])
-        elif node.name not in merged:
-            nodes.append(node)
-    graph.nodes = nodes
-    return graph.model()
+
+    name: ClassVar[str] = "merge_branches"
+    state: LoweringState
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Merge; the report counts branches."""
+        report = PassReport()
+        groups = {group[0].node.name: group for group in self._groups(graph, report)}
+        merged = {conv.node.name for group in groups.values() for conv in group}
+        nodes: list[onnx.NodeProto] = []
+        for node in graph.nodes:
+            if node.name in groups:
+                # Where the first was: the others read the same, and nothing that comes later.
+                nodes += self._merge(graph, groups[node.name])
+                report.rewrites += len(groups[node.name])
+            elif node.name not in merged:
+                nodes.append(node)
+        graph.nodes = nodes
+        return report
+
+    def _groups(self, graph: Graph, report: PassReport) -> list[list[NodeView]]:
+        edges, outputs = graph.edges(), {output.name for output in graph.outputs}
+        groups: dict[tuple[Any, ...], list[NodeView]] = {}
+        for node in graph.nodes:
+            conv = region_conv(node)
+            if conv is None or list(conv.attribute("kernel_shape")) != [1, 1]:
+                continue
+            y = conv.output("y")
+            if has_residual(graph, conv):
+                report.skip(node, "it adds a residual")
+            elif y in outputs or not _read_in_parts(y, edges):
+                report.skip(node, "its result is read by more than region convolutions")
+            else:
+                epilogue = (conv.attribute("residual_scale"), conv.attribute("activation"))
+                int8 = node.name in self.state.int8_convolutions
+                key = (conv.input("x"), conv.region(), *epilogue, int8)
+                groups.setdefault(key, []).append(conv)
+        return [group for group in groups.values() if len(group) > 1]
+
+    def _merge(self, graph: Graph, group: list[NodeView]) -> list[onnx.NodeProto]:
+        first = group[0]
+        weight, bias = (
+            np.concatenate([graph.constants[conv.input(name)] for conv in group])
+            for name in ("weight", "bias")
+        )
+        sizes = [graph.constants[conv.input("bias")].size for conv in group]
+        p = f"{first.node.name}/merged"
+        name = graph.unique(p)
+        conv = REGION_CONV.node(
+            name, [name],
+            region=first.region(), x=first.input("x"),
+            weight=graph.constant(f"{p}/weight", weight, weight.dtype),
+            bias=graph.constant(f"{p}/bias", bias, bias.dtype),
+            residual=first.input("residual"), **first.attributes(),
+        )  # fmt: skip
+        if first.node.name in self.state.int8_convolutions:
+            self.state.int8_convolutions.add(conv.name)
+        sizes_name = graph.constant(f"{p}/sizes", sizes, np.int64)
+        outputs = [branch.output("y") for branch in group]
+        split = graph.make("Split", [name, sizes_name], f"{p}/split", outputs=outputs, axis=1)
+        return [conv, split]
 
 
-def _groups(graph: EditableGraph) -> list[list[onnx.NodeProto]]:
-    readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
-    for node in graph.nodes:
-        for at, name in enumerate(node.input):
-            readers.setdefault(name, []).append((node, at))
-    wanted = {output.name for output in graph.outputs}
-    groups: dict[tuple[Any, ...], list[onnx.NodeProto]] = {}
-    for node in graph.nodes:
-        if not is_conv(node) or has_residual(graph, node):
-            continue
-        found = attributes(node)
-        if list(found["kernel_shape"]) != [1, 1] or not _read_in_parts(node.output[0], readers):
-            continue
-        if node.output[0] in wanted:
-            continue
-        scale, relu = found.get("residual_scale", 1.0), found.get("activation", 0)
-        key = (*node.input[:WEIGHT], scale, relu, INTEGER in found)
-        groups.setdefault(key, []).append(node)
-    return list(groups.values())
-
-
-def _read_in_parts(name: str, readers: dict[str, list[tuple[onnx.NodeProto, int]]]) -> bool:
+def _read_in_parts(name: str, edges: Edges) -> bool:
     """Whether all that reads a tensor are region convolutions, as their ``x``."""
-    return all(
-        (is_conv(node) and at == 0)
-        or (node.op_type == "Concat" and _read_in_parts(node.output[0], readers))
-        for node, at in readers.get(name, [])
-    )
-
-
-def _merge(graph: EditableGraph, group: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    first = group[0]
-    weight, bias = (
-        np.concatenate([graph.constants[node.input[at]] for node in group]) for at in (WEIGHT, BIAS)
-    )
-    sizes = [graph.constants[node.input[BIAS]].size for node in group]
-    p = f"{first.name}/merged"
-    conv = graph.make(
-        "RegionConv",
-        [
-            *first.input[:WEIGHT],
-            graph.constant(f"{p}/weight", weight, weight.dtype),
-            graph.constant(f"{p}/bias", bias, bias.dtype),
-            *first.input[BIAS + 1 :],
-        ],
-        p,
-        domain=DOMAIN,
-        **attributes(first),
-    )
-    split = graph.make(
-        "Split",
-        [conv.output[0], graph.constant(f"{p}/sizes", sizes, np.int64)],
-        f"{p}/split",
-        outputs=[node.output[0] for node in group],
-        axis=1,
-    )
-    return [conv, split]
+    for node in edges.readers.get(name, []):
+        conv = region_conv(node)
+        if conv is not None:
+            if conv.input("x") != name or list(node.input).count(name) > 1:
+                return False
+        elif node.op_type != "Concat" or not _read_in_parts(node.output[0], edges):
+            return False
+    return True

@@ -1,57 +1,91 @@
-"""What the passes of this package know of the region operators."""
+"""What the steps of this package know of rows, and what they tell each other."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import onnx
 
-from lc_trt.compiler.graph import EditableGraph
-from lc_trt.ir.interface import DOMAIN
-
-# Where a RegionConv with one x has its inputs; rows, index and count stand between x and weight.
-WEIGHT, BIAS, RESIDUAL = 4, 5, 6
-
-# Their first output is compact: under TensorRT as long as the map has pixels, valid up to count.
-_COMPACT = (
-    "RegionSelect", "RegionGather", "RegionRestrict", "RegionConv", "RegionMaxPool",
-    "RegionQuantize",
-)  # fmt: skip
-# While passes run, marks the region convolutions that are to become INT8.
-INTEGER = "integer"
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_CONV, ROW_OPERATORS, is_region
 
 
-def is_region(node: onnx.NodeProto, *op_types: str) -> bool:
-    """Whether a node is one of these region operators (any, if none is named)."""
-    return node.domain == DOMAIN and (not op_types or node.op_type in op_types)
+class ChannelRange(NamedTuple):
+    """Channels ``begin`` to ``end`` of a tensor of rows [R, C]."""
+
+    tensor: str
+    begin: int
+    end: int
+
+    @property
+    def channels(self) -> int:
+        """How many."""
+        return self.end - self.begin
 
 
-def is_conv(node: onnx.NodeProto) -> bool:
-    """Whether a node is a RegionConv."""
-    return is_region(node, "RegionConv")
+@dataclass
+class LoweringState:
+    """What a step leaves for those after it, beside the graph.
+
+    Attributes:
+        plan: of the model as calibration saw it; None without INT8.
+        quantised: the tensors that get a scale.
+        int8_convolutions: names of the RegionConv nodes that become INT8.
+        channels: by tensor of rows of the exchange model: where its channels are now.
+    """
+
+    plan: QuantizationPlan | None = None
+    quantised: set[str] = field(default_factory=set)
+    int8_convolutions: set[str] = field(default_factory=set)
+    channels: dict[str, list[ChannelRange]] = field(default_factory=dict)
 
 
-def mark_integer(model: onnx.ModelProto, outputs: Collection[str]) -> onnx.ModelProto:
-    """The model with `INTEGER` on the region convolutions that make these tensors."""
-    graph = EditableGraph(model)
-    for node in graph.nodes:
-        if is_conv(node) and node.output[0] in outputs:
-            node.attribute.append(onnx.helper.make_attribute(INTEGER, 1))
-    return graph.model()
+def region_conv(node: onnx.NodeProto) -> NodeView | None:
+    """A view of a RegionConv; None for another node.
+
+    Args:
+        node: of any operator.
+    """
+    return NodeView(node) if is_region(node, REGION_CONV) else None
 
 
-def has_residual(graph: EditableGraph, conv: onnx.NodeProto) -> bool:
-    """Whether a RegionConv adds anything: zeros [1, 1] stand for no residual."""
-    value = graph.constants.get(conv.input[RESIDUAL])
+def has_residual(graph: Graph, conv: NodeView) -> bool:
+    """Whether a RegionConv adds anything: zeros [1, 1] stand for no residual.
+
+    Args:
+        graph: has the constants.
+        conv: a RegionConv of the graph.
+    """
+    value = graph.constants.get(conv.input("residual"))
     return value is None or value.shape != (1, 1) or bool(value.any())
 
 
-def compact_tensors(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    """Tensors of one entry a pixel of a region, and those that standard operators make of them."""
-    found: set[str] = set()
+def row_tensors(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    """Tensors of one entry per pixel of a region, and those that standard operators make of them.
+
+    Under TensorRT they are as long as the map has pixels, and valid up to the region's count.
+
+    Args:
+        nodes: in topological order.
+    """
+    rows: set[str] = set()
     for node in nodes:
-        if is_region(node, *_COMPACT):
-            found.add(node.output[0])
-        elif not is_region(node) and node.op_type != "Shape" and found & set(node.input):
-            found.update(node.output)
-    return found
+        if is_region(node, *ROW_OPERATORS):
+            rows.add(node.output[0])
+        elif not is_region(node) and node.op_type != "Shape" and rows & set(node.input):
+            rows.update(node.output)
+    return rows
+
+
+def segments_of(conv: NodeView) -> list[tuple[str, int, int]]:
+    """Tensor, first channel and end of each segment of a RegionConv.
+
+    Args:
+        conv: in a form with segments.
+    """
+    begins, ends = conv.attribute("channel_begin"), conv.attribute("channel_end")
+    return list(zip(conv.inputs("x"), begins, ends, strict=True))

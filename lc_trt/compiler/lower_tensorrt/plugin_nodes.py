@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import onnx
-from onnx import helper
+from typing import ClassVar
 
-from lc_trt.compiler.graph import EditableGraph
-from lc_trt.compiler.lower_tensorrt.operators import is_region
-from lc_trt.ir.functions import region_function
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.ir.interface import PLUGIN_ATTRIBUTES
-from lc_trt.ir.region_ops import OPERATORS
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.plugin_functions import plugin_function
+from lc_trt.ir.region_ops import OPERATORS, Form, is_region
 
 
-def name_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Every region operator says which plugin it is.
+class PluginNodes:
+    """Every region operator names its plugin, has all of its attributes, and a function.
 
-    The functions of the exchange format are replaced by this version's: those of an older file
-    may not take what was changed around them.
+    The parser warns of each attribute of a plugin that a node leaves out. The functions of the
+    exchange format are replaced by this version's: those of an older file may not take what was
+    changed around them.
     """
-    graph = EditableGraph(model)
-    for node in graph.nodes:
-        if not is_region(node):
-            continue
-        kept = [a for a in node.attribute if a.name not in PLUGIN_ATTRIBUTES]
-        del node.attribute[:]
-        node.attribute.extend(kept)
-        node.attribute.extend(helper.make_attribute(*item) for item in PLUGIN_ATTRIBUTES.items())
-        if not is_region(node, "RegionConv", "RegionQuantize"):
-            graph.add_function(region_function(OPERATORS[node.op_type]))
-    return graph.model()
+
+    name: ClassVar[str] = "plugin_nodes"
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Complete the nodes; the report counts them."""
+        report = PassReport()
+        for node in graph.nodes:
+            if not is_region(node):
+                continue
+            view = NodeView(node)
+            for name, value in (view.attributes() | PLUGIN_ATTRIBUTES).items():
+                view.set_attribute(name, value)
+            graph.add_function(plugin_function(OPERATORS[node.op_type], Form.parse(node.overload)))
+            report.rewrites += 1
+        return report

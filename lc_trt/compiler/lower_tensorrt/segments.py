@@ -1,275 +1,259 @@
 """Concatenations and splits of rows disappear: region convolutions read segments.
 
-A tensor of rows is followed as a list of parts, each some channels of a tensor that exists. A
-Concat joins lists, a Split cuts them, and a RegionConv reads the parts as its K segments. Where a
-convolution adds a concatenation as its residual, it is cut by output channels instead, one
-RegionConv a part: a residual stream that starts as a concatenation stays one, at no
-multiplication more, and is never copied together.
+A tensor of rows is followed as a list of channel ranges of tensors that exist. A Concat joins
+lists, a Split cuts them, and a RegionConv reads the ranges as its K segments. Where a convolution
+adds a concatenation as its residual, it is cut by output channels instead, one RegionConv per
+range: a residual stream that starts as a concatenation stays one, at no multiplication more, and
+is never copied together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx
 
-from lc_trt.compiler.graph import Array, EditableGraph, attributes, known_dims
+from lc_trt.compiler.graph import Array, Graph
 from lc_trt.compiler.lower_tensorrt.operators import (
-    BIAS,
-    INTEGER,
-    RESIDUAL,
-    WEIGHT,
+    ChannelRange,
+    LoweringState,
     has_residual,
-    is_region,
+    region_conv,
 )
 from lc_trt.compiler.lower_tensorrt.verify import refusal
+from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.interface import DOMAIN
-from lc_trt.ir.plugin_functions import plugin_function
-from lc_trt.ir.region_ops import MAX_SEGMENTS, REGION_CONV, Form
+from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import (
+    MAX_SEGMENTS,
+    REGION_CONV,
+    REGION_GATHER,
+    REGION_MAX_POOL,
+    REGION_RESTRICT,
+    Form,
+    is_region,
+)
+
+OHWI = 1  # the value of weight_layout that the kernel reads fastest
 
 
-class Part(NamedTuple):
-    """Channels ``begin`` to ``end`` of a tensor [R, C]."""
+@dataclass(frozen=True)
+class Segments:
+    """Every RegionConv in a form whose inputs are segments (`region_ops.Form`).
 
-    tensor: str
-    begin: int
-    end: int
-
-    @property
-    def channels(self) -> int:
-        """How many."""
-        return self.end - self.begin
-
-
-class Segmented(NamedTuple):
-    """What `read_segments` makes.
+    Raises LcTrtError where something other than a region operator, or a Concat or Split of
+    channels, reads rows that were never put together, or a weight is no constant.
 
     Attributes:
-        parts: where the channels of each tensor of rows that there was before are now.
+        state: gets `LoweringState.channels`.
     """
 
-    model: onnx.ModelProto
-    parts: dict[str, list[Part]]
+    name: ClassVar[str] = "segments"
+    state: LoweringState
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Rewrite; the report counts RegionConv, Concat and Split nodes."""
+        return _Segmentation(graph, self.state).run()
 
 
-def read_segments(model: onnx.ModelProto) -> Segmented:
-    """The model with every RegionConv in a form that `ir.plugin_functions.plugin_function` has.
-
-    Raises:
-        LcTrtError: what is no region operator, nor a Concat or Split of channels, reads rows
-            that were never put together; or a weight is no constant.
-    """
-    return _Segments(model).run()
-
-
-class _Segments:
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.graph = EditableGraph(model)
-        self.dims = known_dims(model)
-        self.channels: dict[str, int] = {}  # of tensors that exist
-        self.parts: dict[str, list[Part]] = {}  # of these, and of concatenations and splits
+class _Segmentation:
+    def __init__(self, graph: Graph, state: LoweringState) -> None:
+        self.graph, self.state, self.report = graph, state, PassReport()
+        self.types = graph.types()
+        self.widths: dict[str, int] = {}  # channels of the tensors that exist
         self.nodes: list[onnx.NodeProto] = []
 
-    def run(self) -> Segmented:
+    @property
+    def ranges(self) -> dict[str, list[ChannelRange]]:
+        """Of tensors that exist, and of concatenations and splits."""
+        return self.state.channels
+
+    def run(self) -> PassReport:
         for node in self.graph.nodes:
-            if is_region(node, "RegionConv"):
-                self.conv(node)
-            elif is_region(node, "RegionRestrict", "RegionMaxPool"):
-                self.each_tensor(node)
+            conv = region_conv(node)
+            if conv is not None:
+                self.conv(conv)
+            elif is_region(node, REGION_RESTRICT, REGION_MAX_POOL):
+                self.each_tensor(NodeView(node))
             elif not self.follow(node):
                 self.other(node)
-            if is_region(node, "RegionGather"):
-                self.add(node.output[0], self.dense_channels(node))
+            if is_region(node, REGION_GATHER):
+                gather = NodeView(node)
+                self.add(gather.output("y"), self.map_channels(gather))
         self.graph.nodes = self.nodes
-        return Segmented(self.graph.model(), self.parts)
+        return self.report
 
     def other(self, node: onnx.NodeProto) -> None:
         """An operator that reads rows whole, or none."""
         for i, name in enumerate(node.input):
-            if name in self.parts:
+            if name in self.ranges:
                 if not is_region(node):
                     raise refusal(node, name)
                 node.input[i] = self.whole(node, name)
         self.nodes.append(node)
 
-    def parts_of(self, node: onnx.NodeProto, name: str) -> list[Part]:
-        """What an operator on rows reads."""
-        if name not in self.parts:
+    def ranges_of(self, node: NodeView, name: str) -> list[ChannelRange]:
+        """The ranges that an operator on rows reads as the tensor ``name``."""
+        if name not in self.ranges:
             raise LcTrtError(
-                f"node {node.name!r} ({node.op_type}) reads {name!r}, which no region operator made"
+                f"node {node.node.name!r} ({node.node.op_type}) reads {name!r}, which no region "
+                "operator made"
             )
-        return self.parts[name]
+        return self.ranges[name]
 
-    def add(self, tensor: str, channels: int) -> Part:
+    def add(self, tensor: str, channels: int) -> ChannelRange:
         """Note a tensor that exists."""
-        self.channels[tensor] = channels
-        self.parts[tensor] = [Part(tensor, 0, channels)]
-        return self.parts[tensor][0]
+        self.widths[tensor] = channels
+        self.ranges[tensor] = [ChannelRange(tensor, 0, channels)]
+        return self.ranges[tensor][0]
 
     def whole(self, node: onnx.NodeProto, name: str) -> str:
         """The one tensor that a name stands for."""
-        first, *rest = self.parts[name]
-        if rest or first != Part(first.tensor, 0, self.channels[first.tensor]):
+        first, *rest = self.ranges[name]
+        if rest or first != ChannelRange(first.tensor, 0, self.widths[first.tensor]):
             raise refusal(node, name)
         return first.tensor
 
-    def dense_channels(self, gather: onnx.NodeProto) -> int:
-        dims = self.dims.get(gather.input[0], ())
-        channels = dims[1] if len(dims) == 4 else None
+    def map_channels(self, gather: NodeView) -> int:
+        x = gather.input("x")
+        dims = self.types[x].dims if x in self.types else None
+        channels = dims[1] if dims is not None and len(dims) == 4 else None
         if channels is None:
             raise LcTrtError(
-                f"node {gather.name!r}: the channels of {gather.input[0]!r} could not be inferred"
+                f"node {gather.node.name!r}: the channels of {x!r} could not be inferred"
             )
         return channels
 
     def follow(self, node: onnx.NodeProto) -> bool:
         """Whether a node only joins or cuts channels of rows, which is noted then."""
-        if node.domain != "" or attributes(node).get("axis") != 1:
+        if node.domain != "" or node.op_type not in ("Concat", "Split"):
             return False
-        if node.op_type == "Concat" and all(name in self.parts for name in node.input):
-            joined = [part for name in node.input for part in self.parts[name]]
-            self.parts[node.output[0]] = _coalesced(joined)
-            return True
-        if node.op_type == "Split" and node.input[0] in self.parts:
+        view = NodeView(node)
+        if view.attribute("axis") != 1:
+            return False
+        if node.op_type == "Concat":
+            inputs = view.inputs("inputs")
+            if not all(name in self.ranges for name in inputs):
+                return False
+            joined = [one for name in inputs for one in self.ranges[name]]
+            self.ranges[view.output("concat_result")] = _coalesced(joined)
+        else:
+            x = view.input("input")
+            if x not in self.ranges:
+                return False
             begin = 0
-            for output, size in zip(
-                node.output, self.graph.constants[node.input[1]].tolist(), strict=True
-            ):
-                self.parts[output] = _cut(self.parts[node.input[0]], begin, begin + size)
+            sizes = self.graph.constants[view.input("split")].tolist()
+            for output, size in zip(node.output, sizes, strict=True):
+                self.ranges[output] = _cut(self.ranges[x], begin, begin + size)
                 begin += size
-            return True
-        return False
+        self.report.rewrites += 1
+        return True
 
-    def each_tensor(self, node: onnx.NodeProto) -> None:
-        """What takes channels one by one is done to each tensor behind the parts."""
-        parts = self.parts_of(node, node.input[0])
-        tensors = list(dict.fromkeys(part.tensor for part in parts))
-        made: dict[str, str] = {}
+    def each_tensor(self, node: NodeView) -> None:
+        """An operator that takes channels one by one runs on each tensor behind the ranges."""
+        ranges = self.ranges_of(node, node.input("x"))
+        tensors = list(dict.fromkeys(one.tensor for one in ranges))
+        results: dict[str, str] = {}
         for number, tensor in enumerate(tensors):
-            copy = onnx.NodeProto()
-            copy.CopyFrom(node)
-            copy.input[0] = tensor
+            proto = onnx.NodeProto()
+            proto.CopyFrom(node.node)
+            copy = NodeView(proto)
+            copy.set_input("x", tensor)
             if len(tensors) > 1:
-                copy.name = copy.output[0] = self.graph.unique(f"{node.name}/{number}")
-            made[tensor] = self.add(copy.output[0], self.channels[tensor]).tensor
-            self.nodes.append(copy)
-        self.parts[node.output[0]] = [Part(made[p.tensor], p.begin, p.end) for p in parts]
+                proto.name = self.graph.unique(f"{node.node.name}/{number}")
+                copy.set_output("y", proto.name)
+            results[tensor] = self.add(copy.output("y"), self.widths[tensor]).tensor
+            self.nodes.append(proto)
+        self.ranges[node.output("y")] = [one._replace(tensor=results[one.tensor]) for one in ranges]
 
-    def conv(self, node: onnx.NodeProto) -> None:
-        weight = self.graph.constants.get(node.input[WEIGHT])
-        bias = self.graph.constants.get(node.input[BIAS])
+    def conv(self, conv: NodeView) -> None:
+        """One RegionConv for each range of the residual."""
+        weight = self.graph.constants.get(conv.input("weight"))
+        bias = self.graph.constants.get(conv.input("bias"))
         if weight is None or bias is None:
-            raise LcTrtError(f"node {node.name!r}: its weight and bias are not constants")
-        residual = node.input[RESIDUAL]
-        added = [Part(residual, 0, weight.shape[0])]
-        if has_residual(self.graph, node):
-            added = self.parts_of(node, residual)
-        outputs: list[Part] = []
+            raise LcTrtError(f"node {conv.node.name!r}: its weight and bias are not constants")
+        residual = conv.input("residual")
+        added = [ChannelRange(residual, 0, weight.shape[0])]
+        if has_residual(self.graph, conv):
+            added = self.ranges_of(conv, residual)
+        outputs: list[ChannelRange] = []
         begin = 0
-        for number, part in enumerate(added):
-            if part.tensor in self.parts:
-                self.whole(node, part.tensor)
-            name, output = node.name, node.output[0]
+        for number, one in enumerate(added):
+            if one.tensor in self.ranges:
+                self.whole(conv.node, one.tensor)
+            name, output = conv.node.name, conv.output("y")
             if len(added) > 1:
-                name = output = self.graph.unique(f"{node.name}/{number}")
-            rows = slice(begin, begin + part.channels)
-            self.segmented(node, name, weight[rows], bias[rows], part.tensor, output)
-            outputs.append(self.add(output, part.channels))
-            begin += part.channels
-        self.parts[node.output[0]] = outputs
+                name = output = self.graph.unique(f"{conv.node.name}/{number}")
+            rows = slice(begin, begin + one.channels)
+            self.segmented(conv, name, weight[rows], bias[rows], one.tensor, output)
+            outputs.append(self.add(output, one.channels))
+            begin += one.channels
+        self.ranges[conv.output("y")] = outputs
+        self.report.rewrites += 1
 
     def segmented(
-        self,
-        node: onnx.NodeProto,
-        name: str,
-        weight: Array,
-        bias: Array,
-        residual: str,
-        output: str,
+        self, conv: NodeView, name: str, weight: Array, bias: Array, residual: str, output: str
     ) -> None:
-        """One RegionConv for every eight parts of the input; each adds the one before."""
-        parts = self.parts_of(node, node.input[0])
-        groups = [parts[i : i + MAX_SEGMENTS] for i in range(0, len(parts), MAX_SEGMENTS)]
+        """One RegionConv for every eight ranges of the input; each adds the one before."""
+        ranges = self.ranges_of(conv, conv.input("x"))
+        groups = [ranges[i : i + MAX_SEGMENTS] for i in range(0, len(ranges), MAX_SEGMENTS)]
         begin = 0
         for number, group in enumerate(groups):
             last = number == len(groups) - 1
             own = name if last else self.graph.unique(f"{name}/partial")
-            channels = sum(part.channels for part in group)
-            self.plugin(
-                node,
-                own,
-                group,
-                weight[:, begin : begin + channels],
-                np.zeros_like(bias) if number else bias,
-                residual,
-                output if last else own,
-                int(last and attributes(node).get("activation", 0)),
-            )
+            channels = sum(one.channels for one in group)
+            self.nodes.append(
+                self.plugin_form(
+                    conv, own, group,
+                    weight=weight[:, begin : begin + channels],
+                    bias=np.zeros_like(bias) if number else bias,
+                    residual=residual,
+                    output=output if last else own,
+                    activation=conv.attribute("activation") if last else 0,
+                )
+            )  # fmt: skip
             residual = own
             begin += channels
 
-    def plugin(
-        self,
-        node: onnx.NodeProto,
-        name: str,
-        group: Sequence[Part],
-        weight: Array,
-        bias: Array,
-        residual: str,
-        output: str,
-        activation: int,
-    ) -> None:
-        found, function = attributes(node), plugin_function(REGION_CONV, Form(len(group)))
-        self.graph.add_function(function)
-        made = onnx.helper.make_node(
-            "RegionConv",
-            [
-                *(part.tensor for part in group),
-                *node.input[1:WEIGHT],
-                self.graph.constant(f"{name}/weight", weight.transpose(0, 2, 3, 1), weight.dtype),
-                self.graph.constant(f"{name}/bias", bias, bias.dtype),
-                residual,
-            ],
-            [output],
-            name=name,
-            domain=DOMAIN,
-            overload=function.overload,
-            kernel_shape=list(found["kernel_shape"]),
-            dilations=list(found["dilations"]),
-            activation=activation,
-            residual_scale=float(found.get("residual_scale", 1.0)),
-            # The parser warns of each attribute of the plugin that a node leaves out.
-            residual_factor=1.0,
-            output_type=0,
-            weight_layout=1,
-            channel_begin=[part.begin for part in group],
-            channel_end=[part.end for part in group],
-        )
-        if INTEGER in found:
-            made.attribute.append(onnx.helper.make_attribute(INTEGER, 1))
-        self.nodes.append(made)
+    def plugin_form(
+        self, conv: NodeView, name: str, group: Sequence[ChannelRange], *,
+        weight: Array, bias: Array, residual: str, output: str, activation: int,
+    ) -> onnx.NodeProto:  # fmt: skip
+        if conv.node.name in self.state.int8_convolutions:
+            self.state.int8_convolutions.add(name)
+        return REGION_CONV.node(
+            name, [output], form=Form(len(group)), region=conv.region(),
+            x=[one.tensor for one in group],
+            weight=self.graph.constant(f"{name}/weight", np.moveaxis(weight, 1, 3), weight.dtype),
+            bias=self.graph.constant(f"{name}/bias", bias, bias.dtype),
+            residual=residual,
+            **(conv.attributes() | {"activation": activation}),
+            weight_layout=OHWI,
+            channel_begin=[one.begin for one in group],
+            channel_end=[one.end for one in group],
+        )  # fmt: skip
 
 
-def _coalesced(parts: Sequence[Part]) -> list[Part]:
-    """Neighbours in one tensor become one part."""
-    joined: list[Part] = []
-    for part in parts:
-        if joined and joined[-1].tensor == part.tensor and joined[-1].end == part.begin:
-            joined[-1] = Part(part.tensor, joined[-1].begin, part.end)
+def _coalesced(ranges: Sequence[ChannelRange]) -> list[ChannelRange]:
+    """Neighbours in one tensor become one range."""
+    joined: list[ChannelRange] = []
+    for one in ranges:
+        if joined and joined[-1].tensor == one.tensor and joined[-1].end == one.begin:
+            joined[-1] = ChannelRange(one.tensor, joined[-1].begin, one.end)
         else:
-            joined.append(part)
+            joined.append(one)
     return joined
 
 
-def _cut(parts: Sequence[Part], begin: int, end: int) -> list[Part]:
-    """Channels ``begin`` to ``end`` of what the parts make together."""
-    found, start = [], 0
-    for part in parts:
-        low, high = max(begin - start, 0), min(end - start, part.channels)
+def _cut(ranges: Sequence[ChannelRange], begin: int, end: int) -> list[ChannelRange]:
+    """Channels ``begin`` to ``end`` of what the ranges make together."""
+    cut, start = [], 0
+    for one in ranges:
+        low, high = max(begin - start, 0), min(end - start, one.channels)
         if low < high:
-            found.append(Part(part.tensor, part.begin + low, part.begin + high))
-        start += part.channels
-    return found
+            cut.append(ChannelRange(one.tensor, one.begin + low, one.begin + high))
+        start += one.channels
+    return cut

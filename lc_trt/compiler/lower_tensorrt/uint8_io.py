@@ -1,62 +1,84 @@
-"""UINT8 at the network's borders only: TensorRT knows it as type of inputs and outputs."""
+"""UINT8 as type of inputs and outputs only: TensorRT knows it nowhere else."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import onnx
 from onnx import TensorProto
 
-from lc_trt.compiler.graph import EditableGraph, attributes
+from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.pass_manager import PassReport
+from lc_trt.ir.node_view import NodeView
 
-# What changes no value, so that a Cast may come after it.
-_MOVES = ("Squeeze", "Unsqueeze", "Slice", "Reshape", "Transpose", "Identity", "Flatten")
+# Operators that change no value, so that a Cast may come after them; the input that they move.
+_MOVED_INPUT = {
+    "Squeeze": "data", "Unsqueeze": "data", "Slice": "data", "Reshape": "data",
+    "Transpose": "data", "Identity": "input", "Flatten": "input",
+}  # fmt: skip
 
 
-def cast_at_borders(model: onnx.ModelProto) -> onnx.ModelProto:
+class Uint8Io:
     """Casts come right after UINT8 inputs and right before UINT8 outputs.
 
-    What else reads an input, ``Shape`` for one, reads its cast. What an output's Cast is
-    followed by, a crop for one, comes before the Cast.
+    What else reads an input, ``Shape`` for one, reads its cast. What follows an output's Cast, a
+    crop for one, comes before the Cast.
     """
-    graph = EditableGraph(model)
-    for value in graph.inputs:
-        if value.type.tensor_type.elem_type == TensorProto.UINT8:
-            _cast_input(graph, value.name)
-    for value in graph.outputs:
-        if value.type.tensor_type.elem_type == TensorProto.UINT8:
-            _cast_output(graph, value.name)
-    return graph.model()
+
+    name: ClassVar[str] = "uint8_io"
+
+    def apply(self, graph: Graph) -> PassReport:
+        """Move casts; the report counts inputs and outputs."""
+        report = PassReport()
+        for value in graph.inputs:
+            if value.type.tensor_type.elem_type == TensorProto.UINT8:
+                _cast_input(graph, value.name)
+                report.rewrites += 1
+        for value in graph.outputs:
+            if value.type.tensor_type.elem_type == TensorProto.UINT8:
+                report.rewrites += _cast_output(graph, value.name)
+        return report
 
 
-def _cast_input(graph: EditableGraph, name: str) -> None:
+def _cast_input(graph: Graph, name: str) -> None:
     cast = graph.make("Cast", [name], f"input/{name}", to=TensorProto.FLOAT)
-    renamed, kept = {name: cast.output[0]}, []
+    renamed, nodes = {name: cast.output[0]}, []
     for node in graph.nodes:
-        if _casts_to(node, TensorProto.FLOAT) and node.input[0] == name:
+        if _casts_to(node, TensorProto.FLOAT) and NodeView(node).input("input") == name:
             renamed[node.output[0]] = cast.output[0]
         else:
-            kept.append(node)
-    graph.nodes = kept
+            nodes.append(node)
+    graph.nodes = nodes
     graph.rename_uses(renamed)
     graph.nodes.insert(0, cast)
 
 
-def _cast_output(graph: EditableGraph, name: str) -> None:
-    producers = {output: node for node in graph.nodes for output in node.output}
-    uses = graph.use_counts()
-    moves: list[onnx.NodeProto] = []
-    node = producers[name]
-    while node.op_type in _MOVES and node.domain == "" and uses[node.output[0]] == 1:
-        moves.append(node)
-        node = producers[node.input[0]]
-    if not moves or not _casts_to(node, TensorProto.UINT8) or uses[node.output[0]] != 1:
-        return
-    moves[-1].input[0] = node.input[0]
-    before = graph.unique(f"{name}/uncast")
-    moves[0].output[0] = before
-    graph.nodes.remove(node)
-    cast = graph.make("Cast", [before], node.name, outputs=[name], to=TensorProto.UINT8)
-    graph.nodes.insert(graph.nodes.index(moves[0]) + 1, cast)
+def _cast_output(graph: Graph, name: str) -> bool:
+    """Let what makes an output end with its Cast; False where it does, or has none."""
+    edges = graph.edges()
+    moves: list[NodeView] = []
+    node = edges.producers[name]
+    while _moves(node) and edges.uses[node.output[0]] == 1:
+        moves.append(NodeView(node))
+        node = edges.producers[moves[-1].input(_MOVED_INPUT[node.op_type])]
+    if not moves or not _casts_to(node, TensorProto.UINT8) or edges.uses[node.output[0]] != 1:
+        return False
+    first, last = moves[-1], moves[0]
+    first.set_input(_MOVED_INPUT[first.node.op_type], NodeView(node).input("input"))
+    last.node.output[0] = graph.unique(f"{name}/uncast")
+    cast = graph.make("Cast", last.node.output, node.name, outputs=[name], to=TensorProto.UINT8)
+    nodes: list[onnx.NodeProto] = []
+    for other in graph.nodes:
+        if other is not node:
+            nodes += [other, cast] if other is last.node else [other]
+    graph.nodes = nodes
+    return True
+
+
+def _moves(node: onnx.NodeProto) -> bool:
+    return node.domain == "" and node.op_type in _MOVED_INPUT
 
 
 def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
-    return node.op_type == "Cast" and node.domain == "" and attributes(node)["to"] == kind
+    is_cast = node.op_type == "Cast" and node.domain == ""
+    return is_cast and bool(NodeView(node).attribute("to") == kind)
