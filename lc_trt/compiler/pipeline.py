@@ -12,7 +12,7 @@ from lc_trt.compiler.frontend.check_weights import CheckWeights
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_standard import Lowering, LowerStandard
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
-from lc_trt.compiler.pass_manager import Pass, apply_passes, run_passes
+from lc_trt.compiler.pass_manager import Pass, apply_passes
 from lc_trt.compiler.passes.argmax_as_max import ArgMaxAsMax
 from lc_trt.compiler.passes.dilated_max_pool import DilatedMaxPool
 from lc_trt.compiler.passes.fold_batch_norm import FoldBatchNorm
@@ -178,14 +178,12 @@ def compile_for_tensorrt(
     known = ("fp16", "bf16", "fp32")
     if precision not in known:
         raise LcTrtError(f"precision {precision!r}: expected one of {', '.join(known)}")
-    before = (
+    passes = (
         CheckWeights(),
         Freeze(batch, size),
         FoldConstants(),
         FoldBatchNorm(region_factors=False),
+        *lower_tensorrt(quantization, OutputType[precision.upper()]),
+        None if precision == "fp32" else ToHalf(cast(Half, precision), keep),
     )
-    lowered = lower_tensorrt(
-        run_passes(source, before), quantization, OutputType[precision.upper()]
-    )
-    to_half = None if precision == "fp32" else ToHalf(cast(Half, precision), keep)
-    return _compile(lowered, (to_half,))
+    return _compile(source, passes)

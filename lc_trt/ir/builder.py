@@ -40,7 +40,11 @@ class GraphBuilder:
 
     @contextmanager
     def path(self, part: str) -> Iterator[None]:
-        """Names inside start with ``part/``."""
+        """Put ``part/`` before the names inside.
+
+        Args:
+            part: of the path.
+        """
         self._prefix.append(part)
         try:
             yield
@@ -48,7 +52,11 @@ class GraphBuilder:
             self._prefix.pop()
 
     def unique(self, name: str) -> str:
-        """``prefix/name``, numbered from the second use on."""
+        """``path/name``, numbered from the second use on.
+
+        Args:
+            name: inside the path.
+        """
         full = "/".join([*self._prefix, name])
         candidate, number = full, 1
         while candidate in self._used:
@@ -58,13 +66,29 @@ class GraphBuilder:
         return candidate
 
     def weight(self, name: str, value: npt.NDArray[Any]) -> str:
-        """An initializer; its name."""
+        """Add an initializer.
+
+        Args:
+            name: inside the path.
+            value: of any shape and dtype.
+
+        Returns:
+            Its whole name.
+        """
         full = self.unique(name)
         self.initializers[full] = numpy_helper.from_array(value, full)
         return full
 
     def constant(self, value: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
-        """A small shared constant; equal ones are stored once."""
+        """Add a small constant, once for all that have its value, shape and dtype.
+
+        Args:
+            value: of any shape.
+            dtype: of the constant.
+
+        Returns:
+            Its name.
+        """
         array = np.asarray(value, dtype)
         content = "_".join(str(v) for v in array.reshape(-1).tolist()) or "empty"
         shape = "x".join(map(str, array.shape)) or "scalar"
@@ -85,10 +109,10 @@ class GraphBuilder:
 
         Args:
             op_type: the operator.
-            inputs: tensors that it reads, in order; empty for one that is left out.
+            *inputs: tensors that it reads, in order; empty for one that is left out.
             name: of the node inside `path`; the operator's by default.
             output: name of the output; that of the node by default.
-            attributes: of the node.
+            **attributes: of the node.
 
         Returns:
             The output's name.
@@ -113,7 +137,8 @@ class GraphBuilder:
             operator: any but RegionSelect, which `select` adds.
             name: of the node inside `path`; the operator's by default.
             output: name of the output; that of the node by default.
-            region, arguments: as for `RegionOperator.node`.
+            region: as for `RegionOperator.node`.
+            **arguments: inputs and attributes, as for `RegionOperator.node`.
 
         Returns:
             The output's name.
@@ -148,7 +173,13 @@ class GraphBuilder:
         outputs: Sequence[onnx.ValueInfoProto],
         graph_name: str,
     ) -> onnx.ModelProto:
-        """The finished model, with the functions it uses and no others."""
+        """The finished model, with the functions it uses and no others.
+
+        Args:
+            inputs: of the model.
+            outputs: of the model.
+            graph_name: of its graph.
+        """
         used = [n.op_type for n in self.nodes if n.domain == DOMAIN]
         opsets = [helper.make_opsetid("", OPSET)]
         if used:

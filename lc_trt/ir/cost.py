@@ -41,7 +41,8 @@ class StageMacs:
         """The cascade, when only some pixels reach its later stages.
 
         Args:
-            share2, share3: shares (0..1) of the pixels that stages 2 and 3 compute.
+            share2: share (0..1) of the pixels that stage 2 computes.
+            share3: the same of stage 3.
         """
         return (
             self.stage1

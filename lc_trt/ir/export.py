@@ -44,7 +44,17 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 @functools.singledispatch
 def emit(module: nn.Module, b: GraphBuilder, x: str, region: Region | None) -> str:
-    """Add a module's nodes behind ``x``; the name of its output."""
+    """Add a module's nodes behind ``x``.
+
+    Args:
+        module: of `lc_trt.model.layers`.
+        b: gets the nodes.
+        x: name of the input: a map, or rows where there is a region.
+        region: None for a map.
+
+    Returns:
+        The name of the output.
+    """
     raise TypeError(f"no ONNX form for {type(module).__name__}; add an emitter in ir/export.py")
 
 
@@ -166,7 +176,7 @@ def _emit_labels(b: GraphBuilder, probabilities: str) -> None:
             "Resize", probabilities, "", scales,
             mode="linear", coordinate_transformation_mode="half_pixel",
         )  # fmt: skip
-        # Cropped last: a byte a pixel is moved then, not a float a class.
+        # Cropped last: that moves one byte per pixel, not one float per class.
         y = b.op("Cast", b.op("ArgMax", y, axis=1, keepdims=0), to=TensorProto.UINT8)
         end = b.op("Shape", IMAGE, start=1, end=3)
         crop = [y, b.constant([0, 0], np.int64), end, b.constant([1, 2], np.int64)]
@@ -189,7 +199,10 @@ def export_cascade(
     """A cascade as exchange ONNX.
 
     Args:
-        mean, std: input normalisation, BGR order, in units of 0..255.
+        model: with three stages.
+        info: for the metadata.
+        mean: of each input channel, BGR, in units of 0..255.
+        std: standard deviation of each input channel, likewise.
 
     Returns:
         A model with inputs ``image`` uint8 [N, H, W, 3] (BGR) and ``rho`` float32 [2], and
@@ -254,7 +267,10 @@ def export_dense(
     """A dense network as exchange ONNX: ``image`` in, ``labels`` and ``confidence`` out.
 
     Args:
-        mean, std: input normalisation, BGR order, in units of 0..255.
+        model: a dense network.
+        info: for the metadata.
+        mean: of each input channel, BGR, in units of 0..255.
+        std: standard deviation of each input channel, likewise.
     """
     model = model.eval()
     b = GraphBuilder()

@@ -190,7 +190,8 @@ def make_function(operator: RegionOperator, form: Form, body: str) -> onnx.Funct
     """The function of a form of an operator.
 
     Args:
-        operator, form: give the signature.
+        operator: gives the signature.
+        form: which overload.
         body: the nodes, in ONNX's text form.
     """
     copy = onnx.FunctionProto()

@@ -20,9 +20,11 @@ class ModelInfo:
 
     Attributes:
         kind: ``cascade`` or ``dense``.
-        classes, colours: names and RGB colours, by label value.
+        classes: names, by label value.
+        colours: RGB, by label value.
         size: (height, width) the model is meant for, in pixels.
-        default_rho, fast_rho: thresholds, one per boundary.
+        default_rho: thresholds, one per boundary.
+        fast_rho: the same, lower.
         trained: facts of the training (data, mIoU, ...), None for untrained weights.
     """
 
@@ -87,13 +89,13 @@ def write_info(model: onnx.ModelProto, info: ModelInfo) -> None:
 
 
 def read_info(model: onnx.ModelProto) -> ModelInfo | None:
-    """The model's facts; None for an ONNX that is not ours.
+    """A model's facts; None for an ONNX that is not ours.
 
     Args:
         model: any ONNX.
 
     Raises:
-        LcTrtError: the entry is there but of another format.
+        LcTrtError: the facts have another format.
     """
     for entry in model.metadata_props:
         if entry.key == MODEL_INFO:

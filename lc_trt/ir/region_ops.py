@@ -236,7 +236,7 @@ class RegionOperator:
             outputs: their names, in order.
             form: which overload of the function it calls.
             region: gives those of ``rows``, ``index`` and ``count`` that are no arguments.
-            arguments: a tensor's name per input, a list for a variadic one, and a value per
+            **arguments: a tensor's name per input, a list for a variadic one, and a value per
                 attribute; attributes that are left out have their defaults.
 
         Raises:
@@ -301,7 +301,7 @@ def is_region(node: onnx.NodeProto, *operators: RegionOperator) -> bool:
 
     Args:
         node: of any operator.
-        operators: any of our domain, if none is named.
+        *operators: any of our domain, if none is named.
     """
     return node.domain == DOMAIN and (
         not operators or any(node.op_type == operator.name for operator in operators)

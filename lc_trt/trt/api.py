@@ -23,33 +23,37 @@ from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.trt.plugin_library import BUILD_COMMAND, PluginLibrary
 
-# In order of preference, with the versions that work: from the first, below the second.
+# In order of preference; supported versions: at least the first, below the second.
 PACKAGES = {"tensorrt": ((10, 13), (12, 0)), "tensorrt_rtx": ((1, 7), (2, 0))}
 INSTALL = {
     "tensorrt": "pip install 'lc-trt[tensorrt]'",
     "tensorrt_rtx": "pip install tensorrt-rtx==1.7.1.116",
 }
-# What an engine of TensorRT for RTX runs on when nothing else is asked for, as its documentation
-# says (Turing, 7.5, only when named).
+# Compute capabilities that TensorRT for RTX builds for by default, according to its documentation
+# (Turing, 7.5, only when named).
 RTX_DEFAULT = ("8.0", "8.6", "8.9", "12.0")
-# Said at each first call of a thread, and means nothing.
+# Logged at the first call of each thread; harmless.
 _NOISE = "Thread context has not been set"
 
 
 @dataclass
 class Messages:
-    """What TensorRT logged: (severity's name, text)."""
+    """Messages that TensorRT logged.
+
+    Attributes:
+        lines: (name of the severity, text), in order.
+    """
 
     lines: list[tuple[str, str]] = field(default_factory=list)
 
     def errors(self) -> list[str]:
-        """The errors, without the source lines in front of them that only NVIDIA can read."""
+        """The errors, without the references to NVIDIA's sources in front of them."""
         texts = [text for severity, text in self.lines if "ERROR" in severity]
-        found = list(dict.fromkeys(_readable(text) for text in texts))
+        errors = list(dict.fromkeys(_readable(text) for text in texts))
         # TensorRT gives plugins no logger while it builds, so they write to stderr themselves.
-        if any("maybeReportPluginError" in text for text in found):
-            found.append("the plugin's own reason is on stderr")
-        return found
+        if any("maybeReportPluginError" in text for text in errors):
+            errors.append("the plugin's own reason is on stderr")
+        return errors
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ class TensorRT:
         package: ``tensorrt`` or ``tensorrt_rtx``.
         version: its version.
         module: the package.
-        logger: the process's one logger: TensorRT keeps the first that it is given. `messages`
-            collects what it says.
+        logger: the only logger of the process, since TensorRT keeps the first that it gets.
+            `messages` collects what it logs.
     """
 
     package: str
@@ -78,12 +82,12 @@ class TensorRT:
 
     @contextmanager
     def messages(self, echo: Callable[[str], None] | None = None) -> Iterator[Messages]:
-        """Collects what TensorRT logs inside the block, warnings and errors.
+        """Collect the warnings and errors that TensorRT logs inside the block.
 
         Args:
             echo: also called with each message of whatever severity.
         """
-        found = Messages()
+        messages = Messages()
 
         def sink(severity: str, text: str) -> None:
             if _NOISE in text:
@@ -91,24 +95,33 @@ class TensorRT:
             if echo is not None:
                 echo(f"{severity}: {text}")
             if severity not in ("VERBOSE", "INFO"):
-                found.lines.append((severity, text))
+                messages.lines.append((severity, text))
 
         self._sinks.append(sink)
         try:
-            yield found
+            yield messages
         finally:
             self._sinks.remove(sink)
 
     def new_network(self, builder: Any) -> Any:
-        """A strongly typed network: precision is what the ONNX says."""
-        # TensorRT 11 and RTX know no other; 10 has to be told.
+        """An empty strongly typed network: precision is that of the ONNX.
+
+        Args:
+            builder: TensorRT's IBuilder.
+        """
+        # TensorRT 11 and RTX have no other kind; 10 needs a flag.
         if self.package == "tensorrt" and self.version.startswith("10."):
             flag = self.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED
             return builder.create_network(1 << int(flag))
         return builder.create_network(0)
 
     def set_compute_capabilities(self, config: Any, capabilities: tuple[str, ...]) -> None:
-        """Ask TensorRT for RTX for an engine for these GPUs, as in "8.9"; none: its default."""
+        """Choose the GPUs that TensorRT for RTX builds for.
+
+        Args:
+            config: IBuilderConfig.
+            capabilities: compute capabilities, as in "8.9"; none for the default.
+        """
         if not capabilities:
             return
         known = self.compute_capabilities()
@@ -117,7 +130,7 @@ class TensorRT:
             config.set_compute_capability(known[capability], index)
 
     def compute_capabilities(self) -> dict[str, Any]:
-        """Compute capabilities that an engine may be built for without having the GPU."""
+        """Compute capabilities that TensorRT for RTX can build for without the GPU, by name."""
         if not self.rtx:
             return {}
         members = self.module.ComputeCapability.__members__
@@ -125,11 +138,14 @@ class TensorRT:
         return {f"{n[:-1]}.{n[-1]}": members[name] for name, n in numbers.items()}
 
     def load_plugins(self, library: PluginLibrary) -> None:
-        """Make our plugins known to every builder, parser and runtime of this process.
+        """Register our plugins for every builder, parser and runtime of this process.
+
+        Args:
+            library: on disk.
 
         Raises:
-            LcTrtError: TensorRT does not load the library, or one of another hash was loaded
-                before.
+            LcTrtError: TensorRT does not load the library, or the process has loaded one of
+                another hash.
         """
         if library.sha256 in self._loaded:
             return
@@ -141,7 +157,7 @@ class TensorRT:
             )
         registry = self.module.get_plugin_registry()
         with self.messages() as messages:
-            # None, and not an exception, where it failed.
+            # None, not an exception, on failure.
             handle = registry.load_library(str(library.path.resolve()))
         if handle is None:
             reason = "; ".join(messages.errors()) or "no reason given"
@@ -152,7 +168,7 @@ class TensorRT:
         self._loaded[library.sha256] = handle
 
     def plugin_versions(self) -> dict[str, str]:
-        """Version by name of the plugins of ours that are loaded."""
+        """Versions of our loaded plugins, by name."""
         creators = self.module.get_plugin_registry().all_creators
         return {c.name: c.plugin_version for c in creators if c.plugin_namespace == DOMAIN}
 
@@ -171,11 +187,11 @@ def load(package: str | None = None) -> TensorRT:
     Raises:
         LcTrtError: it is not installed, cannot be imported, or has a version that does not work.
     """
-    wanted = package or installed() or "tensorrt"
-    if find_spec(wanted) is None:
-        which = "TensorRT" if package is None else wanted
-        raise LcTrtError(f"{which} is not installed; install it: {INSTALL[wanted]}")
-    return _load(wanted)
+    chosen = package or installed() or "tensorrt"
+    if find_spec(chosen) is None:
+        title = "TensorRT" if package is None else chosen
+        raise LcTrtError(f"{title} is not installed; install it: {INSTALL[chosen]}")
+    return _load(chosen)
 
 
 @cache
@@ -200,7 +216,7 @@ def _load(package: str) -> TensorRT:
     lock = threading.Lock()
 
     class Logger(module.ILogger):  # type: ignore[misc]
-        """Hands on to whoever collects."""
+        """Forwards messages to the open collectors."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -32,9 +32,9 @@ class Plan:
     """A serialised engine.
 
     Attributes:
-        content: what TensorRT reads.
+        content: for TensorRT's runtime.
         library: the plugins that it needs; None for a network without region operators.
-        layers: the inspector's JSON; None where it was not asked for.
+        layers: the inspector's JSON; None unless requested.
     """
 
     content: bytes
@@ -56,16 +56,19 @@ def build_plan(
     """Build an engine.
 
     Args:
-        model: what `compiler.pipeline.compile_for_tensorrt` made; its precision is the engine's.
-        batch, size: the values of image's N and (H, W); those that are fixed in the model must be
-            fixed here.
+        api: TensorRT.
+        model: result of `compiler.pipeline.compile_for_tensorrt`; its precision is the engine's.
+        options: of the builder.
+        batch: range of the image's N; fixed where it is fixed in the model.
+        size: range of the image's (H, W); fixed where it is fixed in the model.
         gpu: the GPU of this process; None where there is none.
         origin: how messages call the model.
-        show: told how far the build has come.
+        show: shows the progress of the build.
 
     Raises:
-        UsageError, LcTrtError: the options do not go with this machine, the plugin library is
-            missing, the parser refuses nodes, or the build failed; with TensorRT's reasons.
+        UsageError: this machine or package cannot do what the options ask for.
+        LcTrtError: the plugin library is missing, the parser refuses nodes, or the build failed;
+            with TensorRT's reasons.
     """
     check_options(options, api, gpu)
     trt, show = api.module, show or ProgressMonitor()
@@ -111,7 +114,7 @@ def _apply(trt: Any, config: Any, options: PlanOptions) -> None:
 def _add_profile(
     builder: Any, config: Any, network: Any, batch: Profile[int], size: Profile[tuple[int, int]]
 ) -> None:
-    """The optimization profile, where image has a dimension that is not fixed."""
+    """Add an optimization profile if a dimension of the image is not fixed."""
     inputs = [network.get_input(i) for i in range(network.num_inputs)]
     if all(dim >= 0 for tensor in inputs for dim in tensor.shape):
         return

@@ -1,4 +1,4 @@
-"""What a TensorRT engine is built with; options have the meaning that trtexec gives them."""
+"""Options of a TensorRT engine; they mean what trtexec's mean."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PlanOptions:
     Attributes:
         workspace: largest scratch memory of an operator, in MiB; None leaves all of the GPU's.
         opt_level: 0 (quickest build) to 5 (fastest engine); None leaves TensorRT's own, 3.
-        timing_cache: file with measured times of kernels, read before and written after.
+        timing_cache: file with measured times of kernels, read before the build and written after.
         version_compatible: the engine also loads in later TensorRT of the same major version.
         hardware_compatible: the engine also runs on other GPUs from Ampere on.
         compute_capabilities: GPUs that TensorRT for RTX builds for, as in "8.9".
@@ -87,13 +87,22 @@ class PlanOptions:
 def make_profile(
     what: str, fixed: T | None, least: T | None, optimum: T | None, most: T | None
 ) -> Profile[T] | None:
-    """The profile that options ask for; None where they ask for nothing.
+    """The range that options describe.
 
     As in trtexec, either the optimum alone, which is then the only value, or all three.
 
     Args:
         what: ``batch`` or ``size``, for the options' names in errors.
-        fixed: the value of --batch or --size.
+        fixed: value of --batch or --size; None where it is not set.
+        least: value of --min-batch or --min-size.
+        optimum: value of --opt-batch or --opt-size.
+        most: value of --max-batch or --max-size.
+
+    Returns:
+        None where no option is set.
+
+    Raises:
+        UsageError: the options contradict each other or are incomplete.
     """
     given = [value is not None for value in (least, optimum, most)]
     names = f"--min-{what}, --opt-{what} and --max-{what}"
@@ -119,12 +128,21 @@ def _sides(value: int | tuple[int, int]) -> tuple[int, ...]:
 
 
 def targets(options: PlanOptions, api: TensorRT, gpu: Gpu | None) -> tuple[str, ...]:
-    """Compute capabilities that the engine will run on; empty: those of the GPU at hand only."""
+    """Compute capabilities that the engine will run on.
+
+    Args:
+        options: of the builder.
+        api: TensorRT.
+        gpu: the GPU of this process; None where there is none.
+
+    Returns:
+        Empty for the GPU of this process only.
+    """
     if not api.rtx:
         return ()
     if options.compute_capabilities:
         return options.compute_capabilities
-    # A GPU at hand that RTX's default leaves out: Turing, for one.
+    # A GPU that RTX's default leaves out: Turing, for one.
     others = set(api.compute_capabilities()) - set(RTX_DEFAULT)
     if gpu is not None and gpu.compute_capability in others:
         return (gpu.compute_capability,)
@@ -132,10 +150,15 @@ def targets(options: PlanOptions, api: TensorRT, gpu: Gpu | None) -> tuple[str, 
 
 
 def check_options(options: PlanOptions, api: TensorRT, gpu: Gpu | None) -> None:
-    """Refuse what the installed package would ignore, and what it cannot do here.
+    """Refuse options that the installed package would ignore, or cannot follow on this machine.
+
+    Args:
+        options: of the builder.
+        api: TensorRT.
+        gpu: the GPU of this process; None where there is none.
 
     Raises:
-        UsageError: an option that makes no sense, or none with this package.
+        UsageError: an option is out of range, or this package does not have it.
         LcTrtError: TensorRT needs a GPU and there is none.
     """
     if options.workspace is not None and options.workspace < 1:
@@ -159,10 +182,15 @@ def check_options(options: PlanOptions, api: TensorRT, gpu: Gpu | None) -> None:
 
 
 def check_bf16(options: PlanOptions, api: TensorRT, gpu: Gpu | None) -> None:
-    """Refuse BF16 for GPUs whose tensor cores do not know it.
+    """Refuse BF16 for GPUs whose tensor cores do not have it.
+
+    Args:
+        options: of the builder.
+        api: TensorRT.
+        gpu: the GPU of this process; None where there is none.
 
     Raises:
-        UsageError: one that the engine is to run on is older than compute capability 8.0.
+        UsageError: the engine would run on a GPU below compute capability 8.0.
     """
     here = () if gpu is None else (gpu.compute_capability,)
     for capability in targets(options, api, gpu) or here:

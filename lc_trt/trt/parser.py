@@ -1,4 +1,4 @@
-"""ONNX to a TensorRT network, with our plugin in place of each region operator or not at all."""
+"""ONNX to a TensorRT network in which every region operator is our plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every node that TensorRT's parser refuses; by itself it stops at the first."""
+"""Every node that TensorRT's parser refuses; the parser itself stops at the first."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ from lc_trt.ir.region_ops import is_region
 from lc_trt.trt.api import TensorRT
 
 # How often a model is parsed again. Each time finds all nodes of an operator that the parser does
-# not know, or one that it refuses for another reason.
+# not have, or one that it refuses for another reason.
 MOST = 20
-# Said of whatever is wrong where there is no GPU, beside what is wrong.
+# Logged beside every error where there is no GPU.
 _NOISE = ("catchCudaError", "Invalid Node - ")
 
 
 def refused_nodes(api: TensorRT, builder: Any, model: onnx.ModelProto, parser: Any) -> list[str]:
     """Name, operator and reason of all nodes that the parser refuses, in the graph's order.
 
-    What was refused is cut out and the rest parsed again: what reads it gets an input of the same
-    type and shape, and where those cannot be known it is cut out, too, so that of it only the
-    operators' names are checked.
+    Refused nodes are cut out and the rest parsed again: their readers get an input of the same
+    type and shape. Where these are not known the readers are cut out, too, and only the names of
+    their operators are checked.
 
     Args:
+        api: TensorRT.
+        builder: its IBuilder.
+        model: that the parser was given.
         parser: has refused the model.
     """
-    found: dict[int, str] = {}
+    reasons: dict[int, str] = {}  # by number of the node
     elsewhere: list[str] = []
     known = _types(model)
     numbers = list(range(len(model.graph.node)))  # of the nodes that are left
     rest = model
     for _ in range(MOST):
-        told, general = _told(parser, rest, numbers)
+        refused, general = _refused(parser, rest, numbers)
         elsewhere += [reason for reason in general if reason not in elsewhere]
-        if not told:
+        if not refused:
             break
-        found |= told
-        numbers, rest = _without(model, numbers, set(told), known)
+        reasons |= refused
+        numbers, rest = _without(model, numbers, set(refused), known)
         del parser  # it does not keep its network alive, so it goes first
         network = api.new_network(builder)
         parser = api.module.OnnxParser(network, api.logger)
@@ -50,15 +53,15 @@ def refused_nodes(api: TensorRT, builder: Any, model: onnx.ModelProto, parser: A
     for number, node in enumerate(model.graph.node):
         foreign = not is_region(node) and node.op_type not in local
         if foreign and not parser.supports_operator(node.op_type):
-            found.setdefault(number, f"{_called(node, number)}: no such operator")
-    return [*(found[number] for number in sorted(found)), *elsewhere]
+            reasons.setdefault(number, f"{_called(node, number)}: no such operator")
+    return [*(reasons[number] for number in sorted(reasons)), *elsewhere]
 
 
-def _told(
+def _refused(
     parser: Any, model: onnx.ModelProto, numbers: list[int]
 ) -> tuple[dict[int, str], list[str]]:
-    """What a parser says of nodes, by their numbers in the whole model, and what of none."""
-    told: dict[int, str] = {}
+    """A parser's errors: by numbers of nodes in the whole model, and those about no node."""
+    refused: dict[int, str] = {}
     general: list[str] = []
     for index in range(parser.num_errors):
         error = parser.get_error(index)
@@ -69,13 +72,13 @@ def _told(
             general.append(f"{name!r} ({operator}): {reason}" if operator else reason)
             continue
         place = error.node()
-        told[numbers[place]] = f"{_called(model.graph.node[place], numbers[place])}: {reason}"
+        refused[numbers[place]] = f"{_called(model.graph.node[place], numbers[place])}: {reason}"
         if error.code().name != "UNSUPPORTED_NODE":
             continue
         for number, node in zip(numbers, model.graph.node, strict=True):
             if node.op_type == error.node_operator() and not is_region(node):
-                told.setdefault(number, f"{_called(node, number)}: {reason}")
-    return told, general
+                refused.setdefault(number, f"{_called(node, number)}: {reason}")
+    return refused, general
 
 
 def _reason(text: str) -> str:
@@ -109,10 +112,10 @@ def _without(
     """The model of the nodes ``numbers`` less ``refused``; the numbers of those that are left."""
     left: list[int] = []
     lost: set[str] = set()
-    kept = set(numbers) - refused
+    remaining = set(numbers) - refused
     for number, node in enumerate(model.graph.node):
-        # Nodes are in an order in which results come before what reads them.
-        if number in kept and not lost & set(node.input):
+        # Nodes are in topological order.
+        if number in remaining and not lost & set(node.input):
             left.append(number)
         else:
             lost |= {name for name in node.output if name not in known}
@@ -120,11 +123,11 @@ def _without(
     rest.CopyFrom(model)
     del rest.graph.node[:]
     rest.graph.node.extend(model.graph.node[number] for number in left)
-    made = {name for node in rest.graph.node for name in node.output}
-    had = {value.name for value in (*model.graph.input, *model.graph.initializer)}
+    produced = {name for node in rest.graph.node for name in node.output}
+    known_before = {value.name for value in (*model.graph.input, *model.graph.initializer)}
     read = dict.fromkeys(name for node in rest.graph.node for name in node.input if name)
-    rest.graph.input.extend(known[name] for name in read if name not in made | had)
-    outputs = [value for value in model.graph.output if value.name in made]
+    rest.graph.input.extend(known[name] for name in read if name not in produced | known_before)
+    outputs = [value for value in model.graph.output if value.name in produced]
     del rest.graph.output[:]
     rest.graph.output.extend(outputs)
     return left, rest

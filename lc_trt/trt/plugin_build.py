@@ -55,7 +55,7 @@ def find_headers() -> Path | None:
 
 
 def missing_parts() -> dict[str, str]:
-    """What the library cannot be compiled without and is not here, with what installs it."""
+    """Missing tools and headers that the library needs, with the commands that install them."""
     missing = [tool for tool in ("nvcc", "cmake", "c++") if find_tool(tool) is None]
     if find_headers() is None:
         missing.append("NvInfer.h")
@@ -63,7 +63,11 @@ def missing_parts() -> dict[str, str]:
 
 
 def find_tool(name: str) -> str | None:
-    """A program on PATH or beside this Python, where pip puts CMake."""
+    """The path of a program on PATH or beside this Python, where pip puts CMake.
+
+    Args:
+        name: of the program.
+    """
     return shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
 
 
@@ -84,8 +88,8 @@ def compile_library(
         work: CMake's build folder; kept, a second run compiles what has changed.
         source: the folder plugins/; default that of this checkout or package.
         architectures: CMake's CUDA_ARCHITECTURES, as in "86;89"; default all that are supported.
-        jobs: how many compilers at a time; default one a core.
-        progress: called with what is being done, ``STEPS`` times.
+        jobs: how many compilers at a time; default one per core.
+        progress: called with the name of each of ``STEPS`` steps.
         log: gets each line that CMake and the compilers print.
 
     Returns:
@@ -110,7 +114,7 @@ def compile_library(
     configure: list[str | Path] = [cmake, "-S", source, "-B", work, "-DCMAKE_BUILD_TYPE=Release"]
     # The headers in the wheel are found by this Python.
     configure += [f"-DPYTHON={sys.executable}", "-DLC_TRT_PLUGINS=ON"]
-    # Given also when it is the default: CMake would keep the last one of this folder.
+    # Passed even when it is the default: CMake would keep the last one of this folder.
     configure += [f"-DCMAKE_CUDA_ARCHITECTURES={architectures or ''}"]
     parallel = str(jobs or os.cpu_count() or 1)
     steps: tuple[tuple[str, list[str | Path]], ...] = (

@@ -1,7 +1,7 @@
 """The plugin library on disk: where it is, its version, hash and architectures.
 
-It is read as a file and never loaded here, so a library that is none of ours is refused before any
-of its code runs. ``plugins/common/entry.cpp`` writes the marker that is looked for.
+It is read as a file and never loaded here, so a foreign library is refused before any of its code
+runs. ``plugins/common/entry.cpp`` has the marker that identifies ours.
 """
 
 from __future__ import annotations
@@ -53,16 +53,19 @@ class PluginLibrary:
 
 
 def find_library() -> Path | None:
-    """The installed library; None where none was compiled."""
+    """The installed library; None where it was not compiled."""
     path = HOME / FILE
     return path if path.is_file() else None
 
 
 def open_library(path: Path | None = None) -> PluginLibrary:
-    """Read a library, the installed one by default, and check that this lc-trt can use it.
+    """Read a library and check that this lc-trt can use it.
+
+    Args:
+        path: of the library; default the installed one.
 
     Raises:
-        LcTrtError: there is none, it is none of ours, or its plugins have another version.
+        LcTrtError: it is missing, not one of ours, or its plugins have another version.
     """
     library = read_library(path)
     if library.version != PLUGIN_VERSION:
@@ -74,24 +77,28 @@ def open_library(path: Path | None = None) -> PluginLibrary:
 
 
 def read_library(path: Path | None = None) -> PluginLibrary:
-    """Read a library of whatever version; see `open_library`."""
-    found = path or find_library()
-    if found is None:
+    """Read a library of any version; see `open_library`.
+
+    Args:
+        path: of the library; default the installed one.
+    """
+    library = path or find_library()
+    if library is None:
         raise LcTrtError(
             f"the plugin library was not compiled ({HOME / FILE}); compile it: {BUILD_COMMAND}"
         )
     try:
-        content = found.read_bytes()
+        content = library.read_bytes()
     except OSError as error:
         raise LcTrtError(
-            f"{found}: cannot be read ({error.strerror}), expected a plugin library; "
+            f"{library}: cannot be read ({error.strerror}), expected a plugin library; "
             f"compile it: {BUILD_COMMAND}"
         ) from error
     marker = _MARKER.search(content)
     if not content.startswith(b"\x7fELF") or marker is None:
-        raise LcTrtError(f"{found}: is no plugin library of lc-trt; compile one: {BUILD_COMMAND}")
+        raise LcTrtError(f"{library}: is no plugin library of lc-trt; compile one: {BUILD_COMMAND}")
     return PluginLibrary(
-        found,
+        library,
         marker[1].decode(),
         hashlib.sha256(content).hexdigest(),
         _architectures(content),

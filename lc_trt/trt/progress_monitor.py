@@ -1,4 +1,4 @@
-"""How far a build has come, from TensorRT's phases."""
+"""The progress of a build, from TensorRT's phases."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ from lc_trt.utils.progress import ProgressMonitor
 
 
 class Stop:
-    """Keeps what was raised while TensorRT was calling us.
+    """Holds an exception of a callback until TensorRT has returned.
 
-    An exception that leaves a callback, Ctrl-C for one, would end the process. So the build is told
-    to stop, and `reraise` raises what it was once TensorRT has returned.
+    One that leaves a callback, Ctrl-C for example, would end the process. So the callback cancels
+    the build, and `reraise` raises the exception afterwards.
     """
 
     def __init__(self) -> None:
         self._reason: BaseException | None = None
 
     def call(self, function: Callable[..., None], *arguments: Any) -> bool:
-        """Call it, unless something was raised before; whether to go on."""
+        """Call a function unless an earlier call raised.
+
+        Args:
+            function: the callback.
+            arguments: of the callback.
+
+        Returns:
+            Whether the build may go on.
+        """
         if self._reason is None:
             try:
                 function(*arguments)
@@ -35,12 +43,18 @@ class Stop:
 
 
 def make_monitor(api: TensorRT, show: ProgressMonitor, stop: Stop) -> Any:
-    """TensorRT's IProgressMonitor that hands on to ``show``."""
+    """An IProgressMonitor.
+
+    Args:
+        api: TensorRT.
+        show: gets the phases and their steps.
+        stop: holds what ``show`` raises.
+    """
     trt: Any = api.module
     base: Any = trt.IProgressMonitor
 
     class Monitor(base):  # type: ignore[misc]
-        """Calls ``show``; nothing leaves it."""
+        """Calls ``show`` and raises nothing."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -16,7 +16,11 @@ _OPTION, _ADVICE = "--timing-cache", "choose another file"
 
 
 def use_cache(config: Any, path: Path) -> None:
-    """Give a builder configuration the times in a file, or none where there is no file yet.
+    """Load a file's times into a builder configuration; none where there is no file yet.
+
+    Args:
+        config: IBuilderConfig.
+        path: of the cache.
 
     Raises:
         LcTrtError: the file cannot be read, or is no timing cache of this TensorRT and GPU.
@@ -28,7 +32,15 @@ def use_cache(config: Any, path: Path) -> None:
 
 
 def merge_cache(config: Any, path: Path) -> None:
-    """Write a configuration's times, together with those that others wrote in the meantime."""
+    """Write a configuration's times, together with those that other builds have written meanwhile.
+
+    Args:
+        config: IBuilderConfig, after the build.
+        path: of the cache.
+
+    Raises:
+        LcTrtError: the file cannot be written, or is of another TensorRT or GPU.
+    """
     with _locked(path):
         cache = config.get_timing_cache()
         if not cache.combine(config.create_timing_cache(_read(path)), False):
