@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lc_trt.compiler.passes.freeze import Freeze
 from region_graphs import count, views
 from tiny_networks import tiny_model
 
@@ -10,6 +9,7 @@ from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_tensorrt.full_map_heads import FullMapHeads
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.fold_constants import FoldConstants
+from lc_trt.compiler.passes.freeze import Freeze
 
 
 def test_probabilities_are_made_on_the_map():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import onnx
 import pytest
-from lc_trt.compiler.passes.freeze import Freeze
 from onnx import TensorProto, helper
 from region_graphs import CHANNELS, assert_equal_results, region_graph, views
 from tiny_networks import tiny_model
@@ -12,6 +11,7 @@ from tiny_networks import tiny_model
 from lc_trt.compiler.lower_tensorrt.int32_masks import Int32Masks
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.fold_constants import FoldConstants
+from lc_trt.compiler.passes.freeze import Freeze
 
 
 @pytest.mark.parametrize("batch", [1, None])

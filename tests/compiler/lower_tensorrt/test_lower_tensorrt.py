@@ -10,6 +10,7 @@ import onnx
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from region_graphs import views
 from tiny_networks import INFO, MEAN, STD, frames, run, session, tiny_cascade
 
 from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
@@ -106,21 +107,19 @@ def test_the_trained_network_in_fp32_and_fp16(irnet_small, irnet_small_half):
 def test_the_trained_network_has_one_product_for_branches_and_multiplies_no_more(
     irnet_small, irnet_small_half
 ):
-    source, model = (
-        [n for n in m.graph.node if n.op_type == "RegionConv"]
-        for m in (irnet_small, irnet_small_half)
-    )
+    source, model = (views(m, "RegionConv") for m in (irnet_small, irnet_small_half))
     # The first 1x1s of ten blocks and of five are one, so are three before stage 3; there five
     # projections go onto a residual stream of four parts.
     assert len(model) == len(source) - 15 - 2 + 3 * 5
 
-    def multiplications(graph, convs, at):
-        dims = {t.name: t.dims for t in graph.initializer}
-        stored = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Cast"}
-        return sum(np.prod(dims[stored.get(n.input[at], n.input[at])]) for n in convs)
+    def multiplications(model, convs):
+        dims = {t.name: t.dims for t in model.graph.initializer}
+        stored = {cast.output("output"): cast.input("input") for cast in views(model, "Cast")}
+        weights = [conv.input("weight") for conv in convs]
+        return sum(np.prod(dims[stored.get(name, name)]) for name in weights)
 
-    expected = multiplications(irnet_small.graph, source, 4)
-    assert multiplications(irnet_small_half.graph, model, -3) == expected
+    expected = multiplications(irnet_small, source)
+    assert multiplications(irnet_small_half, model) == expected
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

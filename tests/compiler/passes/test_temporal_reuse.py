@@ -262,7 +262,7 @@ def test_it_passes_through_the_lowering_for_tensorrt(precision: str) -> None:
     source = run_passes(tiny_model(), [TemporalReuse()])
     size = (48, 72)
     model = run_passes(source, [Freeze(1, size), FoldConstants()])
-    lowered = lower_tensorrt(run_passes(model, [FoldBatchNorm(region_factors=False)]))
+    lowered = run_passes(model, [FoldBatchNorm(region_factors=False), *lower_tensorrt()])
     if precision == "fp16":
         lowered = run_passes(lowered, [ToHalf()])
     onnx.checker.check_model(lowered)
