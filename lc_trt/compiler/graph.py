@@ -244,11 +244,6 @@ class Graph:
         return model
 
 
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """A node's attributes as Python values."""
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-
 def _identity(function: onnx.FunctionProto) -> FunctionId:
     return function.domain, function.name, function.overload
 
@@ -271,34 +266,3 @@ def _copy(message: _Message, *left_out: str) -> _Message:
         else:
             setattr(result, field.name, value)
     return result
-
-
-# The way before `Graph`, until every pass edits in place.
-
-
-class EditableGraph(Graph):
-    """A graph for a pass from model to model."""
-
-    def use_counts(self) -> dict[str, int]:
-        """How often each tensor is read, graph outputs included."""
-        return self.edges().uses
-
-    def model(self) -> onnx.ModelProto:
-        """The edited model."""
-        return self.encode()
-
-
-def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """The tensors whose whole shape is known after ONNX shape inference."""
-    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    types = infer_types(Graph(model).skeleton())
-    return shapes | {name: t.shape for name, t in types.items() if t.shape is not None}
-
-
-def known_dims(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
-    """What ONNX shape inference finds of each tensor's shape; None stands for a symbolic size."""
-    shapes: dict[str, tuple[int | None, ...]] = {
-        t.name: tuple(t.dims) for t in model.graph.initializer
-    }
-    types = infer_types(Graph(model).skeleton())
-    return shapes | {name: t.dims for name, t in types.items() if t.dims is not None}

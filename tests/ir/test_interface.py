@@ -49,29 +49,39 @@ OTHERWISE = {
     "tools/gpu/gpubench/machine.py": PACKAGE,
     "tools/soak_video.py": {"rho"},  # of its JSON
 }  # fmt: skip
-VIEWS = {"attribute", "input", "inputs", "output", "set_attribute", "set_input", "set_inputs",
-         "set_output"}  # fmt: skip
-PENDING = ("fold_constants.py", "reuse_points.py", "temporal_reuse.py", "to_dense.py")
+# Methods that take the name of a parameter of an operator.
+READS = {
+    "attribute", "constant", "input", "inputs", "integers", "optional", "output",
+    "set_attribute", "set_input", "set_inputs", "set_output", "tensor", "tensors",
+}  # fmt: skip
 FILES = sorted(
     path
     for folder in ("lc_trt", "tools")
     for path in (ROOT / folder).rglob("*.py")
-    if path != ROOT / "lc_trt" / "ir" / "interface.py" and path.name not in PENDING
+    if path != ROOT / "lc_trt" / "ir" / "interface.py"
 )
 
 
 def literals(tree: ast.AST) -> Iterator[ast.Constant]:
-    """String literals, but those that name a parameter of an operator to a `NodeView`."""
-    parameters = {
-        id(argument)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        if node.func.attr in VIEWS
-        for argument in node.args
-    }
+    """Literals, but those that name a parameter of an operator to a `NodeView`."""
+    parameters: set[int] = set()
+    for node in ast.walk(tree):
+        if _reads_parameter(node):
+            parameters |= {id(argument) for argument in node.args}
+        elif isinstance(node, ast.GeneratorExp | ast.ListComp | ast.DictComp):
+            # view.input(name) for name in ("rows", "index")
+            parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+            if any(map(_reads_parameter, parts)):
+                names = node.generators[0].iter
+                parameters |= {id(name) for name in getattr(names, "elts", [])}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and id(node) not in parameters:
             yield node
+
+
+def _reads_parameter(node: ast.AST) -> bool:
+    is_method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    return is_method and node.func.attr in READS
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -83,5 +93,9 @@ def test_a_name_is_imported_and_not_spelt_again(path: Path) -> None:
 
 
 def test_a_name_spelt_again_is_found() -> None:
-    tree = ast.parse('view.input("rho")\nfeed = {"rho": x, "image": y}')
-    assert [node.value for node in literals(tree)] == ["rho", "image"]
+    lines = (
+        'view.input("rho")',
+        '[view.input(name) for name in ("rho", "confidence")]',
+        'feed = {"rho": x, "image": y}',
+    )
+    assert [node.value for node in literals(ast.parse("\n".join(lines)))] == ["rho", "image"]

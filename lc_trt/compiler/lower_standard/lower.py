@@ -21,7 +21,15 @@ from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import is_region
+from lc_trt.ir.region_ops import (
+    REGION_CONV,
+    REGION_GATHER,
+    REGION_MAX_POOL,
+    REGION_RESTRICT,
+    REGION_SCATTER,
+    REGION_SELECT,
+    is_region,
+)
 
 _KEEPS_CHANNELS = (
     "Add", "BatchNormalization", "DequantizeLinear", "Mul", "QuantizeLinear", "Relu", "Softmax",
@@ -65,12 +73,12 @@ class _Lowerer(Builder):
         for node, reason in self.fused.separate:
             report.skip(node, reason)
         rules = {
-            "RegionSelect": self.select,
-            "RegionGather": self.gather,
-            "RegionRestrict": self.restrict,
-            "RegionConv": self.conv,
-            "RegionMaxPool": self.max_pool,
-            "RegionScatter": self.scatter,
+            REGION_SELECT.name: self.select,
+            REGION_GATHER.name: self.gather,
+            REGION_RESTRICT.name: self.restrict,
+            REGION_CONV.name: self.conv,
+            REGION_MAX_POOL.name: self.max_pool,
+            REGION_SCATTER.name: self.scatter,
         }
         for node in self.graph.nodes:
             report.rewrites += is_region(node)

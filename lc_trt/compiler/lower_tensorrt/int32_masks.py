@@ -15,7 +15,7 @@ from lc_trt.ir.region_ops import REGION_SELECT, is_region
 
 
 class Int32Masks:
-    """RegionSelect's ``active`` and ``hard`` become INT32, 0 or 1.
+    """Of RegionSelect, ``active`` and ``hard`` become INT32, 0 or 1.
 
     Other readers of a mask get a Cast to BOOL, but those that cast it to INT32 themselves read it.
     """

@@ -17,6 +17,7 @@ from onnx import TensorProto
 from lc_trt.compiler.graph import Array, Graph
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.region_ops import REGION_CONV, REGION_SELECT
 
 FULL = TensorProto.FLOAT
 Half = Literal["fp16", "bf16"]
@@ -27,7 +28,7 @@ HALF_ARRAYS: dict[int, np.dtype] = {
 }
 
 # Tensor cores are for these.
-PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "RegionConv"}
+PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", REGION_CONV.name}
 _WEIGHTS = {"Conv": "W", "ConvTranspose": "W", "Gemm": "B", "MatMul": "B"}
 # Probabilities and what compares them, interpolation, and sums and powers that leave FP16's range
 # or need its digits. Names of operators that do neither are not listed: they follow their input.
@@ -35,8 +36,9 @@ _KEEPS_FULL = {
     "ArgMax", "ArgMin", "BatchNormalization", "CumSum", "Exp", "GlobalAveragePool",
     "GroupNormalization", "InstanceNormalization", "LayerNormalization", "Log", "LogSoftmax",
     "LpNormalization", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum",
-    "ReduceLogSumExp", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "RegionSelect",
-    "Resize", "Softmax", "Softplus", "Sqrt", "TopK", "Upsample",
+    "ReduceLogSumExp", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Resize",
+    "Softmax", "Softplus", "Sqrt", "TopK", "Upsample",
+    REGION_SELECT.name,
     "QuantizeLinear",  # of FP32 only, in this opset
 }  # fmt: skip
 

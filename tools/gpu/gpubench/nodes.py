@@ -102,6 +102,14 @@ class OperatorNode:
         self._tensors.update(tensors)
         return tensors
 
+    def output(self, name: str) -> str:
+        """The tensor that an output makes.
+
+        Args:
+            name: of the output, as in the operator's schema.
+        """
+        return self._view.output(name)
+
     def constant(self, name: str) -> Array:
         """The value of an input that must be a constant.
 

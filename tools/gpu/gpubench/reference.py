@@ -105,13 +105,12 @@ def _standard(node: OperatorNode) -> Callable[[Values], None]:
 
 def _region(node: OperatorNode) -> Callable[[Values], None]:
     """A region operator; the names of a region's tensors all stand for its `CompactRegion`."""
-    outputs = list(node.proto.output)
     if node.proto.op_type == "RegionSelect":
 
         def select(values: Values) -> None:
             region = values["regions"].pop(0)
-            values.update(dict.fromkeys(outputs[:3], region))
-            values[outputs[3]] = region.hard
+            values.update({node.output(name): region for name in ("rows", "index", "count")})
+            values[node.output("hard")] = region.hard
 
         return select
     operators = {
@@ -126,7 +125,7 @@ def _region(node: OperatorNode) -> Callable[[Values], None]:
     operator = operators[node.proto.op_type]
 
     def compute(values: Values) -> None:
-        values[outputs[0]] = operator(node, values)
+        values[node.output("y")] = operator(node, values)
 
     return compute
 

@@ -126,7 +126,7 @@ class RegionOperators:
         n, _, h, w = self._map(node, "confidence")[0]
         region = Rows.empty((n, h, w), self._kernels.device)
         hard = torch.zeros(n, 1, h, w, dtype=torch.int32, device=self._kernels.device)
-        self._regions |= dict.fromkeys(node.proto.output[:3], region)
+        self._regions |= {node.output(name): region for name in ("rows", "index", "count")}
 
         def run(confidence: Tensor, active: Tensor, rho: Tensor) -> tuple[Tensor, ...]:
             active = active.contiguous()
