@@ -195,9 +195,12 @@ class NodeView:
             name: of the attribute.
             value: an int, float, list of ints or whatever `onnx.helper.make_attribute` takes.
         """
-        others = [a for a in self.node.attribute if a.name != name]
-        del self.node.attribute[:]
-        self.node.attribute.extend([*others, helper.make_attribute(name, value)])
+        attribute = helper.make_attribute(name, value)
+        for own in self.node.attribute:
+            if own.name == name:
+                own.CopyFrom(attribute)
+                return
+        self.node.attribute.append(attribute)
 
     def _place(self, name: str, names: tuple[str, ...], tensors: Sequence[str]) -> slice:
         """Where the tensors of a parameter stand among those of the node."""
