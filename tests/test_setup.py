@@ -33,7 +33,7 @@ SYSTEM = tuple(
 # What setup.py imports of the package.
 NEEDED = (
     "__init__", "errors", "version", "trt/__init__", "trt/plugin_build", "trt/plugin_library",
-    "ir/__init__", "ir/interface", "utils/__init__", "utils/files",
+    "ir/__init__", "ir/interface", "utils/__init__", "utils/files", "utils/progress",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from lc_trt.bench.environment import describe_environment
 from lc_trt.bench.operating_points import NONE_LEAVE, find_rho
 from lc_trt.bench.shares import jittered
-from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio
+from lc_trt.bench.timing import EngineLane
 from lc_trt.cli import console
 from lc_trt.cli.command_line import command_line
 from lc_trt.compiler.frontend.import_model import import_model
@@ -31,6 +31,7 @@ from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model, prepare
+from lc_trt.data.metrics import mean_shares
 from lc_trt.data.published import POINTS
 from lc_trt.errors import LcTrtError
 from lc_trt.model.presets import find_preset
@@ -38,6 +39,7 @@ from lc_trt.quantization.activation_collector import Observer
 from lc_trt.runtime.engines import create_engine
 from lc_trt.training.export import export_file
 from lc_trt.utils.files import write_json
+from lc_trt.utils.timing import measure, percentiles, ratio
 from lc_trt.video.sample_frames import load_frames
 
 SIZE = (300, 500)
@@ -104,7 +106,7 @@ def main() -> int:
     return int(not all(v.met for v in verdicts))
 
 
-def run(known: argparse.Namespace) -> list[Lane]:
+def run(known: argparse.Namespace) -> list[EngineLane]:
     """All rows, measured."""
     path = known.work / f"{known.preset}-{known.heads}.onnx"
     export_file(path, preset=known.preset, checkpoint=None, size=SIZE, heads=known.heads)
@@ -136,14 +138,12 @@ def run(known: argparse.Namespace) -> list[Lane]:
             if form == "fast":
                 pairs = zip(frames, shares, strict=True)
                 rho = [find_rho(engine, frame, [wanted])[0] for frame, wanted in pairs]
-            lanes.append(Lane(f"{form} {precision} {backend}", engine, rho))
-    steps = len(lanes) * (known.rounds + known.warmup)
-    with console.progress("measuring", steps) as advance:
-        measure([lanes], frames, known.rounds, known.warmup, advance=advance)
+            lanes.append(EngineLane(f"{form} {precision} {backend}", engine, frames, rho))
+    measure([lanes], known.rounds, known.warmup, monitor=console.BarMonitor())
     return lanes
 
 
-def row(lane: Lane, lanes: list[Lane]) -> dict[str, Any]:
+def row(lane: EngineLane, lanes: list[EngineLane]) -> dict[str, Any]:
     """A lane's figures."""
     reference = next(other for other in lanes if other.name == REFERENCE)
     times = percentiles(lane.times)

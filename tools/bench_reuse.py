@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -35,6 +33,7 @@ from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
 from lc_trt.runtime.resize import to_size
 from lc_trt.runtime.temporal_reuse import Reuse
 from lc_trt.utils.files import atomic_file, write_json
+from lc_trt.utils.timing import Lane, take_turns
 from lc_trt.video.sources.open import open_source
 
 REQUIRED = 0.99
@@ -47,42 +46,50 @@ ALL_LEAVE = np.full(2, -1, np.float32)
 Image = npt.NDArray[np.uint8]
 
 
-@dataclass
-class Lane:
-    """One way to run the video.
+class ReuseLane(Lane[EngineOutput]):
+    """One way to run the video, frame by frame.
 
     Attributes:
         reuse: None without.
-        times: milliseconds a frame.
-        computed, reused: parts of the pixels, a frame.
-        reached: part of the pixels that are stage 3's, a frame.
-        agreement: share of labels equal to those without reuse, a frame.
+        labels: of the latest frame.
+        computed, reused: parts of the pixels, per frame.
+        reached: part of the pixels that are stage 3's, per frame.
+        agreement: share of labels equal to those without reuse, per frame.
     """
 
-    engine: Engine
-    reuse: Reuse | None = None
-    times: list[float] = field(default_factory=list)
-    computed: list[float] = field(default_factory=list)
-    reused: list[float] = field(default_factory=list)
-    reached: list[float] = field(default_factory=list)
-    agreement: list[float] = field(default_factory=list)
+    labels: npt.NDArray[np.uint8]
 
-    def run(self, image: Image, rho: npt.NDArray[np.float32]) -> EngineOutput:
-        """One frame, timed."""
-        # Not the first after another engine, whose threads may still spin: all leave at stage 1.
-        self.engine.run(image, ALL_LEAVE)
-        start = perf_counter()
-        if self.reuse is None:
-            out = self.engine.run(image, rho)
-        else:
-            out = self.reuse.run(self.engine, image, rho, [None])
-        self.times.append((perf_counter() - start) * 1e3)
+    def __init__(
+        self,
+        engine: Engine,
+        images: list[Image],
+        rho: npt.NDArray[np.float32],
+        reuse: Reuse | None = None,
+    ) -> None:
+        # Untimed, and not the first after another engine, whose threads may still spin.
+        def settle(number: int) -> EngineOutput:
+            return engine.run(images[number], ALL_LEAVE)
+
+        def run(number: int) -> EngineOutput:
+            if reuse is None:
+                return engine.run(images[number], rho)
+            return reuse.run(engine, images[number], rho, [None])
+
+        name = "without" if reuse is None else f"tolerance {reuse.tolerance:g}"
+        super().__init__(name, run, settle, self._collect)
+        self.reuse = reuse
+        self.computed: list[float] = []
+        self.reused: list[float] = []
+        self.reached: list[float] = []
+        self.agreement: list[float] = []
+
+    def _collect(self, out: EngineOutput) -> None:
         assert out.stages is not None
+        self.labels = out.labels
         self.reached.append(float((out.stages == 3).mean()))
         work = out.work if out.work is not None else (out.stages > 1) * int(PixelWork.COMPUTED)
         self.computed.append(float(np.isin(work, (PixelWork.COMPUTED, PixelWork.CONTEXT)).mean()))
         self.reused.append(float(np.isin(work, (PixelWork.KEPT, PixelWork.CONTEXT)).mean()))
-        return out
 
 
 def read(video: str, count: int | None, size: tuple[int, int]) -> list[Image]:
@@ -101,22 +108,20 @@ def measure(
     macs: StageMacs,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A video's figures without reuse, and those with each tolerance."""
-    off = Lane(plain)
-    lanes = [off, *(Lane(reusing, Reuse(t, every=every)) for t in tolerances)]
+    off = ReuseLane(plain, images, rho)
+    lanes = [off]
+    lanes += [ReuseLane(reusing, images, rho, Reuse(t, every=every)) for t in tolerances]
     still: list[float] = []
     before: npt.NDArray[np.uint8] | None = None
-    with console.progress("measuring", len(images)) as advance:
-        for number, image in enumerate(images):
-            labels: dict[int, npt.NDArray[np.uint8]] = {}
-            for turn in range(len(lanes)):
-                which = (turn + number) % len(lanes)
-                labels[which] = lanes[which].run(image, rho).labels
-            for which, lane in enumerate(lanes):
-                lane.agreement.append(float((labels[which] == labels[0]).mean()))
+    with console.BarMonitor().phase("measuring", len(images) * len(lanes)) as advance:
+        for number in range(len(images)):
+            for _ in take_turns([lanes], number):
+                advance(1)
+            for lane in lanes:
+                lane.agreement.append(float((lane.labels == off.labels).mean()))
             if before is not None:
-                still.append(float((labels[0] == before).mean()))
-            before = labels[0]
-            advance(1)
+                still.append(float((off.labels == before).mean()))
+            before = off.labels
     base = {
         "frames": len(images),
         "hard": round(float(np.mean(off.computed)), 4),
@@ -126,7 +131,7 @@ def measure(
     return base, [row(lane, off, macs) for lane in lanes[1:]]
 
 
-def row(lane: Lane, off: Lane, macs: StageMacs) -> dict[str, Any]:
+def row(lane: ReuseLane, off: ReuseLane, macs: StageMacs) -> dict[str, Any]:
     """A tolerance's figures; the ceiling takes as many of the computed pixels to stage 3."""
     assert lane.reuse is not None
     hard, last, computed = (float(np.mean(x)) for x in (off.computed, off.reached, lane.computed))

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,8 @@ import torch
 from torch import Tensor
 
 from lc_trt.bench.environment import describe_environment
-from lc_trt.bench.operating_points import Shares
-from lc_trt.bench.timing import ratio
 from lc_trt.cli.command_line import command_line
+from lc_trt.data.metrics import Shares
 from lc_trt.data.published import POINTS
 from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.model.cascade import Cascade
@@ -36,6 +34,7 @@ from lc_trt.model.region import CompactRegion, MaskedRegion
 from lc_trt.training.config import Exit, Phase
 from lc_trt.training.export import export_file
 from lc_trt.training.objective import objective
+from lc_trt.utils import timing
 from lc_trt.utils.files import write_json
 from lc_trt.video.sample_frames import load_frames
 
@@ -147,32 +146,37 @@ def measure(
 ) -> dict[str, object]:
     """Milliseconds of both forms, their ratio and the shares that were reached."""
     generator = torch.Generator().manual_seed(0)
-    times: dict[str, list[float]] = {form: [] for form in FORMS}
-    left = []
-    for i, x in enumerate(images):
-        rho = thresholds(model, x, shares)
-        model.train()
-        freeze_batch_norm(model)  # as fine-tuning has it
-        for head in model.heads:
-            head.eval()  # without dropout both forms see the same confidences
-        phase = Phase(loss="cascade", epochs=1, exit=Exit(rho=rho), final_on_all=on_all)
-        n, _, h, w = x.shape
-        label = torch.randint(0, CLASSES, (n, h, w), generator=generator, dtype=torch.uint8)
-        label = label.to(x.device)
-        forms = list(FORMS) if i % 2 else list(FORMS)[::-1]
-        for form in forms:
-            step(model, x, label, phase, form)  # what the other form left in the caches
-            began = time.perf_counter()
-            found = step(model, x, label, phase, form)
-            if i >= WARMUP:
-                times[form].append((time.perf_counter() - began) * 1e3)
-        left.append(found)
+    rhos = [thresholds(model, x, shares) for x in images]
+    model.train()
+    freeze_batch_norm(model)  # as fine-tuning has it
+    for head in model.heads:
+        head.eval()  # without dropout both forms see the same confidences
+    phases = [
+        Phase(loss="cascade", epochs=1, exit=Exit(rho=rho), final_on_all=on_all) for rho in rhos
+    ]
+    labels = [
+        torch.randint(
+            0, CLASSES, (len(x), *x.shape[2:]), generator=generator, dtype=torch.uint8
+        ).to(x.device)
+        for x in images
+    ]
+    left: list[list[float]] = []
+
+    def lane(form: str) -> timing.Lane[list[float]]:
+        def run(number: int) -> list[float]:
+            return step(model, images[number], labels[number], phases[number], form)
+
+        return timing.Lane(form, run, before=run, collect=left.append)
+
+    lanes = [lane(form) for form in FORMS]
+    timing.measure([lanes], len(images) - WARMUP, WARMUP)
+    times = {lane.name: lane.times for lane in lanes}
     dense, region = times["masked dense"], times["region"]
     return {
         "shares": [round(float(s), 3) for s in np.mean(left, 0)],
         "masked_dense_ms": round(float(np.median(dense)), 1),
         "region_ms": round(float(np.median(region)), 1),
-        "speedup": round(ratio(dense, region), 3),
+        "speedup": round(timing.ratio(dense, region), 3),
     }
 
 

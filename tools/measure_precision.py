@@ -230,8 +230,8 @@ def row(name: str, precision: str, segmenter: Segmenter, known: argparse.Namespa
     manifest = segmenter.manifest
     classes = class_set(manifest.classes, manifest.colours)
     samples = open_samples("folder", known.data, "val", classes, known.limit)
-    with console.progress(name, len(samples)) as advance:
-        found = evaluate(segmenter, samples, manifest.classes, advance=advance)
+    tracked = console.BarMonitor().track(name, samples)
+    found = evaluate(segmenter, tracked, manifest.classes)
     assert found.shares is not None, "the shipped model is a cascade"
     shares = tuple(round(share, 5) for share in found.shares)
     return Row(name, precision, round(found.miou, 5), round(found.pixel_accuracy, 5), shares)

@@ -38,6 +38,7 @@ from lc_trt.errors import LcTrtError
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.runtime.visualize import View
 from lc_trt.utils.files import write_json
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.video import pipeline
 from lc_trt.video.sinks.open import OutputSpec, open_outputs
 from lc_trt.video.sources.open import open_source
@@ -99,13 +100,13 @@ def soak(
     wanted: int,
     rhos: list[Rho | None],
     *,
-    advance: Callable[[int], None] = lambda frames: None,
+    monitor: ProgressMonitor = SILENT,
     stop: Callable[[], bool] = lambda: False,
 ) -> Soak:
     """Rounds of a video until so many frames are done, or until ``stop()``."""
     found = Soak()
     start = perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, monitor.phase("soaking", wanted) as advance:
         wish = OutputSpec([View.OVERLAY], [Path(folder) / "out.mp4"], alpha=0.5)
         while found.frames < wanted and not found.interrupted:
             with open_source(str(video)) as source:
@@ -137,12 +138,14 @@ def run(given: argparse.Namespace) -> int:
             before = threading.active_count()  # importing OpenVINO starts one of its own
             dense = segmenter.engine.kind == "dense"
             rhos = [None] if dense else [parse_rho(rho) for rho in given.rho]
-            with (
-                console.progress("soaking", given.frames) as advance,
-                interrupts("stopping after this frame (Ctrl-C again: at once)") as pressed,
-            ):
+            with interrupts("stopping after this frame (Ctrl-C again: at once)") as pressed:
                 found = soak(
-                    segmenter, given.video, given.frames, rhos, advance=advance, stop=pressed
+                    segmenter,
+                    given.video,
+                    given.frames,
+                    rhos,
+                    monitor=console.BarMonitor(),
+                    stop=pressed,
                 )
             size = segmenter.engine.size
     gc.collect()

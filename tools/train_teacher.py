@@ -25,8 +25,8 @@ from torch.nn import functional
 from lc_trt.cli.option_values import size as parse_size
 from lc_trt.compiler.frontend.wrap_dense import Normalisation
 from lc_trt.data.classes import find_classes
-from lc_trt.data.datasets import Dataset, open_dataset
-from lc_trt.data.metrics import Confusion
+from lc_trt.data.datasets import Dataset, Sample, open_dataset
+from lc_trt.data.metrics import evaluate_samples
 from lc_trt.training.batches import Batches, class_weights
 from lc_trt.training.checkpoint import save_state
 from lc_trt.training.config import Augment
@@ -166,14 +166,15 @@ def normalised(images: np.ndarray) -> Tensor:
 
 def mean_iou(model: Teacher, dataset: Dataset, classes: int) -> float:
     """At the images' own size."""
-    confusion = Confusion(classes)
+
+    def predict(sample: Sample) -> np.ndarray:
+        scores = model(normalised(sample.image[None]))
+        scores = functional.interpolate(scores, sample.label.shape, mode="bilinear")
+        return scores[0].argmax(0).numpy().astype(np.uint8)
+
     model.eval()
     with torch.no_grad():
-        for sample in dataset:
-            scores = model(normalised(sample.image[None]))
-            scores = functional.interpolate(scores, sample.label.shape, mode="bilinear")
-            confusion.add(scores[0].argmax(0).numpy().astype(np.uint8), sample.label)
-    return confusion.miou()
+        return evaluate_samples(predict, dataset, classes).miou()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from lc_trt.bench.operating_points import ALL_LEAVE, NONE_LEAVE, rho_pair
 from lc_trt.runtime.engines.base import Engine
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 _STATM = Path("/proc/self/statm")
 MEGABYTE = 2**20
@@ -67,26 +68,32 @@ def soak(
     frames: int,
     *,
     seed: int = 0,
-    advance: Callable[[int], None] = lambda passes: None,
+    monitor: ProgressMonitor = SILENT,
 ) -> Memory:
     """Run ``frames`` passes, each with a region of another size, and compare the memory.
 
     The images go round and round; each pass draws its thresholds so that a random share,
     from none to all, leaves at stage 1, and of the rest at stage 2. A dense engine just
     runs the images.
+
+    Args:
+        engine: the engine.
+        images: uint8 [N, H, W, 3] each.
+        frames: how many passes.
+        seed: of the shares.
+        monitor: shows progress.
     """
     rng = np.random.default_rng(seed)
     levels = [_confidences(engine, image) for image in images]
     gc.collect()
     start = middle = resident_mb()
-    for i in range(frames):
+    for i in monitor.track("watching memory", range(frames)):
         if i == frames // 2:
             middle = resident_mb()
         rho = None
         if engine.kind == "cascade":
             rho = rho_pair(*(float(np.quantile(c, rng.random())) for c in levels[i % len(levels)]))
         engine.run(images[i % len(images)], rho)
-        advance(1)
     gc.collect()
     return Memory(frames, start, middle, resident_mb())
 

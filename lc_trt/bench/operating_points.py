@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.data.metrics import Shares
 from lc_trt.runtime.engines.base import Engine
 
 Rho = npt.NDArray[np.float32]
-Shares = tuple[float, float, float]
-"""Pixels that leave at stages 1, 2 and 3, each 0 to 1."""
 
 ALL_LEAVE = -1.0  # every confidence is greater
 NONE_LEAVE = 1.0  # none is
@@ -53,9 +52,3 @@ def find_rho(engine: Engine, image: npt.NDArray[np.uint8], targets: Sequence[Sha
 def rho_pair(first: float, second: float) -> Rho:
     """Two thresholds as engines take them, float32 [2]."""
     return np.array([first, second], np.float32)
-
-
-def measured_shares(stages: npt.NDArray[np.uint8]) -> Shares:
-    """Shares of a run, from its stage map (values 1, 2, 3)."""
-    counts = np.bincount(stages.reshape(-1), minlength=4)[1:4] / stages.size
-    return float(counts[0]), float(counts[1]), float(counts[2])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lc_trt.bench.memory import Memory
-from lc_trt.bench.operating_points import Shares
+from lc_trt.data.metrics import Shares
 from lc_trt.utils.files import write_json
 
 COLUMNS = (

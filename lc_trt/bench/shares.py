@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lc_trt.bench.operating_points import Shares
+from lc_trt.data.metrics import Shares
 from lc_trt.data.published import POINTS
 from lc_trt.errors import UsageError
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,21 +14,23 @@ from lc_trt.bench import networks
 from lc_trt.bench.environment import describe_environment, describe_gpu
 from lc_trt.bench.memory import soak
 from lc_trt.bench.networks import Dense
-from lc_trt.bench.operating_points import ALL_LEAVE, Rho, Shares, find_rho, rho_pair
+from lc_trt.bench.operating_points import ALL_LEAVE, Rho, find_rho, rho_pair
 from lc_trt.bench.report import Report, Row, Target
 from lc_trt.bench.shares import jittered
-from lc_trt.bench.timing import Lane, mean_shares, measure, percentiles, ratio, stage_times
+from lc_trt.bench.timing import EngineLane, stage_times
 from lc_trt.bundle.bundle import SOURCE, read_bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.options import check_shape
 from lc_trt.data import published
+from lc_trt.data.metrics import Shares, mean_shares
 from lc_trt.errors import UsageError
 from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.runtime.engines import Engine
+from lc_trt.utils.progress import SILENT, ProgressMonitor
+from lc_trt.utils.timing import measure, percentiles, ratio
 from lc_trt.video.sample_frames import describe, load_frames
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 BUSY = 0.1  # share of the CPU time that others may use without disturbing the figures
 
 
@@ -68,19 +70,15 @@ class Options:
     seed: int = 0
 
 
-def _silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    return nullcontext(lambda steps: None)
-
-
 def run_bench(
-    path: Path, options: Options, *, command: str = "", progress: Progress = _silent
+    path: Path, options: Options, *, command: str = "", monitor: ProgressMonitor = SILENT
 ) -> Report:
     """Measure a bundle.
 
     Args:
         path: the bundle.
         command: what the report names as having made it.
-        progress: makes a context whose value advances it by a number of steps.
+        monitor: shows progress.
 
     Raises:
         LcTrtError: the bundle, the content or a backend cannot be used.
@@ -104,10 +102,10 @@ def run_bench(
         baselines=options.baselines, all_runners=options.all_runners,
     )  # fmt: skip
     with ExitStack() as stack:
-        with progress("compiling", len(contenders) + 1) as advance:
+        with monitor.phase("compiling", len(contenders) + 1) as advance:
             lanes = []
             for contender in contenders:
-                lanes.append(Lane(contender.row, contender.load()))
+                lanes.append(EngineLane(contender.row, contender.load(), frames))
                 stack.callback(lanes[-1].engine.close)
                 advance(1)
             if manifest.kind == "cascade":
@@ -118,19 +116,16 @@ def run_bench(
             else:
                 engine = lanes[-1].engine
             advance(1)
-        splits: list[Lane] = []
+        splits: list[EngineLane] = []
         if engine.kind == "cascade":
-            found = thresholds(manifest, engine, frames, options, progress)
-            rows, splits = _cascade_lanes(engine, found)
+            found = thresholds(manifest, engine, frames, options, monitor)
+            rows, splits = _cascade_lanes(engine, frames, found)
             lanes += rows
         environment |= describe_gpu(engine)
-        total = (len(lanes) + len(splits)) * (options.rounds + options.warmup)
-        with progress("measuring", total) as advance:
-            measure([lanes, splits], frames, options.rounds, options.warmup, advance=advance)
+        measure([lanes, splits], options.rounds, options.warmup, monitor=monitor)
         memory = None
         if options.soak:
-            with progress("watching memory", options.soak) as advance:
-                memory = soak(engine, frames, options.soak, seed=options.seed, advance=advance)
+            memory = soak(engine, frames, options.soak, seed=options.seed, monitor=monitor)
     macs = stage_macs(source, size) if splits else None
     made, reference = _rows(contenders, lanes, splits, macs, manifest.precision, batch)
     return Report(
@@ -154,7 +149,7 @@ def thresholds(
     engine: Engine,
     frames: Sequence[npt.NDArray[np.uint8]],
     options: Options,
-    progress: Progress = _silent,
+    monitor: ProgressMonitor = SILENT,
 ) -> dict[str, list[Rho]]:
     """By row, ``LC`` and ``LC fast``, the thresholds of each frame."""
     own = {"LC": manifest.default_rho, "LC fast": manifest.fast_rho}
@@ -169,12 +164,10 @@ def thresholds(
             targets[row] = jittered(asked.get(row, point.shares), len(frames), options.seed)
             found[row] = []
     if targets:
-        with progress("finding thresholds", len(frames)) as advance:
-            for i, frame in enumerate(frames):
-                wanted = [shares[i] for shares in targets.values()]
-                for row, rho_found in zip(targets, find_rho(engine, frame, wanted), strict=True):
-                    found[row].append(rho_found)
-                advance(1)
+        for i, frame in enumerate(monitor.track("finding thresholds", frames)):
+            wanted = [shares[i] for shares in targets.values()]
+            for row, rho_found in zip(targets, find_rho(engine, frame, wanted), strict=True):
+                found[row].append(rho_found)
     return found
 
 
@@ -185,24 +178,26 @@ def _batches(options: Options, size: tuple[int, int], batch: int) -> list[npt.ND
     return [np.stack(frames[i * batch : (i + 1) * batch]) for i in range(count)]
 
 
-def _cascade_lanes(engine: Engine, found: dict[str, list[Rho]]) -> tuple[list[Lane], list[Lane]]:
-    """A lane a row, and those cut short that show the time per stage.
+def _cascade_lanes(
+    engine: Engine, frames: Sequence[npt.NDArray[np.uint8]], found: dict[str, list[Rho]]
+) -> tuple[list[EngineLane], list[EngineLane]]:
+    """One lane per row, and those cut short that show the time per stage.
 
     The latter are stage 1 alone, then stages 1 and 2 of each row.
     """
-    rows = [Lane(row, engine, rho) for row, rho in found.items()]
-    first = [rho_pair(ALL_LEAVE, ALL_LEAVE)] * len(rows[0].rho or ())
-    splits = [Lane("stage 1", engine, first)]
+    rows = [EngineLane(row, engine, frames, rho) for row, rho in found.items()]
+    first = [rho_pair(ALL_LEAVE, ALL_LEAVE)] * len(frames)
+    splits = [EngineLane("stage 1", engine, frames, first)]
     for row, rho in found.items():
         cut = [rho_pair(float(r[0]), ALL_LEAVE) for r in rho]
-        splits.append(Lane(f"{row}, stages 1 and 2", engine, cut))
+        splits.append(EngineLane(f"{row}, stages 1 and 2", engine, frames, cut))
     return rows, splits
 
 
 def _rows(
     dense: Sequence[Dense],
-    lanes: Sequence[Lane],
-    splits: Sequence[Lane],
+    lanes: Sequence[EngineLane],
+    splits: Sequence[EngineLane],
     macs: StageMacs | None,
     precision: str,
     batch: int,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,9 @@ from lc_trt.bundle.sections import Speed, SpeedRatios
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import compile_model
-from lc_trt.runtime.engines import Engine, create_engine
+from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
 from lc_trt.utils.progress import ProgressMonitor
+from lc_trt.utils.timing import Lane, measure, ratio
 
 ROUNDS = 7  # timed passes of each engine, after one to warm up
 _DENSE, _FP32 = "dense", "fp32"
@@ -57,15 +57,11 @@ def compare_speed(
     try:
         for point, rho in {"default": manifest.default_rho, "fast": manifest.fast_rho}.items():
             thresholds = np.array(rho, np.float32)
-            ratios: dict[str, list[float]] = {name: [] for name in engines}
-            for i in range(ROUNDS + 1):
-                images = batches[i % len(batches)]
-                mine = _timed(own, images, thresholds)
-                for name, engine in engines.items():
-                    given = thresholds if engine.kind == "cascade" else None
-                    ratios[name].append(_timed(engine, images, given) / mine)
-            for name, measured in ratios.items():
-                found[name][point] = round(float(np.median(measured[1:])), 3)
+            mine = _lane("own", own, batches, thresholds)
+            others = [_lane(name, each, batches, thresholds) for name, each in engines.items()]
+            measure([[mine, *others]], ROUNDS, 1, monitor=show, phase=f"timing {point} thresholds")
+            for lane in others:
+                found[lane.name][point] = round(ratio(lane.times, mine.times), 3)
     finally:
         for engine in (own, *engines.values()):
             engine.close()
@@ -74,12 +70,14 @@ def compare_speed(
     return Speed(SpeedRatios(**found[_DENSE]), SpeedRatios(**found[_FP32]))
 
 
-def _timed(
-    engine: Engine, images: npt.NDArray[np.uint8], rho: npt.NDArray[np.float32] | None
-) -> float:
-    began = perf_counter()
-    engine.run(images, rho)
-    return perf_counter() - began
+def _lane(
+    name: str,
+    engine: Engine,
+    batches: Sequence[npt.NDArray[np.uint8]],
+    rho: npt.NDArray[np.float32],
+) -> Lane[EngineOutput]:
+    thresholds = rho if engine.kind == "cascade" else None
+    return Lane(name, lambda number: engine.run(batches[number % len(batches)], thresholds))
 
 
 def _warn(ratios: dict[str, float], other: str, advice: str, show: ProgressMonitor) -> None:

@@ -108,7 +108,7 @@ def bench(
         bundle,
         options,
         command=command_line("lc-trt", console.settings.arguments),
-        progress=console.progress,
+        monitor=console.BarMonitor(),
     )
     _print(report)
     if json_file is not None:

@@ -67,7 +67,8 @@ def build(
             "no photographs to check the engine on, drawn scenes stand in: "
             "pip install 'lc-trt[bench]' or give --check-images DIR"
         )
-    with console.log(verbose), console.bars("building", STEPS) as bars:
+    monitor = console.BarMonitor()
+    with console.log(verbose), monitor.phase("building", STEPS):
         bundle = run_build(
             model,
             out or model.with_suffix(".lct"),
@@ -86,6 +87,6 @@ def build(
             quantization=quantization_options,
             overflow_images=quantization.overflow_images(precision),
             verify=verification.verify_options(),
-            monitor=build_report.shown_by(bars),
+            monitor=monitor,
         )
     build_report.show(bundle, as_json)

@@ -12,7 +12,6 @@ from lc_trt.cli import console
 if TYPE_CHECKING:
     from lc_trt.bundle.bundle import Bundle
     from lc_trt.bundle.sections import Check
-    from lc_trt.utils.progress import ProgressMonitor
 
 
 def show(bundle: Bundle, as_json: bool) -> None:
@@ -45,26 +44,3 @@ def _cost(precision: str, check: Check) -> str:
             f"{agreement.mean_stages:.2%} of stages on average\n"
         )
     return lines
-
-
-def shown_by(bars: console.Bars) -> ProgressMonitor:
-    """What a build says, on progress bars and stderr."""
-    from lc_trt.utils.progress import ProgressMonitor
-
-    class OnBars(ProgressMonitor):
-        def step(self, what: str) -> None:
-            bars.advance(1)
-
-        def start(self, phase: str, steps: int) -> None:
-            bars.start(phase, steps)
-
-        def done(self, phase: str, steps: int) -> None:
-            bars.done(phase, steps)
-
-        def finish(self, phase: str) -> None:
-            bars.finish(phase)
-
-        def warn(self, text: str) -> None:
-            console.warn(text)
-
-    return OnBars()

@@ -54,16 +54,14 @@ def calibrate(
         threads=hardware.threads,
     )
     chosen = list_images(photographs.images).subset(photographs.limit)
-    with console.progress("calibrating", len(chosen)) as advance:
-        table = calibrate_file(
-            model,
-            chosen,
-            out,
-            settings,
-            imports=plain.import_options(),
-            advance=advance,
-            warn=console.warn,
-        )
+    table = calibrate_file(
+        model,
+        chosen,
+        out,
+        settings,
+        imports=plain.import_options(),
+        monitor=console.BarMonitor(),
+    )
     if as_json:
         typer.echo(json.dumps(asdict(table.summary()), indent=2))
         return

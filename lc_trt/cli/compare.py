@@ -54,9 +54,7 @@ def compare(
         device=hardware.device_name(),
         picture=save,
     )
-    found = compare_models(
-        a, b, photographs.images, options, progress=console.progress, warn=console.warn
-    )
+    found = compare_models(a, b, photographs.images, options, monitor=console.BarMonitor())
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
     else:

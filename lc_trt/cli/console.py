@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lc_trt.utils.progress import ProgressMonitor
+
 if TYPE_CHECKING:  # rich is imported when something is printed: `lc-trt --version` stays quick
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
     from rich.table import Table
 
 _PIPED_WIDTH = 160  # characters; a pipe has no width, and a table must not lose columns to 80
@@ -114,62 +116,69 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | No
     return made
 
 
-class Bars:
-    """A progress bar on stderr, and more under it for phases within a step."""
+def bars(*columns: ProgressColumn | str) -> Progress:
+    """Progress bars on stderr: a name, a bar, steps done of all, time left.
 
-    def __init__(self, progress: Progress, description: str, total: int | None) -> None:
-        self._progress = progress
-        self._whole = progress.add_task(description, total=total)
-        self._phases: dict[str, TaskID] = {}
-
-    def advance(self, steps: int) -> None:
-        """So many more steps of the whole are done."""
-        self._progress.advance(self._whole, steps)
-
-    def start(self, phase: str, steps: int) -> None:
-        """A phase with so many steps begins."""
-        self._phases[phase] = self._progress.add_task(f"  {phase}", total=steps)
-
-    def done(self, phase: str, steps: int) -> None:
-        """So many steps of a phase are done."""
-        if phase in self._phases:
-            self._progress.update(self._phases[phase], completed=steps)
-
-    def refresh(self) -> None:
-        """Draw now; otherwise that happens a few times a second."""
-        self._progress.refresh()
-
-    def finish(self, phase: str) -> None:
-        """A phase has ended; its bar goes."""
-        if phase in self._phases:
-            self._progress.remove_task(self._phases.pop(phase))
-
-
-@contextmanager
-def bars(description: str, total: int | None = None) -> Iterator[Bars]:
-    """A progress bar on stderr while the block runs, with room for phases.
+    Nothing is drawn where stderr is no terminal, or with ``--quiet``.
 
     Args:
-        description: what is going on, for example ``"building"``.
-        total: steps in all; None where nobody knows (a webcam): the bar then pulses.
+        columns: further ones, before the time left (`rich.progress.Progress`).
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    shown = Progress(
+    return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
+        *columns,
         Remaining(elapsed_when_finished=True),
         console=err(),
         disable=settings.quiet or not err().is_terminal,
     )
-    with shown:
-        yield Bars(shown, description, total)
 
 
-@contextmanager
-def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """`bars` without phases: the block gets a function that advances it by so many steps."""
-    with bars(description, total) as shown:
-        yield shown.advance
+class BarMonitor(ProgressMonitor):
+    """A bar for each open phase, those within another indented; warnings on stderr.
+
+    The bar of an outermost phase stays on the screen after its end.
+    """
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._steps = 0
+
+    def step(self, what: str) -> None:
+        """Advance the outermost phase."""
+        self._steps += 1
+        for outermost in list(self._tasks)[:1]:
+            self.done(outermost, self._steps)
+
+    def start(self, phase: str, steps: int) -> None:
+        """Draw its bar."""
+        if self._bars is None:
+            self._bars, self._steps = bars(), 0
+            self._bars.start()
+        indented = "  " * len(self._tasks) + phase
+        self._tasks[phase] = self._bars.add_task(indented, total=steps)
+
+    def done(self, phase: str, steps: int) -> None:
+        """Move its bar."""
+        if self._bars is not None and phase in self._tasks:
+            self._bars.update(self._tasks[phase], completed=steps)
+
+    def finish(self, phase: str) -> None:
+        """Remove its bar, or leave it where it is the outermost one."""
+        task = self._tasks.pop(phase, None)
+        if self._bars is None or task is None:
+            return
+        if self._tasks:
+            self._bars.remove_task(task)
+        else:
+            self._bars.stop()
+            self._bars = None
+
+    def warn(self, text: str) -> None:
+        """Print it."""
+        warn(text)

@@ -73,7 +73,7 @@ def eval(
         labelled.data,
         options,
         command=command_line("lc-trt", console.settings.arguments),
-        progress=console.progress,
+        monitor=console.BarMonitor(),
     )
     if as_json:
         typer.echo(json.dumps(outcome.as_dict(), indent=2))

@@ -14,7 +14,7 @@ import typer
 from lc_trt.cli import console
 from lc_trt.cli.option_groups.output import Json
 from lc_trt.errors import UsageError
-from lc_trt.trt.plugin_build import STEPS, compile_library
+from lc_trt.trt.plugin_build import compile_library
 from lc_trt.trt.plugin_library import HOME, open_library
 
 
@@ -62,17 +62,14 @@ def plugin(
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}: expected at least 1")
     start = perf_counter()
-    with (
-        tempfile.TemporaryDirectory(prefix="lc-trt-plugin-") as work,
-        console.progress("compiling", STEPS) as advance,
-    ):
+    with tempfile.TemporaryDirectory(prefix="lc-trt-plugin-") as work:
         path = compile_library(
             out or HOME,
             Path(work),
             architectures=";".join(numbers) or None,
             jobs=jobs,
-            progress=lambda step: advance(1),
             log=console.note if verbose else None,
+            monitor=console.BarMonitor(),
         )
     library = open_library(path)
     if as_json:

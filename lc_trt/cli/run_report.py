@@ -40,7 +40,7 @@ class Report:
     def __init__(self, bar: Progress, as_json: bool, governor: Governor | None) -> None:
         self.refused = False
         self._bar, self._json, self._governor = bar, as_json, governor
-        self._task = bar.add_task("", total=None)
+        self._task = bar.add_task("segmenting", total=None, text="")
 
     def frame(self, stats: Stats, source: Source, frame: Frame, result: Result) -> None:
         """Tell of one frame."""
@@ -52,7 +52,7 @@ class Report:
             self._task,
             total=stats.expected,
             completed=stats.frames,
-            description=f"{stats.fps:.1f} fps{shares}{dropped}{_state(self._governor)}",
+            text=f"{stats.fps:.1f} fps{shares}{dropped}{_state(self._governor)}",
         )
         if self._json:
             self._print(json.dumps(_line(source, frame, result, self._governor)))
@@ -82,19 +82,7 @@ class Report:
 @contextmanager
 def reporter(as_json: bool, governor: Governor | None = None) -> Iterator[Report]:
     """A report with a bar on stderr while the block runs."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    bar = Progress(
-        TextColumn("segmenting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        Remaining(elapsed_when_finished=True),
-        console=console.err(),
-        disable=console.settings.quiet or not console.err().is_terminal,
-    )
-    with bar:
+    with console.bars("{task.fields[text]}") as bar:
         yield Report(bar, as_json, governor)
 
 

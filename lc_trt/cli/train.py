@@ -142,7 +142,6 @@ def _validated(phase: str, found: Validation) -> None:
 @contextmanager
 def _reports(done: int, steps: int) -> Iterator[Callable[[StepReport], None]]:
     """A progress line on a terminal, else a line of text every now and then."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     def text(report: StepReport) -> str:
         losses = " ".join(f"{loss:.3f}" for loss in report.losses)
@@ -156,14 +155,7 @@ def _reports(done: int, steps: int) -> Iterator[Callable[[StepReport], None]]:
         return ", ".join(parts)
 
     live = console.err().is_terminal and not console.settings.quiet
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-        console=console.err(),
-        disable=not live,
-    )
+    bar = console.bars("{task.fields[text]}")
 
     def show(report: StepReport) -> None:
         if live:

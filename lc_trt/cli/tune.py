@@ -86,7 +86,7 @@ def tune(
         threads=hardware.threads,
         device=hardware.device_name(),
     )
-    found = tuning.tune(model, photographs.images, options, progress=console.progress)
+    found = tuning.tune(model, photographs.images, options, monitor=console.BarMonitor())
     if plot is not None:
         tune_figure.write(plot, found)
     if as_json:

@@ -1,13 +1,20 @@
-"""Segmentation metrics from a confusion matrix."""
+"""Segmentation metrics from a confusion matrix, and the shares of pixels per stage."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lc_trt.data.classes import IGNORE
+from lc_trt.data.datasets.base import Sample
+
+Labels: TypeAlias = npt.NDArray[np.uint8]
+Shares: TypeAlias = tuple[float, float, float]
+"""Shares of pixels that leave at stages 1, 2 and 3, each 0 to 1."""
 
 
 class Confusion:
@@ -23,7 +30,7 @@ class Confusion:
     def __init__(self, classes: int) -> None:
         self.counts = np.zeros((classes, classes), np.int64)
 
-    def add(self, predicted: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8]) -> None:
+    def add(self, predicted: Labels, label: Labels) -> None:
         """Add an image.
 
         Args:
@@ -62,3 +69,31 @@ class Confusion:
         """Share of labelled pixels predicted correctly, 0 to 1; NaN if there are none."""
         total = int(self.counts.sum())
         return float(np.trace(self.counts)) / total if total else math.nan
+
+
+def evaluate_samples(
+    predict: Callable[[Sample], Labels], samples: Iterable[Sample], classes: int
+) -> Confusion:
+    """Compare predictions with labels, sample by sample.
+
+    Args:
+        predict: returns class indices, uint8 [H, W], of a sample at its label's size.
+        samples: labelled images.
+        classes: how many there are.
+    """
+    confusion = Confusion(classes)
+    for sample in samples:
+        confusion.add(predict(sample), sample.label)
+    return confusion
+
+
+def stage_shares(stages: npt.NDArray[np.uint8]) -> Shares:
+    """The shares of a stage map of any shape, with values 1, 2 and 3."""
+    first, second, third = np.bincount(stages.reshape(-1), minlength=4)[1:4] / stages.size
+    return float(first), float(second), float(third)
+
+
+def mean_shares(shares: Sequence[Shares]) -> Shares:
+    """The mean over images or passes, at least one."""
+    first, second, third = np.mean(np.asarray(shares, np.float64), axis=0)
+    return float(first), float(second), float(third)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.devices import CPU
 from lc_trt.utils.files import atomic_write, check_file
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.video.sinks.base import image_encoder
 
 _ADVICE = "choose another file"
@@ -107,17 +107,13 @@ class Comparison:
                 yield f"{name} exits at 1 / 2 / 3", " / ".join(f"{s:.1%}" for s in shares)
 
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-
 def compare_models(
     a: Path,
     b: Path,
     images: Path,
     options: Options,
     *,
-    progress: Progress,
-    warn: Callable[[str], None] = lambda message: None,
+    monitor: ProgressMonitor = SILENT,
 ) -> Comparison:
     """Run two models on the same images and draw the image with the least label agreement.
 
@@ -126,8 +122,7 @@ def compare_models(
         b: the second model.
         images: a folder or a pattern, as of `list_images`.
         options: of the comparison.
-        progress: shows the progress.
-        warn: receives a line for each skipped image.
+        monitor: shows progress, and warns of skipped images.
 
     Returns:
         The agreement over all images.
@@ -153,8 +148,7 @@ def compare_models(
                 f"{len(first.manifest.classes)} classes as {a}"
             )
         rhos = _thresholds(first, second, options.rho)
-        with progress("comparing", len(files)) as advance:
-            comparison, picture = _compare(first, second, files, rhos, advance, warn)
+        comparison, picture = _compare(first, second, files, rhos, monitor)
     encoded = image_encoder(options.picture.suffix)(picture)
     atomic_write(options.picture, encoded, _ADVICE, option="--save")
     return comparison
@@ -210,18 +204,16 @@ def _compare(
     second: Segmenter,
     files: ImageList,
     rhos: list[Rho | None],
-    advance: Callable[[int], None],
-    warn: Callable[[str], None],
+    monitor: ProgressMonitor,
 ) -> tuple[Comparison, npt.NDArray[np.uint8]]:
     labels, stages, probability, non_finite, skipped = [], [], 0.0, 0, 0
     shares: tuple[list[Any], list[Any]] = ([], [])
     worst: tuple[float, str, npt.NDArray[np.uint8]] | None = None
-    for file in files.files:
+    for file in monitor.track("comparing", files.files):
         image = read_image(file)
-        advance(1)
         if image is None:
             skipped += 1
-            warn(f"{file}: not a readable image, skipped")
+            monitor.warn(f"{file}: not a readable image, skipped")
             continue
         one, two = (s(image, rho) for s, rho in zip((first, second), rhos, strict=True))
         agreement = compare_maps(one, two)

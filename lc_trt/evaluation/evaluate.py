@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +11,11 @@ import numpy.typing as npt
 
 from lc_trt.bundle.thresholds import Rho
 from lc_trt.data.datasets import Sample
-from lc_trt.data.metrics import Confusion
+from lc_trt.data.metrics import Shares, evaluate_samples, mean_shares
 from lc_trt.errors import LcTrtError
-from lc_trt.evaluation.stages import Shares, StageCounts, StageFigures
+from lc_trt.evaluation.stages import StageCounts, StageFigures
 from lc_trt.runtime.result import Result
+from lc_trt.utils.timing import timed
 
 
 class SegmenterLike(Protocol):
@@ -78,9 +78,6 @@ def evaluate(
     samples: Iterable[Sample],
     classes: Sequence[str],
     rho: Rho | None = None,
-    *,
-    clock: Callable[[], float] = perf_counter,
-    advance: Callable[[int], None] = lambda images: None,
 ) -> Evaluation:
     """Measure the accuracy over labelled images; label 255 is ignored.
 
@@ -89,8 +86,6 @@ def evaluate(
         samples: labelled images.
         classes: class names of the segmenter.
         rho: thresholds, as of `lc_trt.Segmenter`.
-        clock: returns seconds.
-        advance: called with 1 after each image.
 
     Returns:
         Metrics over all images.
@@ -98,18 +93,19 @@ def evaluate(
     Raises:
         LcTrtError: no sample has a labelled pixel.
     """
-    confusion, counts = Confusion(len(classes)), StageCounts(len(classes))
+    counts = StageCounts(len(classes))
     shares: list[Shares] = []
     times: list[float] = []
-    for sample in samples:
-        start = clock()
-        result = segmenter(sample.image, rho)
-        times.append((clock() - start) * 1e3)
-        confusion.add(result.labels, sample.label)
+
+    def predict(sample: Sample) -> npt.NDArray[np.uint8]:
+        result, taken = timed(lambda: segmenter(sample.image, rho))
+        times.append(taken)
         if result.shares is not None and result.stages is not None:
             shares.append(result.shares)
             counts.add(sample.label, result.stages)
-        advance(1)
+        return result.labels
+
+    confusion = evaluate_samples(predict, samples, len(classes))
     if not confusion.counts.sum():
         raise LcTrtError(
             f"no labelled pixel in {len(times)} images; expected labels other than 255"
@@ -124,16 +120,6 @@ def evaluate(
         ms_per_image=float(np.median(times)),
         stages=counts.figures() if shares else None,
     )
-
-
-def mean_shares(shares: Sequence[Shares]) -> Shares:
-    """Average exit shares over images.
-
-    Args:
-        shares: one triple per image.
-    """
-    one, two, three = np.mean(np.asarray(shares, np.float64), axis=0)
-    return float(one), float(two), float(three)
 
 
 def _rounded(values: Sequence[float | None] | None) -> list[float | None] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from lc_trt.bundle.bundle import check_out, read_bundle
 from lc_trt.bundle.pareto_front import Front, FrontPoint, store_front
 from lc_trt.data.datasets.base import Dataset, Pair, Sample
 from lc_trt.data.images import list_images, spread
+from lc_trt.data.metrics import Shares
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.data import Samples, Subset
-from lc_trt.evaluation.runner import Progress, machine, silent
-from lc_trt.evaluation.stages import Shares
-from lc_trt.evaluation.sweep import Point, passes, sweep
+from lc_trt.evaluation.runner import machine
+from lc_trt.evaluation.sweep import Point, sweep
 from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.video import sample_frames as content
 
 Rho = tuple[float, float]
@@ -71,14 +72,16 @@ class Tuned:
         }
 
 
-def tune(model: Path, images: Path, options: Options, *, progress: Progress = silent) -> Tuned:
+def tune(
+    model: Path, images: Path, options: Options, *, monitor: ProgressMonitor = SILENT
+) -> Tuned:
     """Measure exit shares, time and quality at pairs of thresholds, and store the Pareto front.
 
     Args:
         model: bundle of a cascade; the front is added to it atomically.
         images: as of `lc_trt.video.sample_frames.load_frames`; with labels, a folder.
         options: of the search.
-        progress: shows the progress.
+        monitor: shows progress.
 
     Returns:
         The stored front and all measurements.
@@ -97,11 +100,9 @@ def tune(model: Path, images: Path, options: Options, *, progress: Progress = si
             None if labelled else content.load_frames(images, options.limit, segmenter.engine.size)
         )
         count = len(labelled or frames or ())
-        total = 2 * count + (0 if labelled else count) + passes(count, [fast] * options.grid**2)
-        with progress("tuning", total) as advance:
-            samples = labelled or _label_without_exits(segmenter, frames or [], advance)
-            pairs = choose_pairs(segmenter, samples, fast, top, options.grid, advance)
-            points = sweep(segmenter, samples, pairs, advance=advance)
+        samples = labelled or _label_without_exits(segmenter, frames or [], monitor)
+        pairs = choose_pairs(segmenter, samples, fast, top, options.grid, monitor)
+        points = sweep(segmenter, samples, pairs, monitor=monitor)
         batch = segmenter.engine.smallest[0]
     measure = MIOU if labelled else AGREEMENT
     measured, uneven = _fitted(points, measure, batch)
@@ -129,7 +130,7 @@ def choose_pairs(
     fast: Rho,
     top: Rho,
     grid: int,
-    advance: Callable[[int], None] = lambda passes: None,
+    monitor: ProgressMonitor = SILENT,
 ) -> list[Rho]:
     """Choose the grid of threshold pairs.
 
@@ -143,17 +144,16 @@ def choose_pairs(
         fast: smallest thresholds.
         top: largest thresholds.
         grid: number of thresholds per boundary.
-        advance: called with the number of passes done.
+        monitor: shows progress.
 
     Returns:
         All combinations of both boundaries' thresholds.
     """
     first, second = [], []
-    for sample in samples:
+    for sample in monitor.track("choosing thresholds", samples):
         first.append(segmenter(sample.image, (0.0, 0.0)).cell_confidence.ravel())
         result = segmenter(sample.image, (top[0], 0.0))
         second.append(result.cell_confidence[result.cell_stages == 2])
-        advance(2)
     ones = _between(np.concatenate(first), fast[0], top[0], grid)
     twos = _between(np.concatenate(second), fast[1], top[1], grid)
     return [(one, two) for one in ones for two in twos]
@@ -249,13 +249,12 @@ class _InMemorySamples:
 
 
 def _label_without_exits(
-    segmenter: Segmenter, frames: Sequence[npt.NDArray[np.uint8]], advance: Callable[[int], None]
+    segmenter: Segmenter, frames: Sequence[npt.NDArray[np.uint8]], monitor: ProgressMonitor
 ) -> Samples:
     """Label frames with the network's own output without early exit."""
     samples = []
-    for i, frame in enumerate(frames):
+    for i, frame in enumerate(monitor.track("running at rho 1", frames)):
         samples.append(Sample(str(i), frame, segmenter(frame, 1.0).labels))
-        advance(1)
     return _InMemorySamples(samples, len(segmenter.manifest.classes))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,9 @@ from lc_trt.evaluation import pictures, report
 from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import Evaluation, evaluate
 from lc_trt.evaluation.open_model import open_model
-from lc_trt.evaluation.sweep import Point, pairs, passes, sweep
+from lc_trt.evaluation.sweep import Point, pairs, sweep
 from lc_trt.utils.machine import describe
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Returns a context, given a description and a number of steps, whose value advances it."""
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 PICTURES = 4  # images drawn in a report
 
@@ -100,13 +97,13 @@ class Outcome:
         }
 
 
-def silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """A `Progress` that shows nothing."""
-    return nullcontext(lambda steps: None)
-
-
 def measure(
-    model: Path, data: Path, options: Options, *, command: str = "", progress: Progress = silent
+    model: Path,
+    data: Path,
+    options: Options,
+    *,
+    command: str = "",
+    monitor: ProgressMonitor = SILENT,
 ) -> Outcome:
     """Evaluate a checkpoint, an ONNX or a bundle on labelled images.
 
@@ -115,7 +112,7 @@ def measure(
         data: the data set's folder.
         options: of the evaluation.
         command: the command line, for the report.
-        progress: shows the progress.
+        monitor: shows progress.
 
     Returns:
         All metrics.
@@ -137,13 +134,11 @@ def measure(
         rho = resolve_rho(options.rho, manifest.default_rho, manifest.fast_rho)
         classes = class_set(manifest.classes, manifest.colours)
         samples = open_samples(options.layout, data, options.split, classes, options.limit)
-        with progress("evaluating", len(samples)) as advance:
-            evaluation = evaluate(segmenter, samples, classes.names, rho, advance=advance)
+        tracked = monitor.track("evaluating", samples)
+        evaluation = evaluate(segmenter, tracked, classes.names, rho)
         points: list[Point] = []
         if options.sweep or options.grid:
-            rhos = pairs(options.grid)
-            with progress("sweeping", passes(len(samples), rhos)) as advance:
-                points = sweep(segmenter, samples, rhos, advance=advance)
+            points = sweep(segmenter, samples, pairs(options.grid), monitor=monitor)
         outcome = Outcome(
             model=manifest.name,
             classes=classes,
@@ -158,12 +153,10 @@ def measure(
             command=command,
         )
         if options.report is not None:
-            chosen = spread(len(samples), PICTURES)
-            with progress("drawing", len(chosen)) as advance:
-                drawn = []
-                for sample in (samples[i] for i in chosen):
-                    drawn.append(pictures.picture(sample, segmenter(sample.image, rho)))
-                    advance(1)
+            drawn = []
+            for i in monitor.track("drawing", spread(len(samples), PICTURES)):
+                sample = samples[i]
+                drawn.append(pictures.picture(sample, segmenter(sample.image, rho)))
             report.write(options.report, outcome, drawn)
     return outcome
 

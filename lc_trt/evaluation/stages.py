@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lc_trt.data.classes import IGNORE
+from lc_trt.data.metrics import Shares
 from lc_trt.evaluation.boundary import near_boundary
-
-Shares: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True)

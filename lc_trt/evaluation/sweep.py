@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from lc_trt.data import published
-from lc_trt.data.metrics import Confusion
+from lc_trt.data.datasets import Sample
+from lc_trt.data.metrics import Confusion, Shares, mean_shares
 from lc_trt.evaluation.data import Samples
-from lc_trt.evaluation.evaluate import SegmenterLike, mean_shares
-from lc_trt.evaluation.stages import Shares
+from lc_trt.evaluation.evaluate import SegmenterLike
+from lc_trt.runtime.result import Result
+from lc_trt.utils.progress import SILENT, ProgressMonitor
+from lc_trt.utils.timing import Lane, take_turns
 
 Pair = tuple[float, float]
 THRESHOLDS = tuple(row.rho for row in published.RHO_TABLE)
@@ -77,8 +79,7 @@ def sweep(
     samples: Samples,
     rhos: Sequence[Pair],
     *,
-    clock: Callable[[], float] = perf_counter,
-    advance: Callable[[int], None] = lambda passes: None,
+    monitor: ProgressMonitor = SILENT,
 ) -> list[Point]:
     """Run every image at every pair of thresholds.
 
@@ -90,41 +91,52 @@ def sweep(
         segmenter: the cascade.
         samples: labelled images; at least one has a labelled pixel.
         rhos: the threshold pairs.
-        clock: returns seconds.
-        advance: called with 1 after each pass.
+        monitor: shows progress.
 
     Returns:
         One point per pair, in the order of ``rhos``.
     """
-    confusions = [Confusion(samples.classes) for _ in rhos]
-    times: list[list[float]] = [[] for _ in rhos]
-    engine: list[list[float]] = [[] for _ in rhos]
-    shares: list[list[Shares]] = [[] for _ in rhos]
-    for rho in rhos:
-        segmenter(samples[0].image, rho)
-        advance(1)
-    for i, sample in enumerate(samples):
-        for k in range(len(rhos)):
-            turn = (i + k) % len(rhos)
-            start = clock()
-            result = segmenter(sample.image, rhos[turn])
-            times[turn].append((clock() - start) * 1e3)
-            engine[turn].append(result.timing["engine"])
-            confusions[turn].add(result.labels, sample.label)
-            assert result.shares is not None  # dense networks are rejected before
-            shares[turn].append(result.shares)
-            advance(1)
-    return [
-        Point(
-            rho,
-            mean_shares(shares[k]),
-            confusions[k].miou(),
-            confusions[k].pixel_accuracy(),
-            float(np.median(times[k])),
-            float(np.median(engine[k])),
+    lanes = [_Lane(segmenter, rho, samples.classes) for rho in rhos]
+    with monitor.phase("sweeping", passes(len(samples), rhos)) as advance:
+        for number in range(-1, len(samples)):
+            sample = samples[max(number, 0)]  # read before any lane is timed
+            for lane in lanes:
+                lane.sample = sample
+            for _ in take_turns([lanes], number, counts=number >= 0):
+                advance(1)
+    return [lane.point() for lane in lanes]
+
+
+class _Lane(Lane[Result]):
+    """A pair of thresholds, timed and scored."""
+
+    sample: Sample
+
+    def __init__(self, segmenter: SegmenterLike, rho: Pair, classes: int) -> None:
+        super().__init__(
+            f"{rho[0]:g},{rho[1]:g}",
+            lambda number: segmenter(self.sample.image, rho),
+            collect=self._collect,
         )
-        for k, rho in enumerate(rhos)
-    ]
+        self._rho, self._confusion = rho, Confusion(classes)
+        self._engine: list[float] = []
+        self._shares: list[Shares] = []
+
+    def _collect(self, result: Result) -> None:
+        assert result.shares is not None  # a dense network takes no thresholds
+        self._confusion.add(result.labels, self.sample.label)
+        self._engine.append(result.timing["engine"])
+        self._shares.append(result.shares)
+
+    def point(self) -> Point:
+        return Point(
+            self._rho,
+            mean_shares(self._shares),
+            self._confusion.miou(),
+            self._confusion.pixel_accuracy(),
+            float(np.median(self.times)),
+            float(np.median(self._engine)),
+        )
 
 
 def front(points: Sequence[Point]) -> list[Point]:

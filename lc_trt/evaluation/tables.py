@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lc_trt.data import published
+from lc_trt.data.metrics import Shares
 from lc_trt.evaluation.evaluate import Evaluation
-from lc_trt.evaluation.stages import Shares
 from lc_trt.evaluation.sweep import THRESHOLDS, Point
 from lc_trt.evaluation.sweep import front as best
 

@@ -22,6 +22,7 @@ from lc_trt.quantization.histogram import Histogram
 from lc_trt.quantization.options import METHOD, PERCENTILE
 from lc_trt.quantization.range_estimators import check_method, find_range
 from lc_trt.runtime.resize import to_size
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 SAVE_EVERY = 25  # images
 
@@ -51,16 +52,14 @@ def calibrate(
     settings: Settings | None = None,
     *,
     state: Path | None = None,
-    advance: Callable[[int], None] = lambda images: None,
-    warn: Callable[[str], None] = lambda message: None,
+    monitor: ProgressMonitor = SILENT,
 ) -> Table:
     """Run the images through the model in FP32 and find every tensor's range.
 
     Args:
         source: an exchange model; ``info`` are its facts.
         state: file to keep what was seen in, and to go on from; the caller removes it.
-        advance: called with the number of images done.
-        warn: called with what is wrong but no error: few images, a broken file.
+        monitor: shows progress, and warns of few images or a broken file.
 
     Raises:
         LcTrtError: too many images are unreadable (`images.skip_unreadable`), a tensor is NaN or
@@ -77,19 +76,20 @@ def calibrate(
     if not plan.convolutions:
         raise LcTrtError("the model has no convolution with constant weights to run in INT8")
     if len(images) < RECOMMENDED_IMAGES:
-        warn(
+        monitor.warn(
             f"{len(images)} calibration images: ranges may be too small; use at least "
             f"{RECOMMENDED_IMAGES}"
         )
     seen = _start(state, model_digest(made_by), images, size, rho, plan)
-    advance(seen.done)
     observer = Observer(graph, plan, settings.threads)
-    while seen.done < len(images):
-        _see(observer, images, seen, size, rho, warn)
-        advance(1)
-        # The last one too: what follows a calibration may be stopped as well.
-        if state is not None and (seen.done % SAVE_EVERY == 0 or seen.done == len(images)):
-            save_seen(state, seen)
+    with monitor.phase("calibrating", len(images)) as advance:
+        advance(seen.done)
+        while seen.done < len(images):
+            _see(observer, images, seen, size, rho, monitor.warn)
+            advance(1)
+            # The last one too: what follows a calibration may be stopped as well.
+            if state is not None and (seen.done % SAVE_EVERY == 0 or seen.done == len(images)):
+                save_seen(state, seen)
     tensors = tuple(
         _range(name, seen.histograms[name], settings, made_by[name]) for name in plan.tensors
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lc_trt.data.images import ImageList
 from lc_trt.quantization.calibrate import Settings, calibrate
 from lc_trt.quantization.calibration_table import Table, write_table
 from lc_trt.utils.files import check_file
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 
 def calibrate_file(
@@ -21,8 +21,7 @@ def calibrate_file(
     settings: Settings | None = None,
     *,
     imports: ImportOptions | None = None,
-    advance: Callable[[int], None] = lambda images: None,
-    warn: Callable[[str], None] = lambda message: None,
+    monitor: ProgressMonitor = SILENT,
 ) -> Table:
     """Calibrate an exchange ONNX, or a plain segmentation ONNX, and write the table.
 
@@ -35,8 +34,7 @@ def calibrate_file(
         out: the table's file.
         settings: how to calibrate; None for the defaults.
         imports: how to read a plain ONNX; None for the defaults. Their size is ``settings.size``.
-        advance: takes the number of images that are done since its last call.
-        warn: takes one line for each thing that is no error but should be known.
+        monitor: shows progress and warnings.
 
     Raises:
         LcTrtError: the model or the images cannot be used, or the table cannot be written.
@@ -46,9 +44,7 @@ def calibrate_file(
     check_file(out, "choose another -o")
     imported = import_model(source, replace(imports or ImportOptions(), size=settings.size))
     state = out.with_name(f".{out.name}.seen")
-    table = calibrate(
-        imported.model, imported.info, images, settings, state=state, advance=advance, warn=warn
-    )
+    table = calibrate(imported.model, imported.info, images, settings, state=state, monitor=monitor)
     write_table(out, table)
     state.unlink(missing_ok=True)
     return table

@@ -96,10 +96,7 @@ def _table(
     if len(images) > 1:
         images, held_out = images.split(min(HELD_OUT, max(1, len(images) // 5)))
     settings = Settings(asked.method, asked.percentile, size)
-    with show.phase("calibrating", len(images)) as advance:
-        table = calibrate(
-            model, info, images, settings, state=asked.checkpoint, advance=advance, warn=show.warn
-        )
+    table = calibrate(model, info, images, settings, state=asked.checkpoint, monitor=show)
     return table, held_out
 
 
@@ -158,7 +155,7 @@ class _Search:
         engine = create_engine(runner, compiled.SerializeToString())
         rho = self.info.default_rho if self.info.kind == "cascade" else None
         try:
-            with self.show.phase(what, len(self.samples)) as advance:
-                return mean_iou(engine, self.samples, len(self.info.classes), rho, advance)
+            samples = self.show.track(what, self.samples)
+            return mean_iou(engine, samples, len(self.info.classes), rho)
         finally:
             engine.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
 from lc_trt.data.datasets import Sample
-from lc_trt.data.metrics import Confusion
+from lc_trt.data.metrics import evaluate_samples
 from lc_trt.runtime.engines import Engine
 from lc_trt.runtime.resize import labels_to_size, to_size
 
@@ -61,18 +62,20 @@ def mean_iou(
     samples: Iterable[Sample],
     classes: int,
     rho: tuple[float, float] | None,
-    advance: Callable[[int], None] = lambda images: None,
 ) -> float:
-    """mIoU, 0 to 1, of an engine with batch 1 on labelled images at the labels' resolution.
+    """mIoU, 0 to 1, of an engine with batch 1, at the labels' resolution.
 
     Args:
-        rho: thresholds; None for a dense network.
+        engine: the engine.
+        samples: labelled images of any sizes.
+        classes: how many there are.
+        rho: one threshold per boundary; None for a dense network.
     """
-    confusion = Confusion(classes)
     thresholds = None if rho is None else np.array(rho, np.float32)
-    for sample in samples:
+
+    def predict(sample: Sample) -> npt.NDArray[np.uint8]:
         output = engine.run(to_size(sample.image, engine.size)[None], thresholds)
         height, width = sample.label.shape
-        confusion.add(labels_to_size(output.labels[0], (height, width)), sample.label)
-        advance(1)
-    return confusion.miou()
+        return labels_to_size(output.labels[0], (height, width))
+
+    return evaluate_samples(predict, samples, classes).miou()

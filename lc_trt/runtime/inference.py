@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lc_trt.bundle.manifest import Manifest
+from lc_trt.data.metrics import stage_shares
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime import resize
 from lc_trt.runtime.engines import Engine, EngineOutput
@@ -119,7 +119,7 @@ class Passes:
             results.append(
                 Result(
                     labels=labels,
-                    shares=None if cells is None else _shares(cells),
+                    shares=None if cells is None else stage_shares(cells),
                     rho=passed.rho,
                     timing=timing,
                     classes=self.manifest.classes,
@@ -143,8 +143,3 @@ def thresholds_array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32]
 def _size(frame: npt.NDArray[np.uint8]) -> tuple[int, int]:
     height, width = frame.shape[:2]
     return height, width
-
-
-def _shares(stages: npt.NDArray[Any]) -> tuple[float, float, float]:
-    first, second, third = np.bincount(stages.ravel(), minlength=4)[1:4] / stages.size
-    return float(first), float(second), float(third)

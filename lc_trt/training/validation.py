@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lc_trt.data.datasets import Sample
-from lc_trt.data.metrics import Confusion
+from lc_trt.data.metrics import Shares, evaluate_samples, mean_shares, stage_shares
 from lc_trt.model.cascade import Cascade
 from lc_trt.training.batches import Image
 
@@ -27,7 +28,7 @@ class Validation:
 
     miou: float
     pixel_accuracy: float
-    shares: tuple[float, float, float]
+    shares: Shares
 
 
 def validate(
@@ -44,15 +45,16 @@ def validate(
     Returns:
         Metrics over all samples.
     """
+    shares: list[Shares] = []
+
+    def predict(sample: Sample) -> npt.NDArray[np.uint8]:
+        output = model(prepare(sample.image[None]), (rho, rho))
+        height, width = sample.label.shape
+        labels = model.upsample(output.probabilities, (height, width)).argmax(1)[0]
+        shares.append(stage_shares(output.stages.cpu().numpy().astype(np.uint8)))
+        return np.asarray(labels.cpu().numpy(), np.uint8)
+
     model.eval()
-    confusion, shares, images = Confusion(model.classes), np.zeros(3), 0
     with torch.inference_mode():
-        for sample in samples:
-            output = model(prepare(sample.image[None]), (rho, rho))
-            size = (sample.label.shape[0], sample.label.shape[1])
-            labels = model.upsample(output.probabilities, size).argmax(1)[0]
-            confusion.add(labels.cpu().numpy().astype(np.uint8), sample.label)
-            shares += [float((output.stages == s).float().mean()) for s in (1, 2, 3)]
-            images += 1
-    one, two, three = (float(share) / images for share in shares)
-    return Validation(confusion.miou(), confusion.pixel_accuracy(), (one, two, three))
+        confusion = evaluate_samples(predict, samples, model.classes)
+    return Validation(confusion.miou(), confusion.pixel_accuracy(), mean_shares(shares))

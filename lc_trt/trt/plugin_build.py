@@ -16,6 +16,7 @@ from pathlib import Path
 from lc_trt.errors import LcTrtError
 from lc_trt.trt.plugin_library import FILE, HOME
 from lc_trt.utils.files import atomic_file, check_file
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 # In a checkout beside the package, in an installed package inside it.
 _SOURCES = (Path(__file__).parents[2] / "plugins", HOME / "source")
@@ -27,7 +28,6 @@ INSTALL = {
     "c++": "apt-get install g++",
     "NvInfer.h": f"{HEADERS_WHEEL}, or set TENSORRT_ROOT",
 }
-STEPS = 3  # how often `progress` is called
 _ADVICE = "choose another folder with -o and name the library to lc-trt build with --plugin"
 
 
@@ -78,8 +78,8 @@ def compile_library(
     source: Path | None = None,
     architectures: str | None = None,
     jobs: int | None = None,
-    progress: Callable[[str], None] = lambda step: None,
     log: Callable[[str], None] | None = None,
+    monitor: ProgressMonitor = SILENT,
 ) -> Path:
     """Compile the plugin library.
 
@@ -89,8 +89,8 @@ def compile_library(
         source: the folder plugins/; default that of this checkout or package.
         architectures: CMake's CUDA_ARCHITECTURES, as in "86;89"; default all that are supported.
         jobs: how many compilers at a time; default one per core.
-        progress: called with the name of each of ``STEPS`` steps.
         log: gets each line that CMake and the compilers print.
+        monitor: shows progress.
 
     Returns:
         The library's path.
@@ -122,9 +122,10 @@ def compile_library(
         ("compiling", [cmake, "--build", work, "--parallel", parallel]),
         ("installing", [cmake, "--install", work, "--prefix", work / "installed"]),
     )
-    for step, command in steps:
-        progress(step)
-        _run(command, step, log)
+    with monitor.phase("building the plugins", len(steps)) as advance:
+        for step, command in steps:
+            _run(command, step, log)
+            advance(1)
     with atomic_file(out / FILE, _ADVICE) as partial:
         shutil.copyfile(work / "installed" / FILE, partial)
     return out / FILE

@@ -1,32 +1,79 @@
-"""How a build tells what it is doing."""
+"""How far a piece of work has come: what the library reports and the command line shows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class SizedIterable(Protocol[T_co]):
+    """What can be iterated over and knows its length."""
+
+    def __iter__(self) -> Iterator[T_co]:
+        """Iterate over the items."""
+
+    def __len__(self) -> int:
+        """Return how many items there are."""
 
 
 class ProgressMonitor:
-    """Told how far a build has come. This one shows nothing; subclasses override what they show."""
+    """Receives progress and warnings. This one ignores them; subclasses show what they override.
+
+    Phases nest: one that starts while another is open is part of it.
+    """
 
     def step(self, what: str) -> None:
-        """A step of the build begins, in words."""
+        """A step of a build begins.
+
+        Args:
+            what: the step, as in "compiling".
+        """
 
     def start(self, phase: str, steps: int) -> None:
-        """A phase within the step begins, of so many steps; phases nest."""
+        """A phase begins.
+
+        Args:
+            phase: its name, as in "calibrating"; no two open phases share one.
+            steps: how many steps it has.
+        """
 
     def done(self, phase: str, steps: int) -> None:
-        """So many of a phase's steps are done."""
+        """Some of a phase's steps are done.
+
+        Args:
+            phase: its name.
+            steps: how many are done, all in all.
+        """
 
     def finish(self, phase: str) -> None:
-        """A phase has ended."""
+        """A phase has ended, also by an exception.
+
+        Args:
+            phase: its name.
+        """
 
     def warn(self, text: str) -> None:
-        """Something the user should know."""
+        """Something that is no error but that the user should know.
+
+        Args:
+            text: one sentence.
+        """
 
     @contextmanager
     def phase(self, what: str, steps: int) -> Iterator[Callable[[int], None]]:
-        """A phase while the block runs, which gets a function that advances it by so many steps."""
+        """A phase that is open while the block runs.
+
+        Args:
+            what: its name.
+            steps: how many steps it has.
+
+        Returns:
+            A context whose value is called with the number of further steps that are done.
+        """
         done = 0
 
         def advance(more: int) -> None:
@@ -39,3 +86,18 @@ class ProgressMonitor:
             yield advance
         finally:
             self.finish(what)
+
+    def track(self, what: str, items: SizedIterable[T]) -> Iterator[T]:
+        """A phase with one step per item, open while the items are iterated over.
+
+        Args:
+            what: its name.
+            items: what to iterate over.
+        """
+        with self.phase(what, len(items)) as advance:
+            for item in items:
+                yield item
+                advance(1)
+
+
+SILENT = ProgressMonitor()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_engine import FakeEngine, numbered_frames, random_levels
+from recording_monitor import RecordingMonitor
 
 from lc_trt.bench import memory
 from lc_trt.bench.memory import Memory, resident_mb, soak
@@ -37,9 +38,9 @@ def test_a_leak_shows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_regions_change_every_frame() -> None:
     shape = (1, 80, 80)
     engine = FakeEngine(random_levels(2, (1, 10, 10)), shape=shape)
-    steps: list[int] = []
-    soak(engine, numbered_frames(2, shape), 40, advance=steps.append)
-    assert sum(steps) == 40
+    monitor = RecordingMonitor()
+    soak(engine, numbered_frames(2, shape), 40, monitor=monitor)
+    assert monitor.phases == {"watching memory": (40, 40)}
     runs = engine.seen[4:]  # after two runs a frame that show its confidences
     assert len(runs) == 40
     assert [number for number, _ in runs[:4]] == [0, 1, 0, 1]

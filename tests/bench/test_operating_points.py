@@ -8,7 +8,8 @@ from fake_engine import FakeEngine, numbered_frames, random_levels
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lc_trt.bench.operating_points import ALL_LEAVE, find_rho, measured_shares, threshold_for
+from lc_trt.bench.operating_points import ALL_LEAVE, find_rho, threshold_for
+from lc_trt.data.metrics import stage_shares
 
 HALF, RECOMMENDED_IMAGES = (0.5, 0.25, 0.25), (0.1, 0.1, 0.8)
 
@@ -49,7 +50,7 @@ def test_shares_are_found_exactly(
     assert rho.dtype == np.float32
     stages = engine.run(image, rho).stages
     assert stages is not None
-    assert measured_shares(stages) == pytest.approx(wanted)
+    assert stage_shares(stages) == pytest.approx(wanted)
 
 
 def test_targets_share_the_run_of_stage_1() -> None:
@@ -64,6 +65,6 @@ def test_a_dense_engine_has_no_shares() -> None:
         find_rho(FakeEngine(None), numbered_frames(1)[0], [HALF])
 
 
-def test_measured_shares() -> None:
+def test_stage_shares() -> None:
     stages = np.array([[[1, 1, 2, 3]], [[1, 1, 3, 3]]], np.uint8)
-    assert measured_shares(stages) == (0.5, 0.125, 0.375)
+    assert stage_shares(stages) == (0.5, 0.125, 0.375)

@@ -6,12 +6,12 @@ import json
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recording_monitor import RecordingMonitor
 
 from lc_trt.bench import networks, suite
 from lc_trt.bench.report import Report
@@ -212,23 +212,12 @@ def test_a_busy_machine_is_named(untrained: Bundle, monkeypatch: pytest.MonkeyPa
 
 
 def test_progress_ends_at_its_totals(untrained: Bundle) -> None:
-    bars: list[list[object]] = []
-
-    @contextmanager
-    def progress(description: str, total: int) -> Iterator[object]:
-        bar: list[object] = [description, total, 0]
-        bars.append(bar)
-
-        def advance(steps: int) -> None:
-            bar[2] += steps  # type: ignore[operator]
-
-        yield advance
-
-    run_bench(untrained.path, replace(QUICK, soak=3), progress=progress)  # type: ignore[arg-type]
-    assert [bar[0] for bar in bars] == [
+    monitor = RecordingMonitor()
+    run_bench(untrained.path, replace(QUICK, soak=3), monitor=monitor)
+    assert list(monitor.phases) == [
         "compiling", "finding thresholds", "measuring", "watching memory",
     ]  # fmt: skip
-    assert all(done == total for _, total, done in bars)
+    assert all(done == total for total, done in monitor.phases.values())
 
 
 def test_engines_are_closed(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

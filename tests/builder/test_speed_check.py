@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from recording_monitor import RecordingMonitor
 from tiny_networks import INFO, tiny_model
 
 from lc_trt.backends.registry import compile_options
@@ -12,15 +13,6 @@ from lc_trt.builder.build import build
 from lc_trt.builder.engine_builders import BuiltEngine
 from lc_trt.bundle.sections import Speed, SpeedRatios
 from lc_trt.compiler.frontend.read_onnx import load_onnx
-from lc_trt.utils.progress import ProgressMonitor
-
-
-class Heard(ProgressMonitor):
-    def __init__(self):
-        self.warned = []
-
-    def warn(self, text):
-        self.warned.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +26,19 @@ def bundle(tmp_path_factory):
 def compare(bundle, monkeypatch, times):
     """With made-up times: of the dense network, of the engine itself, of FP32."""
     built, model = bundle
-    calls = []
-
-    def timed(engine, images, rho):
-        # The engine itself comes first in each round, FP32 last.
-        calls.append("dense" if engine.kind == "dense" else ("own", "fp32")[len(calls) % 3 == 2])
-        return times[calls[-1]]
-
-    monkeypatch.setattr(speed, "_timed", timed)
-    show = Heard()
+    names = ("own", "dense", "fp32")
+    rounds = range(-1, speed.ROUNDS)  # they take turns, and the first round does not count
+    passes = [names[(number + turn) % 3] for number in rounds for turn in range(3)]
+    points = 2  # default and fast thresholds
+    ticks = iter([tick for name in passes * points for tick in (0.0, times[name])])
+    monkeypatch.setattr("lc_trt.utils.timing.clock", lambda: next(ticks))
+    show = RecordingMonitor()
     image = np.zeros((1, *INFO.size, 3), np.uint8)
     made = BuiltEngine(built.file("model.onnx").read_bytes(), {})
     found = speed.compare_speed(model, made, built.manifest, [image], show)
-    assert calls[:3] == ["own", "dense", "fp32"]
-    return found, show.warned
+    assert next(ticks, None) is None
+    assert list(show.phases.values()) == [(len(passes), len(passes))] * points
+    return found, show.warnings
 
 
 def test_an_engine_that_pays_is_not_warned_of(bundle, monkeypatch):

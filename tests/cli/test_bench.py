@@ -31,7 +31,7 @@ class Bench:
         self.report = REPORT
         self.calls: list[tuple[Path, Options, str]] = []
 
-    def __call__(self, path: Path, options: Options, *, command: str, progress: object) -> Report:
+    def __call__(self, path: Path, options: Options, *, command: str, monitor: object) -> Report:
         self.calls.append((path, options, command))
         return replace(self.report, command=command)
 

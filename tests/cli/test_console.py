@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 
 import pytest
 from rich.console import Console
@@ -33,7 +34,7 @@ def test_table_is_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_progress_draws_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.progress("building", 3) as advance:
+    with console.BarMonitor().phase("building", 3) as advance:
         for _ in range(3):
             advance(1)
     assert capsys.readouterr() == ("", "")
@@ -44,19 +45,24 @@ def test_phases_have_bars_of_their_own_until_they_end(monkeypatch: pytest.Monkey
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "err", lambda: terminal)
     monkeypatch.setattr(console.settings, "quiet", False)
-    with console.bars("building", 4) as bars:
-        bars.advance(2)
-        bars.start("Building engine", 6)
-        bars.start("Timing graph nodes", 20)
-        bars.done("Timing graph nodes", 5)
-        bars.refresh()
-        within = screen.getvalue()
-        bars.finish("Timing graph nodes")
-        bars.finish("Building engine")
-        bars.finish("never begun")
+    monitor = console.BarMonitor()
+    with monitor.phase("building", 4):
+        monitor.step("reading")
+        monitor.step("compiling")
+        with (
+            monitor.phase("Building engine", 6),
+            monitor.phase("Timing graph nodes", 20) as advance,
+        ):
+            advance(5)
+            time.sleep(0.3)  # a terminal is drawn a few times per second
+            within = screen.getvalue()
+        monitor.finish("never begun")
     last = screen.getvalue()[len(within) :]
     assert "Timing graph nodes" in within and "5/20" in within and "2/4" in within
     assert "Timing graph nodes" not in last.rpartition("building")[2]
+    # The next work gets bars of its own.
+    assert list(monitor.track("checking", "ab")) == ["a", "b"]
+    assert "2/2" in screen.getvalue().rpartition("checking")[2]
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -68,3 +74,8 @@ def test_what_the_package_logs_is_shown_on_request(
         logger.debug("to_dense: %d rewritten", 3)
     logger.debug("too late")
     assert capsys.readouterr().err == ("to_dense: 3 rewritten\n" if shown else "")
+
+
+def test_a_monitor_prints_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    console.BarMonitor().warn("slow")
+    assert capsys.readouterr().err == "warning: slow\n"

@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
 from lc_trt.data.classes import IGNORE
-from lc_trt.data.metrics import Confusion
+from lc_trt.data.datasets import Sample
+from lc_trt.data.metrics import Confusion, evaluate_samples, mean_shares, stage_shares
 
 
 def u8(*rows):
@@ -99,3 +100,18 @@ def test_against_scikit_learn(data):
     iou[present] = jaccard_score(theirs, ours, labels=present, average=None)
     np.testing.assert_allclose(confusion.iou(), iou)
     assert confusion.miou() == pytest.approx(iou[present].mean())
+
+
+def test_samples_are_counted_together():
+    images = [np.full((2, 3, 3), value, np.uint8) for value in (0, 1)]
+    labels = [u8([0, 0, 1], [IGNORE, 1, 0]), u8([1, 1, 1], [0, 0, 1])]
+    samples = [Sample(str(i), image, labels[i]) for i, image in enumerate(images)]
+    found = evaluate_samples(lambda sample: sample.image[..., 0], iter(samples), 2)
+    expected = confusion_matrix([0, 0, 1, 1, 0, *labels[1].ravel()], [0] * 5 + [1] * 6)
+    assert found.counts.tolist() == expected.tolist()
+
+
+def test_shares_of_a_stage_map_and_their_mean():
+    assert stage_shares(u8([1, 1, 3], [2, 3, 3])) == pytest.approx((2 / 6, 1 / 6, 3 / 6))
+    assert stage_shares(u8([2])) == (0, 1, 0)
+    assert mean_shares([(0.2, 0.3, 0.5), (0.4, 0.1, 0.5)]) == pytest.approx((0.3, 0.2, 0.5))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 
 import cv2
@@ -14,10 +13,6 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation import compare as comparing
 from lc_trt.evaluation.compare import DIFFERENT, Options, compare_models
 from lc_trt.runtime.segmenter import Segmenter
-
-
-def progress(description, total):
-    return nullcontext(lambda steps: None)
 
 
 @pytest.fixture
@@ -35,7 +30,7 @@ def root(tmp_path):
 
 def compare(root, a="a.lct", b="b.lct", **options):
     asked = Options(picture=root / "worst.png", threads=1, **options)
-    return compare_models(root / a, root / b, root / "images", asked, progress=progress)
+    return compare_models(root / a, root / b, root / "images", asked)
 
 
 def test_equal_models_agree(root):
@@ -115,7 +110,6 @@ def test_other_classes_and_places_are_refused(root, monkeypatch):
     with pytest.raises(LcTrtError, match=r"--save .*cannot be written .*; choose another file"):
         compare_models(
             root / "a.lct", root / "b.lct", root / "images", Options(root / "no" / "w.png"),
-            progress=progress,
         )  # fmt: skip
     monkeypatch.setattr(comparing, "open_model", _other_classes(comparing.open_model))
     with pytest.raises(UsageError, match="4 classes, expected the same 4 classes as"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from fake_engine import FakeEngine, random_levels
 from fake_plant import COST, costed
 from hypothesis import given
 from hypothesis import strategies as st
+from recording_monitor import RecordingMonitor
 from toy_models import DEFAULT_RHO, FAST_RHO, SIZE, toy_bundle
 
 from lc_trt.bundle.bundle import read_bundle
@@ -112,16 +112,13 @@ def test_what_cannot_be_tuned(bundle: Path, images: Path, tmp_path: Path) -> Non
 
 
 def test_progress_ends_where_it_said(bundle: Path, images: Path, costly: None) -> None:
-    counted = []
-
-    @contextmanager
-    def progress(description: str, total: int):
-        done: list[int] = []
-        yield done.append
-        counted.append((description, total, sum(done)))
-
-    tune.tune(bundle, images, Options(limit=2, grid=3, threads=1), progress=progress)
-    assert counted == [("tuning", 33, 33)]
+    monitor = RecordingMonitor()
+    tune.tune(bundle, images, Options(limit=2, grid=3, threads=1), monitor=monitor)
+    assert monitor.phases == {
+        "running at rho 1": (2, 2),
+        "choosing thresholds": (2, 2),
+        "sweeping": (27, 27),
+    }
 
 
 class Frames:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from recording_monitor import RecordingMonitor
 from toy_models import CLASSES, FAST_RHO, SIZE, bgr, toy_bundle
 
 from lc_trt.compiler.frontend.import_model import ImportOptions
@@ -36,30 +35,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_bundle(tmp_path_factory.mktemp("engines") / "toy.lct").path
 
 
-class Bars:
-    """Progress bars that keep what was said to them."""
-
-    def __init__(self) -> None:
-        self.steps: dict[str, list[int]] = {}
-
-    @contextmanager
-    def __call__(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
-        self.steps[description] = [total, 0]
-
-        def advance(steps: int) -> None:
-            self.steps[description][1] += steps
-
-        yield advance
-
-
 def test_everything(bundle: Path, data: Path, tmp_path: Path) -> None:
-    bars = Bars()
+    monitor = RecordingMonitor()
     options = Options(rho="fast", sweep=True, threads=1, report=tmp_path / "report")
-    found = measure(bundle, data, options, command="lc-trt eval", progress=bars)
-    assert bars.steps == {
-        "evaluating": [IMAGES, IMAGES],
-        "sweeping": [8 * (IMAGES + 1)] * 2,
-        "drawing": [PICTURES, PICTURES],
+    found = measure(bundle, data, options, command="lc-trt eval", monitor=monitor)
+    assert monitor.phases == {
+        "evaluating": (IMAGES, IMAGES),
+        "sweeping": (8 * (IMAGES + 1),) * 2,
+        "drawing": (PICTURES, PICTURES),
     }
     assert found.rho == FAST_RHO
     assert found.evaluation.miou == 1
@@ -72,9 +55,9 @@ def test_everything(bundle: Path, data: Path, tmp_path: Path) -> None:
 
 
 def test_only_what_is_asked_for(bundle: Path, data: Path) -> None:
-    bars = Bars()
-    found = measure(bundle, data, Options(limit=2), progress=bars)
-    assert bars.steps == {"evaluating": [2, 2]}
+    monitor = RecordingMonitor()
+    found = measure(bundle, data, Options(limit=2), monitor=monitor)
+    assert monitor.phases == {"evaluating": (2, 2)}
     assert (list(found.points), found.grid, found.evaluation.images) == ([], False, 2)
 
 
@@ -85,7 +68,7 @@ def test_a_report_is_refused_before_a_model_is_opened(data: Path) -> None:
 
 def test_options_are_refused_before_the_work(bundle: Path, data: Path, tmp_path: Path) -> None:
     dense = toy_bundle(tmp_path / "dense.lct", "dense").path
-    bars = Bars()
+    monitor = RecordingMonitor()
     for model, options, line in (
         (dense, Options(sweep=True), "omit --rho-sweep"),
         (dense, Options(grid=True), "omit --rho-sweep and --grid"),
@@ -95,8 +78,8 @@ def test_options_are_refused_before_the_work(bundle: Path, data: Path, tmp_path:
         (bundle, Options(imports=ImportOptions((64, 64))), "--size 64x64"),
     ):
         with pytest.raises(UsageError, match=line):
-            measure(model, data, options, progress=bars)
-    assert bars.steps == {}
+            measure(model, data, options, monitor=monitor)
+    assert monitor.phases == {}
 
 
 def test_evaluating_a_bundle_loads_no_torch_and_no_figures() -> None:

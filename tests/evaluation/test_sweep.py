@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from fake_engine import FakeClock, FakeEngine, random_levels
+from recording_monitor import RecordingMonitor
 
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.data.datasets import Sample
@@ -49,9 +50,16 @@ class Fixed:
 
 
 @pytest.fixture
-def engine() -> StageEngine:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    fake = FakeClock()
+    monkeypatch.setattr("lc_trt.utils.timing.clock", fake)
+    return fake
+
+
+@pytest.fixture
+def engine(clock: FakeClock) -> StageEngine:
     # A toy's confidences are no multiples of a threshold: no pixel lies on one.
-    return StageEngine(random_levels(3), cost=COST, clock=FakeClock())
+    return StageEngine(random_levels(3), cost=COST, clock=clock)
 
 
 def manifest() -> Manifest:
@@ -65,13 +73,12 @@ RHOS = [(1.0, 1.0), (0.7, 0.7), (0.4, 0.2), (0.0, 0.0)]
 
 
 def test_against_a_computation_by_hand(engine: StageEngine) -> None:
-    steps: list[int] = []
+    monitor = RecordingMonitor()
     assert engine.levels is not None
-    found = sweep(
-        Segmenter(engine, manifest()), Fixed(), RHOS, clock=engine.clock, advance=steps.append
-    )
+    found = sweep(Segmenter(engine, manifest()), Fixed(), RHOS, monitor=monitor)
     assert [point.rho for point in found] == RHOS
-    assert sum(steps) == passes(3, RHOS) == len(engine.seen) == 16
+    assert passes(3, RHOS) == len(engine.seen) == 16
+    assert monitor.phases == {"sweeping": (16, 16)}
     for point in found:
         confusion, shares, times = Confusion(3), [], []
         for i, truth in enumerate(Fixed.truth):
@@ -104,17 +111,19 @@ def test_thresholds_take_turns(engine: StageEngine) -> None:
     assert order == [first, first[1:] + first[:1], first[2:] + first[:2]]
 
 
-def test_what_the_first_pass_costs_is_not_in_the_times(engine: StageEngine) -> None:
+def test_what_the_first_pass_costs_is_not_in_the_times(
+    engine: StageEngine, clock: FakeClock
+) -> None:
     class Slow(StageEngine):
         def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
             if feed["rho"][0] not in [rho[0] for _, rho in self.seen if rho]:
                 self.clock.now += 99
             return super()._infer(feed)
 
-    slow = Slow(random_levels(3), cost=COST, clock=FakeClock())
+    slow = Slow(random_levels(3), cost=COST, clock=clock)
     for a, b in zip(
-        sweep(Segmenter(engine, manifest()), Fixed(), RHOS, clock=engine.clock),
-        sweep(Segmenter(slow, manifest()), Fixed(), RHOS, clock=slow.clock),
+        sweep(Segmenter(engine, manifest()), Fixed(), RHOS),
+        sweep(Segmenter(slow, manifest()), Fixed(), RHOS),
         strict=True,
     ):
         assert a.ms_per_image == pytest.approx(b.ms_per_image)

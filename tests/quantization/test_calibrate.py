@@ -9,6 +9,7 @@ import onnx
 import pytest
 from int8_cases import RHO, image_folder, tiny_table
 from onnx import numpy_helper
+from recording_monitor import RecordingMonitor
 from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
 
 from lc_trt.compiler.passes.quantization_plan import make_plan
@@ -99,17 +100,14 @@ def test_a_stopped_calibration_goes_on_where_it_was(model, folder, table, tmp_pa
     monkeypatch.setattr(Observer, "run", stopping)
     with pytest.raises(KeyboardInterrupt):
         calibrate(model, INFO, list_images(folder), SETTINGS, state=state)
-    done = []
-    resumed = calibrate(
-        model, INFO, list_images(folder), SETTINGS, state=state, advance=done.append
-    )
-    assert resumed == table and done == [4, 1, 1] and len(passes) == 7
+    monitor = RecordingMonitor()
+    resumed = calibrate(model, INFO, list_images(folder), SETTINGS, state=state, monitor=monitor)
+    assert resumed == table and len(passes) == 7
+    assert monitor.phases == {"calibrating": (6, 6)}
     # Of other images nothing is taken over.
-    done.clear()
-    calibrate(
-        model, INFO, list_images(folder).subset(3), SETTINGS, state=state, advance=done.append
-    )
-    assert done == [0, 1, 1, 1]
+    passes.clear()
+    calibrate(model, INFO, list_images(folder).subset(3), SETTINGS, state=state, monitor=monitor)
+    assert len(passes) == 3
     state.write_bytes(b"damaged")
     assert load_seen(state, "key") == Seen("key")
 
@@ -118,11 +116,11 @@ def test_a_broken_file_is_named_and_skipped_and_many_are_an_error(model, tmp_pat
     image_folder(tmp_path, 2)
     (tmp_path / "zz.jpg").write_bytes(b"no picture")
     monkeypatch.setattr(image_files, "MAX_UNREADABLE", 0.4)
-    warnings = []
-    found = calibrate(model, INFO, list_images(tmp_path), SETTINGS, warn=warnings.append)
+    monitor = RecordingMonitor()
+    found = calibrate(model, INFO, list_images(tmp_path), SETTINGS, monitor=monitor)
     assert found.images == 2 and found.skipped == ("zz.jpg",)
-    assert any("3 calibration images" in w for w in warnings)
-    assert any("zz.jpg: not a readable image, skipped" in w for w in warnings)
+    assert any("3 calibration images" in w for w in monitor.warnings)
+    assert any("zz.jpg: not a readable image, skipped" in w for w in monitor.warnings)
     monkeypatch.undo()
     with pytest.raises(
         LcTrtError, match="1 of 3 images are unreadable, more than 5%; the last is zz"

@@ -11,6 +11,7 @@ import onnx
 import openvino
 import pytest
 from int8_cases import RHO, image_folder, tiny_table
+from recording_monitor import RecordingMonitor
 from tiny_networks import INFO, tiny_model
 
 import lc_trt
@@ -97,20 +98,15 @@ def test_the_bench_says_where_no_runner_computes_in_the_bundles_precision(
 
 
 def test_a_folder_of_images_is_split_into_ranges_and_check(root, tmp_path):
-    warnings, phases = [], []
-
-    class Recorder(ProgressMonitor):
-        def start(self, phase, steps):
-            phases.append((phase, steps))
-
-        def warn(self, text):
-            warnings.append(text)
-
-    bundle = build_int8(root, tmp_path / "m.lct", "images", monitor=Recorder())
+    monitor = RecordingMonitor()
+    bundle = build_int8(root, tmp_path / "m.lct", "images", monitor=monitor)
     assert bundle.manifest.calibration.int8.table.images == 5
     assert bundle.manifest.check.images == "1 images held out of the calibration"
-    assert phases == [("calibrating", 5), ("comparing with FP32", 2)]
-    assert any("5 calibration images" in w for w in warnings)
+    assert list(monitor.phases.items())[:2] == [
+        ("calibrating", (5, 5)),
+        ("comparing with FP32", (2, 2)),
+    ]
+    assert any("5 calibration images" in w for w in monitor.warnings)
 
 
 def test_a_stopped_build_goes_on_where_its_calibration_was(root, tmp_path, monkeypatch):
@@ -150,7 +146,7 @@ def test_labels_decide_which_blocks_stay_in_fp32(root, tmp_path, monkeypatch):
     needed = {"stage2/1", "head2/0"}
     cost = 0.02
 
-    def fake(engine, samples, classes, rho, advance):
+    def fake(engine, samples, classes, rho):
         return 0.8 - cost * len(needed - measured[-1])
 
     measured = []

@@ -11,7 +11,7 @@ import torch
 from gpubench.layers import Layer
 from gpubench.masks import mask
 from gpubench.roofline import Rates, bound
-from gpubench.timing import Budget, interleave, median
+from gpubench.timing import Budget, median
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,15 +60,6 @@ def test_a_layer_s_floor_is_its_slower_rate():
     int8 = bound(layer("int8", "float16"), rows, Rates(1e30, 1e12, ""))
     assert int8.data == rows * (24 + 16 + 2 * 16) + weights
     assert bound(layer("int8"), rows, Rates(1e12, 1e30, "")).ms == fast.ms / 2
-
-
-def test_turns_rotate_and_warm_up(fake_backend):
-    seen = []
-    lanes = {name: lambda name=name: seen.append(name) or len(seen) for name in "ab"}
-    times = interleave(fake_backend(iter([])), lanes, 2, 1, lambda i, name: seen.append((i, name)))
-    # Another lane begins each round.
-    assert seen[:8] == [(0, "a"), "a", (0, "b"), "b", (1, "b"), "b", (1, "a"), "a"]
-    assert times == {"a": [8, 10], "b": [6, 12]}
 
 
 def test_a_median_warms_up_first(fake_backend):

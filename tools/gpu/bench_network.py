@@ -38,23 +38,24 @@ from gpubench.networks import (
 from gpubench.reference import Reference, disagreement, probabilities_of
 from gpubench.speed_rows import rows_of
 from gpubench.tactics import tune
-from gpubench.timing import Backend, Budget, CudaBackend, interleave
+from gpubench.timing import Backend, Budget, CudaBackend
 
 from lc_trt.bench.operating_points import (
     ALL_LEAVE,
     NONE_LEAVE,
     Rho,
-    Shares,
     find_rho,
-    measured_shares,
     rho_pair,
 )
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
+from lc_trt.data.metrics import Shares, stage_shares
 from lc_trt.data.published import POINTS, SOURCE
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.cost import stage_macs
 from lc_trt.utils.files import write_json
+from lc_trt.utils.timing import Lane
+from lc_trt.utils.timing import measure as measure_lanes
 
 BASELINES = ("vgg16", "resnet101", "inception-resnet-v2")
 # The published points, and our kernels on every pixel.
@@ -192,16 +193,21 @@ def measure(
     for name, source in networks.baselines.items():
         executors, _ = dense_executors(source, setting, kernels)
         forms[name], rows[name] = next(iter(executors.items()))
-    lanes = {name: backend.record(executor) for name, executor in rows.items()}
-    lanes |= dict.fromkeys(TARGETS, backend.record(cascade))
+    recorded = {name: backend.record(executor) for name, executor in rows.items()}
+    recorded |= dict.fromkeys(TARGETS, backend.record(cascade))
 
-    def put(i: int, name: str) -> None:
-        at = i % len(images)
-        rows.get(name, cascade).put(images[at], rho[name][at] if name in rho else None)
+    def lane(name: str) -> Lane[object]:
+        def put(number: int) -> None:
+            i = number % len(images)
+            rows.get(name, cascade).put(images[i], rho[name][i] if name in rho else None)
 
-    times = interleave(backend, lanes, rounds, warmup, put)
+        return Lane(name, lambda number: recorded[name](), before=put)
+
+    lanes = [lane(name) for name in recorded]
+    measure_lanes([lanes], rounds, warmup, timer=backend.milliseconds)
+    times = {lane.name: lane.times for lane in lanes}
     shares = {
-        name: [measured_shares(_stages(cascade, images[i], pair)) for i, pair in enumerate(pairs)]
+        name: [stage_shares(_stages(cascade, images[i], pair)) for i, pair in enumerate(pairs)]
         for name, pairs in rho.items()
     }
     macs = stage_macs(networks.cascade, setting.size)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lc_trt.bench.operating_points import Shares
-from lc_trt.bench.timing import percentiles, ratio
+from lc_trt.data.metrics import Shares
 from lc_trt.data.published import POINTS, dense_fps
 from lc_trt.ir.cost import StageMacs
+from lc_trt.utils.timing import percentiles, ratio
 
 GOALS = {1: 0.8, 8: 0.9}  # of the ceiling, by batch
 

@@ -1,9 +1,9 @@
-"""Device time: work captured once in a CUDA graph, replayed between events, interleaved."""
+"""Device time: work captured once in a CUDA graph, replayed between events."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -64,33 +64,6 @@ def median(backend: Backend, run: PixelWork, rounds: int, copies: int = 1) -> fl
     """Milliseconds of one of the copies: the median over rounds, after one that warms up."""
     backend.milliseconds(run)
     return float(np.median([backend.milliseconds(run) for _ in range(rounds)])) / copies
-
-
-def interleave(
-    backend: Backend,
-    lanes: Mapping[str, PixelWork],
-    rounds: int,
-    warmup: int,
-    before: Callable[[int, str], object] = lambda i, name: None,
-) -> dict[str, list[float]]:
-    """Milliseconds of each lane, one per round; their order rotates from round to round.
-
-    Args:
-        backend: measures.
-        lanes: by name, as `Backend.record` returns them.
-        rounds: that are timed.
-        warmup: rounds before them.
-        before: called with the number of the round and a lane, untimed; puts its input in place.
-    """
-    names, times = list(lanes), {name: list[float]() for name in lanes}
-    for i in range(warmup + rounds):
-        for k in range(len(names)):
-            name = names[(i + k) % len(names)]
-            before(i, name)
-            taken = backend.milliseconds(lanes[name])
-            if i >= warmup:
-                times[name].append(taken)
-    return times
 
 
 class Budget:
