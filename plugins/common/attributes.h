@@ -1,4 +1,4 @@
-// Attributes of an ONNX node as TensorRT hands them to a plugin, and back when it is serialised.
+// Reads the attributes of a plugin from TensorRT's fields, and writes them for serialization.
 #pragma once
 
 #include <NvInferRuntime.h>
@@ -9,18 +9,18 @@
 
 namespace lc_trt {
 
-// Reads fields by name. Names that no plugin asks for are ignored: the parser also passes
-// plugin_version and plugin_namespace. Wrong types and numbers of values throw PluginError.
+// Reads fields by name. Other fields are ignored, since the parser also passes plugin_version and
+// plugin_namespace. A wrong type or number of values throws PluginError.
 class AttributeReader {
   public:
     explicit AttributeReader(const nvinfer1::PluginFieldCollection* fields);
 
-    // `fallback` where there is no such attribute. `length` -1 takes any number of values.
+    // Return `fallback` if the attribute is absent. `length` -1 accepts any number of values.
     std::vector<int32_t> ints(const char* name, int length,
                               const std::vector<int32_t>& fallback) const;
     int32_t integer(const char* name, int32_t fallback) const;
     float real(const char* name, float fallback) const;
-    // As ints and real, of an attribute that must be there.
+    // Like ints() and real(), for required attributes.
     std::vector<int32_t> required_ints(const char* name, int length) const;
     float required_real(const char* name) const;
 
@@ -31,7 +31,7 @@ class AttributeReader {
     const nvinfer1::PluginFieldCollection* fields_;
 };
 
-// Fields that point at a plugin's members, which must outlive it and not move.
+// Fields that point to members of a plugin, which must outlive them and not move.
 class AttributeWriter {
   public:
     void add(const char* name, const std::vector<int32_t>& values);

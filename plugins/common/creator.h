@@ -1,4 +1,4 @@
-// Makes plugins from attributes, of an ONNX node or of an engine.
+// Creates plugins from the attributes of an ONNX node or of a serialized engine.
 #pragma once
 
 #include <vector>
@@ -7,8 +7,8 @@
 
 namespace lc_trt {
 
-// `Operator` has kName, kFields (names and types of its attributes) and a constructor that takes
-// an AttributeReader.
+// `Operator` has kName, kFields (names and types of its attributes) and a constructor from an
+// AttributeReader.
 template <typename Operator>
 class Creator : public nvinfer1::IPluginCreatorV3One {
   public:
@@ -34,7 +34,7 @@ class Creator : public nvinfer1::IPluginCreatorV3One {
     nvinfer1::PluginFieldCollection collection_;
 };
 
-// For an operator without attributes.
+// For operators without attributes.
 inline std::vector<nvinfer1::PluginField> no_fields() { return {}; }
 
 }  // namespace lc_trt

@@ -1,4 +1,4 @@
-// The two functions that TensorRT looks for in a plugin library. Nothing else is exported.
+// The two functions that TensorRT looks up in a plugin library, its only exports.
 #include <NvInferRuntime.h>
 
 #include "common/creator.h"
@@ -12,7 +12,7 @@
 
 #define LC_TRT_EXPORT __attribute__((visibility("default")))
 
-// What lc_trt/trt/plugin_library.py finds in the file, to know a library before it is loaded.
+// Marker by which lc_trt/trt/plugin_library.py identifies the file before loading it.
 __attribute__((used)) static const char marker[] = "lc_trt plugins, version " LC_TRT_PLUGIN_VERSION;
 
 extern "C" {

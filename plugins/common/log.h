@@ -1,4 +1,4 @@
-// Messages to TensorRT's logger.
+// Logs to TensorRT's logger.
 #pragma once
 
 #include <NvInferRuntime.h>
@@ -9,7 +9,7 @@
 
 namespace lc_trt {
 
-// What a plugin refuses, with what it found and what it expected. It never leaves the library.
+// A rejected input: what was found and what was expected. Never leaves the library.
 class PluginError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
@@ -17,10 +17,10 @@ class PluginError : public std::runtime_error {
 
 void set_logger_finder(nvinfer1::ILoggerFinder* finder);
 
-// To the logger of the calling engine or builder, or to stderr where TensorRT has given us none.
+// Logs to the calling engine's or builder's logger, or to stderr if TensorRT provides none.
 void log_error(const char* plugin, const char* message) noexcept;
 
-// Runs `work`; 0 if it succeeds, otherwise -1 with the reason in the log.
+// Runs `work`. Returns 0 on success, otherwise -1 and logs the reason.
 template <typename Work>
 int32_t guarded(const char* plugin, Work&& work) noexcept {
     try {

@@ -1,4 +1,4 @@
-// What all plugins of this library have in common: one class a plugin, all three capabilities.
+// Base of all plugins: one class per plugin implements all three capabilities.
 #pragma once
 
 #include <NvInferRuntime.h>
@@ -10,7 +10,7 @@
 namespace lc_trt {
 
 constexpr char kNamespace[] = "lc_trt";
-// lc_trt/trt/plugin_library.py has it too.
+// Must match PLUGIN_VERSION in lc_trt/ir/interface.py.
 #define LC_TRT_PLUGIN_VERSION "1"
 constexpr char kVersion[] = LC_TRT_PLUGIN_VERSION;
 
@@ -19,19 +19,20 @@ class Plugin : public nvinfer1::IPluginV3,
                public nvinfer1::IPluginV3OneBuild,
                public nvinfer1::IPluginV3OneRuntime {
   public:
-    // --- what an operator says about itself; refusals are thrown as PluginError ------------------
+    // --- implemented by operators; rejected inputs throw PluginError
+    // ------------------------------
 
     virtual const char* name() const noexcept = 0;
     virtual bool takes(int inputs) const = 0;
     virtual int outputs() const noexcept = 0;
-    // Type and format of tensor `at`, given those before it; inputs come before outputs.
+    // Type and format of tensor `at`, given those of the tensors before it (inputs, then outputs).
     virtual bool supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors,
                           int inputs) const = 0;
     virtual void output_types(const nvinfer1::DataType* in, int inputs,
                               nvinfer1::DataType* out) const = 0;
     virtual void output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
                                nvinfer1::IExprBuilder& build) const = 0;
-    // Types and shapes of all tensors; sizes may be -1 while an engine is built.
+    // Types and shapes of all tensors; dimensions may be -1 at build time.
     virtual void check(const TensorDesc* in, int inputs, const TensorDesc* out) const = 0;
     virtual cudaError_t run(const TensorDesc* in, int inputs, const TensorDesc* out,
                             const void* const* in_data, void* const* out_data,
@@ -79,12 +80,12 @@ class Plugin : public nvinfer1::IPluginV3,
   private:
     void expect_numbers(int inputs, int outputs) const;
 
-    int inputs_ = 0;  // of the last onShapeChange: enqueue does not say how many there are
+    int inputs_ = 0;  // set by onShapeChange, since enqueue does not pass it
     AttributeWriter attributes_;
     std::string metadata_;
 };
 
-// Gives a plugin its clone().
+// Implements clone().
 template <typename Derived>
 class ClonedPlugin : public Plugin {
   public:

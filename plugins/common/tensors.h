@@ -1,4 +1,4 @@
-// What plugins ask of the tensors they are given.
+// Queries and checks of tensor descriptions.
 #pragma once
 
 #include <NvInferRuntime.h>
@@ -19,13 +19,13 @@ inline bool is_linear(const TensorDesc& tensor, nvinfer1::DataType type) {
     return is_linear(tensor) && tensor.type == type;
 }
 
-// The floating types that features can have.
+// Floating-point types of features.
 inline bool is_feature_type(nvinfer1::DataType type) {
     return type == nvinfer1::DataType::kFLOAT || type == nvinfer1::DataType::kHALF ||
            type == nvinfer1::DataType::kBF16;
 }
 
-// The types that a region's rows can have: features, or their INT8 codes.
+// Types of a region's rows: floating point, or quantized INT8.
 inline bool is_row_type(nvinfer1::DataType type) {
     return is_feature_type(type) || type == nvinfer1::DataType::kINT8;
 }
@@ -47,15 +47,15 @@ inline int32_t dimension(const TensorDesc& tensor, int axis) {
     return static_cast<int32_t>(tensor.dims.d[axis]);
 }
 
-// "[2, 3]"; a size that is known only at run time is -1.
+// "[2, 3]"; dimensions known only at run time are -1.
 std::string to_text(const nvinfer1::Dims& dims);
 
-// The checks throw PluginError. A size of -1 agrees with any.
+// The checks throw PluginError. A dimension of -1 matches any.
 void expect_rank(const char* what, const TensorDesc& tensor, int rank);
 void expect_same(const char* what, int64_t found, const char* other, int64_t expected);
 void expect_one_value(const char* what, const TensorDesc& tensor);
 
-// The map of an index [N, H, W] and of a dense [N, C, H, W].
+// The map of an index [N, H, W] and of a dense tensor [N, C, H, W].
 MapShape map_of_index(const TensorDesc& index);
 MapShape map_of_dense(const TensorDesc& dense);
 

@@ -10,7 +10,7 @@ namespace lc_trt {
 
 class WindowAttributes {
   public:
-    // Throws PluginError unless both hold two positive numbers.
+    // Throws PluginError unless both attributes have two positive values.
     explicit WindowAttributes(const AttributeReader& attributes);
 
     static void add_fields(std::vector<nvinfer1::PluginField>& fields);

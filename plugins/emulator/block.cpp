@@ -20,7 +20,7 @@ constexpr size_t kSharedBytes = 64 * 1024;
 
 alignas(128) unsigned char g_shared[kSharedBytes];
 
-// All stacks at once; the system gives a page only where it is touched.
+// All stacks in one mapping; pages are allocated on first use.
 unsigned char* stacks() {
     static unsigned char* const memory = [] {
         void* pages = mmap(nullptr, kStackBytes * kMostThreads, PROT_READ | PROT_WRITE,
@@ -84,7 +84,7 @@ bool Block::run(const LaunchShape& shape, const uint3& index, const std::functio
     return !trapped_;
 }
 
-// A warp runs as far ahead of the others as barriers let it, which shows where one is missing.
+// Each warp runs as far ahead as barriers allow, which exposes missing ones.
 bool Block::run_warp(size_t number, bool descending) {
     bool any = false;
     do {

@@ -12,7 +12,7 @@
 
 namespace lc_trt::emulator {
 
-// A copy that cp.async has started and no wait has finished.
+// A pending cp.async copy.
 struct PendingCopy {
     void* to;
     const void* from;
@@ -28,7 +28,7 @@ struct Fiber {
     std::vector<std::vector<PendingCopy>> groups;
 };
 
-// Where the threads of a warp or block meet: the last one to come does the work for all.
+// A rendezvous of a warp or block: the last thread to arrive does the work for all.
 struct Meeting {
     int arrived = 0;
     uint64_t generation = 0;
@@ -37,20 +37,20 @@ struct Meeting {
 
 class Block {
   public:
-    // Runs one block; false if a thread trapped or the threads wait for one another for ever.
+    // Runs a block; false if a thread traps or the threads deadlock.
     bool run(const LaunchShape& shape, const uint3& index, const std::function<void()>& thread,
              bool descending);
 
     Fiber& current() { return *current_; }
     void synchronise();
-    // Waits for all lanes of the warp; `work` gets the arguments of all, by lane.
+    // Waits for all lanes of the warp; `work` receives their arguments by lane.
     void meet_warp(const void* mine, void (*work)(const void* const* arguments));
     [[noreturn]] void abandon();
 
   private:
     static void enter();
     void yield();
-    // Until all its lanes wait for other warps or have finished; whether anything happened.
+    // Runs until all lanes wait for other warps or have finished; returns whether any progressed.
     bool run_warp(size_t number, bool descending);
     void resume(Fiber& fiber);
 

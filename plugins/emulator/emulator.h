@@ -1,4 +1,4 @@
-// CUDA's names for a kernel that is compiled for the CPU. See README.md.
+// CUDA's names for kernels compiled for the CPU. See README.md.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -42,7 +42,7 @@ unsigned char* dynamic_shared();
 bool checks_bounds();
 bool is_turing();
 
-// Runs or, while the stream captures, records.
+// Runs, or records during stream capture.
 cudaError_t submit(const LaunchShape& shape, std::function<void()> thread);
 
 }  // namespace emulator
@@ -69,7 +69,7 @@ cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, cuda
 
 template <typename... Parameters>
 cudaError_t resident_blocks(void (*)(Parameters...), int, int shared_bytes, int* blocks) {
-    constexpr int kMostShared = 64 * 1024;  // of sm_75, the least of all that we build for
+    constexpr int kMostShared = 64 * 1024;  // of sm_75, the smallest of all supported GPUs
     *blocks = 1;
     return shared_bytes <= kMostShared ? cudaSuccess : cudaErrorInvalidValue;
 }

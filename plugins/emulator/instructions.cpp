@@ -1,4 +1,4 @@
-// Warp instructions and asynchronous copies, after the PTX manual.
+// Warp instructions and asynchronous copies, as specified in the PTX manual.
 #include <cstring>
 
 #include "emulator/block.h"
@@ -67,11 +67,11 @@ void shuffle_up(const void* const* lanes) {
     }
 }
 
-// Matrix m's rows are at the addresses of lanes 8m to 8m + 7; lane l receives elements 2 (l % 4)
-// and the next of row l / 4 of each.
+// The rows of matrix m are at the addresses of lanes 8m to 8m + 7; lane l receives element
+// 2 (l % 4) and the next one of row l / 4 of each.
 void load_four_matrices(const void* const* lanes) {
     for (int matrix = 0; matrix < 4; ++matrix) {
-        unsigned used = 0;  // of the eight groups of banks that a row of 16 bytes can lie in
+        unsigned used = 0;  // of the eight bank groups that a row of 16 bytes can occupy
         for (int lane = 8 * matrix; lane < 8 * matrix + 8; ++lane) {
             const auto address = reinterpret_cast<uintptr_t>(of<MatrixLoad>(lanes, lane).row);
             used |= 1u << (address / 16 % 8);
@@ -118,7 +118,7 @@ void multiply_matrices(const void* const* lanes) {
     }
 }
 
-// INT32 sums wrap around, as they do without .satfinite.
+// INT32 sums wrap around, as without .satfinite.
 int32_t plus(int32_t sum, int32_t a, int32_t b) {
     return static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(a * b));
 }
@@ -240,12 +240,12 @@ void multiply_add_8x8x16(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b) {
 
 bool lc_trt::emulator::is_turing() { return g_turing; }
 
-// Matrices that ldmatrix could not read at once, since the last call.
+// Number of ldmatrix reads with bank conflicts since the last call.
 extern "C" __attribute__((visibility("default"))) int lct_emulator_bank_conflicts() {
     return std::exchange(lc_trt::g_bank_conflicts, 0);
 }
 
-// Whether this is sm_75, which multiplies INT8 otherwise and BF16 not at all.
+// Emulate sm_75, which has another INT8 instruction and no BF16.
 extern "C" __attribute__((visibility("default"))) void lct_emulator_turing(int on) {
     lc_trt::g_turing = on != 0;
 }

@@ -1,4 +1,4 @@
-// The part of the CUDA runtime that the kernels, the plugins and the harness call.
+// The subset of the CUDA runtime that kernels, plugins and harness use.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -60,13 +60,13 @@ __attribute__((visibility("default"))) void lct_emulator_order(int descending) {
     g_descending = descending != 0;
 }
 
-// Whether LC_TRT_CHECK stops a kernel, as in a debug build, or not, as in a release.
+// Whether LC_TRT_CHECK aborts a kernel, as in debug builds.
 __attribute__((visibility("default"))) void lct_emulator_checks(int on) {
     g_checks_bounds = on != 0;
 }
 
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {
-    // The allocation ends where a page that cannot be touched begins.
+    // The allocation ends at an inaccessible guard page.
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     const size_t rounded = (bytes + 15) / 16 * 16;
     const size_t pages = (rounded + page - 1) / page * page;

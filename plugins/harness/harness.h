@@ -1,8 +1,8 @@
-// A C interface, for ctypes, to the kernels and to the objects of a plugin library, without
-// TensorRT. tests/plugin_harness.py is its other side.
+// C interface, for ctypes, to the kernels and to plugin objects without TensorRT. Its Python side
+// is tests/helpers/plugin_harness.py.
 //
-// Functions return 0, or a number other than 0 with the reason in lct_message(). Pointers to
-// tensors are device pointers; `stream` comes from lct_stream_create.
+// Functions return 0 on success; otherwise lct_message() has the reason. Pointers to tensors are
+// device pointers; `stream` comes from lct_stream_create.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 #define LCT_API extern "C" __attribute__((visibility("default")))
 
-// A tensor as plugins are told of it: TensorRT's numbers for type and format.
+// Description of a tensor, with TensorRT's enumerators for type and format.
 struct LctTensor {
     int32_t type;
     int32_t format;
@@ -18,7 +18,7 @@ struct LctTensor {
     int64_t sizes[8];
 };
 
-// The same layout as nvinfer1::PluginField.
+// Same layout as nvinfer1::PluginField.
 struct LctField {
     const char* name;
     const void* data;
@@ -64,7 +64,7 @@ LCT_API const char* lct_message();
 
 LCT_API int lct_allocate(void** pointer, size_t bytes);
 LCT_API int lct_free(void* pointer);
-// In either direction; ordered after everything on the stream, and finished on return.
+// In either direction; ordered after all work on the stream, and synchronous.
 LCT_API int lct_copy(void* to, const void* from, size_t bytes, void* stream);
 LCT_API int lct_stream_create(void** stream);
 LCT_API int lct_stream_destroy(void* stream);
@@ -97,17 +97,17 @@ LCT_API int lct_region_quantize(const void* x, const int32_t* count, int8_t* y, 
 LCT_API int lct_region_conv(const LctConv* conv, void* stream);
 LCT_API int lct_region_conv_tactics(int32_t type);
 
-// --- plugins; not in a harness that was built without TensorRT's headers -------------------------
+// --- plugins; absent if built without TensorRT's headers -----------------------------------------
 
-// Loads a plugin library and gives it our logger; `names` receives "RegionSelect RegionGather ...".
+// Loads a plugin library and sets our logger; `names` receives "RegionSelect RegionGather ...".
 LCT_API int lct_plugins_open(const char* path, char* names, size_t bytes);
-// Names, types and lengths of the attributes that a plugin's creator announces.
+// Names, types and lengths of the attributes that a plugin's creator declares.
 LCT_API int lct_plugin_fields(const char* name, const LctField** fields, int32_t* count);
 LCT_API int lct_plugin_create(const char* name, const LctField* fields, int32_t count,
                               int32_t phase, void** plugin);
 LCT_API int lct_plugin_clone(void* plugin, void** clone);
 LCT_API int lct_plugin_destroy(void* plugin);
-// What would be written into an engine; the fields live until the next call for the plugin.
+// The serialized fields; valid until the next call for the plugin.
 LCT_API int lct_plugin_serialise(void* plugin, const LctField** fields, int32_t* count);
 LCT_API int lct_plugin_identity(void* plugin, const char** name, const char** version,
                                 const char** name_space, const char** metadata);

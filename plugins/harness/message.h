@@ -1,4 +1,4 @@
-// The reason of the last failure.
+// Reason of the last failure.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -9,7 +9,7 @@ namespace lc_trt::harness {
 
 std::string& message();
 
-// The error as a return value, its text in message().
+// Returns the error and stores its text in message().
 int report(cudaError_t error);
 
 }  // namespace lc_trt::harness

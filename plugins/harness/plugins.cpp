@@ -15,14 +15,14 @@ static_assert(sizeof(LctField) == sizeof(PluginField), "fields are passed as the
 
 namespace {
 
-// Keeps a plugin's errors for lct_message().
+// Stores a plugin's errors for lct_message().
 class Logger : public ILogger, public ILoggerFinder {
   public:
     void log(Severity, const char* text) noexcept override { message() = text; }
     ILogger* findLogger() override { return this; }
 };
 
-// Dimension expressions of constants: the sizes of one set of inputs.
+// Constant dimension expressions: the sizes of one set of inputs.
 class Value : public IDimensionExpr, public apiv::VDimensionExpr {
   public:
     explicit Value(int64_t value) : value_(value) { mImpl = this; }
@@ -215,7 +215,7 @@ int lct_plugin_output_shapes(void* plugin, const LctTensor* in, int32_t inputs, 
 
 int lct_plugin_supports(void* plugin, int32_t at, const LctTensor* all, int32_t inputs,
                         int32_t outputs, int32_t* supported) {
-    // Those behind `at` are invalid, as TensorRT says: nothing may depend on them.
+    // Entries after `at` are invalid, as TensorRT specifies; results must not depend on them.
     const auto known = dynamic_tensors(all, at + 1);
     *supported = build_of(plugin)->supportsFormatCombination(at, known.data(), inputs, outputs);
     return 0;

@@ -17,10 +17,10 @@ constexpr char kWeightLayout[] = "weight_layout";
 constexpr char kChannelBegin[] = "channel_begin";
 constexpr char kChannelEnd[] = "channel_end";
 
-// Of codes: with one more all of the largest, -128 x -128, would not fit into INT32.
+// Largest K for which the INT32 accumulator cannot overflow, even if all products are -128 x -128.
 constexpr int64_t kMostProducts = (int64_t{1} << 31) / (128 * 128) - 1;
 
-// The values of output_type.
+// Values of output_type.
 enum OutputType : int32_t { kAsX, kFloat, kHalf, kBFloat16, kOutputTypes };
 
 int32_t below(const AttributeReader& attributes, const char* name, int32_t limit,
@@ -93,7 +93,7 @@ RegionConv::Input RegionConv::Places::at(int place) const {
     return static_cast<Input>(number + (number >= kScale && !has_scale_ ? 1 : 0));
 }
 
-// One more of INT8 than of the others: the types come later.
+// INT8 has one input more than the others; types are checked later.
 bool RegionConv::takes(int inputs) const {
     return inputs >= kFixedInputs && inputs <= kMaxConvSegments + kFixedInputs;
 }
@@ -127,11 +127,11 @@ bool RegionConv::supports(int at, const nvinfer1::DynamicPluginTensorDesc* tenso
             return tensor.type == DataType::kINT32;
         case kScale:
             return tensor.type == DataType::kFLOAT;
-        // FP32 keeps what a sum of FP16 products would lose of a large bias.
+        // An FP32 bias avoids rounding a large bias to the type of x.
         case kBias:
             return tensor.type == DataType::kFLOAT ||
                    (tensor.type == type && is_feature_type(type));
-        // To codes, what is not quantised may be added too.
+        // INT8 rows also accept a floating-point residual.
         case kResidual:
             return tensor.type == type || (type == DataType::kINT8 && is_feature_type(tensor.type));
         default:
@@ -140,12 +140,12 @@ bool RegionConv::supports(int at, const nvinfer1::DynamicPluginTensorDesc* tenso
 }
 
 void RegionConv::output_types(const DataType* in, int inputs, DataType* out) const {
-    static_cast<void>(Places(in[0], inputs));  // refuses a number that this type cannot have
+    static_cast<void>(Places(in[0], inputs));  // rejects a number that this type cannot have
     out[0] = output_type(in[0]);
 }
 
-// The types, by which alone the places of inputs are known, are not given here; but no other input
-// than weight has four dimensions.
+// The types, which determine the order of inputs, are not available here; but weight is the only
+// input with four dimensions.
 void RegionConv::output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
                                nvinfer1::IExprBuilder&) const {
     for (int i = 1; i < inputs; ++i) {
@@ -296,7 +296,7 @@ int32_t RegionConv::configurePlugin(const nvinfer1::DynamicPluginTensorDesc* in,
     return failed;
 }
 
-// The variants of the tile that a window of this size leaves room for.
+// Tile variants whose neighbour table fits for a window of this size.
 int32_t RegionConv::getNbTactics() noexcept {
     int32_t number = 0;
     for (int tactic = 1; tactic <= region_conv_tactics(type_); ++tactic) {

@@ -41,32 +41,32 @@ class RegionConv final : public ClonedPlugin<RegionConv> {
     const char* getTimingCacheID() noexcept override { return getMetadataString(); }
 
   private:
-    // After as many segments of x as there are come these, of which only INT8 has kScale.
+    // Inputs after the segments of x; kScale only for INT8.
     enum Input { kRows, kIndex, kCount, kWeight, kScale, kBias, kResidual, kFixedInputs };
 
-    // Where the inputs of a node are, which depends on its type and on how many there are.
+    // Indices of a node's inputs, which depend on its type and number of inputs.
     class Places {
       public:
-        // Throws PluginError where no node of this type has so many inputs.
+        // Throws PluginError if this type cannot have that many inputs.
         Places(nvinfer1::DataType type, int inputs);
         int segments() const { return segments_; }
         int of(Input input) const;
-        Input at(int place) const;  // of a place behind the segments
+        Input at(int place) const;  // input at an index after the segments
 
       private:
         bool has_scale_;
         int segments_;
     };
 
-    // What `output_type` makes of rows of a type.
+    // Output type for rows of a type, given `output_type`.
     nvinfer1::DataType output_type(nvinfer1::DataType type) const;
-    // Channels [begin, end) of segment `s` that are read.
+    // The channels [begin, end) of segment `s`.
     int32_t channel_begin(int s) const;
     int32_t channel_end(int s, int32_t channels) const;
     static bool has_residual(const TensorDesc& residual, int32_t rows, int32_t out_channels);
-    // Attributes and types that only rows of codes can have.
+    // Rejects INT8-only attributes and types for other rows.
     void check_types(const TensorDesc* in, const Places& places) const;
-    // Sizes of the window in `weight`, by its layout.
+    // Window size in `weight`, which depends on its layout.
     int weight_axis(int axis) const;
 
     WindowAttributes window_;
@@ -78,7 +78,7 @@ class RegionConv final : public ClonedPlugin<RegionConv> {
     std::vector<int32_t> channel_begin_;
     std::vector<int32_t> channel_end_;
 
-    ElementType type_ = ElementType::kFloat32;  // of the last configurePlugin
+    ElementType type_ = ElementType::kFloat32;  // set by configurePlugin
     int32_t tactic_ = 0;
 };
 

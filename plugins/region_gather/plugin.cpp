@@ -12,8 +12,7 @@ std::vector<nvinfer1::PluginField> RegionGather::fields() { return no_fields(); 
 
 RegionGather::RegionGather(const AttributeReader&) {}
 
-// Convolutions in FP16, BF16 and INT8 like to leave their results channels-last, and rows are
-// copied faster from it.
+// FP16, BF16 and INT8 convolutions often output channels-last, from which rows are copied faster.
 bool RegionGather::supports(int at, const nvinfer1::DynamicPluginTensorDesc* tensors, int) const {
     const TensorDesc& tensor = tensors[at].desc;
     switch (at) {

@@ -34,7 +34,7 @@ void RegionSelect::output_types(const DataType* in, int, DataType* out) const {
     out[kHard] = in[kActive];
 }
 
-// `rows` is as long as the largest region: its true length is in `count`, on the device.
+// `rows` has the length of the largest region; `count` on the device has the number of valid rows.
 void RegionSelect::output_shapes(const nvinfer1::DimsExprs* in, int, nvinfer1::DimsExprs* out,
                                  nvinfer1::IExprBuilder& build) const {
     const nvinfer1::DimsExprs& map = in[kConfidence];

@@ -1,6 +1,6 @@
-// What every kernel is written against: CUDA, or the CPU emulator of plugins/emulator.
+// Portability layer of the kernels over CUDA and the CPU emulator (plugins/emulator).
 //
-// A kernel uses these names and CUDA's own, and nothing else, so that one source runs in both.
+// Kernels use only these names and CUDA's own, so that the same source runs on both.
 #pragma once
 
 #ifdef LC_TRT_EMULATE
@@ -17,16 +17,16 @@
 
 #ifndef LC_TRT_EMULATE
 
-// The one dynamic shared-memory buffer of a kernel, as bytes aligned for 16-byte copies.
+// The dynamic shared memory of a kernel, as bytes aligned for 16-byte copies.
 #define LC_TRT_DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 
-// Stops the kernel; the launch's stream then reports an error.
+// Aborts the kernel; its stream then reports an error.
 #define LC_TRT_TRAP() __trap()
 
 #endif
 
-// Bounds of every index and copy, checked in builds with -DLC_TRT_CHECK_BOUNDS and in the emulator
-// where it is told to. The release build ignores what is out of range instead: see region.cuh.
+// Checks the bounds of every index and copy, in builds with -DLC_TRT_CHECK_BOUNDS and, if enabled,
+// in the emulator. Release builds ignore out-of-range values instead: see region.cuh.
 #if defined(LC_TRT_EMULATE)
 #define LC_TRT_CHECKED lc_trt::emulator::checks_bounds()
 #elif defined(LC_TRT_CHECK_BOUNDS)
@@ -47,7 +47,7 @@
 
 namespace lc_trt {
 
-// Blocks, threads a block and dynamic shared memory of a launch.
+// Blocks, threads per block and dynamic shared memory of a launch.
 struct LaunchShape {
     int blocks;
     dim3 threads;
@@ -55,7 +55,7 @@ struct LaunchShape {
 };
 
 #ifndef LC_TRT_EMULATE
-// Launches a kernel: no allocation, no synchronisation, so it can be captured in a CUDA graph.
+// Launches a kernel without allocation or synchronization, so that CUDA graphs can capture it.
 template <typename... Parameters>
 cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,
                    Parameters... arguments) {
@@ -67,8 +67,8 @@ cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, cuda
     return cudaLaunchKernelEx(&config, kernel, std::move(arguments)...);
 }
 
-// How many blocks of a kernel one multiprocessor holds at a time. Also asks for the shared memory:
-// more than 48 KiB is given only to a kernel that does.
+// Occupancy: blocks of a kernel per multiprocessor. Also opts in to the shared memory, which is
+// required above 48 KiB.
 template <typename... Parameters>
 cudaError_t resident_blocks(void (*kernel)(Parameters...), int threads, int shared_bytes,
                             int* blocks) {
@@ -79,7 +79,7 @@ cudaError_t resident_blocks(void (*kernel)(Parameters...), int threads, int shar
 }
 #endif
 
-// Streaming multiprocessors of the current device: what the fixed grids are sized by.
+// Streaming multiprocessors of the current device, which determine the size of fixed grids.
 inline cudaError_t multiprocessors(int* count) {
     int device = 0;
     const cudaError_t error = cudaGetDevice(&device);
@@ -91,12 +91,12 @@ LC_TRT_HD constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 LC_TRT_HD constexpr int min_of(int a, int b) { return a < b ? a : b; }
 
-// One copy of a vectorised loop.
+// Unit of a vectorized copy.
 struct alignas(16) Vector16 {
     uint32_t word[4];
 };
 
-// Neighbouring elements, read and written up to 16 bytes at a time.
+// Adjacent elements, read and written up to 16 bytes at a time.
 template <typename T, int kElements>
 struct alignas(min_of(16, kElements* static_cast<int>(sizeof(T)))) Run {
     T at[kElements];
@@ -121,7 +121,7 @@ template <>
 LC_TRT_DEVICE __nv_bfloat16 from_float<__nv_bfloat16>(float value) {
     return __float2bfloat16_rn(value);
 }
-// Half to even, saturated; a NaN, which codes do not have, becomes the smallest code.
+// Rounds half to even and saturates; NaN becomes the smallest value.
 template <>
 LC_TRT_DEVICE int8_t from_float<int8_t>(float value) {
     return static_cast<int8_t>(rintf(fminf(fmaxf(value, -128.0f), 127.0f)));

@@ -1,4 +1,4 @@
-// The few instructions that CUDA C++ has no name for. The emulator has its own of the same names.
+// Instructions without a CUDA C++ intrinsic. The emulator implements the same names.
 #pragma once
 
 #include "kernels/common/device.cuh"
@@ -11,8 +11,8 @@ LC_TRT_DEVICE uint32_t shared_address(const void* pointer) {
     return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-// Copies 16 bytes from global to shared memory, or writes 16 zeros where `valid` is false; `from`
-// is not read then. Asynchronous from sm_80 on.
+// Copies 16 bytes from global to shared memory, or writes 16 zeros if `valid` is false, without
+// reading `from`. Asynchronous since sm_80.
 LC_TRT_DEVICE void copy_async_16(void* to, const void* from, bool valid) {
 #if __CUDA_ARCH__ >= 800
     const int bytes = valid ? 16 : 0;
@@ -26,14 +26,14 @@ LC_TRT_DEVICE void copy_async_16(void* to, const void* from, bool valid) {
 #endif
 }
 
-// Closes a group of this thread's copies; groups may be empty.
+// Commits this thread's copies as a group, which may be empty.
 LC_TRT_DEVICE void copy_commit() {
 #if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.commit_group;\n" ::: "memory");
 #endif
 }
 
-// Waits until at most kPending of this thread's youngest groups are unfinished.
+// Waits until at most the kPending latest groups of this thread are pending.
 template <int kPending>
 LC_TRT_DEVICE void copy_wait() {
 #if __CUDA_ARCH__ >= 800
@@ -41,7 +41,8 @@ LC_TRT_DEVICE void copy_wait() {
 #endif
 }
 
-// Four 8 x 8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8.
+// Loads four 8 x 8 matrices of 16-bit elements; lane l passes the address of row l % 8 of matrix
+// l / 8.
 LC_TRT_DEVICE void load_matrices(uint32_t (&out)[4], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
                  : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
@@ -49,11 +50,11 @@ LC_TRT_DEVICE void load_matrices(uint32_t (&out)[4], const void* row) {
                  : "memory");
 }
 
-// sum [16 x 8] += a [16 x 16] * b [16 x 8], of T with FP32 sums.
+// sum [16 x 8] += a [16 x 16] * b [16 x 8] for T with FP32 accumulation.
 template <typename T>
 LC_TRT_DEVICE void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 
-// sm_75 has half the depth.
+// sm_75 has half the depth (k8).
 template <>
 LC_TRT_DEVICE void multiply_add<__half>(float (&sum)[4], const uint32_t (&a)[4],
                                         const uint32_t (&b)[2]) {
@@ -75,7 +76,7 @@ LC_TRT_DEVICE void multiply_add<__half>(float (&sum)[4], const uint32_t (&a)[4],
 #endif
 }
 
-// sm_75 has none: region_conv() refuses it there.
+// sm_75 has no such instruction; region_conv() rejects BF16 there.
 template <>
 LC_TRT_DEVICE void multiply_add<__nv_bfloat16>(float (&sum)[4], const uint32_t (&a)[4],
                                                const uint32_t (&b)[2]) {
@@ -91,7 +92,7 @@ LC_TRT_DEVICE void multiply_add<__nv_bfloat16>(float (&sum)[4], const uint32_t (
 #endif
 }
 
-// sum [8 x 8] += a [8 x 16] * b [16 x 8], INT8 with INT32 sums.
+// sum [8 x 8] += a [8 x 16] * b [16 x 8], INT8 with INT32 accumulation.
 LC_TRT_DEVICE void multiply_add_8x8x16(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b) {
     asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};\n"
                  : "+r"(sum0), "+r"(sum1)
@@ -104,8 +105,8 @@ LC_TRT_DEVICE void multiply_add_8x8x16(int32_t& sum0, int32_t& sum1, uint32_t a,
 
 namespace lc_trt {
 
-// sum [16 x 8] += a [16 x 32] * b [32 x 8], INT8 with INT32 sums, as sm_75 can. The fragments of
-// a quarter lie as those of the whole do.
+// sum [16 x 8] += a [16 x 32] * b [32 x 8], INT8 with INT32 accumulation, from instructions of
+// sm_75. The fragments of a quarter have the layout of the whole.
 LC_TRT_DEVICE void multiply_add_in_quarters(int32_t (&sum)[4], const uint32_t (&a)[4],
                                             const uint32_t (&b)[2]) {
 #pragma unroll
@@ -119,7 +120,7 @@ LC_TRT_DEVICE void multiply_add_in_quarters(int32_t (&sum)[4], const uint32_t (&
 
 #ifndef LC_TRT_EMULATE
 
-// The same on any GPU.
+// The same for any GPU.
 template <typename T>
 LC_TRT_DEVICE void multiply_add(int32_t (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     static_assert(sizeof(T) == 1, "INT8");

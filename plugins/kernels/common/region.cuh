@@ -1,8 +1,8 @@
 // Index arithmetic on regions.
 //
-// No number read from memory becomes an address unchecked. TensorRT times tactics on made-up
-// inputs, so `count`, `rows` and `index` may hold anything while an engine is built; a value out
-// of range then means "no such row". A build with LC_TRT_CHECK_BOUNDS stops at it.
+// Values read from memory are never used as addresses unchecked. TensorRT times tactics on
+// arbitrary inputs, so `count`, `rows` and `index` may hold any value during a build; a value out
+// of range then means "no such row". Builds with LC_TRT_CHECK_BOUNDS abort instead.
 #pragma once
 
 #include "kernels/common/device.cuh"
@@ -10,7 +10,7 @@
 
 namespace lc_trt {
 
-// Calls `use` with an element of a floating type.
+// Calls `use` with a value of the floating-point type.
 template <typename Use>
 cudaError_t with_feature(ElementType type, const Use& use) {
     switch (type) {
@@ -29,14 +29,14 @@ LC_TRT_HD bool within(int value, int limit) {
 
 LC_TRT_HD int positions(const MapShape& map) { return map.batch * map.height * map.width; }
 
-// `count` as the kernels use it.
+// The clamped `count`.
 LC_TRT_DEVICE int valid_rows(const int32_t* count, int max_rows) {
     const int value = *count;
     LC_TRT_CHECK(within(value, max_rows + 1));
     return value < 0 ? 0 : min_of(value, max_rows);
 }
 
-// The row that an entry of `index` stands for, or -1 where it is none of the first `limit`.
+// The row of an entry of `index`, or -1 if it is not one of the first `limit` rows.
 LC_TRT_DEVICE int row_of(int number, int limit) {
     LC_TRT_CHECK(within(number, limit + 1));
     return number >= 1 && number <= limit ? number - 1 : -1;
@@ -55,8 +55,8 @@ LC_TRT_HD Pixel locate(int position, const MapShape& map) {
     return {image, line - image * map.height, position - line * map.width};
 }
 
-// The row of the pixel that tap (i, j) of a window reads, or -1 where it lies outside the image
-// or the region.
+// The row that tap (i, j) of a window reads, or -1 if that pixel is outside the image or the
+// region.
 LC_TRT_DEVICE int neighbour(const Region& region, int count, const Pixel& pixel,
                             const Window& window, int i, int j) {
     const int y = pixel.y + (i - window.kernel_height / 2) * window.dilation_height;
@@ -66,7 +66,7 @@ LC_TRT_DEVICE int neighbour(const Region& region, int count, const Pixel& pixel,
     return row_of(region.index[cell], count);
 }
 
-// The position of a row below count, or -1 where `rows` holds none of the map's positions.
+// The flat position of a row below `count`, or -1 if it is outside the map.
 LC_TRT_DEVICE int checked_position(const int32_t* rows, int row, const MapShape& map) {
     const int position = rows[row];
     LC_TRT_CHECK(within(position, positions(map)));

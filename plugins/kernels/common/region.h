@@ -1,11 +1,11 @@
-// A region of a map, as the kernels see it. The vocabulary is that of docs/exchange-format.md.
+// Types that describe a region of a map; see docs/exchange-format.md for the terms.
 #pragma once
 
 #include <cstdint>
 
 namespace lc_trt {
 
-// The element types of features. INT8 holds codes, of which 0 stands for exactly 0.
+// Element types of features. INT8 is quantized with zero point 0.
 enum class ElementType : int32_t { kFloat32 = 0, kFloat16 = 1, kInt8 = 2, kBFloat16 = 3 };
 
 constexpr int32_t element_bytes(ElementType type) {
@@ -23,13 +23,13 @@ struct MapShape {
 struct Region {
     const int32_t* rows;   // [max_rows], flat positions, ascending; valid up to count
     const int32_t* index;  // [batch, height, width]: row + 1 in the region, 0 elsewhere
-    const int32_t* count;  // [1], how many rows are valid
+    const int32_t* count;  // [1], number of valid rows
     int32_t max_rows;
     MapShape map;
 };
 
-// A convolution's or a pool's window, centred as ONNX does it with pads of
-// dilation * (kernel / 2); the stride is 1.
+// The window of a convolution or pool, centered as in ONNX with pads of dilation * (kernel / 2) and
+// stride 1.
 struct Window {
     int32_t kernel_height;
     int32_t kernel_width;

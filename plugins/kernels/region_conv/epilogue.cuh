@@ -1,4 +1,4 @@
-// From sums to outputs: bias, scales, residual, activation, store.
+// The epilogue: bias, scales, residual, activation, store.
 #pragma once
 
 #include <type_traits>
@@ -7,7 +7,7 @@
 
 namespace lc_trt {
 
-// What products of elements are summed in.
+// Accumulator types.
 template <typename T>
 using Sum = std::conditional_t<std::is_same_v<T, int8_t>, int32_t, float>;
 
@@ -16,11 +16,11 @@ class Epilogue {
     static constexpr bool kCodes = std::is_same_v<T, int8_t>;
 
   public:
-    // What is the same for all rows of neighbouring channels.
+    // Values of adjacent channels that are shared by all rows.
     template <int n>
     struct Columns {
         int first;
-        float scale[n];  // of codes
+        float scale[n];  // INT8 only
         float bias[n];
     };
 
@@ -57,13 +57,13 @@ class Epilogue {
     }
 
   private:
-    // Whether all of n neighbours exist and can be moved at once.
+    // Whether all n adjacent channels exist and can be moved at once.
     template <int n>
     LC_TRT_DEVICE bool whole(int first) const {
         return first < p_.out_channels && (n == 1 || p_.runs);
     }
 
-    // An element type that is known when the kernel is compiled, or, among codes, when it runs.
+    // An element type known at compile time, or, for INT8 inputs, at run time.
     template <typename Use>
     static LC_TRT_DEVICE void typed(ElementType type, const Use& use) {
         if constexpr (!kCodes) {
@@ -111,13 +111,13 @@ class Epilogue {
 #pragma unroll
         for (int i = 0; i < n; ++i) {
             if constexpr (kCodes) {
-                // Fused by name, not as the compiler likes: results are the same everywhere.
+                // Explicit fmaf instead of compiler contraction: same results everywhere.
                 const float product = fmaf(static_cast<float>(sum[i]), scale[i], bias[i]);
                 value[i] = fmaf(p_.residual_scale, product, p_.residual_factor * residual[i]);
             } else {
                 value[i] = residual[i] + p_.residual_scale * (sum[i] + bias[i]);
             }
-            // Written so that a NaN stays, as in torch and ONNX Runtime; fmaxf would hide it.
+            // Propagates NaN, as torch and ONNX Runtime do; fmaxf would not.
             if (p_.relu && value[i] < 0.0f) value[i] = 0.0f;
         }
         typed(p_.output_type, [&](auto element) {

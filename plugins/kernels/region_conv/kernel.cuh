@@ -7,7 +7,7 @@
 
 namespace lc_trt {
 
-// A fixed grid walks the tiles that `count` makes necessary, which only the device knows.
+// A fixed grid iterates over the tiles required by `count`, which only the device knows.
 template <typename Tile, typename Product, bool kVector>
 __global__ void __launch_bounds__(Tile::kThreads)
     region_conv_kernel(const __grid_constant__ ConvProblem p) {
@@ -23,15 +23,15 @@ __global__ void __launch_bounds__(Tile::kThreads)
     for (int tile = static_cast<int>(blockIdx.x); tile < tiles;
          tile += static_cast<int>(gridDim.x)) {
         const TileOrigin origin = tile_origin<Tile>(tile, p.out_channels);
-        // The table of the tile before is no longer read: its last fill() came before a barrier
-        // that all have passed. Its last stages may be, until all are here.
+        // The previous tile's table is no longer read: its last fill() preceded a barrier that all
+        // threads have passed. Its last stages may still be read until the next barrier.
         fill_table<Tile>(p, count, origin.row, table);
         __syncthreads();
 
         Loader<Tile, Product, kVector> loader(p, table, origin.channel);
         Product product;
-        // kStages - 1 stages are under way at any time. Groups are committed also when they are
-        // empty, so that the number to wait for stays the same at the end.
+        // kStages - 1 stages are in flight at any time. Empty groups are committed too, so that the
+        // number to wait for stays constant at the end.
 #pragma unroll
         for (int k = 0; k < Tile::kStages - 1; ++k) {
             if (k < steps) loader.fill(stage(k));
@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
         }
         for (int k = 0; k < steps; ++k) {
             copy_wait<Tile::kStages - 2>();
-            __syncthreads();  // stage k is here for all, and stage k - 1 has been read by all
+            __syncthreads();  // stage k is complete, and stage k - 1 has been read by all
             if (k + Tile::kStages - 1 < steps) loader.fill(stage(k + Tile::kStages - 1));
             copy_commit();
             product.add(stage(k));

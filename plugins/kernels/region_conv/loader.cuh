@@ -1,4 +1,4 @@
-// Fills a stage: gathered rows and weights, global to shared memory.
+// Fills a stage: gathers rows and weights from global into shared memory.
 #pragma once
 
 #include "kernels/common/ptx.cuh"
@@ -7,8 +7,8 @@
 
 namespace lc_trt {
 
-// The table of a tile: the row that row m of the tile reads at a tap, or -1, at tap * kM + m.
-// A 1x1 window reads the row itself and needs neither positions nor index.
+// The neighbour table of a tile: entry tap * kM + m is the row that row m of the tile reads at a
+// tap, or -1. A 1x1 window reads the row itself and needs neither positions nor index.
 template <typename Tile>
 LC_TRT_DEVICE void fill_table(const ConvProblem& p, int count, int row0, int* table) {
     constexpr int kColumns = Tile::kThreads < Tile::kM ? Tile::kThreads : Tile::kM;
@@ -32,8 +32,8 @@ LC_TRT_DEVICE void fill_table(const ConvProblem& p, int count, int row0, int* ta
     }
 }
 
-// One thread's share of the copies. It always takes the same chunk of a line, so its cursor walks
-// K a stage at a time and nothing is divided in the main loop.
+// A thread's share of the copies. It always copies the same chunk of a line, so its cursor advances
+// along K by one stage at a time without divisions in the main loop.
 template <typename Tile, typename Product, bool kVector>
 class Loader {
     using T = typename Tile::T;
@@ -48,7 +48,7 @@ class Loader {
         cursor_.advance(p, chunk_);
     }
 
-    // Starts the copies of the next stage along K; beyond its end zeros are written.
+    // Starts the copies of the next stage along K; writes zeros beyond the end of K.
     LC_TRT_DEVICE void fill(unsigned char* stage) {
         const bool inside = cursor_.inside(p_);
         const ConvProblem::Segment& segment = p_.segments[cursor_.segment];
@@ -75,7 +75,7 @@ class Loader {
     }
 
   private:
-    // One granule: a single copy, or element by element up to the segment's end.
+    // Copies one granule at once, or element by element up to the end of the segment.
     LC_TRT_DEVICE void copy(unsigned char* to, const T* from, int step, bool valid) const {
         if (kVector) {
             copy_async_16(to, valid ? static_cast<const void*>(from) : p_.weight, valid);
@@ -94,7 +94,7 @@ class Loader {
     const int* table_;
     const int line_;
     const int chunk_;
-    const int channel_;  // whose weights go to the first line
+    const int channel_;  // whose weights fill the first line
     KCursor<T> cursor_;
 };
 

@@ -1,4 +1,4 @@
-// A region convolution as its kernels see it, and the walk along K.
+// The parameters of the kernel, and iteration along K.
 #pragma once
 
 #include "kernels/common/region.cuh"
@@ -6,13 +6,13 @@
 
 namespace lc_trt {
 
-// K is the window's taps, in each tap the segments, in each segment its channels: the order of
-// OHWI weights. It is walked in granules of 16 bytes that never straddle a segment's end, so one
-// granule is one copy from one row. A granule that reaches past its segment is filled with zeros.
+// K iterates over the taps of the window, the segments of each tap and the channels of each
+// segment: the order of OHWI weights. Its granules of 16 bytes never straddle segments, so that a
+// granule is one copy from one row. A granule that exceeds its segment is padded with zeros.
 template <typename T>
 constexpr int kGranule = 16 / static_cast<int>(sizeof(T));
 
-// Neighbouring channels that a thread stores at once, at most.
+// Maximum number of adjacent channels that a thread stores at once.
 constexpr int kMostNeighbours = 8;
 
 struct ConvProblem {
@@ -20,18 +20,18 @@ struct ConvProblem {
         const void* x;
         int stride;
         int channels;
-        int first_channel;  // among the channels of all segments, which is where its weights are
+        int first_channel;  // among the channels of all segments; selects its weights
     };
     Segment segments[kMaxConvSegments];
     int segment_count;
     Region region;
     Window window;
     int taps;
-    int granules;  // of K
+    int granules;  // along K
     const void* weight;
-    int64_t weight_row;  // elements of one output channel
-    int weight_tap;      // elements from a tap to the next
-    int weight_channel;  // elements from an input channel to the next
+    int64_t weight_row;  // elements per output channel
+    int weight_tap;      // elements between taps
+    int weight_channel;  // elements between input channels
     const float* scale;
     const void* bias;
     bool bias_is_full;  // FP32, whatever the type of x
@@ -43,15 +43,15 @@ struct ConvProblem {
     bool relu;
     ElementType residual_type;
     ElementType output_type;
-    bool runs;  // kMostNeighbours outputs, and what they need, can be moved at once
+    bool runs;  // whether kMostNeighbours outputs and their operands can be moved at once
 };
 
-// Where a granule of K is.
+// The position of a granule along K.
 template <typename T>
 struct KCursor {
     int tap = 0;
     int segment = 0;
-    int channel = 0;  // in the segment
+    int channel = 0;  // within the segment
 
     LC_TRT_HD void advance(const ConvProblem& p, int granules) {
         channel += granules * kGranule<T>;

@@ -1,7 +1,7 @@
-// The product of a stage's rows and weights, summed in registers.
+// The matrix product of a stage's rows and weights, accumulated in registers.
 //
-// A product says which output channel of the tile a line of weights is: where it puts channels in
-// order, so that a thread's sums are those of neighbouring ones.
+// A product maps lines of weights to output channels of the tile, so that a thread accumulates
+// adjacent channels.
 #pragma once
 
 #include "kernels/common/ptx.cuh"
@@ -10,9 +10,9 @@
 
 namespace lc_trt {
 
-// FP16, BF16 and INT8 on tensor cores. A warp has a kWarpM x kWarpN part of the tile. Two granules
-// of K are what an instruction takes: 16 elements of FP16 or BF16 or 32 of INT8, whose fragments
-// lie alike.
+// FP16, BF16 and INT8 on tensor cores. A warp computes kWarpM x kWarpN of the tile. An instruction
+// consumes two granules of K: 16 elements of FP16 or BF16, or 32 of INT8, with the same fragment
+// layout.
 template <typename Tile, int kWarpsM, int kWarpsN>
 class TensorCoreProduct {
     using T = typename Tile::T;
@@ -20,14 +20,14 @@ class TensorCoreProduct {
     static constexpr int kWarpN = Tile::kN / kWarpsN;
     static constexpr int kBlocksM = kWarpM / 16;
     static constexpr int kBlocksN = kWarpN / 8;
-    static constexpr int kNeighbours = 2 * kBlocksN;  // channels of a thread
+    static constexpr int kNeighbours = 2 * kBlocksN;  // channels per thread
     static_assert(Tile::kThreads == 32 * kWarpsM * kWarpsN, "a warp each");
     static_assert(kWarpM % 16 == 0 && kWarpN % 16 == 0, "ldmatrix takes 16 lines at a time");
     static_assert(Tile::kLines % kWarpN == 0, "Loader adds kLines to a channel, not to a line");
 
   public:
-    // Lane l gets columns 2 * (l % 4) and the next of every block of eight; they are to be
-    // neighbours, over all blocks of the warp.
+    // Lane l holds columns 2 * (l % 4) and the next of each block of eight; over all blocks of the
+    // warp they map to adjacent channels.
     static LC_TRT_HD int channel(int line) {
         const int block = line % kWarpN / 8;
         const int column = line % 8;
@@ -45,14 +45,14 @@ class TensorCoreProduct {
         for (int chunk = 0; chunk < Tile::kChunks; chunk += 2) {
             uint32_t a[kBlocksM][4];
             uint32_t b[kBlocksN][2];
-            // Matrices in the order of the operand's registers: lines 0-7 and 8-15 of the first
-            // granule of K, then of the second.
+            // In the order of the operand's registers: lines 0-7 and 8-15 of the first granule of
+            // K, then of the second.
 #pragma unroll
             for (int i = 0; i < kBlocksM; ++i) {
                 const int line = m0_ + i * 16 + lane_ % 16;
                 load_matrices(a[i], stage + swizzle<Tile::kChunks>(line, chunk + lane_ / 16));
             }
-            // Two blocks of weights at once: both halves of K of lines 0-7, then of 8-15.
+            // Two blocks of weights: both halves of K of lines 0-7, then of 8-15.
 #pragma unroll
             for (int j = 0; j < kBlocksN; j += 2) {
                 const int line = n0_ + j * 8 + lane_ / 16 * 8 + lane_ % 8;
@@ -97,8 +97,8 @@ class TensorCoreProduct {
     Sum<T> sum_[kBlocksM][kBlocksN][4] = {};
 };
 
-// FP32 as fused multiply-adds: tensor cores would round the operands to TF32. Threads form a
-// square, and a thread has every kSide-th line of both operands.
+// FP32 with fused multiply-adds, since tensor cores would round the operands to TF32. Threads form
+// a square; each has every kSide-th line of both operands.
 template <typename Tile, int kSide>
 class MultiplyAddProduct {
     static constexpr int kLinesM = Tile::kM / kSide;

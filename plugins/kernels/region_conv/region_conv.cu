@@ -1,4 +1,4 @@
-// Host side: from arguments to a problem, and the choice of a variant.
+// Host side: parameter setup and selection of a kernel variant.
 #include <iterator>
 
 #include "kernels/region_conv/problem.cuh"
@@ -24,7 +24,7 @@ Tiles tiles_of(ElementType type) {
     return type == ElementType::kFloat32 ? all(kFloatTiles) : all(kTensorCoreTiles);
 }
 
-// An error on GPUs before sm_80, whose tensor cores do not know the type.
+// Returns an error before sm_80, whose tensor cores do not support the type.
 cudaError_t multiplies_bfloat16() {
     int device = 0;
     int major = 0;
@@ -35,7 +35,7 @@ cudaError_t multiplies_bfloat16() {
     return error == cudaSuccess && major < 8 ? cudaErrorNotSupported : error;
 }
 
-// Whether every granule of rows and weights is one aligned 16-byte copy.
+// Whether every granule of rows and weights is an aligned 16-byte copy.
 bool vectorised(const RegionConvArguments& a, const ConvProblem& p) {
     const int granule = 16 / element_bytes(a.type);
     bool possible = p.weight_channel == 1 && aligned(a.weight, 16);
@@ -65,7 +65,7 @@ ConvProblem make_problem(const RegionConvArguments& a) {
     p.granules = p.taps * granules;
     p.weight = a.weight;
     p.weight_row = static_cast<int64_t>(p.taps) * channels;
-    // The two layouts of a 1x1 are the same memory.
+    // Both layouts of a 1x1 are identical in memory.
     const bool channels_last = a.layout == WeightLayout::kOHWI || p.taps == 1;
     p.weight_tap = channels_last ? channels : 1;
     p.weight_channel = channels_last ? 1 : p.taps;
@@ -104,16 +104,16 @@ bool valid(const RegionConvArguments& a) {
            a.out_channels > 0 && a.region.max_rows >= 0;
 }
 
-// The smallest GPU has 64 KiB of shared memory a block, and the stages of every variant take no
-// more than 48 of them.
+// Every supported GPU has at least 64 KiB of shared memory per block, of which the stages of each
+// variant use at most 48.
 bool table_fits(const ConvTile& tile, const Window& window) {
     constexpr int kTableBytes = 16 * 1024;
     const int taps = window.kernel_height * window.kernel_width;
     return tile.rows * taps * static_cast<int>(sizeof(int)) <= kTableBytes;
 }
 
-// The largest tile that keeps all multiprocessors busy when a quarter of the rows are valid, which
-// is about what a cascade's later stages have. It is a guess: only tactics that were timed know.
+// Heuristic: the largest tile that keeps all multiprocessors busy if a quarter of the rows are
+// valid, which is typical for the later stages of a cascade. Timed tactics are more accurate.
 int choose(const Tiles& tiles, const ConvProblem& p, int processors) {
     const int rows = ceil_div(p.region.max_rows, 4);
     for (int tactic = 1; tactic < tiles.variants; ++tactic) {

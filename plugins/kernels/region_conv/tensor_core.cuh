@@ -1,4 +1,4 @@
-// The variants on tensor cores, of FP16, BF16 and INT8: the same tiles in bytes.
+// Tensor-core variants of FP16, BF16 and INT8, whose tiles have the same size in bytes.
 #pragma once
 
 #include "kernels/region_conv/kernel.cuh"
@@ -15,7 +15,7 @@ struct TensorCoreVariant {
 
     static cudaError_t run(const ConvProblem& p, bool vector, int processors, cudaStream_t stream) {
         if (vector) return launch_region_conv<Tile, Product, true>(p, processors, stream);
-        // The slow path has one tile: what it costs is the copies, not the tile's shape.
+        // The slow path has one tile: its cost is dominated by copies, not by the tile's shape.
         if constexpr (kTactic == kSlowTensorCoreTactic) {
             return launch_region_conv<Tile, Product, false>(p, processors, stream);
         }

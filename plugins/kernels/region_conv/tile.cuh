@@ -1,6 +1,5 @@
-// The part of the product that a block computes at a time, and how its operands lie in shared
-// memory: kStages buffers, each of rows [kM, kK] and then weights [kN, kK], and behind them the
-// tile's table of neighbours.
+// The tile that a block computes at a time, and the layout of its operands in shared memory:
+// kStages buffers, each with rows [kM, kK] followed by weights [kN, kK], then the neighbour table.
 #pragma once
 
 #include "kernels/common/device.cuh"
@@ -14,8 +13,8 @@ struct Tile {
     static constexpr int kN = N;
     static constexpr int kThreads = Threads;
     static constexpr int kStages = Stages;
-    static constexpr int kChunks = K * static_cast<int>(sizeof(T)) / 16;  // granules a line
-    static constexpr int kLines = Threads / kChunks;  // lines that the block copies at a time
+    static constexpr int kChunks = K * static_cast<int>(sizeof(T)) / 16;  // granules per line
+    static constexpr int kLines = Threads / kChunks;                      // lines copied at a time
     static constexpr int kLineBytes = kChunks * 16;
     static constexpr int kStageBytes = (M + N) * kLineBytes;
 
@@ -29,17 +28,17 @@ struct Tile {
     }
 };
 
-// Byte offset of a chunk in an operand. Chunks are permuted within the line so that eight lines'
-// chunks of one number, which is what ldmatrix and 16-byte loads of a quarter warp read at once,
-// lie in different banks.
+// Byte offset of a chunk in an operand. Chunks are permuted within a line so that the chunks with
+// the same number in eight lines, which ldmatrix and 16-byte loads of a quarter warp read at once,
+// are in different banks.
 template <int kChunks>
 LC_TRT_HD int swizzle(int line, int chunk) {
     const int turn = kChunks == 8 ? line % 8 : line / 2 % 4;
     return (line * kChunks + (chunk ^ turn)) * 16;
 }
 
-// The first row and output channel of a tile. Neighbouring blocks share rows, whose gather is the
-// dearer operand: the weights are the same for all and stay in the L2 cache.
+// The first row and output channel of a tile. Adjacent blocks share rows, whose gather is the more
+// expensive operand; the weights are common to all and stay in the L2 cache.
 struct TileOrigin {
     int row;
     int channel;

@@ -1,4 +1,4 @@
-// The compiled variants of the kernel, one file an element type.
+// The compiled kernel variants, one file per element type.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -7,15 +7,15 @@ namespace lc_trt {
 
 struct ConvProblem;
 
-// Rows and output channels of a variant's tile.
+// Rows and output channels of a tile.
 struct ConvTile {
     int rows;
     int channels;
 };
 
-// From the largest tile to the smallest; tactic t is element t - 1.
+// Largest tile first; tactic t is element t - 1.
 constexpr ConvTile kTensorCoreTiles[] = {{128, 128}, {128, 64}, {64, 64}, {32, 64}};
-constexpr int kSlowTensorCoreTactic = 3;  // for what is copied element by element
+constexpr int kSlowTensorCoreTactic = 3;  // element-by-element copies
 constexpr ConvTile kFloatTiles[] = {{64, 64}, {32, 32}};
 
 cudaError_t region_conv_half(const ConvProblem& problem, int tactic, bool vector, int processors,

@@ -16,8 +16,8 @@ struct Pool {
     int channels;
 };
 
-// A block a row and a thread a channel: the window's index arithmetic is then the same for all
-// threads of a block, and their loads are coalesced.
+// One block per row and one thread per channel: all threads of a block share the index arithmetic
+// of the window, and their loads are coalesced.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) max_pool_kernel(Pool<T> p) {
     const int count = valid_rows(p.region.count, p.region.max_rows);
@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kThreads) max_pool_kernel(Pool<T> p) {
                         source < 0
                             ? 0.0f
                             : to_float(p.x[static_cast<size_t>(source) * p.channels + channel]);
-                    // The second comparison keeps a NaN, as torch and ONNX Runtime do.
+                    // The second comparison propagates NaN, as torch and ONNX Runtime do.
                     if (value > best || value != value) best = value;
                 }
             }

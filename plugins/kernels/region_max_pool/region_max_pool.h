@@ -15,7 +15,7 @@ struct RegionMaxPoolArguments {
     ElementType type;
 };
 
-// The maximum over a window; a missing neighbour reads 0, a NaN stays.
+// Max pooling; a missing neighbour reads 0, and NaN propagates.
 cudaError_t region_max_pool(const RegionMaxPoolArguments& arguments, cudaStream_t stream);
 
 }  // namespace lc_trt

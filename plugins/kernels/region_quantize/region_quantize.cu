@@ -17,8 +17,8 @@ struct Quantization {
     float scale;
 };
 
-// Rows up to count lie one behind the other, so they are one array. Each thread takes kElements
-// neighbours at a time, in one copy where `kElements` is more than one.
+// The valid rows are contiguous, so they are processed as one array. Each thread converts kElements
+// adjacent elements at a time, in one copy if `kElements` is more than one.
 template <typename T, int kElements>
 __global__ void __launch_bounds__(kThreads) quantize_kernel(Quantization<T> q) {
     const int64_t all = static_cast<int64_t>(valid_rows(q.count, q.max_rows)) * q.channels;
@@ -55,7 +55,7 @@ cudaError_t quantize(const RegionQuantizeArguments& a, cudaStream_t stream) {
     const cudaError_t error = multiprocessors(&processors);
     if (error != cudaSuccess) return error;
     constexpr int kWide = 16 / static_cast<int>(sizeof(T));
-    // A multiple in a row is one in any number of rows.
+    // If a row is a multiple of kElements, so is any number of rows.
     return a.channels % kWide == 0 && aligned16(a.x) && aligned16(a.y)
                ? quantize<T, kWide>(a, processors, stream)
                : quantize<T, 1>(a, processors, stream);

@@ -6,7 +6,7 @@ namespace {
 
 constexpr int kBlocksPerMultiprocessor = 8;
 
-// A fixed grid: as many blocks as can be busy, and no more than the largest region needs.
+// Fixed grid: as many blocks as can be resident, at most those of the largest region.
 cudaError_t fixed_grid(int most_blocks, int* blocks) {
     int processors = 0;
     const cudaError_t error = multiprocessors(&processors);
@@ -14,7 +14,7 @@ cudaError_t fixed_grid(int most_blocks, int* blocks) {
     return error;
 }
 
-// Calls `use` with an integer as wide as an element.
+// Calls `use` with an integer of the element's size.
 template <typename Use>
 cudaError_t with_word(ElementType type, const Use& use) {
     switch (element_bytes(type)) {
@@ -27,9 +27,9 @@ cudaError_t with_word(ElementType type, const Use& use) {
     }
 }
 
-// --- between rows and a channels-first map: a transposition through shared memory ----------------
+// --- between rows and a channels-first map: transposition through shared memory ------------------
 
-constexpr int kTile = 32;  // rows and channels of a tile
+constexpr int kTile = 32;  // rows and channels per tile
 constexpr int kTileLines = 8;
 
 template <typename T>
@@ -42,7 +42,7 @@ struct Transposition {
     int channels;
     MapShape map;
 
-    // Where channel `channel` of a position lies in the map.
+    // Offset of channel `channel` of a position in the map.
     LC_TRT_DEVICE size_t in_map(int position, int channel) const {
         const int area = map.height * map.width;
         const int image = position / area;
@@ -53,8 +53,8 @@ struct Transposition {
     }
 };
 
-// kGather: map to rows; otherwise rows to map. Neighbouring threads take neighbouring rows on the
-// side of the map, since rows ascend, and neighbouring channels on the side of the rows.
+// kGather: map to rows; otherwise rows to map. Adjacent threads handle adjacent rows when accessing
+// the map, since rows ascend, and adjacent channels when accessing rows.
 template <typename T, bool kGather>
 __global__ void __launch_bounds__(kTile* kTileLines) transpose_kernel(Transposition<T> t) {
     __shared__ T tile[kTile][kTile + 1];
@@ -118,7 +118,7 @@ struct RowCopy {
     int max_rows;
     int from_rows;
     int from_stride;  // in units
-    int units;        // a row
+    int units;        // per row
     MapShape map;
 };
 
@@ -151,7 +151,7 @@ cudaError_t copy_rows(RowCopy<Unit> copy, cudaStream_t stream) {
 
 bool aligned16(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
 
-// Takes the widest unit that rows and pointers allow. Strides and channels are in elements.
+// Uses the widest unit that rows and pointers allow. Strides and channels are in elements.
 cudaError_t copy_rows(const void* from, int from_rows, int from_stride, const int32_t* index,
                       void* to, const int32_t* rows, const int32_t* count, int max_rows,
                       int channels, const MapShape& map, ElementType type, cudaStream_t stream) {

@@ -1,5 +1,5 @@
-// Rows in and out of dense maps, and from one region to a smaller one. These kernels copy, so they
-// know only the size of an element.
+// Gather, scatter and restrict: copies between rows and dense maps, and from a region to a smaller
+// one. These kernels only copy, so they depend only on the element size.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -8,11 +8,11 @@
 
 namespace lc_trt {
 
-// How a dense map lies in memory.
+// Memory layout of a dense map.
 enum class MapLayout : int32_t {
     kChannelsFirst = 0,   // [N, C, H, W]
     kChannelsLast8 = 1,   // [N, H, W, C], C rounded up to a multiple of 8 (TensorRT's HWC8)
-    kChannelsLast16 = 2,  // the same of 16 (HWC16)
+    kChannelsLast16 = 2,  // likewise with 16 (HWC16)
 };
 
 struct RegionGatherArguments {

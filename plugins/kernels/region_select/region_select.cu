@@ -6,7 +6,7 @@ namespace {
 
 constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / 32;
-constexpr int kItems = 4;  // consecutive pixels a thread
+constexpr int kItems = 4;  // consecutive pixels per thread
 constexpr int kChunk = kThreads * kItems;
 
 template <typename T, typename Mask>
@@ -26,7 +26,7 @@ struct Maps {
     }
 };
 
-// The sum of `value` over the threads before this one; `*total` is that over all.
+// Exclusive prefix sum of `value` over the threads of the block; `*total` is the sum over all.
 LC_TRT_DEVICE int exclusive_sum(int value, int* total) {
     __shared__ int warp_sums[kWarps];
     constexpr unsigned kAll = 0xffffffffu;
@@ -37,7 +37,7 @@ LC_TRT_DEVICE int exclusive_sum(int value, int* total) {
         const int left = __shfl_up_sync(kAll, running, step);
         if (lane >= step) running += left;
     }
-    __syncthreads();  // the sums of an earlier call may still be read
+    __syncthreads();  // sums of an earlier call may still be in use
     if (lane == 31) warp_sums[thread / 32] = running;
     __syncthreads();
     int before = 0;
@@ -50,8 +50,8 @@ LC_TRT_DEVICE int exclusive_sum(int value, int* total) {
     return before + running - value;
 }
 
-// A block numbers one chunk. What lies before it, it counts again itself: maps have a few thousand
-// pixels, mostly one chunk, and so one launch needs neither workspace nor an order among blocks.
+// Each block numbers one chunk and recounts the pixels before it: maps have a few thousand pixels,
+// mostly one chunk, so a single launch needs neither workspace nor an order of blocks.
 template <typename T, typename Mask>
 __global__ void __launch_bounds__(kThreads) select_kernel(Maps<T, Mask> maps) {
     const int thread = static_cast<int>(threadIdx.x);
