@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
+from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.passes.quantization_plan import make_plan
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_model
+from lc_trt.compiler.pipeline import compile_model, prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
 
@@ -60,3 +64,15 @@ def test_a_dense_engine_equals_onnx_runtime(backend):
 def test_an_unknown_backend_is_named():
     with pytest.raises(LcTrtError, match="backend 'tpu': expected one of openvino, onnxruntime"):
         compile_model(tiny_model(), "tpu", SIZE, 1)
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_a_model_is_encoded_once(backend, monkeypatch):
+    encoded = []
+    real = Graph.encode
+    monkeypatch.setattr(Graph, "encode", lambda graph: encoded.append(graph) or real(graph))
+    source = tiny_model()
+    ranges = dict.fromkeys(make_plan(prepare(source, SIZE, 1)).tensors, (0.0, 6.0))
+    compiled = compile_model(source, backend, SIZE, 1, Quantization(ranges), reuse=True)
+    assert len(encoded) == 1
+    onnx.checker.check_model(compiled, full_check=True)
