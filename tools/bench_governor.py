@@ -31,9 +31,9 @@ import numpy as np
 
 import lc_trt
 from lc_trt.cli.command_line import command_line
-from lc_trt.evaluation.runner import machine
 from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.segmenter import Segmenter
+from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import atomic_write
 from lc_trt.video.base import Image
 from lc_trt.video.sources.open import open_source
@@ -263,7 +263,7 @@ def main() -> int:
     found: dict[str, Any] = {
         "command": command_line("python tools/bench_governor.py", sys.argv[1:]),
         "environment": {
-            **machine(None),
+            **describe_environment(None),
             "backend": backend,
             "load_before": [round(value, 2) for value in before],
             "nice": os.getpriority(os.PRIO_PROCESS, 0),

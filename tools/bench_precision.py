@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from lc_trt.bench.environment import describe_environment
 from lc_trt.bench.operating_points import NONE_LEAVE, find_rho
 from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import EngineLane
@@ -38,6 +37,7 @@ from lc_trt.model.presets import find_preset
 from lc_trt.quantization.activation_collector import Observer
 from lc_trt.runtime.engines import create_engine
 from lc_trt.training.export import export_file
+from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import write_json
 from lc_trt.utils.timing import measure, percentiles, ratio
 from lc_trt.video.sample_frames import load_frames

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lc_trt.bench.environment import busy, describe_environment
 from lc_trt.bundle.thresholds import parse_rho
 from lc_trt.cli import console
 from lc_trt.cli.command_line import command_line
@@ -32,6 +31,7 @@ from lc_trt.ir.interface import EVERY, TOLERANCE, PixelWork
 from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
 from lc_trt.runtime.resize import to_size
 from lc_trt.runtime.temporal_reuse import Reuse
+from lc_trt.utils.environment import busy, describe_environment
 from lc_trt.utils.files import atomic_file, write_json
 from lc_trt.utils.timing import Lane, take_turns
 from lc_trt.video.sources.open import open_source

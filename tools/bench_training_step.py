@@ -22,7 +22,6 @@ import onnx
 import torch
 from torch import Tensor
 
-from lc_trt.bench.environment import describe_environment
 from lc_trt.cli.command_line import command_line
 from lc_trt.data.metrics import Shares
 from lc_trt.data.published import POINTS
@@ -35,6 +34,7 @@ from lc_trt.training.config import Exit, Phase
 from lc_trt.training.export import export_file
 from lc_trt.training.objective import objective
 from lc_trt.utils import timing
+from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import write_json
 from lc_trt.video.sample_frames import load_frames
 

@@ -16,8 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lc_trt.bench.environment import describe_environment
 from lc_trt.cli.command_line import command_line
+from lc_trt.utils.environment import describe_environment
 
 # precision: instruction, operations of one on 512 bits, flag of /proc/cpuinfo
 INSTRUCTIONS = {

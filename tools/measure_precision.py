@@ -26,7 +26,6 @@ import numpy as np
 import onnx
 
 from lc_trt.backends.registry import compile_options
-from lc_trt.bench.environment import describe_environment
 from lc_trt.builder.build import build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.manifest import Manifest
@@ -51,6 +50,7 @@ from lc_trt.quantization.fp16_overflow import find_overflow
 from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import write_json
 from lc_trt.utils.progress import ProgressMonitor
 

@@ -26,7 +26,6 @@ from typing import Any
 
 import lc_trt
 from lc_trt.backends.registry import compile_options
-from lc_trt.bench.environment import describe_environment
 from lc_trt.bench.memory import resident_mb
 from lc_trt.builder.build import build
 from lc_trt.bundle.thresholds import Rho, parse_rho
@@ -37,6 +36,7 @@ from lc_trt.cli.interrupts import interrupts
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.runtime.visualize import View
+from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import write_json
 from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.video import pipeline

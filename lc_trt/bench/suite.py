@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.bench import networks
-from lc_trt.bench.environment import describe_environment, describe_gpu
 from lc_trt.bench.memory import soak
 from lc_trt.bench.networks import Dense
 from lc_trt.bench.operating_points import ALL_LEAVE, Rho, find_rho, rho_pair
@@ -27,6 +26,7 @@ from lc_trt.data.metrics import Shares, mean_shares
 from lc_trt.errors import UsageError
 from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.runtime.engines import Engine
+from lc_trt.utils.environment import describe_environment, describe_gpu
 from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.utils.timing import measure, percentiles, ratio
 from lc_trt.video.sample_frames import describe, load_frames
@@ -121,7 +121,7 @@ def run_bench(
             found = thresholds(manifest, engine, frames, options, monitor)
             rows, splits = _cascade_lanes(engine, frames, found)
             lanes += rows
-        environment |= describe_gpu(engine)
+        environment |= describe_gpu(engine.gpu)
         measure([lanes, splits], options.rounds, options.warmup, monitor=monitor)
         memory = None
         if options.soak:

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from lc_trt.bundle.bundle import TUNING, Bundle, write_bundle
 from lc_trt.errors import LcTrtError
 
 Pair = tuple[float, float]
+T = TypeVar("T")
 TUNE = "measure one: lc-trt tune MODEL.lct --images DIR"
 _FORMAT = 1
+
+
+def pareto_front(
+    points: Iterable[T], time: Callable[[T], float], quality: Callable[[T], float]
+) -> list[T]:
+    """Select the points that no other beats in both time and quality.
+
+    Args:
+        points: in any order; of several equal ones, the first may be selected.
+        time: returns what is to be low.
+        quality: returns what is to be high.
+
+    Returns:
+        Points in strictly ascending time and quality.
+    """
+    front: list[T] = []
+    # Among equally fast points, the best comes first.
+    for point in sorted(points, key=lambda p: (time(p), -quality(p))):
+        if not front or quality(point) > quality(front[-1]):
+            front.append(point)
+    return front
 
 
 @dataclass(frozen=True)
@@ -77,9 +99,8 @@ class Front:
             front = cls(points=points, top=_numbers(body.pop("top"), 2), **body)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"holds no Pareto front ({error})") from error
-        if not points or any(
-            not (a.ms < b.ms and a.quality < b.quality) for a, b in pairwise(points)
-        ):
+        front_points = pareto_front(points, lambda p: p.ms, lambda p: p.quality)
+        if not points or list(points) != front_points:
             raise ValueError("holds points that are no Pareto front")
         return front
 

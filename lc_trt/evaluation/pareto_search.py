@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.bundle.bundle import check_out, read_bundle
-from lc_trt.bundle.pareto_front import Front, FrontPoint, store_front
+from lc_trt.bundle.pareto_front import Front, FrontPoint, pareto_front, store_front
 from lc_trt.data.datasets.base import Dataset, Pair, Sample
 from lc_trt.data.images import list_images, spread
 from lc_trt.data.metrics import Shares
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.data import Samples, Subset
-from lc_trt.evaluation.runner import machine
 from lc_trt.evaluation.sweep import Point, sweep
 from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.video import sample_frames as content
 
@@ -112,7 +112,7 @@ def tune(
         measure,
         count,
         content.describe(images),
-        machine(options.threads),
+        describe_environment(options.threads),
     )
     if len(front.points) < 2:
         raise LcTrtError(
@@ -169,12 +169,9 @@ def pareto(points: Sequence[FrontPoint], fast: Rho) -> list[FrontPoint]:
     Returns:
         Points in ascending time and quality.
     """
-    front = [p for p in points if p.rho == fast]
-    # Among equally fast points, the best comes first.
-    for point in sorted(points, key=lambda p: (p.ms, -p.quality)):
-        if point.ms > front[-1].ms and point.quality > front[-1].quality:
-            front.append(point)
-    return front
+    (start,) = (p for p in points if p.rho == fast)
+    beyond = [p for p in points if p.ms > start.ms and p.quality > start.quality]
+    return [start, *pareto_front(beyond, lambda p: p.ms, lambda p: p.quality)]
 
 
 def fit(shares: Sequence[Shares], times: Sequence[float]) -> npt.NDArray[np.float64]:

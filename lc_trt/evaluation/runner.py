@@ -17,7 +17,7 @@ from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import Evaluation, evaluate
 from lc_trt.evaluation.open_model import open_model
 from lc_trt.evaluation.sweep import Point, pairs, sweep
-from lc_trt.utils.machine import describe
+from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 PICTURES = 4  # images drawn in a report
@@ -149,7 +149,7 @@ def measure(
             evaluation=evaluation,
             points=points,
             grid=options.grid,
-            environment=machine(options.threads),
+            environment=describe_environment(options.threads),
             command=command,
         )
         if options.report is not None:
@@ -159,14 +159,3 @@ def measure(
                 drawn.append(pictures.picture(sample, segmenter(sample.image, rho)))
             report.write(options.report, outcome, drawn)
     return outcome
-
-
-def machine(threads: int | None) -> dict[str, Any]:
-    """Where it was measured, as JSON values."""
-    here = describe()
-    return {
-        "cpu": here.cpu,
-        "cores": here.cores,
-        "threads": threads or here.cores,
-        "lc_trt": here.lc_trt,
-    }

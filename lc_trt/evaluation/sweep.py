@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lc_trt.bundle.pareto_front import pareto_front
 from lc_trt.data import published
 from lc_trt.data.datasets import Sample
 from lc_trt.data.metrics import Confusion, Shares, mean_shares
@@ -145,8 +146,4 @@ def front(points: Sequence[Point]) -> list[Point]:
     Args:
         points: of a sweep.
     """
-    selected: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.ms_per_image, -p.miou)):
-        if not selected or point.miou > selected[-1].miou:
-            selected.append(point)
-    return selected
+    return pareto_front(points, lambda p: p.ms_per_image, lambda p: p.miou)

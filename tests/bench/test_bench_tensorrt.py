@@ -94,7 +94,7 @@ def builder(
     monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
     monkeypatch.setattr(packages, "load", trt.facade)
     monkeypatch.setattr(plans, "build_plan", made)
-    monkeypatch.setattr("lc_trt.bench.environment.busy", lambda: 0.0)
+    monkeypatch.setattr("lc_trt.utils.environment.busy", lambda: 0.0)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     return made

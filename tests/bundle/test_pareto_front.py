@@ -8,12 +8,26 @@ from pathlib import Path
 
 import pytest
 from fake_plant import tuned
+from hypothesis import given
+from hypothesis import strategies as st
 from toy_models import bgr, toy_bundle
 
 import lc_trt
 from lc_trt.bundle.bundle import MANIFEST, TUNING, read_bundle
-from lc_trt.bundle.pareto_front import Front, read_front, store_front
+from lc_trt.bundle.pareto_front import Front, pareto_front, read_front, store_front
 from lc_trt.errors import LcTrtError
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 10, width=16), st.floats(0, 1, width=16)), min_size=1, max_size=12
+    )
+)
+def test_the_front_is_what_no_other_point_beats(points: list[tuple[float, float]]) -> None:
+    front = pareto_front(points, lambda p: p[0], lambda p: p[1])
+    assert front == sorted(set(front))
+    beaten = {p for p in points if any(q[0] <= p[0] and q[1] >= p[1] and q != p for q in points)}
+    assert set(front) == set(points) - beaten
 
 
 def test_a_tuned_bundle_loads_and_verifies(tmp_path: Path) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from lc_trt.data.published import (
+    DENSE_FPS,
     EXIT_SHARES_BY_CLASS,
     METHODS,
+    NEAR_BOUNDARY,
     POINTS,
     RHO_TABLE,
     SPEEDS,
@@ -59,15 +65,45 @@ def test_times_and_shares_sum_up(row: str) -> None:
     assert 1e3 / sum(point.stage_ms) == pytest.approx(point.fps, rel=0.06)
 
 
-def test_points_are_the_ones_that_it_names() -> None:
-    assert POINTS["LC"].shares == pytest.approx((0.23, 0.29, 0.48))
-    assert POINTS["LC fast"].shares == pytest.approx((0.56, 0.29, 0.15))
-    assert [point.row.rho for point in POINTS.values()] == [0.985, 0.8]
+def tables(text: str, column: str) -> Iterator[dict[str, str]]:
+    """Rows of the Markdown tables that have a column, by column."""
+    for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
+        header, _, *rows = (
+            [c.strip() for c in r.strip("|").split("|")] for r in block.splitlines()
+        )
+        if column in header:
+            yield from (dict(zip(header, row, strict=True)) for row in rows)
+
+
+def test_the_readme_quotes_the_published_speeds(repository: Path) -> None:
+    rows = list(tables((repository / "README.md").read_text(), "published (GPU)"))
+    assert {row["row"] for row in rows} >= set(POINTS)
+    for row in rows:
+        point = POINTS.get(row["row"])
+        expected = DENSE_FPS["irnet"] if point is None else point.fps
+        assert float(row["published (GPU)"]) == expected, row
+
+
+def test_documents_quote_the_published_thresholds_and_target(repository: Path) -> None:
+    evaluation = " ".join((repository / "docs" / "evaluation.md").read_text().split())
+    quoted = re.search(r"paper's eight thresholds \(([^)]*)\)", evaluation)
+    assert quoted is not None
+    assert tuple(map(float, quoted[1].split(","))) == tuple(row.rho for row in RHO_TABLE)
+    boundary = re.search(r"its ([\d.]+), ([\d.]+) and ([\d.]+) % \(VOC\)", evaluation)
+    assert boundary is not None and tuple(map(float, boundary.groups())) == NEAR_BOUNDARY
+    readme = " ".join((repository / "README.md").read_text().split())
+    targets = re.findall(r"--target-fps ([\d.]+)|published ([\d.]+) FPS", readme)
+    assert targets and {float(a or b) for a, b in targets} == {TARGET_FPS}
+    points = re.search(r"\*LC\* \(rho ([\d.]+)\) and \*LC fast\* \(rho ([\d.]+)\)", readme)
+    assert points is not None
+    assert tuple(map(float, points.groups())) == tuple(p.row.rho for p in POINTS.values())
+
+
+def test_a_smaller_threshold_lets_more_leave_early() -> None:
+    assert [row.rho for row in RHO_TABLE] == sorted((row.rho for row in RHO_TABLE), reverse=True)
+    first = [row.exited[0] for row in RHO_TABLE]
+    assert first == sorted(first)
     assert rho_row((0.985, 0.8)) is None
-
-
-def test_the_target_is_the_fast_mode() -> None:
-    assert POINTS["LC fast"].fps == TARGET_FPS
 
 
 def test_every_network_of_ours_has_its_published_row() -> None:

@@ -49,7 +49,7 @@ def test_everything(bundle: Path, data: Path, tmp_path: Path) -> None:
     # Blue above 127 leaves at stage 1: images 4 and 5. Green, 200, leaves at stage 2.
     assert found.evaluation.shares == pytest.approx((2 / 6, 4 / 6, 0))
     assert (found.model, found.data, found.classes.names) == ("toy", "toys val", CLASSES)
-    assert found.environment["threads"] == 1
+    assert found.environment["threads"] == 1 and "lc-trt" in found.environment["versions"]
     page = (tmp_path / "report" / "index.html").read_text()
     assert [name for name in "012345" if f"<h3>{name}</h3>" in page] == ["0", "1", "3", "4"]
 

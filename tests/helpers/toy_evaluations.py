@@ -55,7 +55,7 @@ def outcome(classes: ClassSet = STREET, *, dense: bool = False, grid: bool = Fal
         evaluation=evaluation(classes, dense=dense),
         points=points(True) if grid else [],
         grid=grid,
-        environment={"cpu": "A CPU", "cores": 2, "threads": 1, "lc_trt": "0.1.0"},
+        environment={"cpu": "A CPU", "cores": 2, "threads": 1, "versions": {"lc-trt": "0.1.0"}},
         command="lc-trt eval model.lct --data street",
     )
 

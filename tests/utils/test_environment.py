@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lc_trt.bench import environment
-from lc_trt.bench.environment import busy, describe_environment
+from lc_trt.utils import environment
+from lc_trt.utils.environment import busy, describe_environment
 
 
 def test_threads_default_to_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lc_trt.runtime.engines import Engine
-from lc_trt.utils.machine import describe
+from lc_trt.utils.machine import Gpu, describe
 
 _STAT = Path("/proc/stat")
 SAMPLE = 0.4  # seconds
@@ -42,11 +41,15 @@ def describe_environment(threads: int | None, *packages: str) -> dict[str, Any]:
     }
 
 
-def describe_gpu(engine: Engine) -> dict[str, Any]:
-    """What an engine runs on beside the CPU, for the JSON: ``gpu`` and ``driver``, or None."""
-    if engine.gpu is None:
+def describe_gpu(gpu: Gpu | None) -> dict[str, Any]:
+    """The GPU of a measurement and its driver, for the JSON: ``gpu`` and ``driver``, or None.
+
+    Args:
+        gpu: what an engine runs on; None for the CPU.
+    """
+    if gpu is None:
         return {"gpu": None, "driver": None}
-    return {"gpu": asdict(engine.gpu), "driver": describe().driver}
+    return {"gpu": asdict(gpu), "driver": describe().driver}
 
 
 def busy() -> float | None:
