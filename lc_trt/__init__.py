@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from lc_trt.version import __version__
 
 if TYPE_CHECKING:
+    from lc_trt.backends.load import load
     from lc_trt.runtime.result import Result
-    from lc_trt.runtime.segmenter import Segmenter, load
+    from lc_trt.runtime.segmenter import Segmenter
     from lc_trt.runtime.temporal_reuse import Reuse
 
 __all__ = ["Result", "Reuse", "Segmenter", "__version__", "load"]
@@ -17,7 +18,7 @@ _LAZY = {
     "Result": "lc_trt.runtime.result",
     "Reuse": "lc_trt.runtime.temporal_reuse",
     "Segmenter": "lc_trt.runtime.segmenter",
-    "load": "lc_trt.runtime.segmenter",
+    "load": "lc_trt.backends.load",
 }
 
 

@@ -19,23 +19,23 @@ from typing import Any
 
 import numpy as np
 
+from lc_trt.backends.registry import get_backend
 from lc_trt.bench.operating_points import NONE_LEAVE, find_rho
 from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import EngineLane
 from lc_trt.cli import console
 from lc_trt.cli.command_line import command_line
 from lc_trt.compiler.frontend.import_model import import_model
+from lc_trt.compiler.options import CompileOptions, Quantization
 from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_model, prepare
+from lc_trt.compiler.pipeline import prepare
 from lc_trt.data.metrics import mean_shares
 from lc_trt.data.published import POINTS
 from lc_trt.errors import LcTrtError
 from lc_trt.model.presets import find_preset
 from lc_trt.quantization.activation_collector import Observer
-from lc_trt.runtime.engines import create_engine
 from lc_trt.training.export import export_file
 from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import write_json
@@ -125,12 +125,10 @@ def run(known: argparse.Namespace) -> list[EngineLane]:
     for form, source in (("dense", run_passes(model, [ToDense()])), ("fast", model)):
         for precision, backend in COMBINATIONS:
             how = Quantization(ranges) if precision == "int8" else None
-            made = compile_model(source, backend, SIZE, 1, how, precision)
-            compiled = made.SerializeToString()
+            options = CompileOptions.of(backend, SIZE, 1, precision, quantization=how)
+            runner = get_backend(backend)
             try:
-                engine = create_engine(
-                    backend, compiled, threads=known.threads, precision=precision
-                )
+                engine = runner.open(runner.compile(source, options), threads=known.threads)
             except LcTrtError as error:
                 console.warn(f"{form} {precision} {backend} left out: {error}")
                 continue

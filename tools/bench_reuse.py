@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,16 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lc_trt.backends.registry import resolve_backend
 from lc_trt.bundle.thresholds import parse_rho
 from lc_trt.cli import console
 from lc_trt.cli.command_line import command_line
 from lc_trt.compiler.frontend.import_model import import_model
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.passes import temporal_reuse as reuse
-from lc_trt.compiler.pipeline import compile_model
 from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.ir.interface import EVERY, TOLERANCE, PixelWork
-from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
+from lc_trt.runtime.engines.base import Engine, EngineOutput
 from lc_trt.runtime.resize import to_size
 from lc_trt.runtime.temporal_reuse import Reuse
 from lc_trt.utils.environment import busy, describe_environment
@@ -208,13 +210,11 @@ def main() -> int:
     imported = import_model(known.model)
     model, info = imported.model, imported.info
     rho = np.array(parse_rho(known.rho) if known.rho else info.default_rho, np.float32)
+    backend = resolve_backend(known.backend)
+    options = CompileOptions.of(backend.name, size)
     plain, reusing = (
-        create_engine(
-            known.backend,
-            compile_model(model, known.backend, size, 1, reuse=wanted).SerializeToString(),
-            threads=known.threads,
-        )
-        for wanted in (False, True)
+        backend.open(backend.compile(model, replace(options, reuse=reusing)), threads=known.threads)
+        for reusing in (False, True)
     )
     macs = stage_macs(model, size)
     videos = []

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from lc_trt.backends.registry import compile_options
+from lc_trt.backends.load import load, open_onnx
+from lc_trt.backends.registry import compile_options, get_backend
 from lc_trt.builder.build import build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.manifest import Manifest
@@ -33,10 +34,10 @@ from lc_trt.cli import console
 from lc_trt.cli.command_line import command_line
 from lc_trt.compiler.frontend.import_model import import_model
 from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import apply_passes
 from lc_trt.compiler.passes.mixed_precision import NoteFp32
 from lc_trt.compiler.passes.precision_choice import Half
-from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.data.images import list_images
 from lc_trt.errors import LcTrtError
 from lc_trt.evaluation.data import class_set, open_samples
@@ -48,8 +49,7 @@ from lc_trt.quantization.calibrate import Settings
 from lc_trt.quantization.calibrate_file import calibrate_file
 from lc_trt.quantization.fp16_overflow import find_overflow
 from lc_trt.quantization.options import QuantizationOptions
-from lc_trt.runtime.engines import create_engine
-from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import write_json
 from lc_trt.utils.progress import ProgressMonitor
@@ -162,12 +162,13 @@ def tensorrt_graph(source: Path, manifest: Manifest, half: Half) -> Segmenter:
     """TensorRT's FP16 or BF16 graph as ONNX Runtime runs it."""
     imported = import_model(source)
     model, info = imported.model, imported.info
-    plain = compile_for_tensorrt(model, manifest.size, 1, "fp32")
+    options = CompileOptions.of("tensorrt", manifest.size)
+    plain = get_backend("tensorrt").lower(model, options)
     keep: Collection[str] | None = None
     if half == "fp16":
         keep = find_overflow(plain, info, manifest.size, None, _Warnings()).tensors
     graph = rounded(plain, keep).SerializeToString()
-    return Segmenter(create_engine("onnxruntime", graph), manifest)
+    return Segmenter(open_onnx("onnxruntime", graph), manifest)
 
 
 def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelProto:

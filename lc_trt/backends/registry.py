@@ -1,15 +1,111 @@
-"""The backends by name, in order of preference."""
+"""The backends by name. Importing this imports none of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from lc_trt.bundle.sections import Profile
-from lc_trt.compiler.options import CompileOptions, Precision, Size
-from lc_trt.runtime.engines import TENSORRT, resolve_backend
+from lc_trt.compiler.options import CompileOptions, Size
+from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.trt.options import PlanOptions
+
+if TYPE_CHECKING:
+    from lc_trt.backends.base import Backend
+
+AUTO = "auto"
+
+
+def _lazy(module: str, attribute: str) -> Callable[[], Backend]:
+    def fetch() -> Backend:
+        backend: Backend = getattr(import_module(module), attribute)
+        return backend
+
+    return fetch
+
+
+# In order of preference.
+_backends: dict[str, Callable[[], Backend]] = {
+    "tensorrt": _lazy("lc_trt.backends.tensorrt", "TENSORRT"),
+    "openvino": _lazy("lc_trt.backends.cpu", "OPENVINO"),
+    "onnxruntime": _lazy("lc_trt.backends.cpu", "ONNXRUNTIME"),
+}
+
+
+def register(backend: Backend) -> None:
+    """Make a backend known, after all others; one of the same name is replaced.
+
+    Args:
+        backend: is found by its name from now on.
+    """
+    _backends[backend.name] = lambda: backend
+
+
+@contextmanager
+def registered(*backends: Backend) -> Iterator[None]:
+    """The backends are known while the block runs, and those of before after it.
+
+    Args:
+        backends: as for `register`.
+    """
+    before = dict(_backends)
+    for backend in backends:
+        register(backend)
+    try:
+        yield
+    finally:
+        _backends.clear()
+        _backends.update(before)
+
+
+def names() -> tuple[str, ...]:
+    """All backends, installed or not, best first."""
+    return tuple(_backends)
+
+
+def get_backend(name: str) -> Backend:
+    """A backend, installed or not.
+
+    Args:
+        name: one of `names`.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in _backends:
+        raise UsageError(f"unknown backend {name!r}: expected {AUTO}, {' or '.join(_backends)}")
+    return _backends[name]()
+
+
+def available() -> list[Backend]:
+    """The backends that build and run here, best first."""
+    return [backend for backend in map(get_backend, names()) if backend.runs_here()]
+
+
+def resolve_backend(name: str = AUTO) -> Backend:
+    """An installed backend.
+
+    Args:
+        name: one of `names`, or ``auto`` for the best that runs here.
+
+    Raises:
+        UsageError: there is none of that name.
+        LcTrtError: it is not installed; names the command that installs it.
+    """
+    if name == AUTO:
+        usable = available()
+        if not usable:
+            raise LcTrtError("no backend is installed; install one: pip install openvino")
+        return usable[0]
+    backend = get_backend(name)
+    backend.require()
+    return backend
 
 
 def compile_options(
-    backend: str = "auto",
+    backend: str = AUTO,
     size: Size | Profile[Size] | None = None,
     batch: int | Profile[int] = 1,
     precision: str | None = None,
@@ -24,9 +120,9 @@ def compile_options(
         backend: its name; ``auto`` is the first that runs here.
         size: (height, width) in pixels, a profile of them, or None for the model's own.
         batch: images per pass, or a profile of them.
-        precision: name of a `Precision`; None is FP16 for TensorRT, FP32 for the others.
-        fallback_precision: in INT8, of what stays in floating point; None is FP16 for TensorRT,
-            FP32 for the others.
+        precision: name of a `Precision`; None is the backend's default.
+        fallback_precision: in INT8, of what stays in floating point; None is the backend's
+            default.
         reuse: adds temporal reuse to a cascade.
         tensorrt: builder options of TensorRT; None leaves its defaults.
 
@@ -34,14 +130,14 @@ def compile_options(
         UsageError: no such backend, size, batch or precision.
         LcTrtError: the backend is not installed.
     """
-    name = resolve_backend(backend)
-    default = Precision.FP16 if name == TENSORRT else Precision.FP32
+    found = resolve_backend(backend)
+    can = found.capabilities
     return CompileOptions.of(
-        name,
+        found.name,
         size,
         batch,
-        precision or default,
-        fallback_precision or default,
+        precision or can.default_precision,
+        fallback_precision or can.fallback_precisions[0],
         reuse=reuse,
         tensorrt=tensorrt,
     )

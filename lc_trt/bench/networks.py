@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import onnx
 
-from lc_trt.bench.plans import build_engine
-from lc_trt.bundle.bundle import CALIBRATION, Bundle
-from lc_trt.bundle.manifest import Manifest
+from lc_trt.backends.load import open_bundle
+from lc_trt.backends.registry import available, get_backend
+from lc_trt.bundle.bundle import Bundle
+from lc_trt.compiler.options import CompileOptions, Precision
 from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_model
 from lc_trt.data.published import dense_fps
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.quantization.calibration_table import read_table
-from lc_trt.runtime.engines import (
-    TENSORRT,
-    Engine,
-    available_on_cpu,
-    check_precision,
-    create_engine,
-    open_engine,
-)
+from lc_trt.runtime.engines.base import Engine
+from lc_trt.trt.options import PlanOptions
 from lc_trt.utils.devices import check_device
+from lc_trt.utils.machine import Gpu
 
 BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # their rows
 DENSE_ROW = "dense"
@@ -54,142 +48,151 @@ class Dense:
 def dense_networks(
     bundle: Bundle,
     source: onnx.ModelProto,
-    size: tuple[int, int],
-    batch: int,
+    options: CompileOptions,
     threads: int | None,
     *,
-    device: str | None = None,
     baselines: bool = False,
     all_runners: bool = False,
 ) -> list[Dense]:
     """The dense networks of a bench, baselines first.
 
     Args:
+        bundle: what is measured.
         source: the bundle's exchange model.
-        size: (height, width) in pixels.
-        device: of the bundle's own backend.
+        options: as the bundle was compiled, at the size and batch of the bench.
+        threads: CPU threads; None for all.
         baselines: with VGG16 and ResNet-101.
         all_runners: each on every installed backend that computes in the bundle's precision,
             not only on the bundle's.
+
+    Raises:
+        LcTrtError: ``all_runners``, and no backend here computes in the bundle's precision.
     """
     manifest = bundle.manifest
-    keep = overflow(bundle)
-    found = []
     others = [name for name in BASELINES if baselines and name != manifest.name]
+    backends = _runners(options) if all_runners else [options.backend]
+    networks = []
     for name in [*others, manifest.name]:
         own = name == manifest.name
-        for backend in _runners(manifest) if all_runners else [manifest.backend]:
-            precision = manifest.precision if own else _baseline_precision(backend, manifest)
-
-            def load(
-                name: str = name,
-                own: bool = own,
-                backend: str = backend,
-                precision: str = precision,
-            ) -> Engine:
-                if own and manifest.kind == "dense" and backend == manifest.backend:
-                    return load_own(bundle, source, size, batch, threads, device)
-                if not own:
-                    model = export_baseline(name, bundle)
-                else:
-                    cascade = manifest.kind == "cascade"
-                    model = run_passes(source, [ToDense()]) if cascade else source
-                ranges, kept = (quantization(bundle), keep) if own else (None, ())
-                if backend == TENSORRT:
-                    floating = manifest.floating_precision
-                    return build_engine(bundle, model, size, batch, floating, device, ranges, kept)
-                return _compile(model, backend, size, batch, threads, precision, ranges, kept)
-
+        for backend in backends:
+            target = _for_backend(options, backend)
+            target = target if own else _for_baseline(target)
+            if not own:
+                load = partial(_open_baseline, name, bundle, target, threads)
+            elif manifest.kind == "dense" and backend == manifest.backend:
+                load = partial(open_own, bundle, source, target, threads)
+            else:
+                load = partial(_open_dense, bundle, source, target, threads)
             row = DENSE_ROW if own else BASELINES[name]
             row = f"{row} ({backend})" if all_runners else row
-            found.append(Dense(row, own, dense_fps(name), precision, load))
-    return found
+            networks.append(Dense(row, own, dense_fps(name), target.precision, load))
+    return networks
 
 
-def _baseline_precision(backend: str, manifest: Manifest) -> str:
-    """There are no ranges for INT8; on a GPU nobody runs them in FP32 unless asked to."""
-    return manifest.floating_precision if backend == TENSORRT else "fp32"
+def check_runs(bundle: Bundle, device: str | None) -> tuple[str | None, Gpu | None]:
+    """Refuse a bundle that does not run here, before minutes go into building others like it.
+
+    Args:
+        bundle: what is measured.
+        device: as the command line has it.
+
+    Returns:
+        The GPU that the bundle runs on, as ``cuda:N`` and by its name; None on the CPU.
+
+    Raises:
+        UsageError: no such device, or one that the bundle does not run on.
+        LcTrtError: it does not run here.
+    """
+    backend = get_backend(bundle.manifest.backend)
+    if not backend.capabilities.on_gpu:
+        check_device(device, backend.name, on_gpu=False)
+        return None, None
+    engine = open_bundle(bundle, device=device)
+    engine.close()
+    return engine.device, engine.gpu
 
 
-def quantization(bundle: Bundle) -> Quantization | None:
-    """How an INT8 bundle was quantised, for another size or its dense form; else None."""
-    calibration = bundle.manifest.calibration
-    if calibration is None or calibration.int8 is None:
-        return None
-    table = read_table(bundle.file(CALIBRATION))
-    return Quantization(table.ranges, calibration.int8.excluded_convolutions)
-
-
-def overflow(bundle: Bundle) -> Sequence[str]:
-    """What a bundle keeps in FP32 that FP16 cannot hold, for another size or its dense form."""
-    calibration = bundle.manifest.calibration
-    return calibration.fp16.tensors if calibration and calibration.fp16 else ()
-
-
-def _runners(manifest: Manifest) -> list[str]:
-    """A GPU's own backend, and the CPU's installed ones that compute in the precision."""
-    precision = manifest.precision
-    found = [TENSORRT] if manifest.backend == TENSORRT else []
-    for backend in available_on_cpu():
-        try:
-            check_precision(backend, precision)
-        except LcTrtError:
-            continue
-        found.append(backend)
-    if not found:
-        raise LcTrtError(
-            f"--runners all: no backend here computes in {precision} on the CPU; leave it out"
-        )
-    return found
-
-
-def check_runs(bundle: Bundle, device: str | None) -> None:
-    """Refuse a bundle that does not run here, before minutes go into building others like it."""
-    check_device(bundle.manifest.backend, device)
-    if bundle.manifest.backend == TENSORRT:
-        open_engine(bundle, device=device).close()
-
-
-def load_own(
-    bundle: Bundle,
-    source: onnx.ModelProto,
-    size: tuple[int, int],
-    batch: int,
-    threads: int | None,
-    device: str | None = None,
+def open_own(
+    bundle: Bundle, source: onnx.ModelProto, options: CompileOptions, threads: int | None
 ) -> Engine:
-    """The bundle's engine as built; compiled again where size or batch are others."""
+    """The bundle's engine as built; compiled again where size or batch are others.
+
+    Args:
+        bundle: what is measured.
+        source: its exchange model.
+        options: as it was compiled, at the size and batch of the bench.
+        threads: CPU threads; None for all.
+    """
     manifest = bundle.manifest
-    if (size, batch) == (manifest.size, manifest.batch):
-        return open_engine(bundle, threads=threads, device=device)
-    ranges, keep = quantization(bundle), overflow(bundle)
-    if manifest.backend == TENSORRT:
-        return build_engine(
-            bundle, source, size, batch, manifest.floating_precision, device, ranges, keep
-        )
-    return _compile(
-        source, manifest.backend, size, batch, threads, manifest.precision, ranges, keep
-    )
+    if options.fixed_shape() == (manifest.size, manifest.batch):
+        return open_bundle(bundle, threads=threads, device=options.device)
+    return _compile(source, options, threads, bundle)
+
+
+def _open_dense(
+    bundle: Bundle, source: onnx.ModelProto, options: CompileOptions, threads: int | None
+) -> Engine:
+    model = run_passes(source, [ToDense()]) if bundle.manifest.kind == "cascade" else source
+    return _compile(model, options, threads, bundle)
+
+
+def _open_baseline(
+    name: str, bundle: Bundle, options: CompileOptions, threads: int | None
+) -> Engine:
+    return _compile(export_baseline(name, bundle), options, threads, bundle)
 
 
 def _compile(
-    model: onnx.ModelProto,
-    backend: str,
-    size: tuple[int, int],
-    batch: int,
-    threads: int | None,
-    precision: str = "fp32",
-    ranges: Quantization | None = None,
-    keep: Sequence[str] = (),
+    model: onnx.ModelProto, options: CompileOptions, threads: int | None, bundle: Bundle
 ) -> Engine:
-    compiled = compile_model(model, backend, size, batch, ranges, precision, keep)
-    return create_engine(
-        backend, compiled.SerializeToString(), threads=threads, precision=precision
+    backend, origin = get_backend(options.backend), f"{bundle.path} ({model.graph.name})"
+    compiled = backend.compile(model, options, origin=origin)
+    return backend.open(compiled, threads=threads, device=options.device)
+
+
+def _runners(options: CompileOptions) -> list[str]:
+    """A GPU's own backend, and the CPU's installed ones that compute in the precision."""
+    runners = [options.backend] if get_backend(options.backend).capabilities.on_gpu else []
+    for backend in available():
+        if backend.capabilities.on_gpu:
+            continue
+        try:
+            backend.check_precision(options.precision)
+        except LcTrtError:
+            continue
+        runners.append(backend.name)
+    if not runners:
+        raise LcTrtError(
+            f"--runners all: no backend here computes in {options.precision} on the CPU; "
+            "leave it out"
+        )
+    return runners
+
+
+def _for_backend(options: CompileOptions, backend: str) -> CompileOptions:
+    if backend == options.backend:
+        return options
+    fallback = get_backend(backend).capabilities.fallback_precisions[0]
+    plain = PlanOptions()
+    return replace(
+        options, backend=backend, fallback_precision=fallback, tensorrt=plain, device=None
     )
 
 
+def _for_baseline(options: CompileOptions) -> CompileOptions:
+    """There are no ranges for INT8; on a GPU nobody runs them in FP32 unless asked to."""
+    on_gpu = get_backend(options.backend).capabilities.on_gpu
+    precision = options.floating if on_gpu else Precision.FP32
+    return replace(options, precision=precision, quantization=None, fp32_tensors=())
+
+
 def export_baseline(name: str, bundle: Bundle) -> onnx.ModelProto:
-    """VGG16 or ResNet-101 as an exchange model, with the bundle's classes and random weights."""
+    """VGG16 or ResNet-101 as an exchange model, with the bundle's classes and random weights.
+
+    Args:
+        name: a key of ``BASELINES``.
+        bundle: whose classes and size it gets.
+    """
     # Only here does the bench need PyTorch.
     from lc_trt.ir.export import export_dense
     from lc_trt.model.presets import build_dense, find_network

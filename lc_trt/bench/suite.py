@@ -14,6 +14,7 @@ from lc_trt.bench import networks
 from lc_trt.bench.memory import soak
 from lc_trt.bench.networks import Dense
 from lc_trt.bench.operating_points import ALL_LEAVE, Rho, find_rho, rho_pair
+from lc_trt.bench.recompile import options_like
 from lc_trt.bench.report import Report, Row, Target
 from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import EngineLane, stage_times
@@ -25,7 +26,7 @@ from lc_trt.data import published
 from lc_trt.data.metrics import Shares, mean_shares
 from lc_trt.errors import UsageError
 from lc_trt.ir.cost import StageMacs, stage_macs
-from lc_trt.runtime.engines import Engine
+from lc_trt.runtime.engines.base import Engine
 from lc_trt.utils.environment import describe_environment, describe_gpu
 from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.utils.timing import measure, percentiles, ratio
@@ -94,11 +95,12 @@ def run_bench(
     usual = published.SIZE if manifest.kind == "cascade" else manifest.size
     size, batch = options.size or usual, options.batch or manifest.batch
     check_shape(size, batch)
-    networks.check_runs(bundle, options.device)
+    device, gpu = networks.check_runs(bundle, options.device)
     frames = _batches(options, size, batch)
     source = load_onnx(bundle.file(SOURCE))  # the build imported it
+    compiled_as = options_like(bundle, size, batch, device=device, gpu=gpu)
     contenders = networks.dense_networks(
-        bundle, source, size, batch, options.threads, device=options.device,
+        bundle, source, compiled_as, options.threads,
         baselines=options.baselines, all_runners=options.all_runners,
     )  # fmt: skip
     with ExitStack() as stack:
@@ -109,9 +111,7 @@ def run_bench(
                 stack.callback(lanes[-1].engine.close)
                 advance(1)
             if manifest.kind == "cascade":
-                engine = networks.load_own(
-                    bundle, source, size, batch, options.threads, options.device
-                )
+                engine = networks.open_own(bundle, source, compiled_as, options.threads)
                 stack.callback(engine.close)
             else:
                 engine = lanes[-1].engine

@@ -6,10 +6,11 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from lc_trt.backends.registry import compile_options
-from lc_trt.builder.engine_builders import make_maker
+from lc_trt.backends.base import Compiled
+from lc_trt.backends.registry import compile_options, get_backend
+from lc_trt.builder.prepare_options import PreparedOptions, check_request, prepare_options
 from lc_trt.builder.verify import VerifyOptions, check_engine
-from lc_trt.bundle.bundle import SOURCE, Bundle, check_out, write_bundle
+from lc_trt.bundle.bundle import CALIBRATION, SOURCE, Bundle, check_out, write_bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Profile
 from lc_trt.bundle.thresholds import as_pair
@@ -71,43 +72,70 @@ def build(
     checkpoint = out.with_name(f".{out.name}.seen")
     if quantization is not None:
         quantization = replace(quantization, checkpoint=checkpoint)
-    maker = make_maker(options, quantization, monitor, overflow_images)
+    check_request(options, quantization, overflow_images)
     check_out(out)
     monitor.step("reading")
     size = options.size.opt if options.size else None
     imported = import_model(source, replace(imports or ImportOptions(), size=size))
     model, info = imported.model, _with_thresholds(imported.info, source, rho, fast_rho)
-    sizes = options.size or Profile.of(info.size)
+    options = replace(options, size=options.size or Profile.of(info.size))
+    if options.reuse and info.kind == "dense":
+        raise UsageError(
+            f"--reuse: {source} is a dense network, which computes all pixels; leave it out"
+        )
     if imported.unchanged and info == imported.info:
         exchange = source.read_bytes()
     else:
         write_info(model, info)
         exchange = model.SerializeToString()
     monitor.step("compiling")
-    made = maker.make(model, info, str(source), sizes)
-    cascade = info.kind == "cascade"
-    manifest = Manifest(
-        backend=options.backend,
-        kind=info.kind,
-        name=info.name,
-        model_sha256=hashlib.sha256(exchange).hexdigest(),
-        classes=info.classes,
-        colours=info.colours,
-        size=sizes.opt,
-        batch=options.batch.opt,
-        batch_profile=None if options.batch.fixed else options.batch,
-        size_profile=None if sizes.fixed else sizes,
-        default_rho=info.default_rho if cascade else None,
-        fast_rho=info.fast_rho if cascade else None,
-        trained=info.trained,
-        **made.facts,
+    prepared = prepare_options(model, info, options, quantization, overflow_images, monitor)
+    compiled = get_backend(options.backend).compile(
+        model, prepared.options, origin=str(source), monitor=monitor
     )
+    manifest = _manifest(compiled, prepared, info, hashlib.sha256(exchange).hexdigest())
     monitor.step("checking")
-    check = check_engine(model, made, manifest, info, verify or VerifyOptions(), monitor)
+    check = check_engine(
+        model, compiled, prepared, manifest, info, verify or VerifyOptions(), monitor
+    )
     monitor.step("writing")
-    bundle = write_bundle(out, replace(manifest, check=check), {**made.files, SOURCE: exchange})
+    files: dict[str, bytes | Path] = {**compiled.files, SOURCE: exchange}
+    if prepared.table is not None:
+        files[CALIBRATION] = prepared.table.dumps().encode()
+    bundle = write_bundle(out, replace(manifest, check=check), files)
     checkpoint.unlink(missing_ok=True)
     return bundle
+
+
+def _manifest(
+    compiled: Compiled, prepared: PreparedOptions, info: ModelInfo, sha256: str
+) -> Manifest:
+    """All but the check; ``sha256`` is that of the exchange model."""
+    size, batch = prepared.options.size, prepared.options.batch
+    assert size is not None
+    cascade = info.kind == "cascade"
+    return Manifest(
+        backend=compiled.backend,
+        backend_version=compiled.backend_version,
+        kind=info.kind,
+        name=info.name,
+        model_sha256=sha256,
+        classes=info.classes,
+        colours=info.colours,
+        size=size.opt,
+        batch=batch.opt,
+        batch_profile=None if batch.fixed else batch,
+        size_profile=None if size.fixed else size,
+        default_rho=info.default_rho if cascade else None,
+        fast_rho=info.fast_rho if cascade else None,
+        precision=compiled.precision,
+        gpu=compiled.gpu,
+        plugin=compiled.plugin,
+        tensorrt=compiled.tensorrt,
+        calibration=prepared.calibration,
+        reuse=compiled.reuse,
+        trained=info.trained,
+    )
 
 
 def _with_thresholds(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from lc_trt.builder.engine_builders import BuiltEngine
+from lc_trt.backends.base import Compiled
+from lc_trt.backends.registry import get_backend
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Speed, SpeedRatios
+from lc_trt.compiler.options import CompileOptions, Precision
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_model
-from lc_trt.runtime.engines import Engine, EngineOutput, create_engine
+from lc_trt.runtime.engines.base import Engine, EngineOutput
 from lc_trt.utils.progress import ProgressMonitor
 from lc_trt.utils.timing import Lane, measure, ratio
 
@@ -24,10 +26,11 @@ _DENSE, _FP32 = "dense", "fp32"
 
 def compare_speed(
     model: onnx.ModelProto,
-    made: BuiltEngine,
+    compiled: Compiled,
+    options: CompileOptions,
     manifest: Manifest,
     batches: Sequence[npt.NDArray[np.uint8]],
-    show: ProgressMonitor,
+    monitor: ProgressMonitor,
 ) -> Speed:
     """Times over the cascade's own at its two operating points, for the manifest's ``check.speed``.
 
@@ -38,35 +41,36 @@ def compare_speed(
 
     Args:
         model: the exchange model of a cascade.
-        made: its engine in reduced precision, for a backend of the CPU.
+        compiled: its engine in reduced precision, for a backend of the CPU.
+        options: what it was compiled with.
         manifest: the engine's.
         batches: uint8 [batch, H, W, 3] each.
-        show: warned of an engine that does not pay.
+        monitor: warned of an engine that does not pay.
     """
-    backend, precision = manifest.backend, manifest.precision
-    where = (backend, manifest.size, manifest.batch)
-    quantization = made.prepared.quantization if made.prepared else None
-    dense = run_passes(model, [ToDense()])
-    dense = compile_model(dense, *where, quantization, precision, made.overflow)
+    backend, precision = get_backend(options.backend), options.precision
+    options = replace(options, reuse=False)
+    fp32 = replace(options, precision=Precision.FP32, quantization=None, fp32_tensors=())
     engines = {
-        _DENSE: create_engine(backend, dense.SerializeToString(), precision=precision),
-        _FP32: create_engine(backend, compile_model(model, *where).SerializeToString()),
+        _DENSE: backend.open(backend.compile(run_passes(model, [ToDense()]), options)),
+        _FP32: backend.open(backend.compile(model, fp32)),
     }
-    own = create_engine(backend, made.engine, precision=precision)
+    own = backend.open(compiled)
     found: dict[str, dict[str, float]] = {name: {} for name in engines}
     try:
         for point, rho in {"default": manifest.default_rho, "fast": manifest.fast_rho}.items():
             thresholds = np.array(rho, np.float32)
             mine = _lane("own", own, batches, thresholds)
             others = [_lane(name, each, batches, thresholds) for name, each in engines.items()]
-            measure([[mine, *others]], ROUNDS, 1, monitor=show, phase=f"timing {point} thresholds")
+            measure(
+                [[mine, *others]], ROUNDS, 1, monitor=monitor, phase=f"timing {point} thresholds"
+            )
             for lane in others:
                 found[lane.name][point] = round(ratio(lane.times, mine.times), 3)
     finally:
         for engine in (own, *engines.values()):
             engine.close()
-    _warn(found[_DENSE], f"its dense network in {precision}", "export it with --dense", show)
-    _warn(found[_FP32], "itself in FP32", f"build without --{precision}", show)
+    _warn(found[_DENSE], f"its dense network in {precision}", "export it with --dense", monitor)
+    _warn(found[_FP32], "itself in FP32", f"build without --{precision}", monitor)
     return Speed(SpeedRatios(**found[_DENSE]), SpeedRatios(**found[_FP32]))
 
 
@@ -80,11 +84,11 @@ def _lane(
     return Lane(name, lambda number: engine.run(batches[number % len(batches)], thresholds))
 
 
-def _warn(ratios: dict[str, float], other: str, advice: str, show: ProgressMonitor) -> None:
+def _warn(ratios: dict[str, float], other: str, advice: str, monitor: ProgressMonitor) -> None:
     slower = {point: ratio for point, ratio in ratios.items() if ratio < 1}
     if slower:
         figures = ", ".join(f"{point} {ratio:.2f}x" for point, ratio in slower.items())
-        show.warn(
+        monitor.warn(
             f"at the {' and '.join(slower)} thresholds the cascade in this precision is slower "
             f"here than {other} ({figures}): for speed {advice}"
         )

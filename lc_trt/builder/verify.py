@@ -10,19 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from lc_trt.builder.engine_builders import BuiltEngine
+from lc_trt.backends.base import Compiled
+from lc_trt.backends.load import REFERENCE, open_onnx, open_reference
+from lc_trt.backends.registry import get_backend
+from lc_trt.builder.prepare_options import PreparedOptions
 from lc_trt.builder.speed_check import compare_speed
-from lc_trt.bundle.bundle import PLUGINS
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Agreement, Check
-from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.freeze import Freeze
+from lc_trt.compiler.options import Precision
 from lc_trt.data.images import ImageList, read_image
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.quantization.int8 import HELD_OUT
 from lc_trt.runtime.compare_engines import Case, compare_engines, separating_rho
-from lc_trt.runtime.engines import TENSORRT, Engine, create_engine
+from lc_trt.runtime.engines.base import Engine
 from lc_trt.runtime.resize import to_size
 from lc_trt.utils.progress import ProgressMonitor
 from lc_trt.video.sample_frames import check_samples
@@ -30,19 +31,19 @@ from lc_trt.video.sample_frames import check_samples
 MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
 MIN_AGREEMENT_REDUCED = 0.97  # share of labels, and of stages, equal to FP32's
 CHECK_IMAGES = 4  # batches
-STAND_IN = "onnxruntime"  # runs `Made.stand_in`
 _Images = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What is asked of the check.
+    """How an engine is verified before it is written.
 
     Attributes:
         images: folder of photographs; None: those held out of an INT8 calibration, else
             scikit-image's.
-        min_agreement: what has to agree, 0 to 1; None: ``MIN_AGREEMENT``, or
-            ``MIN_AGREEMENT_REDUCED`` in reduced precision.
+        min_agreement: share of labels, in reduced precision of stages too, that has to equal
+            FP32's, 0 to 1; None: ``MIN_AGREEMENT``, or ``MIN_AGREEMENT_REDUCED`` in reduced
+            precision.
         must_agree: False warns of an engine that does not agree.
     """
 
@@ -53,11 +54,12 @@ class VerifyOptions:
 
 def check_engine(
     model: onnx.ModelProto,
-    made: BuiltEngine,
+    compiled: Compiled,
+    prepared: PreparedOptions,
     manifest: Manifest,
     info: ModelInfo,
-    wanted: VerifyOptions,
-    show: ProgressMonitor,
+    verify: VerifyOptions,
+    monitor: ProgressMonitor,
 ) -> Check:
     """Compare with ONNX Runtime running the exchange model's own function bodies in FP32.
 
@@ -66,68 +68,61 @@ def check_engine(
     mIoU that an INT8 build measured on labelled images counts in its place. Of an INT8 engine that
     cannot run here the network it was built from is held to that, by ONNX Runtime.
 
+    Args:
+        model: the exchange model.
+        compiled: the engine.
+        prepared: the options that it was compiled with.
+        manifest: the engine's.
+        info: the model's metadata.
+        verify: how to verify it.
+        monitor: shows progress and warnings.
+
     Returns:
         The manifest's ``check``.
 
     Raises:
         LcTrtError: the engine does not agree.
     """
-    if made.unchecked is not None and made.stand_in is None:
-        return Check(skip_reason=made.unchecked)
-    reduced = _is_reduced(manifest)
-    held_out = made.prepared.held_out if made.prepared else None
+    skip_reason, by_network = compiled.skip_reason, compiled.reference_model is not None
+    if skip_reason is not None and not by_network:
+        return Check(skip_reason=skip_reason)
+    can = get_backend(manifest.backend).capabilities
+    reduced = manifest.precision not in can.exact_precisions
     count = HELD_OUT if reduced else CHECK_IMAGES * manifest.batch
-    origin, batches = _batches(held_out, wanted.images, count, manifest)
-    content = run_passes(model, [Freeze(manifest.batch, manifest.size)]).SerializeToString()
-    reference = create_engine("onnxruntime", content)
-    engine = _open(made, manifest)
+    origin, batches = _batches(prepared.held_out, verify.images, count, manifest)
+    reference = open_reference(model, manifest.size, manifest.batch)
+    engine = _open(compiled)
     try:
         cases = _cases(reference, batches, info, separate=not reduced)
-        with show.phase("comparing with FP32", len(cases)) as advance:
+        with monitor.phase("comparing with FP32", len(cases)) as advance:
             agreement = compare_engines(engine, reference, _counted(cases, advance))
     finally:
         engine.close()
         reference.close()
-    miou = made.prepared.miou if made.prepared is not None else None
     required = None
     # A mean IoU counts in place of the shares, not of what neither can show.
-    if miou is None or agreement.non_finite:
-        what = "engine" if made.stand_in is None else "engine's network"
-        required = judge(agreement, manifest, origin, wanted, show, what)
+    if prepared.miou is None or agreement.non_finite:
+        what = "engine's network" if by_network else "engine"
+        required = judge(agreement, manifest, origin, verify, monitor, what)
     check = Check(
-        skip_reason=made.unchecked,
-        run_by=manifest.backend if made.stand_in is None else STAND_IN,
+        skip_reason=skip_reason,
+        run_by=REFERENCE if by_network else manifest.backend,
         images=origin,
         agreement=agreement,
         required=required,
-        miou=miou,
+        miou=prepared.miou,
     )
-    # A dense engine of TensorRT's would have to be built for it.
-    timed = reduced and info.kind == "cascade" and manifest.backend != TENSORRT
-    if check.checked and timed:
-        return replace(check, speed=compare_speed(model, made, manifest, batches, show))
-    return check
+    # It takes a dense engine and one in FP32.
+    if not check.checked or not reduced or info.kind == "dense" or can.slow_build:
+        return check
+    speed = compare_speed(model, compiled, prepared.options, manifest, batches, monitor)
+    return replace(check, speed=speed)
 
 
-def _is_reduced(manifest: Manifest) -> bool:
-    # TensorRT's FP16 keeps in FP32 what decides where a pixel leaves, and has to agree as FP32.
-    # BF16 does so, too, and has eight times its rounding.
-    if manifest.backend == TENSORRT:
-        return manifest.precision in ("int8", "bf16")
-    return manifest.precision != "fp32"
-
-
-def _open(made: BuiltEngine, manifest: Manifest) -> Engine:
-    if made.stand_in is not None:
-        return create_engine(STAND_IN, made.stand_in)
-    library = made.files.get(PLUGINS)
-    return create_engine(
-        manifest.backend,
-        made.engine,
-        precision=manifest.precision,
-        manifest=manifest,
-        plugin=library if isinstance(library, Path) else None,
-    )
+def _open(compiled: Compiled) -> Engine:
+    if compiled.reference_model is not None:
+        return open_onnx(REFERENCE, compiled.reference_model)
+    return get_backend(compiled.backend).open(compiled)
 
 
 def _batches(
@@ -171,8 +166,8 @@ def judge(
     agreement: Agreement,
     manifest: Manifest,
     origin: str,
-    wanted: VerifyOptions,
-    show: ProgressMonitor,
+    verify: VerifyOptions,
+    monitor: ProgressMonitor,
     what: str = "engine",
 ) -> float:
     """Refuse an engine that agrees too little, or warn of it.
@@ -183,8 +178,8 @@ def judge(
         agreement: with ONNX Runtime in FP32.
         manifest: of the engine.
         origin: which images were compared, in words.
-        wanted: what has to agree, and whether an engine that does not is an error.
-        show: gets the warning.
+        verify: what has to agree, and whether an engine that does not is an error.
+        monitor: gets the warning.
         what: how the message calls the engine.
 
     Returns:
@@ -193,7 +188,8 @@ def judge(
     Raises:
         LcTrtError: it does not agree, and has to.
     """
-    reduced, least = _is_reduced(manifest), wanted.min_agreement
+    can = get_backend(manifest.backend).capabilities
+    reduced, least = manifest.precision not in can.exact_precisions, verify.min_agreement
     if least is None:
         least = MIN_AGREEMENT_REDUCED if reduced else MIN_AGREEMENT
     labels, stages = agreement.labels, 1.0
@@ -213,17 +209,17 @@ def judge(
         found += (
             f"; {agreement.non_finite} confidences of one of them are NaN or infinite, expected 0"
         )
-    if not wanted.must_agree:
-        show.warn(found)
+    if not verify.must_agree:
+        monitor.warn(found)
         return least
-    if precision == "int8":
+    if precision == Precision.INT8:
         advice = (
             "Calibrate on images like those it will see (100 or more), try --method entropy or "
             "percentile, keep layers out of it with --keep, or let labelled images choose them: "
             "--max-drop 1.0 --eval-root DIR"
         )
     else:
-        other = "--backend onnxruntime" if precision == "fp32" else "--fp32"
+        other = "--backend onnxruntime" if precision == Precision.FP32 else "--fp32"
         advice = f"Build with {other} and report this model"
     raise LcTrtError(
         f"{found}; nothing was written. {advice}, or keep the engine as it is with --no-check"

@@ -60,11 +60,6 @@ class Bundle:
     manifest: Manifest
     notes: tuple[str, ...] = ()
 
-    @property
-    def engine(self) -> Path:
-        """The file that its backend runs."""
-        return self.file(engine_file(self.manifest.backend))
-
     def file(self, name: str) -> Path:
         """Path of one of the bundle's files, ``model.onnx`` or ``source.onnx`` for two."""
         if name not in self.manifest.files:
@@ -73,11 +68,6 @@ class Bundle:
                 f"{_rebuild(self.path)}"
             )
         return self.path / name
-
-
-def engine_file(backend: str) -> str:
-    """What the compiled network is called in a bundle of this backend."""
-    return PLAN if backend == "tensorrt" else MODEL
 
 
 def check_out(out: Path, *, overwrite: bool = True) -> None:
@@ -141,9 +131,6 @@ def read_bundle(path: str | Path) -> Bundle:
                 f"{path}: {name} was truncated or edited since the build "
                 f"(SHA-256 {found[:12]}, expected {expected[:12]}); {_rebuild(path)}"
             )
-    needed = engine_file(manifest.backend)
-    if needed not in manifest.files:
-        raise LcTrtError(f"{path}: {MANIFEST} lists no {needed}; {_rebuild(path)}")
     return Bundle(path, manifest, _notes(manifest))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from lc_trt.bundle.sections import Profile
@@ -10,6 +11,7 @@ from lc_trt.errors import UsageError
 from lc_trt.trt.options import PlanOptions
 
 Size = tuple[int, int]
+Range = tuple[float, float]
 SMALLEST, LARGEST = 32, 8192  # pixels per side
 
 
@@ -43,6 +45,19 @@ class Precision(StrEnum):
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """The numbers of an INT8 network.
+
+    Attributes:
+        ranges: lowest and highest value by tensor; values outside saturate.
+        keep: convolutions (`QuantizationPlan.convolutions`) that stay in floating point.
+    """
+
+    ranges: Mapping[str, Range]
+    keep: Collection[str] = ()
+
+
+@dataclass(frozen=True)
 class CompileOptions:
     """What a network is compiled for. `of` takes plain values.
 
@@ -54,8 +69,13 @@ class CompileOptions:
         batch: images per pass.
         precision: of the engine.
         fallback_precision: in INT8, of what stays in floating point.
+        quantization: the numbers of an INT8 network; None before calibration.
+        fp32_tensors: tensors that FP16 cannot hold (`lc_trt.quantization.activation_peaks`);
+            names that this form of the network does not have are left out.
         reuse: adds temporal reuse to a cascade.
         tensorrt: builder options of TensorRT.
+        device: the GPU to compile on, ``cuda:N``; None is that of the current CUDA context, the
+            first where there is none.
     """
 
     backend: str
@@ -63,12 +83,17 @@ class CompileOptions:
     batch: Profile[int] = field(default_factory=lambda: Profile.of(1))
     precision: Precision = Precision.FP32
     fallback_precision: Precision = Precision.FP32
+    quantization: Quantization | None = None
+    fp32_tensors: Collection[str] = ()
     reuse: bool = False
     tensorrt: PlanOptions = field(default_factory=PlanOptions)
+    device: str | None = None
 
     def __post_init__(self) -> None:
         for size in (self.size.min, self.size.max) if self.size else (None,):
             check_shape(size, self.batch.min)
+        if self.quantization is not None and self.precision is not Precision.INT8:
+            raise ValueError(f"a quantisation goes with INT8, not with {self.precision}")
 
     @classmethod
     def of(
@@ -79,6 +104,8 @@ class CompileOptions:
         precision: str = Precision.FP32,
         fallback_precision: str = Precision.FP32,
         *,
+        quantization: Quantization | None = None,
+        fp32_tensors: Collection[str] = (),
         reuse: bool = False,
         tensorrt: PlanOptions | None = None,
     ) -> CompileOptions:
@@ -90,6 +117,8 @@ class CompileOptions:
             batch: images per pass, or a profile of them.
             precision: name of a `Precision`.
             fallback_precision: likewise.
+            quantization: as the attribute.
+            fp32_tensors: as the attribute.
             reuse: as the attribute.
             tensorrt: as the attribute; None leaves TensorRT's defaults.
 
@@ -102,6 +131,8 @@ class CompileOptions:
             batch if isinstance(batch, Profile) else Profile.of(batch),
             Precision.parse(precision),
             Precision.parse(fallback_precision),
+            quantization,
+            fp32_tensors,
             reuse,
             tensorrt or PlanOptions(),
         )
@@ -110,6 +141,32 @@ class CompileOptions:
     def floating(self) -> Precision:
         """The precision of what is computed in floating point."""
         return self.fallback_precision if self.precision is Precision.INT8 else self.precision
+
+    def with_fp32(self) -> CompileOptions:
+        """The same with FP32 for all that is computed in floating point."""
+        if self.precision is Precision.INT8:
+            return replace(self, fallback_precision=Precision.FP32)
+        return replace(self, precision=Precision.FP32)
+
+    def at(self, size: Size, batch: int) -> CompileOptions:
+        """The same for one size and batch.
+
+        Args:
+            size: (height, width) in pixels.
+            batch: images per pass.
+        """
+        return replace(self, size=Profile.of(size), batch=Profile.of(batch))
+
+    def fixed_shape(self) -> tuple[Size, int]:
+        """(height, width) in pixels and the batch, where both are fixed.
+
+        Raises:
+            ValueError: one is not known, or a profile of several values.
+        """
+        size, batch = self.size.fixed if self.size else None, self.batch.fixed
+        if size is None or batch is None:
+            raise ValueError(f"{self.backend} compiles for one size and one batch")
+        return size, batch
 
 
 def check_shape(size: Size | None, batch: int) -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.backends.registry import get_backend
 from lc_trt.bundle.bundle import read_bundle
 from lc_trt.bundle.thresholds import Rho, resolve_rho
 from lc_trt.compiler.frontend.import_model import ImportOptions
@@ -19,7 +20,6 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.open_model import open_model, takes_import_options, takes_size
 from lc_trt.runtime import visualize as draw
 from lc_trt.runtime.compare_engines import compare_maps
-from lc_trt.runtime.engines import TENSORRT
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.devices import CPU
@@ -158,13 +158,17 @@ def _devices(a: Path, b: Path, device: str | None) -> tuple[str | None, str | No
     """Devices of the two models: a GPU is for TensorRT bundles only."""
     if device is None or device == CPU:
         return device, device
-    on_gpu = [path.is_dir() and read_bundle(path).manifest.backend == TENSORRT for path in (a, b)]
+    on_gpu = [path.is_dir() and _runs_on_gpu(path) for path in (a, b)]
     if not any(on_gpu):
         raise UsageError(
             f"device {device}: neither {a} nor {b} was built for a GPU; omit --device, or build "
             "one: lc-trt build MODEL.onnx --backend tensorrt"
         )
     return device if on_gpu[0] else None, device if on_gpu[1] else None
+
+
+def _runs_on_gpu(bundle: Path) -> bool:
+    return get_backend(read_bundle(bundle).manifest.backend).capabilities.on_gpu
 
 
 def _imports(a: Path, b: Path, options: ImportOptions) -> tuple[ImportOptions, ImportOptions]:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from lc_trt.backends.load import REFERENCE, load, open_reference
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.compiler.frontend.import_model import ImportOptions, import_model, is_plain
 from lc_trt.compiler.options import check_shape
-from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.runtime.engines import create_engine
-from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.devices import CPU, parse_device
 from lc_trt.utils.machine import module_version
 
 Size = tuple[int, int]
-_REFERENCE = "onnxruntime"  # runs an exchange model as it is
 
 
 def open_model(
@@ -93,10 +90,9 @@ def _open_onnx(path: Path, options: ImportOptions, threads: int | None) -> Segme
     info = imported.info
     _check_size(path, options.size, info.size, f"lc-trt export --checkpoint WEIGHTS -o {path}")
     cascade = info.kind == "cascade"
-    content = run_passes(imported.model, [Freeze(1, info.size)]).SerializeToString()
     manifest = Manifest(
-        backend=_REFERENCE,
-        backend_version=module_version(_REFERENCE) or "unknown",
+        backend=REFERENCE,
+        backend_version=module_version(REFERENCE) or "unknown",
         kind=info.kind,
         name=info.name,
         model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -106,7 +102,7 @@ def _open_onnx(path: Path, options: ImportOptions, threads: int | None) -> Segme
         default_rho=info.default_rho if cascade else None,
         fast_rho=info.fast_rho if cascade else None,
     )
-    return Segmenter(create_engine(_REFERENCE, content, threads=threads), manifest)
+    return Segmenter(open_reference(imported.model, info.size, threads=threads), manifest)
 
 
 def _refuse_import_options(path: Path, kind: str, options: ImportOptions) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.backends.load import load
 from lc_trt.bundle.bundle import check_out, read_bundle
 from lc_trt.bundle.pareto_front import Front, FrontPoint, pareto_front, store_front
 from lc_trt.data.datasets.base import Dataset, Pair, Sample
@@ -18,7 +19,7 @@ from lc_trt.data.metrics import Shares
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.data import Samples, Subset
 from lc_trt.evaluation.sweep import Point, sweep
-from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.video import sample_frames as content

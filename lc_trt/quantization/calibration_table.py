@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lc_trt.bundle.sections import TableSummary
 from lc_trt.compiler.graph import Graph
-from lc_trt.compiler.passes.insert_qdq import Range
+from lc_trt.compiler.options import Range
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan
 from lc_trt.errors import LcTrtError
 from lc_trt.utils.files import atomic_write

@@ -39,8 +39,7 @@ def find_overflow(
         show: receives progress, and a warning that names what stays in FP32.
 
     Returns:
-        The manifest's ``calibration.fp16``; its ``tensors`` are for `compile_model` and
-        `compile_for_tensorrt`.
+        The manifest's ``calibration.fp16``; its ``tensors`` are `CompileOptions.fp32_tensors`.
 
     Raises:
         LcTrtError: the images cannot be used.

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
+from lc_trt.backends.registry import get_backend
+from lc_trt.bundle.sections import Exclusion, Miou
+from lc_trt.compiler.options import CompileOptions, Precision, Quantization, Range
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
-from lc_trt.data.datasets import Sample
+from lc_trt.data.datasets import Dataset, Sample
 from lc_trt.data.metrics import evaluate_samples
-from lc_trt.runtime.engines import Engine
+from lc_trt.ir.metadata import ModelInfo
+from lc_trt.runtime.engines.base import Engine
 from lc_trt.runtime.resize import labels_to_size, to_size
+from lc_trt.utils.progress import ProgressMonitor
 
 GROUPS = 32  # at most; neighbours are joined in a network of more
 
@@ -55,6 +62,74 @@ def find_kept(groups: Sequence[str], fits: Callable[[frozenset[str]], bool]) -> 
         kept.append(groups[high - 1])
         end = high - 1
     return kept[::-1]
+
+
+@dataclass
+class LayerSelection:
+    """Chooses the layers that stay out of INT8 so that accuracy holds, each choice measured once.
+
+    Attributes:
+        model: an exchange model.
+        info: its metadata.
+        options: what is to be compiled for, at one size and batch 1.
+        ranges: of the calibration.
+        plan: of the model.
+        samples: labelled images.
+        max_drop: points of mIoU that INT8 may cost.
+        monitor: shows progress.
+    """
+
+    model: onnx.ModelProto
+    info: ModelInfo
+    options: CompileOptions
+    ranges: Mapping[str, Range]
+    plan: QuantizationPlan
+    samples: Dataset
+    max_drop: float
+    monitor: ProgressMonitor
+
+    def run(self, by_hand: frozenset[str]) -> tuple[frozenset[str], tuple[Exclusion, ...], Miou]:
+        """The convolutions that stay in floating point, why, and the mIoU then.
+
+        Args:
+            by_hand: convolutions that stay in any case.
+        """
+        groups = layer_groups(self.plan)
+        fp32 = self._measure(None, "mIoU in FP32")
+        measured: dict[frozenset[str], float] = {}
+
+        def drop(chosen: frozenset[str]) -> float:
+            keep = by_hand.union(*(groups[name] for name in chosen))
+            if chosen not in measured:
+                what = f"mIoU with {len(keep)} of {len(self.plan.convolutions)} layers in FP32"
+                measured[chosen] = self._measure(keep, what)
+            return (fp32 - measured[chosen]) * 100
+
+        chosen = find_kept(list(groups), lambda candidate: drop(candidate) <= self.max_drop)
+        reasons = []
+        for name in chosen:
+            without = drop(frozenset(chosen) - {name})
+            reason = f"without it mIoU drops by {without:.2f} points, over {self.max_drop:g}"
+            reasons.append(Exclusion((name,), reason))
+        final = frozenset(chosen)
+        figures = (fp32, fp32 - drop(final) / 100, drop(final))
+        keep = by_hand.union(*(groups[name] for name in chosen))
+        return keep, tuple(reasons), Miou(*(round(figure, 5) for figure in figures))
+
+    def _measure(self, keep: frozenset[str] | None, what: str) -> float:
+        """mIoU in INT8 without these convolutions; in FP32 for None."""
+        if keep is None:
+            options = replace(self.options, precision=Precision.FP32)
+        else:
+            options = replace(self.options, quantization=Quantization(self.ranges, keep))
+        # What FP16 beside INT8 cannot hold is looked for once the layers are chosen.
+        engine = get_backend(options.backend).simulate(self.model, options)
+        rho = self.info.default_rho if self.info.kind == "cascade" else None
+        try:
+            samples = self.monitor.track(what, self.samples)
+            return mean_iou(engine, samples, len(self.info.classes), rho)
+        finally:
+            engine.close()
 
 
 def mean_iou(

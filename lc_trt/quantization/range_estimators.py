@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.compiler.passes.insert_qdq import LEVELS, SIGNED_LEVELS, Range
+from lc_trt.compiler.options import Range
+from lc_trt.compiler.passes.insert_qdq import LEVELS, SIGNED_LEVELS
 from lc_trt.errors import UsageError
 from lc_trt.quantization.histogram import Histogram
 from lc_trt.quantization.options import PERCENTILE

@@ -13,7 +13,7 @@ from lc_trt.bundle.manifest import Manifest
 from lc_trt.data.metrics import stage_shares
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime import resize
-from lc_trt.runtime.engines import Engine, EngineOutput
+from lc_trt.runtime.engines.base import Engine, EngineOutput
 from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.resize import Fit
 from lc_trt.runtime.result import Result

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from itertools import islice, repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bundle.bundle import read_bundle
 from lc_trt.bundle.manifest import Manifest
-from lc_trt.bundle.pareto_front import TUNE, Front, read_front
+from lc_trt.bundle.pareto_front import TUNE, Front
 from lc_trt.bundle.thresholds import Rho, resolve_rho
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime import resize
-from lc_trt.runtime.engines import Engine, open_engine
+from lc_trt.runtime.engines.base import Engine
 from lc_trt.runtime.governor.governor import Governor, log
 from lc_trt.runtime.governor.operating_curve import find_course
 from lc_trt.runtime.inference import Inferred, Passes, Prepared, thresholds_array
@@ -260,34 +258,6 @@ class Segmenter:
 
     def _thresholds(self, rho: Rho | None) -> tuple[float, float] | None:
         return resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
-
-
-def load(
-    path: str | Path,
-    *,
-    device: str | int | None = None,
-    threads: int | None = None,
-    fit: Fit | str = Fit.STRETCH,
-) -> Segmenter:
-    """Load a bundle.
-
-    Args:
-        path: the folder that ``lc-trt build`` made.
-        device: ``"cuda:N"`` or N for a bundle of TensorRT, by default the GPU of the current
-            CUDA context, GPU 0 where there is none; ``"cpu"`` for others.
-        threads: CPU threads of the CPU's engines, all by default.
-        fit: ``"stretch"`` brings a frame to the engine's size in both directions,
-            ``"letterbox"`` keeps its shape and puts grey around it.
-
-    Raises:
-        LcTrtError: no bundle, not whole, its backend is not installed, or it was built for
-            another GPU or version; the message names the command that mends it.
-        UsageError: no such device or fit.
-    """
-    bundle = read_bundle(path)
-    front = read_front(bundle)
-    engine = open_engine(bundle, threads=threads, device=device)
-    return Segmenter(engine, bundle.manifest, fit=fit, front=front)
 
 
 def _watched(results: list[Result], rho: Governor | tuple[float, float] | None) -> list[Result]:

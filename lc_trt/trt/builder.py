@@ -57,7 +57,7 @@ def build_plan(
 
     Args:
         api: TensorRT.
-        model: result of `compiler.pipeline.compile_for_tensorrt`; its precision is the engine's.
+        model: what `Backend.lower` of TensorRT returned; its precision is the engine's.
         options: of the builder.
         batch: range of the image's N; fixed where it is fixed in the model.
         size: range of the image's (H, W); fixed where it is fixed in the model.

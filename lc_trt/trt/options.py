@@ -28,6 +28,8 @@ class PlanOptions:
         compute_capabilities: GPUs that TensorRT for RTX builds for, as in "8.9".
         save_layers: file for the inspector's JSON.
         plugin: the plugin library; None for the installed one.
+        package: ``tensorrt`` or ``tensorrt_rtx``; None is the installed one. No option of the
+            command line.
     """
 
     workspace: int | None = None
@@ -38,6 +40,7 @@ class PlanOptions:
     compute_capabilities: tuple[str, ...] = ()
     save_layers: Path | None = None
     plugin: Path | None = None
+    package: str | None = None
 
     def given(self) -> list[str]:
         """Names of the options that differ from their defaults, as the command line has them."""
@@ -64,6 +67,7 @@ class PlanOptions:
             compute_capabilities=entry.compute_capabilities,
             plugin=plugin,
             timing_cache=timing_cache,
+            package=entry.package,
         )
 
     def manifest_entry(self, api: TensorRT, gpu: Gpu | None) -> TensorRTBuild:

@@ -26,14 +26,23 @@ def parse_device(device: str | int | None) -> str | None:
     return f"cuda:{int(found[1])}"
 
 
-def check_device(backend: str, device: str | None) -> None:
-    """Refuse a device (of `parse_device`) that engines of a backend do not run on."""
-    if backend == "tensorrt" and device == CPU:
+def check_device(device: str | None, backend: str, *, on_gpu: bool) -> None:
+    """Refuse a device that engines of a backend do not run on.
+
+    Args:
+        device: as `parse_device` returns it.
+        backend: the backend's name, for the message.
+        on_gpu: whether its engines run on a GPU, else on the CPU.
+
+    Raises:
+        UsageError: a GPU for an engine on the CPU, or the reverse.
+    """
+    if on_gpu and device == CPU:
         raise UsageError(
             "device cpu: expected cuda, cuda:N or a GPU's number, since the engine was built for "
-            "tensorrt; for the CPU build it so: lc-trt build MODEL.onnx --backend openvino"
+            f"{backend}; for the CPU build it so: lc-trt build MODEL.onnx --backend openvino"
         )
-    if backend != "tensorrt" and device not in (None, CPU):
+    if not on_gpu and device not in (None, CPU):
         raise UsageError(
             f"device {device}: expected cpu, since the engine was built for {backend}; "
             "for a GPU build it so: lc-trt build MODEL.onnx --backend tensorrt"

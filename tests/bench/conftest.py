@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from compilation import lowered
 from tiny_networks import INFO, tiny_model
 
 from lc_trt.bundle.bundle import MODEL, SOURCE, Bundle, write_bundle
@@ -12,7 +13,6 @@ from lc_trt.bundle.manifest import Manifest
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_model
 
 SIZE = (48, 80)
 RHO = (0.7, 0.6)
@@ -23,7 +23,7 @@ def _bundle(out: Path, kind: str, source: Path, trained: dict[str, float] | None
     model = load_onnx(source)
     if kind == "dense":
         model = run_passes(model, [ToDense()])
-    compiled = compile_model(model, "openvino", SIZE, 1)
+    compiled = lowered(model, "openvino", SIZE, 1)
     manifest = Manifest(
         "openvino", "1.0", kind, INFO.name, "0" * 64, INFO.classes, INFO.colours, SIZE,
         default_rho=RHO if kind == "cascade" else None,

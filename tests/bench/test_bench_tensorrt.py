@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx
 import pytest
+from fake_backends import FakeToolchain, WrappedBackend
 from fake_cuda import FakeCuda
 from fake_gpu import driver, trt
 from fake_library import library_bytes
@@ -17,7 +18,10 @@ from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 from int8_cases import image_folder, tiny_table
 from tiny_networks import INFO
 
-from lc_trt.bench import networks, plans
+from lc_trt.backends.registry import get_backend, registered
+from lc_trt.backends.tensorrt import TensorRTBackend
+from lc_trt.bench import networks
+from lc_trt.bench.recompile import options_like, timing_cache
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
 from lc_trt.bundle.sections import (
@@ -25,10 +29,10 @@ from lc_trt.bundle.sections import (
     Exclusion,
     Fp16Calibration,
     Int8Calibration,
-    Profile,
     TensorRTBuild,
 )
 from lc_trt.cli.app import main
+from lc_trt.compiler.options import CompileOptions, Precision
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.data.published import LC, LC_FAST
@@ -38,12 +42,12 @@ from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool
 from lc_trt.quantization.calibration_table import Table
-from lc_trt.runtime import engines
 from lc_trt.trt import api as packages
+from lc_trt.trt.api import TensorRT
 from lc_trt.trt.builder import Plan
-from lc_trt.trt.options import PlanOptions
 from lc_trt.trt.plugin_library import open_library
-from lc_trt.utils.machine import Gpu
+from lc_trt.utils.machine import Gpu, current_gpu
+from lc_trt.utils.progress import ProgressMonitor
 
 __all__ = ["driver", "trt"]
 SIZE = (48, 80)
@@ -52,36 +56,36 @@ HERE = Gpu("Fake 1", "8.9")
 BUILT = {"workspace_mib": 64, "optimization_level": 2, "hardware_compatible": False}
 
 
-class Builder:
-    """In the place of TensorRT's builder; ``asked`` is what it was to build."""
+class Builder(FakeToolchain):
+    """TensorRT and its builder; ``asked`` is what it was to build."""
 
-    def __init__(self, driver: FakeCuda) -> None:
-        self.driver, self.asked = driver, list[dict[str, Any]]()
+    def __init__(self, driver: FakeCuda, trt: FakeTensorRT) -> None:
+        super().__init__(trt.facade)
+        self.driver = driver
 
-    def __call__(
+    def build(
         self,
-        api: Any,
-        model: onnx.ModelProto,
-        options: PlanOptions,
-        *,
-        batch: Profile[int],
-        size: Profile[tuple[int, int]],
+        tensorrt: TensorRT,
+        network: onnx.ModelProto,
+        options: CompileOptions,
         gpu: Gpu | None,
-        **_: Any,
+        origin: str,
+        monitor: ProgressMonitor,
     ) -> Plan:
-        cascade = any(i.name == "rho" for i in model.graph.input)
+        kind = "cascade" if any(i.name == "rho" for i in network.graph.input) else "dense"
         self.asked.append(
             {
-                "kind": "cascade" if cascade else "dense",
-                "model": model,
-                "options": options,
+                "kind": kind,
+                "model": network,
+                "options": options.tensorrt,
                 "gpu": gpu,
                 "context": self.driver.stack[-1] if self.driver.stack else None,
             }
         )
-        content = fake_plan("cascade" if cascade else "dense", (batch.opt, *size.opt))
-        region = any(node.domain == DOMAIN for node in model.graph.node)
-        return Plan(content, open_library(options.plugin) if region else None, None)
+        size, batch = options.fixed_shape()
+        region = any(node.domain == DOMAIN for node in network.graph.node)
+        library = open_library(options.tensorrt.plugin) if region else None
+        return Plan(fake_plan(kind, (batch, *size)), library, None)
 
 
 @pytest.fixture
@@ -89,15 +93,12 @@ def builder(
     driver: FakeCuda, trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Builder]:
     """A GPU, TensorRT and its builder, and a temporary folder."""
-    made = Builder(driver)
-
-    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
-    monkeypatch.setattr(packages, "load", trt.facade)
-    monkeypatch.setattr(plans, "build_plan", made)
+    tools = Builder(driver, trt)
     monkeypatch.setattr("lc_trt.utils.environment.busy", lambda: 0.0)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    return made
+    with registered(TensorRTBackend(tools)):
+        yield tools
 
 
 @pytest.fixture
@@ -256,23 +257,19 @@ def test_a_bundle_that_does_not_run_here_is_refused_before_anything_is_built(
     assert builder.asked == []
 
 
-def test_every_runner_of_the_precision_takes_part(
-    builder: Builder, bundle: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(networks, "available_on_cpu", lambda: ["openvino", "onnxruntime"])
-
-    def check(backend: str, precision: str) -> None:
-        if backend == "onnxruntime":
-            raise LcTrtError("has no fp16")
-
-    monkeypatch.setattr(networks, "check_precision", check)
+def test_every_runner_of_the_precision_takes_part(builder: Builder, bundle: Any) -> None:
     made = bundle()
-    found = networks.dense_networks(
-        made, onnx.load(made.file(SOURCE)), SIZE, 1, 1, all_runners=True
-    )
+    openvino = get_backend("openvino")
+    everything = replace(openvino.capabilities, precisions=tuple(Precision))
+    fp16 = WrappedBackend("onnxruntime", capabilities=everything)
+    absent = WrappedBackend("openvino", installed=False)
+    with registered(fp16, absent):
+        found = networks.dense_networks(
+            made, onnx.load(made.file(SOURCE)), options_like(made, SIZE, 1), 1, all_runners=True
+        )
     assert [(row.row, row.precision) for row in found] == [
         ("dense (tensorrt)", "fp16"),
-        ("dense (openvino)", "fp16"),
+        ("dense (onnxruntime)", "fp16"),
     ]
 
 
@@ -284,14 +281,14 @@ def test_a_second_bench_begins_with_the_times_of_the_first(
     assert cache.parent.parent == tmp_path / "tmp" and cache.parent.stat().st_mode & 0o777 == 0o700
     assert cache.name == "tensorrt-11.4.0.106-Fake-1.timing"
     rtx = replace(bundle().manifest, tensorrt=TensorRTBuild("tensorrt_rtx", "1.7.1"))
-    assert plans.timing_cache(rtx, HERE) is None  # it has none
+    assert timing_cache(rtx, HERE) is None  # it has none
 
 
 def test_a_folder_of_somebody_else_is_not_read(
     builder: Builder, bundle: Any, tmp_path: Path
 ) -> None:
     made = bundle()
-    folder = plans.timing_cache(made.manifest, HERE)
+    folder = timing_cache(made.manifest, HERE)
     assert folder is not None
     folder.parent.chmod(0o777)
     with pytest.raises(LcTrtError, match=r"others may write there; .* TMPDIR"):
@@ -299,11 +296,11 @@ def test_a_folder_of_somebody_else_is_not_read(
     folder.parent.rmdir()
     folder.parent.symlink_to(tmp_path)
     with pytest.raises(LcTrtError, match="others may write there"):
-        plans.timing_cache(made.manifest, HERE)
+        timing_cache(made.manifest, HERE)
     folder.parent.unlink()
     folder.parent.write_bytes(b"")
     with pytest.raises(LcTrtError, match=r"cannot be made \(File exists\)"):
-        plans.timing_cache(made.manifest, HERE)
+        timing_cache(made.manifest, HERE)
 
 
 def test_the_command_prints_the_table(
@@ -322,7 +319,7 @@ def test_without_a_gpu_it_is_one_line(
     bundle: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the packages that are installed here."""
-    if packages.installed() is None or engines.current_gpu() is not None:
+    if packages.installed() is None or current_gpu() is not None:
         pytest.skip("needs TensorRT or TensorRT for RTX, and no GPU")
     here = packages.load()
     made = bundle()

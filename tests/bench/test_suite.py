@@ -11,9 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compilation import CPU_BACKENDS
+from fake_backends import WrappedBackend
 from recording_monitor import RecordingMonitor
 
+from lc_trt.backends.registry import registered
 from lc_trt.bench import networks, suite
+from lc_trt.bench.recompile import options_like
 from lc_trt.bench.report import Report
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import SOURCE, Bundle
@@ -24,8 +28,6 @@ from lc_trt.ir.cost import stage_macs
 from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool
-from lc_trt.runtime import engines
-from lc_trt.runtime.engines import available_on_cpu
 
 QUICK = Options(rounds=4, warmup=1, threads=1, target_fps=1e-3, size=(48, 80))
 PIXELS = 6 * 10
@@ -159,8 +161,8 @@ def test_another_size_and_batch_are_compiled_in_memory(untrained: Bundle) -> Non
 def test_the_fastest_of_all_runners_is_the_reference(untrained: Bundle) -> None:
     # An odd number: the median ratio of two lanes is then the reciprocal of the other way round.
     found = run_bench(untrained.path, replace(QUICK, all_runners=True, rounds=3))
-    dense = found.rows[: len(available_on_cpu())]
-    assert [(r.name, r.backend) for r in dense] == [(f"dense ({b})", b) for b in available_on_cpu()]
+    dense = found.rows[: len(CPU_BACKENDS)]
+    assert [(r.name, r.backend) for r in dense] == [(f"dense ({b})", b) for b in CPU_BACKENDS]
     assert found.reference in dense and found.reference.speedup == 1
     assert max(row.speedup for row in dense) == 1
     assert [row.name for row in found.rows[-2:]] == ["LC", "LC fast"]
@@ -220,19 +222,12 @@ def test_progress_ends_at_its_totals(untrained: Bundle) -> None:
     assert all(done == total for total, done in monitor.phases.values())
 
 
-def test_engines_are_closed(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    create = engines.create_engine
-
-    def counted(*args, **kwargs):  # type: ignore[no-untyped-def]
-        made.append(create(*args, **kwargs))
-        return made[-1]
-
-    for module in (networks, engines):  # the latter's is what `open_engine` calls
-        monkeypatch.setattr(module, "create_engine", counted)
-    run_bench(untrained.path, replace(QUICK, rounds=1))
-    assert len(made) == 2
-    for engine in made:
+def test_engines_are_closed(untrained: Bundle) -> None:
+    backend = WrappedBackend("openvino")
+    with registered(backend):
+        run_bench(untrained.path, replace(QUICK, rounds=1))
+    assert len(backend.opened) == 2
+    for engine in backend.opened:
         with pytest.raises(LcTrtError, match="closed"):
             engine.run(np.zeros((1, *engine.size, 3), np.uint8), *_rho(engine.kind))
 
@@ -258,7 +253,9 @@ def test_a_size_that_no_engine_is_built_for(untrained: Bundle) -> None:
 def test_a_bundle_of_a_baseline_is_not_its_own_baseline(untrained: Bundle) -> None:
     bundle = replace(untrained, manifest=replace(untrained.manifest, name="vgg16"))
     source = load_onnx(untrained.file(SOURCE))
-    found = networks.dense_networks(bundle, source, (48, 80), 1, 1, baselines=True)
+    found = networks.dense_networks(
+        bundle, source, options_like(bundle, (48, 80), 1), 1, baselines=True
+    )
     assert [(network.row, network.own) for network in found] == [
         ("ResNet-101", False),
         ("dense", True),

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+from compilation import CPU_BACKENDS
+from fake_backends import WrappedBackend
 from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
 
 import lc_trt
-import lc_trt.builder.engine_builders
-from lc_trt.backends.registry import compile_options
+from lc_trt.backends.registry import compile_options, registered
 from lc_trt.builder.build import STEPS, build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import SOURCE, read_bundle
@@ -22,7 +23,6 @@ from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import read_info
-from lc_trt.runtime.engines import CPU_BACKENDS
 from lc_trt.trt.options import PlanOptions
 from lc_trt.utils.progress import ProgressMonitor
 
@@ -93,20 +93,20 @@ def test_a_dense_model_builds_and_has_no_thresholds(source, tmp_path):
         build(path, tmp_path / "m.lct", rho=(0.5, 0.5))
 
 
-def test_an_engine_that_disagrees_is_not_written(source, tmp_path, monkeypatch):
-    real = lc_trt.builder.engine_builders.compile_model
-    monkeypatch.setattr(
-        lc_trt.builder.engine_builders,
-        "compile_model",
-        lambda m, *rest, **more: real(_biased(m), *rest, **more),
-    )
+def test_an_engine_that_disagrees_is_not_written(source, tmp_path):
+    with registered(WrappedBackend("openvino", _biased)):
+        _refuses_and_keeps(source, tmp_path)
+
+
+def _refuses_and_keeps(source, tmp_path):
     disagrees = r"agrees with ONNX Runtime in FP32 on .*expected at least 99%"
     with pytest.raises(LcTrtError, match=f"{disagrees}.*--no-check"):
-        build(source, tmp_path / "m.lct")
+        build(source, tmp_path / "m.lct", compile_options("openvino"))
     assert not list(tmp_path.iterdir())
     monitor = Steps()
     lenient = VerifyOptions(must_agree=False)
-    kept = build(source, tmp_path / "m.lct", verify=lenient, monitor=monitor)
+    options = compile_options("openvino")
+    kept = build(source, tmp_path / "m.lct", options, verify=lenient, monitor=monitor)
     assert kept.manifest.check.checked and kept.manifest.check.agreement.labels < 0.99
     assert len(monitor.warnings) == 1 and re.search(disagrees, monitor.warnings[0])
 

@@ -12,37 +12,31 @@ from typing import Any
 
 import onnx
 import pytest
-from fake_gpu import driver, trt
-from fake_tensorrt import FakeTensorRT, fake_plan
+from fake_backends import FakeToolchain
+from fake_gpu import driver, toolchain, trt
+from fake_tensorrt import fake_plan
 from toy_models import CLASSES, COLOURS, SIZE, toy_model
 
-from lc_trt.builder import engine_builders as makers
 from lc_trt.bundle.bundle import read_bundle
 from lc_trt.cli.app import main
 from lc_trt.ir.metadata import ModelInfo, write_info
-from lc_trt.runtime import engines
-from lc_trt.trt import api as packages
 from lc_trt.trt.builder import Plan
 from lc_trt.utils.machine import Gpu
 
-__all__ = ["driver", "trt"]
-FAKE = Gpu("Fake 1", "8.9")
+__all__ = ["driver", "toolchain", "trt"]
 
 
 @pytest.fixture
-def build(tmp_path: Path, trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Any:
+def build(tmp_path: Path, toolchain: FakeToolchain, capfd: Any) -> Any:
     """Runs the command on the toy network, with the given share of wrong labels in the plan."""
     model = onnx.load_from_string(toy_model("dense"))
     write_info(model, ModelInfo("dense", "toy", CLASSES, COLOURS, SIZE))
     onnx.save(model, tmp_path / "toy.onnx")
-    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
-    monkeypatch.setattr(packages, "load", trt.facade)
-    for module in (makers, engines):
-        monkeypatch.setattr(module, "current_gpu", lambda: FAKE)
+    toolchain.current = Gpu("Fake 1", "8.9")
 
     def run(wrong: float, *more: str) -> tuple[int, Path, str]:
         plan = Plan(fake_plan("dense", (1, *SIZE), wrong=wrong), None, None)
-        monkeypatch.setattr(makers, "build_plan", lambda *_, **__: plan)
+        toolchain.plan = lambda network, options: plan
         out = tmp_path / "toy.lct"
         code = main(["build", str(tmp_path / "toy.onnx"), "-o", str(out), *more])
         return code, out, capfd.readouterr().err

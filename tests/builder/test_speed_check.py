@@ -7,12 +7,13 @@ import pytest
 from recording_monitor import RecordingMonitor
 from tiny_networks import INFO, tiny_model
 
+from lc_trt.backends.base import Compiled
 from lc_trt.backends.registry import compile_options
 from lc_trt.builder import speed_check as speed
 from lc_trt.builder.build import build
-from lc_trt.builder.engine_builders import BuiltEngine
 from lc_trt.bundle.sections import Speed, SpeedRatios
 from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.compiler.options import CompileOptions
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,9 @@ def compare(bundle, monkeypatch, times):
     monkeypatch.setattr("lc_trt.utils.timing.clock", lambda: next(ticks))
     show = RecordingMonitor()
     image = np.zeros((1, *INFO.size, 3), np.uint8)
-    made = BuiltEngine(built.file("model.onnx").read_bytes(), {})
-    found = speed.compare_speed(model, made, built.manifest, [image], show)
+    options = CompileOptions.of("openvino", INFO.size)
+    compiled = Compiled.from_bundle(built)
+    found = speed.compare_speed(model, compiled, options, built.manifest, [image], show)
     assert next(ticks, None) is None
     assert list(show.phases.values()) == [(len(passes), len(passes))] * points
     return found, show.warnings

@@ -12,10 +12,12 @@ from int8_cases import image_folder
 from tiny_networks import INFO, tiny_model
 from toy_models import toy_manifest
 
-from lc_trt.builder.engine_builders import BuiltEngine
+from lc_trt.backends.base import Compiled
+from lc_trt.builder.prepare_options import PreparedOptions
 from lc_trt.builder.verify import VerifyOptions, check_engine, judge
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Agreement, Check
+from lc_trt.compiler.options import CompileOptions, Precision
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.errors import LcTrtError
@@ -105,9 +107,14 @@ def test_an_int8_engine_that_cannot_run_here_is_held_to_fp32_by_its_network(
     asked = VerifyOptions(images=image_folder(tmp_path / "images", 2))
 
     def check(network: onnx.ModelProto | None) -> Check:
-        stand_in = network and run_passes(network, [Freeze(1, INFO.size)]).SerializeToString()
-        made = BuiltEngine(b"plan", {}, unchecked="no GPU", stand_in=stand_in)
-        return check_engine(source, made, facts, INFO, asked, ProgressMonitor())
+        reference = network and run_passes(network, [Freeze(1, INFO.size)]).SerializeToString()
+        compiled = Compiled(
+            *("tensorrt", "11.4.0", Precision.INT8, {}),
+            skip_reason="no GPU",
+            reference_model=reference,
+        )
+        prepared = PreparedOptions(CompileOptions.of("tensorrt", INFO.size, 1, "int8"))
+        return check_engine(source, compiled, prepared, facts, INFO, asked, ProgressMonitor())
 
     found = check(source)
     assert (found.checked, found.skip_reason) == (False, "no GPU")

@@ -7,8 +7,10 @@ import re
 
 import onnx
 from failing_commands import failure
+from fake_backends import WrappedBackend
 from onnx import helper
 
+from lc_trt.backends.registry import registered
 from lc_trt.cli import app
 
 
@@ -75,9 +77,10 @@ def test_build_refuses_what_it_cannot_build(tmp_path, model, capsys):
         assert not out.exists()
 
 
-def test_a_missing_backend_names_the_command_that_installs_it(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lc_trt.runtime.engines.available", lambda: ["onnxruntime"])
-    code, line = failure(capsys, "build", model, "--backend", "openvino", "-o", tmp_path / "m.lct")
+def test_a_missing_backend_names_the_command_that_installs_it(model, tmp_path, capsys):
+    command = ("build", model, "--backend", "openvino", "-o", tmp_path / "m.lct")
+    with registered(WrappedBackend("openvino", installed=False)):
+        code, line = failure(capsys, *command)
     assert code == 1 and "pip install openvino" in line
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import cv2
 import pytest
-from fake_gpu import driver, trt
+from fake_backends import FakeToolchain
+from fake_gpu import driver, toolchain, trt
 from fake_library import library_bytes
 from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 from toy_models import bgr
@@ -19,10 +20,9 @@ from toy_models import bgr
 from lc_trt.bundle.bundle import MANIFEST, PLAN, PLUGINS, SOURCE, write_bundle
 from lc_trt.bundle.sections import PluginRecord
 from lc_trt.cli.app import main
-from lc_trt.trt import api as packages
 from lc_trt.utils.machine import Gpu
 
-__all__ = ["driver", "trt"]
+__all__ = ["driver", "toolchain", "trt"]
 REBUILD = "lc-trt build MODEL.onnx"
 
 
@@ -89,10 +89,9 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.fixture
-def here(tmp_path: Path, trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, toolchain: FakeToolchain, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder with a bundle for the fake GPU and an image."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
     cv2.imwrite("a.png", bgr(255, 0, 200))
     Path("library.so").write_bytes(library_bytes())
     digest = hashlib.sha256(library_bytes()).hexdigest()

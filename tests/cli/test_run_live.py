@@ -19,8 +19,8 @@ from rich.console import Console
 from toy_models import toy_bundle, toy_manifest, toy_model
 from toy_videos import read_video, write_video
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.cli import console, run_report
-from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.video.base import Frame
 from lc_trt.video.pipeline import Stats
@@ -33,7 +33,7 @@ def test_the_bar_shows_rate_shares_and_drops(
     shown = io.StringIO()
     terminal = Console(file=shown, force_terminal=True, width=160, color_system=None)
     monkeypatch.setattr(console, "err", lambda: terminal)
-    segmenter = Segmenter(create_engine("onnxruntime", toy_model(), threads=1), toy_manifest())
+    segmenter = Segmenter(open_onnx("onnxruntime", toy_model(), threads=1), toy_manifest())
     picture = np.full((48, 64, 3), 255, np.uint8)  # all of it leaves at stage 1
     stats = Stats(expected=40, dropped=3)
     with (

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from compilation import CPU_BACKENDS, lowered
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_model, prepare
-from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
+from lc_trt.compiler.pipeline import prepare
 
 SIZE = (52, 75)
 
@@ -33,8 +33,8 @@ def threshold(hard, confidence):
 def test_an_engine_equals_onnx_runtime_for_any_region(backend, batch, form):
     source = tiny_model(*form)
     reference = session(source)
-    engine = create_engine(
-        backend, compile_model(source, backend, SIZE, batch).SerializeToString(), threads=1
+    engine = open_onnx(
+        backend, lowered(source, backend, SIZE, batch).SerializeToString(), threads=1
     )
     images = frames(batch, SIZE)
     confidence = run(reference, images, (-1, -1))["confidence"]
@@ -51,19 +51,12 @@ def test_an_engine_equals_onnx_runtime_for_any_region(backend, batch, form):
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_dense_engine_equals_onnx_runtime(backend):
     source = run_passes(tiny_model("inception", "aspp"), [ToDense()])
-    engine = create_engine(
-        backend, compile_model(source, backend, SIZE, 2).SerializeToString(), threads=1
-    )
+    engine = open_onnx(backend, lowered(source, backend, SIZE, 2).SerializeToString(), threads=1)
     images = frames(2, SIZE)
     expected, found = run(session(source), images, None), engine.run(images)
     assert found.stages is None
     assert (found.labels == expected["labels"]).mean() >= 0.999
     np.testing.assert_allclose(found.confidence, expected["confidence"], atol=1e-4)
-
-
-def test_an_unknown_backend_is_named():
-    with pytest.raises(LcTrtError, match="backend 'tpu': expected one of openvino, onnxruntime"):
-        compile_model(tiny_model(), "tpu", SIZE, 1)
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
@@ -73,6 +66,6 @@ def test_a_model_is_encoded_once(backend, monkeypatch):
     monkeypatch.setattr(Graph, "encode", lambda graph: encoded.append(graph) or real(graph))
     source = tiny_model()
     ranges = dict.fromkeys(make_plan(prepare(source, SIZE, 1)).tensors, (0.0, 6.0))
-    compiled = compile_model(source, backend, SIZE, 1, Quantization(ranges), reuse=True)
+    compiled = lowered(source, backend, SIZE, 1, Quantization(ranges), reuse=True)
     assert len(encoded) == 1
     onnx.checker.check_model(compiled, full_check=True)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from recording_monitor import RecordingMonitor
 from toy_models import DEFAULT_RHO, FAST_RHO, SIZE, toy_bundle
 
+from lc_trt.backends.load import load
 from lc_trt.bundle.bundle import read_bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.pareto_front import FrontPoint, read_front
@@ -23,7 +24,7 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation import pareto_search as tune
 from lc_trt.evaluation import sweep
 from lc_trt.evaluation.pareto_search import AGREEMENT, MIOU, Options
-from lc_trt.runtime.segmenter import Segmenter, load
+from lc_trt.runtime.segmenter import Segmenter
 
 
 @pytest.fixture

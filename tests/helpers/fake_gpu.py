@@ -1,4 +1,4 @@
-"""Fixtures: a fake driver and a fake TensorRT under the GPU's engine. A conftest imports them."""
+"""Fixtures: a fake driver and a fake TensorRT in the registry. A conftest imports them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from fake_backends import FakeToolchain
 from fake_cuda import FakeCuda
 from fake_tensorrt import FakeTensorRT
 
+from lc_trt.backends.registry import registered
+from lc_trt.backends.tensorrt import TensorRTBackend
 from lc_trt.runtime.cuda import driver as layer
-from lc_trt.runtime.engines.tensorrt import engine as backend
 
 
 @pytest.fixture
@@ -28,8 +30,14 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
 
 
 @pytest.fixture
-def trt(driver: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> FakeTensorRT:
+def trt(driver: FakeCuda) -> FakeTensorRT:
     """TensorRT 11.4."""
-    fake = FakeTensorRT(driver)
-    monkeypatch.setattr(backend, "load", fake.facade)
-    return fake
+    return FakeTensorRT(driver)
+
+
+@pytest.fixture
+def toolchain(trt: FakeTensorRT) -> Iterator[FakeToolchain]:
+    """The TensorRT backend with that TensorRT, and no GPU to build on until a test names one."""
+    tools = FakeToolchain(trt.facade)
+    with registered(TensorRTBackend(tools)):
+        yield tools

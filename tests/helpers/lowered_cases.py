@@ -14,7 +14,7 @@ from lc_trt.ir.interface import IMAGE, RHO
 if TYPE_CHECKING:
     from gpubench.executor import Executor
 
-SIZE, BATCH = (24, 32), 2  # 24 pixels of the feature map: one tile of rows
+SIZE, BATCH = (32, 32), 2  # 32 pixels of the feature maps: one tile of rows
 EMPTY, FULL = (-1.0, -1.0), (1.0, 1.0)
 
 

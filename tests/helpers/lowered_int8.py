@@ -12,8 +12,9 @@ from tiny_networks import session
 
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.insert_qdq import Quantization, Quantizer
+from lc_trt.compiler.passes.insert_qdq import Quantizer
 from lc_trt.compiler.passes.quantization_plan import make_plan, quantised_inputs
 
 SIZE = (52, 75)

@@ -20,7 +20,6 @@ NAMES = {
 # Words that only look like one of them, by file or folder.
 PACKAGE = {"lc_trt"}  # its logger, the module that -m runs, a version in a report
 OTHERWISE = {
-    "lc_trt/builder/engine_builders.py": {"reuse"},  # a section of the manifest
     "lc_trt/bundle/": {"confidence", "labels", "reuse", "rho", "stages"},  # keys of its JSON
     "lc_trt/cli/console.py": PACKAGE,
     "lc_trt/cli/run_report.py": {"rho"},  # of its JSON

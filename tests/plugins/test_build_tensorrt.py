@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 from fake_library import library_bytes
 from int8_cases import image_folder
 from tiny_networks import tiny_model
 
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, read_bundle
 from lc_trt.cli.app import main
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.interface import DOMAIN
@@ -69,7 +69,7 @@ def irnet_small(repository: Path) -> Path:
 @functools.cache
 def region_operators(model: Path) -> Counter[str]:
     """How often each occurs in what TensorRT is given."""
-    lowered = compile_for_tensorrt(onnx.load(model), (300, 500), 1, "fp32")
+    lowered = lowered_for_tensorrt(onnx.load(model), (300, 500), 1, "fp32")
     return Counter(node.op_type for node in lowered.graph.node if node.domain == DOMAIN)
 
 
@@ -126,7 +126,7 @@ def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys
     assert check.run_by == "onnxruntime" and check.speed is None
     # Convolutions that were not fused with their Q and DQ would have weights of another type.
     quantization = Quantization(read_table(table).ranges)
-    lowered = compile_for_tensorrt(onnx.load(model), (96, 128), 1, "fp32", quantization)
+    lowered = lowered_for_tensorrt(onnx.load(model), (96, 128), 1, "fp32", quantization)
     values = {t.name: onnx.numpy_helper.to_array(t) for t in lowered.graph.initializer}
     decoded = [n.input[0] for n in lowered.graph.node if n.op_type == "DequantizeLinear"]
     weights = [values[name] for name in decoded if name in values]

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 from toy_models import toy_manifest
 
 from lc_trt.bench.networks import BASELINES, export_baseline
 from lc_trt.bundle.bundle import Bundle
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.trt import api as trt
 from lc_trt.trt.parser import parse
 
@@ -38,7 +38,7 @@ def test_the_parser_takes_it_without_a_plugin(repository: Path, name: str, preci
     if trt.installed() is None:
         pytest.skip("needs TensorRT for RTX: pip install tensorrt-rtx==1.7.1.116")
     api = trt.load()
-    model = compile_for_tensorrt(dense(name, repository), SIZE, 1, precision)
+    model = lowered_for_tensorrt(dense(name, repository), SIZE, 1, precision)
     with api.messages() as messages:
         builder: Any = api.module.Builder(api.logger)
         network = parse(api, builder, model, name, messages)

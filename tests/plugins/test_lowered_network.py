@@ -7,9 +7,9 @@ from typing import Any
 
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 
-from lc_trt.compiler.passes.insert_qdq import Quantization
-from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.options import Quantization
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.quantization.calibration_table import read_table
 from lc_trt.trt import api as trt
@@ -31,7 +31,7 @@ def parsed(repository: Path, plugin_library: Path) -> Any:
     kept: list[Any] = []
 
     def run(*arguments: Any) -> tuple[onnx.ModelProto, list[Any], Any]:
-        model = compile_for_tensorrt(source, *arguments)
+        model = lowered_for_tensorrt(source, *arguments)
         with api.messages() as messages:
             builder = api.module.Builder(api.logger)
             network = parse(api, builder, model, "irnet-small", messages)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import tiny_model
 
-from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.trt import api as trt
@@ -106,7 +106,7 @@ def test_plugins_that_are_not_made_are_all_named(
     # The harness, in tests before this one, may have given the library its logger.
     ctypes.CDLL(str(plugin_library)).setLoggerFinder(None)
     api.load_plugins(open_library(plugin_library))
-    model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp16")
+    model = lowered_for_tensorrt(tiny_model(), (48, 72), 1, "fp16")
     convolutions = [n for n in model.graph.node if n.domain == DOMAIN and n.op_type == "RegionConv"]
     spoilt = convolutions[0], convolutions[3], convolutions[-1]
     for convolution in spoilt:

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 from fake_library import library_bytes
 from int8_cases import image_folder, tiny_table
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import tiny_model
 
 from lc_trt.bundle.sections import Profile
-from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers
-from lc_trt.compiler.pipeline import compile_for_tensorrt, prepare
+from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.trt import api as trt
@@ -93,7 +94,7 @@ def regions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])
 def test_a_cascade_builds_with_each_region_operator_as_our_plugin(build, trunk, precision, caplog):
-    model = compile_for_tensorrt(tiny_model(trunk), SIZE, 1, precision)
+    model = lowered_for_tensorrt(tiny_model(trunk), SIZE, 1, precision)
     show = Recorder()
     with caplog.at_level(logging.DEBUG, "lc_trt.tensorrt"):
         plan = build(model, "8.9", show=show)
@@ -105,7 +106,7 @@ def test_a_cascade_builds_with_each_region_operator_as_our_plugin(build, trunk, 
 
 
 def test_the_network_has_our_plugins_and_nothing_that_counts_rows(api, plugin_library):
-    model = compile_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
+    model = lowered_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
     api.load_plugins(open_library(plugin_library))
     with api.messages() as messages:
         builder = api.module.Builder(api.logger)
@@ -122,7 +123,7 @@ def test_the_network_has_our_plugins_and_nothing_that_counts_rows(api, plugin_li
 
 
 def test_a_range_of_batches_and_sizes_builds(build):
-    model = compile_for_tensorrt(tiny_model("irnet"), None, None, "fp16")
+    model = lowered_for_tensorrt(tiny_model("irnet"), None, None, "fp16")
     sizes = Profile((32, 48), SIZE, (64, 96))
     plan = build(model, "8.6", batch=Profile(1, 2, 4), size=sizes)
     assert len(plan.content) > 10_000
@@ -135,7 +136,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
     ranges = tiny_table(source, image_folder(tmp_path_factory.mktemp("images"), 2)).ranges
     plan = make_plan(prepare(source, SIZE, 1))
     keep = select_layers(plan, ("stage2/0/branches/branch1/1",))
-    return compile_for_tensorrt(source, None, None, "fp16", Quantization(ranges, keep))
+    return lowered_for_tensorrt(source, None, None, "fp16", Quantization(ranges, keep))
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
@@ -294,7 +295,7 @@ def test_a_shape_that_a_plugin_refuses_fails_the_build_with_its_reason(
 
 
 def test_a_node_that_names_no_plugin_is_refused(build):
-    model = compile_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
+    model = lowered_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
     node = regions(model)[3]
     for attribute in [a for a in node.attribute if a.name in PLUGIN]:
         node.attribute.remove(attribute)
@@ -304,7 +305,7 @@ def test_a_node_that_names_no_plugin_is_refused(build):
 
 def test_a_body_that_was_taken_for_a_plugin_is_refused(build, monkeypatch):
     """The last line of defence, where the parser does something else than it was asked."""
-    model = compile_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
+    model = lowered_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
     node = next(node for node in regions(model) if node.op_type == "RegionConv")
     node.op_type = "Identity"
     del node.attribute[:], node.input[1:]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from compilation import lowered, lowered_for_tensorrt
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import INFO, frames, tiny_model
 
-from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
 from lc_trt.quantization.activation_collector import TensorReader
 from lc_trt.quantization.activation_peaks import (
     ALL_STAGES,
@@ -21,9 +21,9 @@ from lc_trt.quantization.activation_peaks import (
 @pytest.mark.parametrize("form", ["openvino", "onnxruntime", "tensorrt"])
 def test_peaks_are_the_largest_magnitudes_of_every_floating_point_tensor(form):
     if form == "tensorrt":
-        model = compile_for_tensorrt(tiny_model(), INFO.size, 1, "fp32")
+        model = lowered_for_tensorrt(tiny_model(), INFO.size, 1, "fp32")
     else:
-        model = compile_model(tiny_model(), form, INFO.size, 1)
+        model = lowered(tiny_model(), form, INFO.size, 1)
     images = [image[None] for image in frames(2, INFO.size)]
     peaks = find_peaks(model, images, cascade=True)
     # For OpenVINO it is never whole.

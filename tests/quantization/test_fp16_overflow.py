@@ -7,19 +7,19 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+from compilation import lowered, lowered_for_tensorrt
 from int8_cases import image_folder
 from onnx import numpy_helper
 from precisions import executed
 from tiny_networks import INFO, frames, run, session, tiny_model
 
 import lc_trt
+from lc_trt.backends.load import open_onnx
 from lc_trt.backends.registry import compile_options
 from lc_trt.builder.build import build
 from lc_trt.bundle.sections import Fp16Calibration
-from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.quantization.fp16_overflow import SAMPLES, find_overflow
-from lc_trt.runtime.engines import create_engine
 from lc_trt.utils.progress import ProgressMonitor
 
 RHO = (0.5, 0.5)
@@ -76,7 +76,7 @@ def test_the_case_computes_what_the_tiny_network_does(model):
 
 
 def test_what_goes_beyond_is_found_and_named(model, photos):
-    plain = compile_for_tensorrt(model, INFO.size, 1, "fp32")
+    plain = lowered_for_tensorrt(model, INFO.size, 1, "fp32")
     show = Recorder()
     found = find_overflow(plain, INFO, INFO.size, photos, show)
     assert show.phases == [("looking for values beyond FP16", 3)]
@@ -87,9 +87,9 @@ def test_what_goes_beyond_is_found_and_named(model, photos):
 
 
 def test_what_reads_it_is_kept_too_and_nothing_else(model, photos):
-    plain = compile_for_tensorrt(model, INFO.size, 1, "fp32")
+    plain = lowered_for_tensorrt(model, INFO.size, 1, "fp32")
     found = find_overflow(plain, INFO, INFO.size, photos, ProgressMonitor())
-    half = compile_for_tensorrt(model, INFO.size, 1, "fp16", keep=found.tensors)
+    half = lowered_for_tensorrt(model, INFO.size, 1, "fp16", fp32_tensors=found.tensors)
     inferred = onnx.shape_inference.infer_shapes(half).graph
     types = {v.name: v.type.tensor_type.elem_type for v in inferred.value_info}
     types |= {t.name: t.data_type for t in half.graph.initializer}
@@ -101,14 +101,12 @@ def test_what_reads_it_is_kept_too_and_nothing_else(model, photos):
 def test_nothing_is_kept_where_all_fits():
     source = tiny_model()
     show = Recorder()
-    found = find_overflow(
-        compile_model(source, "openvino", INFO.size, 1), INFO, INFO.size, None, show
-    )
+    found = find_overflow(lowered(source, "openvino", INFO.size, 1), INFO, INFO.size, None, show)
     assert found == Fp16Calibration("photographs of scikit-image", SAMPLES) and not show.warnings
 
 
 def test_images_that_cannot_be_used_are_refused(model, photos, tmp_path):
-    plain = compile_model(model, "openvino", INFO.size, 1)
+    plain = lowered(model, "openvino", INFO.size, 1)
     with pytest.raises(LcTrtError, match="no images in it"):
         find_overflow(plain, INFO, INFO.size, tmp_path, ProgressMonitor())
     with pytest.raises(UsageError, match=r"--calib .*t.json: FP16 looks .* give their folder"):
@@ -168,8 +166,8 @@ def test_openvino_keeps_it_in_fp32_and_the_manifest_says_so(has_fp16, model, pho
 def test_openvino_is_ruined_without(has_fp16, model):
     images = frames(1, seed=3)
     thresholds = np.array(RHO, np.float32)
-    plain = compile_model(model, "openvino", INFO.size, 1).SerializeToString()
-    half = compile_model(model, "openvino", INFO.size, 1, None, "fp16").SerializeToString()
-    expected = create_engine("openvino", plain).run(images, thresholds)
-    found = create_engine("openvino", half, precision="fp16").run(images, thresholds)
+    plain = lowered(model, "openvino", INFO.size, 1).SerializeToString()
+    half = lowered(model, "openvino", INFO.size, 1, None, "fp16").SerializeToString()
+    expected = open_onnx("openvino", plain).run(images, thresholds)
+    found = open_onnx("openvino", half, precision="fp16").run(images, thresholds)
     assert not np.abs(found.confidence - expected.confidence).mean() < 0.1

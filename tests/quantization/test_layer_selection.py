@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tiny_networks import INFO, tiny_model
 from toy_models import bgr, toy_model
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, make_plan
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.data.datasets import Sample
 from lc_trt.quantization.layer_selection import GROUPS, find_kept, layer_groups, mean_iou
-from lc_trt.runtime.engines import create_engine
 
 
 @given(st.integers(1, 40), st.data())
@@ -50,7 +50,7 @@ def test_many_blocks_are_joined(count):
 
 
 def test_mean_iou_is_the_metric_at_the_labels_size():
-    engine = create_engine("onnxruntime", toy_model(), threads=1)
+    engine = open_onnx("onnxruntime", toy_model(), threads=1)
     height, width = engine.size
     image = np.concatenate(
         [bgr(0, 0, 10, (height, width // 2)), bgr(0, 0, 200, (height, width // 2))], axis=1

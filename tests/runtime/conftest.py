@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fake_gpu import driver, trt
+from fake_gpu import driver, toolchain, trt
 from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 
-from lc_trt.runtime.engines.tensorrt import engine as backend
-from lc_trt.runtime.engines.tensorrt.engine import TensorRTEngine
+from lc_trt.runtime.engines.tensorrt.engine import TensorRTEngine, open_plan
 
-__all__ = ["driver", "load", "trt"]
+__all__ = ["driver", "load", "toolchain", "trt"]
 Load = Callable[..., TensorRTEngine]
 
 
@@ -22,8 +21,17 @@ def load(trt: FakeTensorRT) -> Iterator[Load]:
     made = []
 
     def load(kind: str = "cascade", *shapes: Any, device: str | None = None, **facts: Any) -> Any:
-        plan = fake_plan(kind, *shapes, **facts)
-        engine = backend.create(plan, fake_manifest(kind), None, device)
+        manifest = fake_manifest(kind)
+        assert manifest.tensorrt is not None
+        engine = open_plan(
+            fake_plan(kind, *shapes, **facts),
+            trt.facade(),
+            build=manifest.tensorrt,
+            built_on=None,
+            plugin=None,
+            library=None,
+            device=device,
+        )
         made.append(engine)
         return engine
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from compilation import CPU_BACKENDS, lowered
 from fake_engine import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,13 +20,12 @@ from toy_models import CLASSES, COLOURS, DEFAULT_RHO, FAST_RHO, SIZE, bgr, toy_b
 from toy_models import toy_model as model
 
 import lc_trt
-from lc_trt.compiler.pipeline import compile_model
+from lc_trt.backends.load import open_onnx
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.export import export_cascade
-from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
 from lc_trt.runtime.segmenter import Segmenter
 
-TOY = Segmenter(create_engine("onnxruntime", model(), threads=1), toy_manifest())
+TOY = Segmenter(open_onnx("onnxruntime", model(), threads=1), toy_manifest())
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_dense_network(dense: Segmenter) -> None:
 
 @given(count=st.integers(0, 7), batch=st.integers(1, 3))
 def test_a_batch_equals_its_frames_one_by_one(count: int, batch: int) -> None:
-    engine = create_engine("onnxruntime", model(batch=batch), threads=1)
+    engine = open_onnx("onnxruntime", model(batch=batch), threads=1)
     several = Segmenter(engine, toy_manifest(batch=batch))
     frames = [thirds((20 + 7 * i, 90 - 5 * i)) // (i + 1) for i in range(count)]
     results = several.batch(frames, "fast")
@@ -180,8 +180,8 @@ def damaged(backend: str, head: int) -> Segmenter:
             weight[0] = 3e38
             weight[1] = -3e38
     exported = export_cascade(cascade, INFO, MEAN, STD)
-    engine = create_engine(
-        backend, compile_model(exported, backend, INFO.size, 1).SerializeToString(), threads=1
+    engine = open_onnx(
+        backend, lowered(exported, backend, INFO.size, 1).SerializeToString(), threads=1
     )
     manifest = replace(toy_manifest(size=INFO.size), classes=INFO.classes, colours=INFO.colours)
     return Segmenter(engine, manifest)
@@ -236,7 +236,7 @@ def test_after_the_block_it_is_closed(tmp_path: Path) -> None:
 
 def test_a_manifest_of_another_model_is_refused() -> None:
     with pytest.raises(LcTrtError, match=r"says size \(36, 60\), the model has \(40, 60\)"):
-        Segmenter(create_engine("onnxruntime", model(size=(40, 60))), toy_manifest())
+        Segmenter(open_onnx("onnxruntime", model(size=(40, 60))), toy_manifest())
 
 
 def test_load_names_what_it_cannot_do(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_models import bgr, toy_manifest, toy_model
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.runtime.staged_executor import Stream
 
@@ -167,7 +167,7 @@ def test_bounds_are_checked() -> None:
 
 
 def toy(batch: int = 1) -> Segmenter:
-    engine = create_engine("onnxruntime", toy_model(batch=batch), threads=1)
+    engine = open_onnx("onnxruntime", toy_model(batch=batch), threads=1)
     return Segmenter(engine, toy_manifest(batch=batch))
 
 

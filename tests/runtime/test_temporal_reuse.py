@@ -8,20 +8,21 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import pytest
+from compilation import CPU_BACKENDS, lowered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_networks import INFO, frames, middle_rho, session, tiny_model
 from toy_models import bgr, toy_manifest, toy_model
 
 import lc_trt
+from lc_trt.backends.load import open_onnx
 from lc_trt.bundle.manifest import Manifest
-from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan
-from lc_trt.compiler.pipeline import compile_model, prepare
+from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.interface import PixelWork
-from lc_trt.runtime.engines import CPU_BACKENDS, Engine, create_engine
-from lc_trt.runtime.engines.base import State
+from lc_trt.runtime.engines.base import Engine, State
 from lc_trt.runtime.segmenter import Segmenter
 
 SIZE = INFO.size
@@ -31,8 +32,8 @@ Frame = npt.NDArray[np.uint8]
 
 @cache
 def engine(backend: str, batch: int = 1, reuse: bool = True) -> Engine:
-    compiled = compile_model(tiny_model(), backend, SIZE, batch, reuse=reuse)
-    return create_engine(backend, compiled.SerializeToString(), threads=1)
+    compiled = lowered(tiny_model(), backend, SIZE, batch, reuse=reuse)
+    return open_onnx(backend, compiled.SerializeToString(), threads=1)
 
 
 @cache
@@ -240,9 +241,9 @@ def test_reset_and_another_engine_start_anew() -> None:
 def test_8_bits_reuse_as_well() -> None:
     folded = prepare(tiny_model(), SIZE, 1)
     ranges = dict.fromkeys(make_plan(folded).tensors, (0.0, 6.0))
-    compiled = compile_model(tiny_model(), "onnxruntime", SIZE, 1, Quantization(ranges), reuse=True)
+    compiled = lowered(tiny_model(), "onnxruntime", SIZE, 1, Quantization(ranges), reuse=True)
     assert any(node.op_type == "QuantizeLinear" for node in compiled.graph.node)
-    used = create_engine("onnxruntime", compiled.SerializeToString(), threads=1)
+    used = open_onnx("onnxruntime", compiled.SerializeToString(), threads=1)
     image, rho = frames(1, SIZE), np.ones(2, np.float32)
     limits = np.array([0, 1], np.float32)
     first, state = used.run_reusing(image, rho, used.no_state(), limits)
@@ -268,7 +269,7 @@ def test_what_makes_no_sense_is_refused(arguments: dict[str, float], text: str) 
 
 def test_a_bundle_without_it_is_refused() -> None:
     for kind, text in (("cascade", "lc-trt build MODEL.onnx --reuse"), ("dense", "dense network")):
-        made = create_engine("onnxruntime", toy_model(kind), threads=1)
+        made = open_onnx("onnxruntime", toy_model(kind), threads=1)
         seg = Segmenter(made, replace(toy_manifest(kind), backend="onnxruntime"))
         with pytest.raises(UsageError, match=text):
             seg.stream([bgr(1, 2, 3)], reuse=lc_trt.Reuse())

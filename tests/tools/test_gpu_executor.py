@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from compilation import lowered_for_tensorrt
 from gpubench.executor import Executor
 from gpubench.networks import lower
 from gpubench.reference import Reference, disagreement, probabilities_of
@@ -27,10 +28,9 @@ from lowered_cases import (
 )  # fmt: skip
 from tiny_networks import tiny_cascade, tiny_model, to_input
 
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.node_view import NodeView
 
@@ -74,7 +74,7 @@ def test_int8_computes_what_onnx_runtime_does(kernels, trunk, tmp_path):
     """
     source = tiny_model(trunk)
     ranges = tiny_table(source, image_folder(tmp_path, 2)).ranges
-    model = compile_for_tensorrt(source, SIZE, BATCH, "fp16", Quantization(ranges))
+    model = lowered_for_tensorrt(source, SIZE, BATCH, "fp16", Quantization(ranges))
     graph = model.graph
     entered = NodeView(node_of(graph, "RegionGather")).input("x")
     left = NodeView(node_of(graph, "RegionScatter")).input("base")

@@ -13,11 +13,11 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 from int8_cases import RHO, image_folder, tiny_table
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import INFO, frames, run, session, tiny_model
 
-from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.ir.metadata import ModelInfo, write_info
 from lc_trt.quantization.calibration_table import write_table
 
@@ -64,7 +64,7 @@ def test_values_are_rounded_as_fp16_has_them(tool: ModuleType) -> None:
 
 
 def test_a_whole_network_is_rounded_and_stays_near(tool: ModuleType) -> None:
-    plain = compile_for_tensorrt(tiny_model(), INFO.size, 1, "fp32")
+    plain = lowered_for_tensorrt(tiny_model(), INFO.size, 1, "fp32")
     images = frames(1)
     exact = run(session(plain), images, (0.5, 0.5))
     found = run(session(tool.rounded(plain, ())), images, (0.5, 0.5))

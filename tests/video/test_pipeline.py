@@ -15,8 +15,8 @@ from fake_plant import tuned
 from toy_models import COLOURS, toy_manifest, toy_model
 from toy_videos import read_video, write_video
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.governor.operating_curve import find_course
 from lc_trt.runtime.segmenter import Segmenter
@@ -28,7 +28,7 @@ from lc_trt.video.sources.open import open_source, open_sources
 
 
 def toy(kind: str = "cascade", batch: int = 1) -> Segmenter:
-    engine = create_engine("onnxruntime", toy_model(kind, batch=batch), threads=1)
+    engine = open_onnx("onnxruntime", toy_model(kind, batch=batch), threads=1)
     return Segmenter(engine, toy_manifest(kind, batch=batch))
 
 

@@ -23,8 +23,8 @@ from lc_trt.compiler.lower_tensorrt.plugin_nodes import PluginNodes
 from lc_trt.compiler.lower_tensorrt.segments import Segments
 from lc_trt.compiler.lower_tensorrt.uint8_io import Uint8Io
 from lc_trt.compiler.lower_tensorrt.verify import Verify
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import Pass
-from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.ir.region_ops import OutputType
 
 __all__ = ["lower_tensorrt"]

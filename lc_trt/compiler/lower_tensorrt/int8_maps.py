@@ -10,8 +10,9 @@ import onnx
 
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_tensorrt.operators import LoweringState
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import PassReport
-from lc_trt.compiler.passes.insert_qdq import Quantization, Quantizer
+from lc_trt.compiler.passes.insert_qdq import Quantizer
 from lc_trt.compiler.passes.quantization_plan import moved
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.region_ops import REGION_GATHER, is_region

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_tensorrt.operators import LoweringState, region_conv
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import PassReport
-from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan, quantised_inputs
 
 

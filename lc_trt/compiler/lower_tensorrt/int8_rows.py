@@ -17,8 +17,9 @@ import onnx
 from lc_trt.compiler.graph import Array, Graph
 from lc_trt.compiler.lower_tensorrt.int8_types import RowTypes, moves_rows
 from lc_trt.compiler.lower_tensorrt.operators import LoweringState, region_conv, segments_of
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import PassReport
-from lc_trt.compiler.passes.insert_qdq import Quantization, group_scales, integer_weight
+from lc_trt.compiler.passes.insert_qdq import group_scales, integer_weight
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.region_ops import (

@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 
 from lc_trt.compiler.graph import Array, Graph
+from lc_trt.compiler.options import Quantization, Range
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.compiler.passes.convolution import Convolution
 from lc_trt.compiler.passes.quantization_plan import (
@@ -30,22 +31,8 @@ from lc_trt.compiler.passes.quantization_plan import (
 )
 from lc_trt.errors import LcTrtError
 
-Range = tuple[float, float]
 LEVELS, SIGNED_LEVELS = 255, 127  # largest value of a range from 0 up, and of one of both signs
 _SMALLEST = 1e-12  # a scale: what is always 0 has none of its own
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """How to quantise.
-
-    Attributes:
-        ranges: lowest and highest value by tensor; what is outside saturates.
-        keep: convolutions (`QuantizationPlan.convolutions`) that stay in floating point.
-    """
-
-    ranges: Mapping[str, Range]
-    keep: Collection[str] = ()
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class Gpu:
             LcTrtError: no driver or no GPU here.
         """
         name = parse_device(device)
-        check_device("tensorrt", name)
+        check_device(name, "tensorrt", on_gpu=True)
         wanted = None if name is None or name == "cuda" else int(name.removeprefix("cuda:"))
         count = gpu_count()
         current = int(check(cuda.cuCtxGetCurrent(), "ask for the current context"))

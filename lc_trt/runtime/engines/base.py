@@ -25,6 +25,7 @@ from lc_trt.ir.interface import (
     STAGES,
     WORK,
 )
+from lc_trt.utils.devices import CPU
 from lc_trt.utils.machine import Gpu
 
 
@@ -91,11 +92,17 @@ class Engine(ABC):
         batch: images a pass; of several numbers, that it is fastest with.
         smallest, largest: shapes [N, H, W, 3] that bound those it takes.
         gpu: what it runs on; None on the CPU.
+        device: ``cpu`` or ``cuda:N``.
         state: shapes of the arrays of a `State`; None where it was built without temporal reuse.
     """
 
     backend: str
     gpu: Gpu | None = None
+
+    @property
+    def device(self) -> str:
+        """What it runs on, as ``--device`` takes it."""
+        return CPU
 
     def __init__(self, origin: str, inputs: Mapping[str, Sequence[Any]], outputs: set[str]) -> None:
         """``inputs`` maps names to shapes (not an integer where not fixed)."""

@@ -8,8 +8,7 @@ from typing import Any
 import numpy.typing as npt
 import onnxruntime as ort  # type: ignore[import-untyped]
 
-from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines.base import Engine, HostEngine, describe, unreadable
+from lc_trt.runtime.engines.base import HostEngine, describe, unreadable
 
 _ERRORS_ONLY = 3  # ONNX Runtime warns of every function that it inlines
 
@@ -66,18 +65,3 @@ class OnnxRuntimeEngine(HostEngine):
 
     def _release(self) -> None:
         self._session = None
-
-
-def check_precision(precision: str) -> None:
-    """Refuse what ONNX Runtime does not compute in on a CPU."""
-    if precision not in ("fp32", "int8"):
-        raise LcTrtError(
-            f"ONNX Runtime has no {precision} arithmetic on the CPU; build with "
-            f"--backend openvino --{precision}, or with --int8"
-        )
-
-
-def create(model: Path | bytes, threads: int | None, precision: str) -> Engine:
-    """Load a model; see `lc_trt.runtime.engines.create_engine`."""
-    check_precision(precision)
-    return OnnxRuntimeEngine(model, threads)

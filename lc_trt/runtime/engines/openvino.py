@@ -11,7 +11,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines.base import Engine, HostEngine, describe, unreadable
+from lc_trt.runtime.engines.base import HostEngine, describe, unreadable
 from lc_trt.runtime.engines.openvino_precision import pin
 
 # What is computed in where the model itself leaves it open; INT8 is in the model.
@@ -25,7 +25,6 @@ class OpenVINOEngine(HostEngine):
     backend = "openvino"
 
     def __init__(self, model: Path | bytes, threads: int | None, precision: str) -> None:
-        check_precision(precision)
         try:
             network = _core().read_model(model)
             if precision in _HALF:
@@ -79,20 +78,7 @@ def _core() -> ov.Core:
     return ov.Core()
 
 
-def check_precision(precision: str) -> None:
-    """Refuse a precision that this processor does not compute in."""
-    if precision not in _HINTS:
-        raise LcTrtError(f"precision {precision!r}: expected {', '.join(_HINTS)}")
-    # OpenVINO runs the model in FP32 then, and does not say so.
-    found = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if precision in _HALF and precision.upper() not in found:
-        others = [p for p in _HALF if p.upper() in found]
-        raise LcTrtError(
-            f"this processor has no {precision} arithmetic; build with "
-            + " or ".join(f"--{p}" for p in (*others, "int8"))
-        )
-
-
-def create(model: Path | bytes, threads: int | None, precision: str) -> Engine:
-    """Load a model; see `lc_trt.runtime.engines.create_engine`."""
-    return OpenVINOEngine(model, threads, precision)
+def processor_capabilities() -> list[str]:
+    """What this processor computes in, as OpenVINO names it: ``FP32``, ``BF16``, ``INT8``, ..."""
+    found: list[str] = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return found

@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from fake_backends import FakeToolchain
 from fake_cuda import FakeCuda
-from fake_gpu import driver, trt
-from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
+from fake_gpu import driver, toolchain, trt
+from fake_tensorrt import fake_manifest, fake_plan
 from tiny_networks import tiny_model
 from toy_models import SIZE, bgr, toy_bundle
 
 from lc_trt.bundle.bundle import PLAN, SOURCE, write_bundle
 from lc_trt.cli.app import main
-from lc_trt.trt import api as packages
 from lc_trt.utils.machine import Gpu
 
-__all__ = ["driver", "trt"]
+__all__ = ["driver", "toolchain", "trt"]
 SECOND = Gpu("Fake 2", "8.6")
 
 
@@ -39,9 +39,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def gpu(here: Path, trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch) -> None:
+def gpu(here: Path, toolchain: FakeToolchain) -> None:
     """Two GPUs, and a bundle for the second."""
-    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
     write_bundle(Path("gpu.lct"), fake_manifest(gpu=SECOND), {PLAN: fake_plan(), SOURCE: b"source"})
 
 

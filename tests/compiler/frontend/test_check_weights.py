@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from compilation import BACKENDS, lowered
 from onnx import numpy_helper
 from tiny_networks import tiny_model
 
 from lc_trt.compiler.frontend.check_weights import CheckWeights
 from lc_trt.compiler.graph import Graph
-from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines import BACKENDS, TENSORRT
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -26,10 +25,7 @@ def test_a_weight_with_nan_is_named(backend: str, dtype: type) -> None:
     with pytest.raises(
         LcTrtError, match=rf"weight {weight.name}: 2 of {values.size} values are NaN"
     ):
-        if backend == TENSORRT:
-            compile_for_tensorrt(model, (48, 72), 1, "fp16")
-        else:
-            compile_model(model, backend, (48, 72), 1)
+        lowered(model, backend, (48, 72), 1)
 
 
 def test_infinity_is_allowed() -> None:

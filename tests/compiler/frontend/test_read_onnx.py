@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 from onnx import TensorProto, helper
 from tiny_networks import tiny_model
 
@@ -14,7 +15,6 @@ from lc_trt.compiler.frontend.read_onnx import (
 )
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.metadata import read_info, write_info
@@ -51,7 +51,7 @@ def test_region_operators_of_another_version_are_refused():
 
 
 def test_a_lowered_cascade_is_no_source():
-    model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
+    model = lowered_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
     with pytest.raises(LcTrtError, match=r"m\.onnx: node .* in the form that TensorRT's plugin"):
         check_region_operators(model, "m.onnx")
 

@@ -6,15 +6,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from compilation import lowered
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import frames, run, session
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
-from lc_trt.compiler.pipeline import compile_model
 from lc_trt.data.classes import find_classes
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import read_info
-from lc_trt.runtime.engines import create_engine
 
 SIZE = (48, 72)
 PLAIN = Normalisation((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), rgb=True)
@@ -73,10 +73,10 @@ def test_a_plain_network_runs_as_a_dense_engine(backend, changes):
     model = wrap_plain(plain(**changes), "m.onnx", SIZE, PLAIN, None)
     info = read_info(model)
     assert info.kind == "dense" and info.classes == ("class0", "class1", "class2")
-    compiled = compile_model(model, backend, SIZE, 2).SerializeToString()
+    compiled = lowered(model, backend, SIZE, 2).SerializeToString()
     images = frames(2, SIZE)
     labels, confidence = expected(images, changes.get("stride", 4))
-    found = create_engine(backend, compiled, threads=1).run(images)
+    found = open_onnx(backend, compiled, threads=1).run(images)
     assert (found.labels == labels).mean() > 0.999
     np.testing.assert_allclose(found.confidence, confidence, atol=1e-4)
 
@@ -118,8 +118,8 @@ def test_a_network_from_torch_s_own_exporter(tmp_path):
     x = ((x - torch.tensor(PLAIN.mean)) / torch.tensor(PLAIN.std)).permute(0, 3, 1, 2)
     with torch.no_grad():
         confidence = network(x).softmax(1).amax(1).numpy()
-    compiled = compile_model(model, "openvino", SIZE, 1).SerializeToString()
-    found = create_engine("openvino", compiled, threads=1).run(images)
+    compiled = lowered(model, "openvino", SIZE, 1).SerializeToString()
+    found = open_onnx("openvino", compiled, threads=1).run(images)
     np.testing.assert_allclose(found.confidence, confidence, atol=1e-4)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+from compilation import lowered_for_tensorrt
 from lowered_int8 import FLOAT, HALF, INT8, SIZE, types_of
 from region_graphs import views
 
-from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan
-from lc_trt.compiler.pipeline import compile_for_tensorrt, prepare
+from lc_trt.compiler.pipeline import prepare
 
 
 def test_convolutions_on_the_map_are_in_the_form_that_tensorrt_fuses(tiny):
     model, ranges, *_ = tiny("irnet", "plain")
-    lowered = compile_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges))
+    lowered = lowered_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges))
     values = {t.name: onnx.numpy_helper.to_array(t) for t in lowered.graph.initializer}
     types, quantised = types_of(lowered), 0
     plan = make_plan(prepare(model, SIZE, 1))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from compilation import lowered_for_tensorrt
 from lowered_int8 import SIZE
 from region_graphs import count, views
 
 from lc_trt.compiler.lower_tensorrt.operators import segments_of
-from lc_trt.compiler.passes.insert_qdq import Quantization
-from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.options import Quantization
 
 
 def test_rows_are_as_wide_as_the_fast_path_wants_them(tiny):
     """Widths that are no multiple of 16, of branches, of the residual stream and of the map."""
     model, ranges, *_ = tiny("irnet", "plain")
-    lowered = compile_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges))
+    lowered = lowered_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges))
     sizes = {t.name: tuple(t.dims) for t in lowered.graph.initializer}
     convs = views(lowered, "RegionConv")
     widths = {conv.output("y"): sizes[conv.input("weight")][0] for conv in convs}
@@ -28,4 +28,4 @@ def test_rows_are_as_wide_as_the_fast_path_wants_them(tiny):
     dequantized = {view.output("y") for view in views(lowered, "DequantizeLinear")}
     assert quantizers[gather.input("x")].input("x") == pad.output("output")
     assert pad.input("data") in dequantized
-    assert not count(compile_for_tensorrt(model, SIZE, 1, "fp16"), "Pad")
+    assert not count(lowered_for_tensorrt(model, SIZE, 1, "fp16"), "Pad")

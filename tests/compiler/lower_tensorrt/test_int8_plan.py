@@ -8,7 +8,7 @@ from region_graphs import CHANNELS, region_graph
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_tensorrt.int8_plan import Int8Plan
 from lc_trt.compiler.lower_tensorrt.operators import LoweringState
-from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.options import Quantization
 
 
 def test_convolutions_are_noted_but_those_that_are_kept():

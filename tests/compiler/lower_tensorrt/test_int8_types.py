@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from compilation import lowered_for_tensorrt
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from lowered_int8 import EMPTY, FLOAT, FULL, HALF, INT8, SIZE, types_of
 from region_graphs import count, views
 from tiny_networks import frames, run, session
 
-from lc_trt.compiler.passes.insert_qdq import Quantization
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers
-from lc_trt.compiler.pipeline import compile_for_tensorrt, prepare
+from lc_trt.compiler.pipeline import prepare
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("network", [("irnet", "plain"), ("inception", "aspp")], ids="-".join)
 def test_every_region_convolution_but_the_classifiers_is_int8(tiny, network, precision):
     model, ranges, *_ = tiny(*network)
-    lowered = compile_for_tensorrt(model, SIZE, 1, precision, Quantization(ranges))
+    lowered = lowered_for_tensorrt(model, SIZE, 1, precision, Quantization(ranges))
     types, floating = types_of(lowered), HALF if precision == "fp16" else FLOAT
     convs = views(lowered, "RegionConv")
     quantisable = make_plan(prepare(model, SIZE, 1)).convolutions
@@ -63,7 +64,7 @@ def test_layers_that_are_kept_are_in_floating_point_and_no_others(tiny, keep, pr
     model, ranges, full, _ = tiny("irnet", "plain")
     plan = make_plan(prepare(model, SIZE, 1))
     kept = select_layers(plan, tuple(keep))
-    lowered = compile_for_tensorrt(model, SIZE, 1, precision, Quantization(ranges, kept))
+    lowered = lowered_for_tensorrt(model, SIZE, 1, precision, Quantization(ranges, kept))
     types = types_of(lowered)
     for view in views(lowered, "RegionConv"):
         # A product of several branches is called after the first: none is of both kinds.
@@ -80,7 +81,7 @@ def test_rows_with_readers_of_both_kinds_are_floating_point_and_quantised_once(t
     model, ranges, *_ = tiny("irnet", "plain")
     plan = make_plan(prepare(model, SIZE, 1))
     kept = select_layers(plan, ("stage2/0/branches/branch1/1",))
-    lowered = compile_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges, kept))
+    lowered = lowered_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges, kept))
     types = types_of(lowered)
     quantizers = views(lowered, "RegionQuantize")
     convs = views(lowered, "RegionConv")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from region_graphs import views
@@ -16,8 +17,6 @@ from tiny_networks import INFO, MEAN, STD, frames, run, session, tiny_cascade
 from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_for_tensorrt
-from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.runtime.compare_engines import separating_rho
@@ -61,7 +60,7 @@ def assert_same(expected, found, labels=1.0, confidence=1e-4):
 def test_a_lowered_cascade_is_the_cascade(network, seed, batch, size, symbolic):
     source, before = reference(*network, seed)
     fixed = (None, None) if symbolic else (size, batch)
-    after = session(compile_for_tensorrt(source, *fixed, "fp32"))
+    after = session(lowered_for_tensorrt(source, *fixed, "fp32"))
     images = frames(batch, size)
     rhos = [EMPTY, FULL, (1.0, -1.0), (-1.0, 1.0), a_partial_region(before, images)]
     for rho in rhos:
@@ -71,7 +70,7 @@ def test_a_lowered_cascade_is_the_cascade(network, seed, batch, size, symbolic):
 @pytest.mark.parametrize("network", [("irnet", "plain"), ("inception", "aspp")], ids="-".join)
 def test_nothing_but_region_operators_touches_rows(network):
     source, _ = reference(*network, 0)
-    model = compile_for_tensorrt(source, SIZE, 1, "fp32")
+    model = lowered_for_tensorrt(source, SIZE, 1, "fp32")
     rows = {
         n.output[0] for n in model.graph.node if n.domain == DOMAIN and n.op_type != "RegionScatter"
     }
@@ -89,14 +88,14 @@ def irnet_small(repository):
 
 @pytest.fixture(scope="module")
 def irnet_small_half(irnet_small):
-    return compile_for_tensorrt(irnet_small, (64, 96), None, "fp16")
+    return lowered_for_tensorrt(irnet_small, (64, 96), None, "fp16")
 
 
 def test_the_trained_network_in_fp32_and_fp16(irnet_small, irnet_small_half):
     size = (64, 96)
     images, before = frames(1, size), session(irnet_small)
     rhos = [EMPTY, FULL, a_partial_region(before, images)]
-    full = session(compile_for_tensorrt(irnet_small, size, 1, "fp32"))
+    full = session(lowered_for_tensorrt(irnet_small, size, 1, "fp32"))
     half = session(irnet_small_half)
     for rho in rhos:
         expected = run(before, images, rho)
@@ -127,7 +126,7 @@ def test_the_trained_network_has_one_product_for_branches_and_multiplies_no_more
 def test_a_dense_network(precision, symbolic):
     source = run_passes(reference("inception", "aspp", 0)[0], [ToDense()])
     fixed = (None, None) if symbolic else (SIZE, 2)
-    after = session(compile_for_tensorrt(source, *fixed, precision))
+    after = session(lowered_for_tensorrt(source, *fixed, precision))
     images = frames(2, SIZE)
     expected = run(session(source), images, None)
     tolerance = {} if precision == "fp32" else {"labels": 0.99, "confidence": 0.02}
@@ -151,12 +150,6 @@ def test_a_wrapped_plain_network(stored, precision):
     plain = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
     source = wrap_plain(plain, "plain.onnx", SIZE, Normalisation(), None)
     images = frames(2, SIZE)
-    after = session(compile_for_tensorrt(source, SIZE, 2, precision))
+    after = session(lowered_for_tensorrt(source, SIZE, 2, precision))
     expected = run(session(source), images, None)
     assert_same(expected, run(after, images, None), labels=0.99, confidence=0.01)
-
-
-def test_an_unknown_precision_is_named():
-    source, _ = reference("irnet", "plain", 0)
-    with pytest.raises(LcTrtError, match="precision 'fp8': expected one of fp16, bf16, fp32"):
-        compile_for_tensorrt(source, SIZE, 1, "fp8")

@@ -7,16 +7,17 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from compilation import lowered, lowered_for_tensorrt
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from lowered_int8 import EMPTY, FULL, SIZE, signed_int8
 from tiny_networks import frames, middle_rho, run, session
 
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.insert_qdq import Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan, quantised_inputs
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_for_tensorrt, compile_model, prepare
+from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.metadata import read_info
@@ -36,7 +37,7 @@ def test_the_lowered_network_computes_the_quantised_one(tiny, form, batch, size,
     """Codes, scales and residuals in plugins give what Q and DQ around each operator give."""
     model, ranges, _, reference = tiny("irnet", form)
     fixed = (None, None) if symbolic else (size, batch)
-    lowered = session(compile_for_tensorrt(model, *fixed, "fp32", Quantization(ranges)))
+    lowered = session(lowered_for_tensorrt(model, *fixed, "fp32", Quantization(ranges)))
     images = frames(batch, size, seed=5)
     for rho in (EMPTY, FULL, (1.0, -1.0), middle_rho(reference, images)):
         expected, found = run(reference, images, rho), run(lowered, images, rho)
@@ -51,7 +52,7 @@ def test_the_lowered_network_computes_the_quantised_one(tiny, form, batch, size,
 @pytest.mark.parametrize("network", [("irnet", "plain"), ("inception", "aspp")], ids="-".join)
 def test_it_stays_near_fp32(tiny, network, precision):
     model, ranges, full, _ = tiny(*network)
-    lowered = session(compile_for_tensorrt(model, SIZE, 2, precision, Quantization(ranges)))
+    lowered = session(lowered_for_tensorrt(model, SIZE, 2, precision, Quantization(ranges)))
     images = frames(2, SIZE, seed=5)
     for rho in (EMPTY, FULL, (1.0, -1.0)):
         expected, found = run(full, images, rho), run(lowered, images, rho)
@@ -65,7 +66,7 @@ def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic):
     model, ranges, *_ = tiny("inception", "aspp")
     dense, how = run_passes(model, [ToDense()]), Quantization(ranges)
     fixed = (None, None) if symbolic else (SIZE, 2)
-    made = compile_for_tensorrt(dense, *fixed, "fp32", how)
+    made = lowered_for_tensorrt(dense, *fixed, "fp32", how)
     assert not any(n.domain == DOMAIN for n in made.graph.node)
     reference = signed_int8(prepare(dense, SIZE, 2), ranges)
     images = frames(2, SIZE, seed=5)
@@ -77,8 +78,8 @@ def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic):
 def test_everything_kept_is_the_network_without_int8(tiny):
     model, ranges, *_ = tiny("irnet", "plain")
     plan = make_plan(prepare(model, SIZE, 1))
-    kept = compile_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges, plan.convolutions))
-    plain = compile_for_tensorrt(model, SIZE, 1, "fp16")
+    kept = lowered_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges, plan.convolutions))
+    plain = lowered_for_tensorrt(model, SIZE, 1, "fp16")
     assert kept.SerializeToString(deterministic=True) == plain.SerializeToString(deterministic=True)
 
 
@@ -91,7 +92,7 @@ def test_a_tensor_without_a_range_is_named(tiny):
         gone = [name for name in plan.tensors if name in needed and name.startswith(stage)][-1]
         some = {name: value for name, value in ranges.items() if name != gone}
         with pytest.raises(LcTrtError, match="the calibration table has no range"):
-            compile_for_tensorrt(model, SIZE, 1, "fp32", Quantization(some))
+            lowered_for_tensorrt(model, SIZE, 1, "fp32", Quantization(some))
 
 
 def test_the_trained_network_agrees_with_fp32_and_with_the_cpu_s_int8(repository):
@@ -101,8 +102,8 @@ def test_the_trained_network_agrees_with_fp32_and_with_the_cpu_s_int8(repository
     info, size, how = read_info(source), (180, 240), Quantization(ranges)
     full = session(source)
     others = {
-        "tensorrt": session(compile_for_tensorrt(source, size, 1, "fp16", how)),
-        "cpu": session(compile_model(source, "onnxruntime", size, 1, how)),
+        "tensorrt": session(lowered_for_tensorrt(source, size, 1, "fp16", how)),
+        "cpu": session(lowered(source, "onnxruntime", size, 1, how)),
     }
     equal = {name: [] for name in others}
     for image in check_samples(None, 2, size).frames:

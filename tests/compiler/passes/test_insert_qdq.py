@@ -8,17 +8,19 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+from compilation import lowered
 from int8_cases import image_folder, tiny_table
 from onnx import numpy_helper
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
+from lc_trt.backends.load import open_onnx
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import apply_passes, run_passes
-from lc_trt.compiler.passes.insert_qdq import InsertQdq, Quantization, integer_weight, parameters
+from lc_trt.compiler.passes.insert_qdq import InsertQdq, integer_weight, parameters
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan, select_layers
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_model, prepare
+from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.engines.onnxruntime import open_session
 
 SIZE = (52, 75)
@@ -100,8 +102,8 @@ def test_engines_compute_what_the_exchange_form_says(name, backend, request):
     model, ranges = request.getfixturevalue(name)
     branches = backend == "onnxruntime"
     made = quantised(prepare(model, SIZE, 2), Quantization(ranges), branches=branches)
-    compiled = compile_model(model, backend, SIZE, 2, Quantization(ranges)).SerializeToString()
-    engine = create_engine(backend, compiled, threads=1, precision="int8")
+    compiled = lowered(model, backend, SIZE, 2, Quantization(ranges)).SerializeToString()
+    engine = open_onnx(backend, compiled, threads=1, precision="int8")
     images, reference = frames(2, SIZE, seed=5), session(made)
     rhos = [(-1, -1), (1, 1), (1, -1)]
     if name == "case":  # the other's confidences lie closer together than INT8's steps
@@ -136,7 +138,7 @@ def test_kept_layers_keep_their_weights(case):
 def test_the_dense_form_takes_the_cascades_ranges_and_kept_layers(case):
     model, ranges = case
     keep = select_layers(make_plan(prepare(model, SIZE, 1)), ("stage3",))
-    compiled = compile_model(
+    compiled = lowered(
         run_passes(model, [ToDense()]), "onnxruntime", SIZE, 1, Quantization(ranges, keep)
     )
     names = {n.name for n in compiled.graph.node if n.op_type == "DequantizeLinear"}
@@ -155,7 +157,7 @@ def test_a_missing_range_is_named(case):
 
 def test_a_missing_neighbour_decodes_to_exactly_zero(case):
     model, ranges = case
-    compiled = compile_model(model, "openvino", SIZE, 1, Quantization(ranges))
+    compiled = lowered(model, "openvino", SIZE, 1, Quantization(ranges))
     values = constants(compiled)
     readers = {i: n for n in compiled.graph.node for i in n.input}
     rows = [n for n in values if "/zero_row" in n and values[n].dtype != np.float32]
@@ -209,7 +211,7 @@ def test_openvino_picks_int8_kernels(case):
     """Read from the executed graph: which precision each kernel ran in."""
     model, ranges = case
     plan = make_plan(prepare(model, SIZE, 1))
-    compiled = compile_model(model, "openvino", SIZE, 1, Quantization(ranges))
+    compiled = lowered(model, "openvino", SIZE, 1, Quantization(ranges))
     core = openvino.Core()
     network = core.compile_model(
         core.read_model(compiled.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
@@ -243,7 +245,7 @@ def test_onnx_runtime_picks_int8_kernels(case, tmp_path):
     """Read from the graph that it made for execution."""
     model, ranges = case
     plan = make_plan(prepare(model, SIZE, 1))
-    compiled = compile_model(model, "onnxruntime", SIZE, 1, Quantization(ranges))
+    compiled = lowered(model, "onnxruntime", SIZE, 1, Quantization(ranges))
     open_session(compiled.SerializeToString(), optimized=tmp_path / "optimized.onnx")
     nodes = onnx.load(tmp_path / "optimized.onnx").graph.node
     counts = {kind: sum(n.op_type == kind for n in nodes) for kind in {n.op_type for n in nodes}}

@@ -7,13 +7,13 @@ import json
 import numpy as np
 import onnx
 import pytest
+from compilation import lowered_for_tensorrt
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import session, tiny_model
 
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.mixed_precision import NoteFp32, ToHalf
-from lc_trt.compiler.pipeline import compile_for_tensorrt
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import FP32_TENSORS
 
@@ -35,7 +35,7 @@ def types_of(model):
 def typed(request):
     """A lowered cascade, and the type that half precision has in it."""
     network, half = request.param
-    lowered = compile_for_tensorrt(tiny_model(network, "aspp"), (48, 72), 1, half)
+    lowered = lowered_for_tensorrt(tiny_model(network, "aspp"), (48, 72), 1, half)
     return lowered, {"fp16": HALF, "bf16": BF16}[half]
 
 
@@ -129,7 +129,7 @@ def test_what_makes_or_reads_a_kept_tensor_is_in_full():
 
 
 def test_the_note_names_what_the_types_say():
-    model = compile_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
+    model = lowered_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
     keep = ["stage1/1/relu"]
     types = types_of(run_passes(model, [ToHalf(keep=keep)]))
     noted = {entry.key: entry.value for entry in run_passes(model, [NoteFp32(keep)]).metadata_props}

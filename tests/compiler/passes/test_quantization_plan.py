@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from tiny_networks import tiny_model
 
+from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.passes.convolution import convolution
-from lc_trt.compiler.passes.insert_qdq import InsertQdq, Quantization
+from lc_trt.compiler.passes.insert_qdq import InsertQdq
 from lc_trt.compiler.passes.quantization_plan import make_plan
 from lc_trt.compiler.pipeline import prepare
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compilation import CPU_BACKENDS
 from toy_models import SIZE, bgr, toy_model
 
-from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime import engines
-from lc_trt.runtime.engines import CPU_BACKENDS, create_engine
+from lc_trt.backends.load import open_onnx
+from lc_trt.errors import LcTrtError
 
 RHO = np.array([0.9, 0.8], np.float32)
 
@@ -27,7 +27,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_cascade_gives_labels_stages_and_confidence(backend: str) -> None:
-    engine = create_engine(backend, toy_model(), threads=1)
+    engine = open_onnx(backend, toy_model(), threads=1)
     assert (engine.backend, engine.kind, engine.size, engine.batch) == (backend, "cascade", SIZE, 1)
     image = bgr(250, 10, 10)
     image[:, 20:40] = (10, 250, 200)
@@ -44,7 +44,7 @@ def test_a_cascade_gives_labels_stages_and_confidence(backend: str) -> None:
 
 
 def test_rho_moves_the_stages_without_a_rebuild(backend: str) -> None:
-    engine = create_engine(backend, toy_model(), threads=1)
+    engine = open_onnx(backend, toy_model(), threads=1)
     image = bgr(128, 255, 255)[None]
     for rho, stage in (((-1, -1), 1), ((0.6, 0.5), 2), ((1, 1), 3)):
         out = engine.run(image, np.array(rho, np.float32))
@@ -52,7 +52,7 @@ def test_rho_moves_the_stages_without_a_rebuild(backend: str) -> None:
 
 
 def test_a_dense_network_has_no_stages_and_takes_no_rho(backend: str) -> None:
-    engine = create_engine(backend, toy_model("dense", batch=2), threads=1)
+    engine = open_onnx(backend, toy_model("dense", batch=2), threads=1)
     assert (engine.kind, engine.batch) == ("dense", 2)
     assert engine.run(np.stack([bgr(0, 0, 70)] * 2)).stages is None
     with pytest.raises(ValueError, match="takes none"):
@@ -60,7 +60,7 @@ def test_a_dense_network_has_no_stages_and_takes_no_rho(backend: str) -> None:
 
 
 def test_an_output_is_not_overwritten_by_the_next_pass(backend: str) -> None:
-    engine = create_engine(backend, toy_model(), threads=1)
+    engine = open_onnx(backend, toy_model(), threads=1)
     first = engine.run(bgr(255, 0, 0)[None], RHO)
     engine.run(bgr(0, 0, 255)[None], RHO)
     assert first.stages is not None and (first.stages == 1).all()
@@ -68,7 +68,7 @@ def test_an_output_is_not_overwritten_by_the_next_pass(backend: str) -> None:
 
 
 def test_threads_share_an_engine(backend: str) -> None:
-    engine = create_engine(backend, toy_model(), threads=1)
+    engine = open_onnx(backend, toy_model(), threads=1)
     wrong = []
 
     def work(level: int) -> None:
@@ -88,7 +88,7 @@ def test_threads_share_an_engine(backend: str) -> None:
 def test_a_closed_engine_says_so(backend: str, tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(toy_model())
-    engine = create_engine(backend, file)
+    engine = open_onnx(backend, file)
     engine.close()
     engine.close()
     with pytest.raises(LcTrtError, match="closed"):
@@ -100,17 +100,17 @@ def test_a_closed_engine_says_so(backend: str, tmp_path: Path) -> None:
 )
 def test_another_shape_or_type_is_refused(backend: str, image: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
-        create_engine(backend, toy_model()).run(image, RHO)  # type: ignore[arg-type]
+        open_onnx(backend, toy_model()).run(image, RHO)  # type: ignore[arg-type]
 
 
 def test_what_is_no_model_is_named(backend: str, tmp_path: Path) -> None:
     file = tmp_path / "broken.onnx"
     file.write_bytes(toy_model()[:100])
     with pytest.raises(LcTrtError, match=rf"broken\.onnx: {backend} cannot read it") as caught:
-        create_engine(backend, file)
+        open_onnx(backend, file)
     assert "\n" not in str(caught.value)
     with pytest.raises(LcTrtError, match="no such file"):
-        create_engine(backend, tmp_path / "none.onnx")
+        open_onnx(backend, tmp_path / "none.onnx")
 
 
 def test_a_model_without_fixed_shapes_or_our_outputs_is_refused(backend: str) -> None:
@@ -121,26 +121,11 @@ def test_a_model_without_fixed_shapes_or_our_outputs_is_refused(backend: str) ->
     for output in model.graph.output:
         output.type.tensor_type.shape.dim[0].dim_param = "batch"
     with pytest.raises(LcTrtError, match="expected fixed"):
-        create_engine(backend, model.SerializeToString())
+        open_onnx(backend, model.SerializeToString())
     model = onnx.load_from_string(toy_model())
     del model.graph.output[1]
     with pytest.raises(LcTrtError, match="no 'confidence'"):
-        create_engine(backend, model.SerializeToString())
-
-
-def test_names() -> None:
-    with pytest.raises(UsageError, match="unknown backend 'tensorflow'"):
-        create_engine("tensorflow", b"")
-    with pytest.raises(UsageError, match="threads 0"):
-        create_engine("auto", b"", threads=0)
-
-
-def test_a_backend_that_is_not_installed_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "available", lambda: [])
-    with pytest.raises(LcTrtError, match="pip install onnxruntime"):
-        create_engine("onnxruntime", b"")
-    with pytest.raises(LcTrtError, match="pip install openvino"):
-        create_engine("auto", b"")
+        open_onnx(backend, model.SerializeToString())
 
 
 def test_ctrl_c_survives_engines_that_were_closed_in_order() -> None:
@@ -150,8 +135,8 @@ def test_ctrl_c_survives_engines_that_were_closed_in_order() -> None:
 import faulthandler, gc, signal, sys
 faulthandler.enable()  # a signal stack, as applications that debug crashes have
 from toy_models import toy_model
-from lc_trt.runtime.engines import create_engine
-first, second = (create_engine("openvino", toy_model(), threads=1) for _ in range(2))
+from lc_trt.backends.load import open_onnx
+first, second = (open_onnx("openvino", toy_model(), threads=1) for _ in range(2))
 for engine in (first, second):
     engine.close()
 del first, engine; gc.collect()

@@ -6,16 +6,17 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+from compilation import lowered
 from onnx import TensorProto, helper, numpy_helper
 from precisions import executed
 from tiny_networks import INFO, frames, run, session, tiny_model
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.mixed_precision import NoteFp32
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.compiler.pipeline import compile_model, prepare
+from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.engines.openvino_precision import pin
 
 SHORT = {"bf16": "bf16", "fp16": "f16"}
@@ -36,8 +37,8 @@ PRECISIONS = [
 def test_what_decides_is_in_fp32_and_products_are_not(form, precision):
     source = tiny_model("irnet") if form == "dense" else tiny_model(form, "aspp")
     source = run_passes(source, [ToDense()]) if form == "dense" else source
-    compiled = compile_model(source, "openvino", INFO.size, 1, None, precision)
-    engine = create_engine("openvino", compiled.SerializeToString(), precision=precision)
+    compiled = lowered(source, "openvino", INFO.size, 1, None, precision)
+    engine = open_onnx("openvino", compiled.SerializeToString(), precision=precision)
     kernels = {kernel for found in executed(engine).values() for kernel in found}
     assert {p for k, p in kernels if k == "Softmax"} == {"f32"}
     assert {p for k, p in kernels if k == "Convolution"} == {SHORT[precision]}
@@ -62,18 +63,18 @@ def test_what_decides_is_in_fp32_and_products_are_not(form, precision):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_model_that_does_not_say_is_refused(precision):
-    plain = compile_model(tiny_model(), "openvino", INFO.size, 1).SerializeToString()
+    plain = lowered(tiny_model(), "openvino", INFO.size, 1).SerializeToString()
     with pytest.raises(
         LcTrtError, match=rf"not compiled for {precision}; build it: .* --{precision}"
     ):
-        create_engine("openvino", plain, precision=precision)
+        open_onnx("openvino", plain, precision=precision)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_resize_that_stays_one_is_in_fp32_too(precision):
     """Of two images a pass: other operators stand for it only where there is one."""
-    compiled = compile_model(tiny_model(), "openvino", INFO.size, 2, None, precision)
-    engine = create_engine("openvino", compiled.SerializeToString(), precision=precision)
+    compiled = lowered(tiny_model(), "openvino", INFO.size, 2, None, precision)
+    engine = open_onnx("openvino", compiled.SerializeToString(), precision=precision)
     kernels = {kernel for found in executed(engine).values() for kernel in found}
     assert {p for k, p in kernels if k == "Interpolate"} == {"f32"}
 
@@ -108,8 +109,8 @@ def test_every_part_of_an_operator_is_marked():
 
 
 def test_names_of_what_stays_are_in_the_compiled_model_and_nowhere_else():
-    half = compile_model(tiny_model(), "openvino", INFO.size, 1, None, "fp16")
-    plain = compile_model(tiny_model(), "openvino", INFO.size, 1)
+    half = lowered(tiny_model(), "openvino", INFO.size, 1, None, "fp16")
+    plain = lowered(tiny_model(), "openvino", INFO.size, 1)
     stripped = onnx.ModelProto()
     stripped.CopyFrom(half)
     kept = [e for e in half.metadata_props if e.key != "lc_trt.fp32"]

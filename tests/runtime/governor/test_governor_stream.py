@@ -13,9 +13,9 @@ from fake_engine import FakeEngine, numbered_frames
 from fake_plant import FAST, TOP, tuned
 from toy_models import bgr, toy_manifest, toy_model
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.segmenter import Segmenter
 
@@ -138,7 +138,7 @@ def test_the_quality_bound() -> None:
 
 def test_what_cannot_be_governed() -> None:
     def toy(kind: str) -> Segmenter:
-        return Segmenter(create_engine("onnxruntime", toy_model(kind)), toy_manifest(kind))
+        return Segmenter(open_onnx("onnxruntime", toy_model(kind)), toy_manifest(kind))
 
     with pytest.raises(LcTrtError, match=r"lc-trt tune MODEL\.lct --images DIR"):
         toy("cascade").govern(25)

@@ -17,8 +17,8 @@ import pytest
 from toy_models import toy_manifest, toy_model
 from toy_videos import write_video
 
+from lc_trt.backends.load import open_onnx
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines import create_engine
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.video import pipeline
 from lc_trt.video.base import Image
@@ -219,7 +219,7 @@ def test_a_stream_that_stops_and_comes_back(
     """A real MPEG stream: the server is killed mid-way and started again; the run lives on."""
     monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.2)
     server = camera()
-    engine = create_engine("onnxruntime", toy_model(), threads=1)
+    engine = open_onnx("onnxruntime", toy_model(), threads=1)
     done = {"before": 0, "after": 0}
     give_up = time.monotonic() + 120
 

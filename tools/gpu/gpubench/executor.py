@@ -45,7 +45,7 @@ class Executor:
         """Make the steps.
 
         Args:
-            model: as `compile_for_tensorrt` returns it, at a fixed size and batch.
+            model: as `Backend.lower` of TensorRT returns it, at a fixed size and batch.
             kernels: run the region operators.
             form: of the convolutions on the map, ``fused`` or ``plain``.
             also: tensors that a pass returns beside the model's outputs.

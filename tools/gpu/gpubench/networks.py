@@ -11,10 +11,11 @@ import onnx
 import torch
 from torch import Tensor
 
+from lc_trt.backends.registry import get_backend
+from lc_trt.bundle.sections import Profile
 from lc_trt.compiler.frontend.import_model import import_model
 from lc_trt.compiler.frontend.read_onnx import exchange_kind
-from lc_trt.compiler.passes.insert_qdq import Quantization
-from lc_trt.compiler.pipeline import compile_for_tensorrt
+from lc_trt.compiler.options import CompileOptions, Quantization
 from lc_trt.data.classes import find_classes
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade, export_dense
@@ -27,6 +28,9 @@ from lc_trt.video.sample_frames import load_frames
 CLASS_SET = "voc"  # PASCAL VOC, the published tables' data set
 PRECISIONS = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
 KINDS = (*PRECISIONS, "int8")
+TENSORRT = "tensorrt"
+# Profiles, which leave sizes and batches symbolic.
+_ANY_SIZE, _ANY_BATCH = Profile((32, 32), (300, 500), (8192, 8192)), Profile(1, 1, 64)
 # Weights and shapes do not depend on them, and no INT8 network with these is run.
 _RANGE = (-1.0, 1.0)
 
@@ -142,7 +146,13 @@ def lower(
         batch: images per pass; None likewise.
         kind: of `KINDS`. INT8's ranges are made up, which serves for shapes only.
     """
-    if kind != "int8":
-        return compile_for_tensorrt(source, size, batch, PRECISIONS[kind])
     ranges = {name: _RANGE for node in source.graph.node for name in node.output}
-    return compile_for_tensorrt(source, size, batch, "fp16", Quantization(ranges))
+    options = CompileOptions.of(
+        TENSORRT,
+        size or _ANY_SIZE,
+        batch or _ANY_BATCH,
+        PRECISIONS.get(kind, kind),
+        "fp16",
+        quantization=Quantization(ranges) if kind == "int8" else None,
+    )
+    return get_backend(TENSORRT).lower(source, options)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bundle.manifest import Manifest
+from lc_trt.bundle.sections import PluginRecord, TensorRTBuild
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, RHO, STAGES
 from lc_trt.runtime.cuda import device_array
@@ -32,7 +32,7 @@ from lc_trt.runtime.engines.tensorrt.compatibility import (
     check_version,
 )
 from lc_trt.runtime.engines.tensorrt.execution_context import PassContext, Port, ask, free_all
-from lc_trt.trt.api import TensorRT, load
+from lc_trt.trt.api import TensorRT
 from lc_trt.trt.plugin_library import read_library
 from lc_trt.utils import machine as environment
 
@@ -177,18 +177,35 @@ class TensorRTEngine(Engine):
             free_all(self._owned)
 
 
-def create(
-    model: Path | bytes, manifest: Manifest, plugin: Path | None, device: str | None
-) -> Engine:
-    """Load a plan; see `lc_trt.runtime.engines.create_engine`.
+def open_plan(
+    plan: Path | bytes,
+    tensorrt: TensorRT,
+    *,
+    build: TensorRTBuild,
+    built_on: environment.Gpu | None,
+    plugin: PluginRecord | None,
+    library: Path | None,
+    device: str | None,
+) -> TensorRTEngine:
+    """Load a plan.
 
     Everything that can differ from where it was built is checked before TensorRT sees the plan.
+
+    Args:
+        plan: the file, or its content.
+        tensorrt: the package that built it.
+        build: the manifest's ``tensorrt``.
+        built_on: the manifest's ``gpu``.
+        plugin: the manifest's ``plugin``.
+        library: the plugin library; None where ``plugin`` is.
+        device: ``cuda:N``; None or ``cuda`` for the GPU of the current CUDA context.
+
+    Raises:
+        UsageError: no such device.
+        LcTrtError: the plan was built for another GPU, version or plugin library, or does not
+            load.
     """
-    origin = describe(model)
-    build = manifest.tensorrt
-    if build is None:
-        raise LcTrtError(f"{origin}: its manifest does not say which TensorRT built it")
-    tensorrt = load(build.package)
+    origin = describe(plan)
     check_version(origin, build, tensorrt)
     try:
         gpu = Gpu.open(device)
@@ -196,15 +213,15 @@ def create(
         raise
     except LcTrtError as error:
         raise LcTrtError(f"{origin}: {error}") from error
-    check_gpu(origin, build, manifest.gpu, gpu)
-    if manifest.plugin is not None:
-        if plugin is None:
-            raise LcTrtError(f"{origin}: needs its plugin library {manifest.plugin.file}")
-        library = read_library(plugin)
-        check_plugin(manifest.plugin, library)
-        tensorrt.load_plugins(library)
-    plan = model.read_bytes() if isinstance(model, Path) else model
-    return TensorRTEngine(origin, plan, gpu, tensorrt)
+    check_gpu(origin, build, built_on, gpu)
+    if plugin is not None:
+        if library is None:
+            raise LcTrtError(f"{origin}: needs its plugin library {plugin.file}")
+        found = read_library(library)
+        check_plugin(plugin, found)
+        tensorrt.load_plugins(found)
+    content = plan.read_bytes() if isinstance(plan, Path) else plan
+    return TensorRTEngine(origin, content, gpu, tensorrt)
 
 
 def _deserialise(owned: list[Any], origin: str, plan: bytes, gpu: Gpu, tensorrt: TensorRT) -> None:

@@ -15,34 +15,51 @@ import lc_trt
 from lc_trt.bundle.bundle import PLAN, PLUGINS, SOURCE, write_bundle
 from lc_trt.bundle.sections import PluginRecord
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime import engines
 from lc_trt.runtime.cuda import driver as layer
 from lc_trt.runtime.cuda.driver import Gpu, gpu_count
-from lc_trt.runtime.engines import create_engine
-from lc_trt.runtime.engines.tensorrt import engine as tensorrt
-from lc_trt.trt import api as packages
+from lc_trt.runtime.engines.tensorrt.engine import open_plan
 from lc_trt.utils import machine
 
 RHO = np.array([0.9, 0.8], np.float32)
 HERE = machine.Gpu("Fake 1", "8.9")
 
 
-def create(plan=None, device=None, **manifest):
-    return tensorrt.create(plan or fake_plan(), fake_manifest(**manifest), None, device)
+@pytest.fixture
+def create(trt):
+    """Opens a plan with a manifest's sections."""
 
+    def create(plan=None, device=None, **sections):
+        manifest = fake_manifest(**sections)
+        return open_plan(
+            plan or fake_plan(),
+            trt.facade(),
+            build=manifest.tensorrt,
+            built_on=manifest.gpu,
+            plugin=None,
+            library=None,
+            device=device,
+        )
 
-def refusal(*arguments, **keywords) -> str:
-    with pytest.raises(LcTrtError) as caught:
-        create(*arguments, **keywords)
-    text = str(caught.value)
-    assert "\n" not in text and not isinstance(caught.value, UsageError)
-    return text
+    return create
 
 
 @pytest.fixture
-def bundle(trt, tmp_path, monkeypatch):
+def refusal(create):
+    """The one line that opening a plan fails with."""
+
+    def refusal(*arguments, **keywords) -> str:
+        with pytest.raises(LcTrtError) as caught:
+            create(*arguments, **keywords)
+        text = str(caught.value)
+        assert "\n" not in text and not isinstance(caught.value, UsageError)
+        return text
+
+    return refusal
+
+
+@pytest.fixture
+def bundle(toolchain, tmp_path):
     """Writes bundles whose plugin library is a file that only looks like one."""
-    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
 
     def write(library=b"\x7fELF lc_trt plugins, version 1\0", sha256=None, **changes):
         digest = sha256 or hashlib.sha256(library).hexdigest()
@@ -80,7 +97,7 @@ def test_the_plugin_library_is_loaded_only_if_it_is_the_manifests(bundle, trt):
     assert trt.loaded == []
 
 
-def test_a_plan_of_another_version_is_refused(trt):
+def test_a_plan_of_another_version_is_refused(create, refusal):
     for version in ("11.3.0.99", "11.4.1.1", "10.14.1.48"):
         text = refusal(tensorrt={"version": version})
         assert f"built with tensorrt {version} and needs exactly that version" in text
@@ -105,14 +122,14 @@ def test_a_plan_of_another_version_is_refused(trt):
         (HERE, {"compute_capabilities": ("8.6",)}, "capability 8.6, cuda:0 is Fake 1 with 8.9"),
     ],
 )
-def test_a_plan_for_another_gpu_is_refused(trt, gpu, facts, expected):
+def test_a_plan_for_another_gpu_is_refused(refusal, gpu, facts, expected):
     text = refusal(gpu=gpu, tensorrt=facts)
     assert expected in text and "lc-trt build MODEL.onnx --backend tensorrt" in text
     # The second GPU has 8.6.
     assert ("take cuda:1 (--device), or build" in text) == ("8.6" in expected)
 
 
-def test_every_other_gpu_that_would_do_is_named(trt):
+def test_every_other_gpu_that_would_do_is_named(trt, refusal):
     trt.cuda.gpus = (("Turing", (7, 5)), ("Ampere", (8, 6)), ("Turing", (7, 5)), ("Ada", (8, 9)))
     text = refusal(gpu=HERE, tensorrt={"hardware_compatible": True})
     assert "cuda:0 is Turing with 7.5; take cuda:1 or cuda:3 (--device), or build it again" in text
@@ -126,31 +143,31 @@ def test_every_other_gpu_that_would_do_is_named(trt):
         (machine.Gpu("A100", "8.0"), {"hardware_compatible": True}),
     ],
 )
-def test_a_plan_that_fits_is_loaded(trt, gpu, facts):
+def test_a_plan_that_fits_is_loaded(create, gpu, facts):
     create(gpu=gpu, tensorrt=facts).close()
 
 
-def test_a_plan_for_gpus_from_ampere_on_is_refused_on_an_older_one(trt):
+def test_a_plan_for_gpus_from_ampere_on_is_refused_on_an_older_one(trt, refusal):
     trt.cuda.gpus = (("Turing", (7, 5)),)
     text = refusal(gpu=HERE, tensorrt={"hardware_compatible": True})
     assert "built for compute capability 8.0 or newer, cuda:0 is Turing with 7.5" in text
 
 
-def test_another_gpu_of_the_same_kind_is_warned_of(trt, caplog):
+def test_another_gpu_of_the_same_kind_is_warned_of(create, caplog):
     with caplog.at_level(logging.WARNING, "lc_trt"):
         create(gpu=machine.Gpu("Fake 3", "8.9")).close()
     (record,) = caplog.records
     assert "was tuned on Fake 3, this is Fake 1" in record.message
 
 
-def test_what_is_no_plan_is_refused_with_tensorrts_reason(trt):
+def test_what_is_no_plan_is_refused_with_tensorrts_reason(refusal):
     text = refusal(plan=b"random bytes")
     assert "tensorrt 11.4.0.106 cannot load it on Fake 1" in text
     assert "magicTag failed" in text and "[fake.cpp" not in text
     assert "image is int8, expected uint8" in refusal(plan=fake_plan(image="i1"))
 
 
-def test_the_device_is_chosen_by_name(trt, driver):
+def test_the_device_is_chosen_by_name(create, driver):
     second = {"gpu": machine.Gpu("Fake 2", "8.6"), "device": "cuda:1"}
     engine = create(**second)
     assert engine.device == "cuda:1"
@@ -167,7 +184,7 @@ def test_the_device_is_chosen_by_name(trt, driver):
             create(device=device)
 
 
-def test_the_current_context_is_taken_and_left_current(trt, driver):
+def test_the_current_context_is_taken_and_left_current(create, driver):
     mine = driver.new_context(1)  # as pycuda.autoinit makes one, on the second GPU
     driver.stack.append(mine)
     facts = {"gpu": machine.Gpu("Fake 2", "8.6")}
@@ -199,33 +216,3 @@ def test_without_a_driver_or_a_gpu_it_says_what_to_do(driver, monkeypatch):
     monkeypatch.setattr(layer, "cuda", Missing())
     with pytest.raises(LcTrtError, match="no NVIDIA driver here; install NVIDIA's driver"):
         Gpu.open()
-
-
-def test_what_is_missing_names_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr(packages, "installed", lambda: None)
-    with pytest.raises(LcTrtError, match=r"install it: pip install 'lc-trt\[tensorrt\]'"):
-        create_engine("tensorrt", b"")
-    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
-    monkeypatch.setattr(engines, "_has_cuda", lambda: False)
-    with pytest.raises(LcTrtError, match="a TensorRT engine needs cuda-python"):
-        create_engine("tensorrt", b"")
-
-
-def test_auto_takes_a_gpu_only_where_all_of_it_is_there(monkeypatch):
-    monkeypatch.setattr(packages, "installed", lambda: "tensorrt")
-    assert engines.resolve_backend("auto") in engines.CPU_BACKENDS  # no GPU here
-    monkeypatch.setattr(engines, "current_gpu", lambda: object())
-    assert engines.resolve_backend("auto") == "tensorrt"
-    monkeypatch.setattr(packages, "installed", lambda: None)
-    assert engines.resolve_backend("auto") in engines.CPU_BACKENDS
-
-
-def test_without_a_gpu_the_real_packages_say_so(tmp_path):
-    """TensorRT for RTX and cuda-python themselves, as far as they come here."""
-    if packages.installed() is None or engines.current_gpu() is not None:
-        pytest.skip("needs TensorRT or TensorRT for RTX, and no GPU")
-    here = packages.load()
-    manifest = fake_manifest(tensorrt={"package": here.package, "version": here.version})
-    path = write_bundle(tmp_path / "m.lct", manifest, {PLAN: b"plan", SOURCE: b"source"}).path
-    with pytest.raises(LcTrtError, match=r"engine\.plan: .*NVIDIA.*-o NAME.lct --backend"):
-        lc_trt.load(path)

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_models import SIZE, bgr, toy_manifest, toy_model
 
-from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.backends.load import open_onnx
+from lc_trt.errors import LcTrtError
 from lc_trt.runtime.cuda.driver import DeviceMemory, Gpu, Graph, Stream
-from lc_trt.runtime.engines import create_engine
-from lc_trt.runtime.engines.tensorrt import engine as tensorrt
+from lc_trt.runtime.engines.tensorrt.engine import open_plan
 from lc_trt.runtime.segmenter import Segmenter
 
 RHO = np.array([0.9, 0.8], np.float32)
@@ -30,7 +30,7 @@ def noise(shape=(1, *SIZE), seed=0):
 
 @functools.cache
 def onnx_runtime(kind, n, h, w):
-    return create_engine("onnxruntime", toy_model(kind, (h, w), n), threads=1)
+    return open_onnx("onnxruntime", toy_model(kind, (h, w), n), threads=1)
 
 
 def reference(image, rho=RHO):
@@ -281,13 +281,16 @@ def test_what_cuda_refused_is_in_the_error_and_the_next_pass_runs(load, driver):
 
 
 def test_an_engine_that_was_never_closed_frees_itself(trt):
-    engine = tensorrt.create(fake_plan(), fake_manifest(), None, None)
+    engine = open_plan(
+        fake_plan(),
+        trt.facade(),
+        build=fake_manifest().tensorrt,
+        built_on=None,
+        plugin=None,
+        library=None,
+        device=None,
+    )
     engine.run(noise(), RHO)
     del engine
     gc.collect()
     assert not trt.cuda.memory and trt.cuda.primary == {0: 0}
-
-
-def test_a_cpu_engine_takes_no_gpu():
-    with pytest.raises(UsageError, match="device cuda:0: expected cpu"):
-        create_engine("onnxruntime", toy_model(), device="cuda:0")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,15 +12,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from fake_backends import FakeToolchain
 from fake_library import library_bytes
 from int8_cases import image_folder, tiny_table
 from onnx import numpy_helper
 from tiny_networks import INFO, tiny_model
 
-from lc_trt.backends.registry import compile_options
-from lc_trt.builder import engine_builders as makers
-from lc_trt.builder.engine_builders import BuiltEngine, make_maker
-from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS
+from lc_trt.backends.base import Compiled
+from lc_trt.backends.registry import compile_options, get_backend, registered
+from lc_trt.backends.tensorrt import TensorRTBackend
+from lc_trt.builder.prepare_options import PreparedOptions, check_request, prepare_options
+from lc_trt.bundle.bundle import PLAN, PLUGINS
 from lc_trt.bundle.sections import Exclusion, Profile, TensorRTBuild
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.errors import LcTrtError, UsageError
@@ -35,17 +39,23 @@ ADA, HOPPER = Gpu("Some Ada", "8.9"), Gpu("Some Hopper", "9.0")
 SIZE = Profile.of((48, 72))
 
 
+@dataclass
+class Built:
+    """What a build made, and what was measured for it."""
+
+    compiled: Compiled
+    prepared: PreparedOptions
+
+
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes the tiny cascade with a package on a GPU."""
+def make(tmp_path: Path) -> Iterator[Any]:
+    """Compiles the tiny cascade with a package on a GPU, as a build does."""
     names = ("SM75", "SM80", "SM86", "SM89", "SM120")
     module = SimpleNamespace(ComputeCapability=SimpleNamespace(__members__={n: n for n in names}))
     (tmp_path / FILE).write_bytes(library_bytes())
-    asked: list[dict[str, Any]] = []
-
-    def build_plan(api: TensorRT, model: Any, options: PlanOptions, **more: Any) -> Plan:
-        asked.append({"model": model, **more})
-        return Plan(b"plan", open_library(tmp_path / FILE), "[]\n")
+    tools = FakeToolchain(
+        None, plan=lambda *_: Plan(b"plan", open_library(tmp_path / FILE), "[]\n")
+    )
 
     def run(
         package: str,
@@ -56,48 +66,48 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         model: onnx.ModelProto | None = None,
         show: ProgressMonitor | None = None,
         fallback: str | None = None,
-    ) -> BuiltEngine:
-        api = TensorRT(package, "11.4.0", module, None, [])
-        monkeypatch.setattr(makers.trt, "load", lambda: api)
-        monkeypatch.setattr(makers, "current_gpu", lambda: gpu)
-        asked = CompileOptions.of(
+    ) -> Built:
+        tools.package = lambda _: TensorRT(package, "11.4.0", module, None, [])
+        tools.current = gpu
+        request = CompileOptions.of(
             "tensorrt", SIZE, Profile(1, 2, 4), precision, fallback or "fp16", tensorrt=options
         )
-        maker = make_maker(asked, int8, show or ProgressMonitor())
-        return maker.make(model or tiny_model(), INFO, "model.onnx", SIZE)
+        model, monitor = model or tiny_model(), show or ProgressMonitor()
+        check_request(request, int8, None)
+        prepared = prepare_options(model, INFO, request, int8, None, monitor)
+        return Built(get_backend("tensorrt").compile(model, prepared.options), prepared)
 
-    monkeypatch.setattr(makers, "build_plan", build_plan)
-    monkeypatch.setattr(makers, "available", lambda: ["tensorrt", "openvino"])
-    run.asked = asked  # type: ignore[attr-defined]
-    return run
+    run.tools = tools  # type: ignore[attr-defined]
+    with registered(TensorRTBackend(tools)):
+        yield run
 
 
 def test_an_engine_for_the_gpu_at_hand_is_checked(make: Any, tmp_path: Path) -> None:
     layers = tmp_path / "layers.json"
     made = make("tensorrt", ADA, PlanOptions(save_layers=layers, hardware_compatible=True))
-    assert made.unchecked is None and made.engine == b"plan"
-    assert made.files == {PLAN: b"plan", PLUGINS: tmp_path / FILE}
-    assert made.facts["gpu"] == ADA
-    assert made.facts["plugin"].version == "1" and made.facts["precision"] == "fp16"
-    recorded = made.facts["tensorrt"]
-    assert recorded == TensorRTBuild("tensorrt", "11.4.0", hardware_compatible=True)
+    compiled = made.compiled
+    assert compiled.skip_reason is None
+    assert compiled.files == {PLAN: b"plan", PLUGINS: tmp_path / FILE}
+    assert compiled.gpu == ADA and compiled.plugin.version == "1" and compiled.precision == "fp16"
+    assert compiled.tensorrt == TensorRTBuild("tensorrt", "11.4.0", hardware_compatible=True)
     assert layers.read_text() == "[]\n"
-    (call,) = make.asked
+    (call,) = make.tools.asked
     # The profile leaves the batch open, the size is fixed.
     shape = call["model"].graph.input[0].type.tensor_type.shape.dim
     assert not shape[0].HasField("dim_value")
     assert [d.dim_value for d in shape[1:]] == [48, 72, 3]
-    assert call["gpu"] == ADA and call["batch"] == Profile(1, 2, 4)
+    assert call["gpu"] == ADA and call["options"].batch == Profile(1, 2, 4)
 
 
 def test_an_engine_for_other_gpus_is_not_checked_and_says_why(make: Any) -> None:
     made = make("tensorrt_rtx", HOPPER, PlanOptions())
-    assert made.unchecked == (
+    assert made.compiled.skip_reason == (
         "built for compute capability 8.0, 8.6, 8.9, 12.0, the GPU here is Some Hopper with 9.0"
     )
-    assert make("tensorrt_rtx", ADA, PlanOptions(compute_capabilities=("8.6",))).unchecked
-    assert make("tensorrt_rtx", ADA, PlanOptions()).unchecked is None
-    assert make("tensorrt_rtx", None, PlanOptions()).unchecked == (
+    older = PlanOptions(compute_capabilities=("8.6",))
+    assert make("tensorrt_rtx", ADA, older).compiled.skip_reason
+    assert make("tensorrt_rtx", ADA, PlanOptions()).compiled.skip_reason is None
+    assert make("tensorrt_rtx", None, PlanOptions()).compiled.skip_reason == (
         "the build found no NVIDIA GPU to run it on"
     )
 
@@ -107,13 +117,11 @@ def test_layers_that_cannot_be_written_are_an_error(make: Any, tmp_path: Path) -
         make("tensorrt", ADA, PlanOptions(save_layers=tmp_path / "none" / "layers.json"))
 
 
-def test_a_check_without_cuda_python_is_refused_before_the_build(
-    make: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(makers, "available", lambda: ["openvino"])
+def test_a_check_without_cuda_python_is_refused_before_the_build(make: Any) -> None:
+    make.tools.cuda = False
     with pytest.raises(LcTrtError, match="needs cuda-python; install it: pip install"):
         make("tensorrt", ADA, PlanOptions())
-    assert make.asked == []
+    assert make.tools.asked == []
 
 
 def test_bf16_is_refused_for_gpus_without_it(make: Any) -> None:
@@ -124,14 +132,14 @@ def test_bf16_is_refused_for_gpus_without_it(make: Any) -> None:
     ):
         with pytest.raises(UsageError, match=r"--bf16: needs compute capability 8\.0.* for 7\.5"):
             make("tensorrt" if gpu else "tensorrt_rtx", gpu, options, precision="bf16")
-    assert make.asked == []
+    assert make.tools.asked == []
 
 
 @pytest.mark.parametrize("gpu", [ADA, None])
 def test_bf16_is_what_products_are_in_and_nothing_is_looked_for(make: Any, gpu: Gpu | None) -> None:
     made = make("tensorrt" if gpu else "tensorrt_rtx", gpu, PlanOptions(), precision="bf16")
-    assert made.facts["precision"] == "bf16" and made.facts["calibration"] is None
-    assert set(input_types(make.asked[0]["model"], "RegionConv")) == {"BFLOAT16"}
+    assert made.compiled.precision == "bf16" and made.prepared.calibration is None
+    assert set(input_types(make.tools.asked[0]["model"], "RegionConv")) == {"BFLOAT16"}
 
 
 @pytest.fixture(scope="module")
@@ -156,22 +164,21 @@ def test_an_int8_engine_says_how_it_was_quantised(
     asked = QuantizationOptions(table, keep=("stage3/0",))
     made = make("tensorrt", ADA, PlanOptions(), precision="int8", int8=asked, fallback=rest)
     # The GPU at hand runs it for the check.
-    assert made.unchecked is None and made.stand_in is None
-    int8 = made.facts["calibration"].int8
-    assert made.facts["precision"] == "int8" and int8.fallback_precision == (rest or "fp16")
+    assert made.compiled.skip_reason is None and made.compiled.reference_model is None
+    int8 = made.prepared.calibration.int8
+    assert made.compiled.precision == "int8" and int8.fallback_precision == (rest or "fp16")
     assert int8.excluded == (Exclusion(("stage3/0",), "asked for with --keep"),)
     assert made.prepared.table == read_table(table)
-    assert made.files[CALIBRATION] == table.read_bytes()
-    types = input_types(make.asked[0]["model"], "RegionConv")
+    types = input_types(make.tools.asked[0]["model"], "RegionConv")
     assert set(types) == {"INT8", floating} and types["INT8"] > 10
 
 
 def test_int8_with_bf16_is_checked_by_what_onnx_runtime_computes(make: Any, table: Path) -> None:
     asked = QuantizationOptions(table)
     made = make("tensorrt_rtx", None, PlanOptions(), precision="int8", int8=asked, fallback="bf16")
-    assert made.facts["calibration"].int8.fallback_precision == "bf16"
-    built = input_types(make.asked[0]["model"], "RegionConv")
-    network = input_types(onnx.load_from_string(made.stand_in), "RegionConv")
+    assert made.prepared.calibration.int8.fallback_precision == "bf16"
+    built = input_types(make.tools.asked[0]["model"], "RegionConv")
+    network = input_types(onnx.load_from_string(made.compiled.reference_model), "RegionConv")
     assert built["INT8"] == network["INT8"] > 0
     assert built["BFLOAT16"] == network["FLOAT"] > 0
 
@@ -180,9 +187,9 @@ def test_where_no_gpu_is_the_network_of_an_int8_engine_is_checked(make: Any, tab
     made = make(
         "tensorrt_rtx", None, PlanOptions(), precision="int8", int8=QuantizationOptions(table)
     )
-    assert made.unchecked == "the build found no NVIDIA GPU to run it on"
-    network = onnx.load_from_string(made.stand_in)
-    built = make.asked[0]["model"]
+    assert made.compiled.skip_reason == "the build found no NVIDIA GPU to run it on"
+    network = onnx.load_from_string(made.compiled.reference_model)
+    built = make.tools.asked[0]["model"]
     assert input_types(network, "RegionConv") == input_types(built, "RegionConv")
     # The profile's optimum, in which ONNX Runtime runs it.
     shape = network.graph.input[0].type.tensor_type.shape.dim
@@ -212,9 +219,9 @@ def test_what_fp16_beside_int8_cannot_hold_is_found(
     asked = QuantizationOptions(tmp_path / "t.json", keep=("stage1/1", "stage1/2"))
     show = Warnings()
     made = make("tensorrt", ADA, PlanOptions(), "int8", asked, model, show, rest)
-    calibration = made.facts["calibration"]
+    calibration = made.prepared.calibration
     assert calibration.int8.excluded_convolutions == ("stage1/1/conv", "stage1/2/conv")
-    built = onnx.shape_inference.infer_shapes(make.asked[0]["model"]).graph
+    built = onnx.shape_inference.infer_shapes(make.tools.asked[0]["model"]).graph
     types = {v.name: v.type.tensor_type.elem_type for v in built.value_info}
     assert types["stage1/1/conv"] == types["stage1/1/relu"] == onnx.TensorProto.FLOAT
     if rest == "fp32":
@@ -230,7 +237,7 @@ def test_what_fp16_beside_int8_cannot_hold_is_found(
 def test_what_int8_is_mixed_with_is_checked(make: Any, table: Path) -> None:
     mixed = compile_options("onnxruntime", SIZE, 1, "int8", "fp16")
     with pytest.raises(UsageError, match="--int8 --fp16: what stays out of INT8 is fp32 with onnx"):
-        make_maker(mixed, QuantizationOptions(table), ProgressMonitor())
+        check_request(mixed, QuantizationOptions(table), None)
     with pytest.raises(UsageError, match="INT8 needs images or a table"):
         make("tensorrt", ADA, PlanOptions(), precision="int8")
 
@@ -238,4 +245,4 @@ def test_what_int8_is_mixed_with_is_checked(make: Any, table: Path) -> None:
 def test_tensorrt_is_refused_with_reuse() -> None:
     reusing = CompileOptions.of("tensorrt", SIZE, reuse=True)
     with pytest.raises(UsageError, match=r"keeps no state.*build with --backend openvino"):
-        make_maker(reusing, None, ProgressMonitor())
+        check_request(reusing, None, None)
