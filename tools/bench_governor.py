@@ -1,15 +1,14 @@
-"""Hold a frame rate on this machine while other work comes and goes, with and without a governor.
+"""Benchmark the governor: hold a frame rate under a varying load, with and without it.
 
     python tools/bench_governor.py [--out benchmarks/governor-cpu.json]
 
-Builds the shipped irnet-small, tunes it on the video, and sends the video round and round through
-`Segmenter.stream` twice: at its default thresholds, and governed. Each run has five phases: alone,
-beside one busy process, alone, beside more of them than the target can stand, alone. The target
-is what this machine reaches alone at three quarters of the course. A third run repeats one frame,
-alone: there nothing but the machine's own noise may move the level. Writes the JSON and, beside
-it, a figure; exits with 1 where the governed runs miss what docs/governor.md promises. Under three
-minutes on two cores, which nothing else should use. Needs the video of `make demo`, and
-matplotlib.
+Builds the shipped irnet-small, tunes it on the video, and loops the video through
+`Segmenter.stream` twice: at the default thresholds, and governed. Each run has five phases: idle
+machine, one busy process, idle, more busy processes than the target allows, idle. The target is the
+rate that the idle machine reaches at three quarters of the operating curve. A third run repeats one
+frame on the idle machine, where only noise can move the level. Writes JSON and a plot beside it;
+exits with 1 if the governed runs miss the guarantees of docs/governor.md. Takes less than three
+minutes on two otherwise idle cores. Needs the video of `make demo`, and matplotlib.
 """
 
 from __future__ import annotations
@@ -39,18 +38,24 @@ from lc_trt.video.base import Image
 from lc_trt.video.sources.open import open_source
 
 SIZE = "168x400"  # the demo's
-SHARE = 0.75  # of the course, where the target is set
-WINDOW, HOP = 1.0, 0.2  # seconds a rate is counted over, and from one to the next
-REACTION = 1.0  # seconds after a step, from which on the rate has to hold
-HOLDS = 0.95  # of the target, the rate of a phase
-SWING = 0.10  # of the range, what the level may move over where the input is steady
-SETTLED = 3.0  # seconds, from which on that is looked at
+SHARE = 0.75  # position on the operating curve that sets the target
+WINDOW, HOP = 1.0, 0.2  # length and distance of the windows for frame rates, in seconds
+REACTION = 1.0  # seconds after a load change until the rate has to hold
+HOLDS = 0.95  # required rate of a phase, relative to the target
+SWING = 0.10  # allowed range of the level with constant input
+SETTLED = 3.0  # seconds until that is measured
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Seconds beside so many busy processes; ``reachable`` is whether the rate has to hold."""
+    """A phase under load.
+
+    Attributes:
+        name: of the phase.
+        processes: number of busy processes.
+        reachable: whether the rate has to hold.
+    """
 
     name: str
     processes: int
@@ -68,7 +73,14 @@ PHASES = (
 
 @dataclass
 class Trace:
-    """A run, an entry a frame: seconds since its start, milliseconds of the engine, level, rho."""
+    """A run, with one entry per frame.
+
+    Attributes:
+        at: seconds since the start.
+        engine_ms: milliseconds of the engine.
+        level: of the governor.
+        rho: thresholds.
+    """
 
     at: list[float] = field(default_factory=list)
     engine_ms: list[float] = field(default_factory=list)
@@ -86,7 +98,7 @@ class Trace:
 
 
 def endless(video: Path) -> Iterator[Image]:
-    """The frames of a video, again and again; it is opened anew each time."""
+    """Loop over the frames of a video, reopening it each time."""
     while True:
         with open_source(str(video)) as source:
             yield from (frame.image for frame in source)
@@ -94,7 +106,7 @@ def endless(video: Path) -> Iterator[Image]:
 
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """So many processes that compute, at the priority of this one."""
+    """Run busy processes at the priority of this one while the block runs."""
     started = [subprocess.Popen(BUSY) for _ in range(processes)]
     try:
         yield
@@ -111,10 +123,10 @@ def run(
     governor: Governor | None,
     phases: Sequence[Phase] = PHASES,
 ) -> Trace:
-    """All phases, one after the other, so many seconds each."""
+    """Run all phases, ``seconds`` each."""
     trace = Trace()
     with segmenter.stream(frames, governor) as results:
-        next(results)  # the first pass prepares
+        next(results)  # warm-up
         start = perf_counter()
         for number, phase in enumerate(phases, start=1):
             with busy(phase.processes):
@@ -129,38 +141,38 @@ def run(
 
 
 def rates(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frames a second in each window, and the end of the window."""
+    """End of each window, and frames per second in it."""
     ends = np.arange(WINDOW, at[-1], HOP)
     counts = np.searchsorted(at, ends) - np.searchsorted(at, ends - WINDOW)
     return ends, counts / WINDOW
 
 
 def figures(trace: Trace, seconds: float) -> list[dict[str, Any]]:
-    """What each phase came to, after the time that a reaction may take."""
+    """Frame rate and level of each phase, after the reaction time."""
     at, level = np.array(trace.at), np.array(trace.level)
-    found = []
+    rows = []
     for number, phase in enumerate(PHASES):
-        part = (at >= number * seconds + REACTION) & (at < (number + 1) * seconds)
-        found.append(
+        inside = (at >= number * seconds + REACTION) & (at < (number + 1) * seconds)
+        rows.append(
             {
                 "phase": phase.name,
                 "busy_processes": phase.processes,
-                "fps": round(float(part.sum()) / (seconds - REACTION), 2),
-                # Beside too many, none may have come.
-                "level": round(float(level[part].mean()), 3) if part.any() else None,
+                "fps": round(float(inside.sum()) / (seconds - REACTION), 2),
+                # Under too much load, there may be no frame.
+                "level": round(float(level[inside].mean()), 3) if inside.any() else None,
             }
         )
-    return found
+    return rows
 
 
 def swing(trace: Trace) -> float:
-    """What part of the range the level moved over once it had settled."""
+    """Range of the level once settled."""
     levels = [level for at, level in zip(trace.at, trace.level, strict=True) if at >= SETTLED]
     return round(max(levels) - min(levels), 4)
 
 
 def target(segmenter: Segmenter, video: Path) -> float:
-    """The rate at `SHARE` of the course, alone on the machine: the median over 60 frames."""
+    """The rate at `SHARE` of the operating curve on the idle machine: the median over 60 frames."""
     rho = segmenter.govern(1.0).course.rho(SHARE)
     with segmenter.stream(endless(video), rho) as results:
         times = [next(results).timing["engine"] for _ in range(70)][10:]
@@ -168,20 +180,20 @@ def target(segmenter: Segmenter, video: Path) -> float:
 
 
 def judge(found: dict[str, Any]) -> list[str]:
-    """What the governed run missed, a sentence each."""
+    """List the guarantees that the governed run missed."""
     missed = []
     for phase, row in zip(PHASES, found["governed"]["phases"], strict=True):
         if phase.reachable and row["fps"] < HOLDS * found["target_fps"]:
-            missed.append(f"{row['phase']}: {row['fps']} frames a second of {found['target_fps']}")
+            missed.append(f"{row['phase']}: {row['fps']} FPS, expected {found['target_fps']}")
     if found["governed"]["summary"]["episodes"] < 1:
-        missed.append("too many: it was not said that the target cannot be held")
+        missed.append("too many: no report that the target cannot be held")
     if found["steady"]["swing"] > SWING:
-        missed.append(f"one frame: the level moves over {found['steady']['swing']:.0%}")
+        missed.append(f"one frame: the level varies by {found['steady']['swing']:.0%}")
     return missed
 
 
 def draw(found: dict[str, Any], seconds: float) -> bytes:
-    """Rate, level and thresholds over time."""
+    """Plot rate, level and thresholds over time."""
     from matplotlib.figure import Figure
 
     from lc_trt.evaluation.figures import BLUE, GREY, VERMILION, png
@@ -221,7 +233,7 @@ def draw(found: dict[str, Any], seconds: float) -> bytes:
 
 
 def prepare(model: Path, video: Path, bundle: Path) -> None:
-    """Build and tune, each in a process of its own; a bundle that is there is tuned again."""
+    """Build and tune in separate processes; an existing bundle is only tuned again."""
     command = [sys.executable, "-m", "lc_trt"]
     if not bundle.is_dir():
         bundle.parent.mkdir(parents=True, exist_ok=True)
@@ -232,19 +244,21 @@ def prepare(model: Path, video: Path, bundle: Path) -> None:
 
 
 def _autogroup() -> str | None:
-    """The priority of this session's processes beside other sessions', None where it has none."""
+    """The session's autogroup priority; None if there is none."""
     file = Path("/proc/self/autogroup")
     return file.read_text().strip().rpartition(" ")[2] if file.is_file() else None
 
 
 def main() -> int:
-    """Parse the command line, run, write, judge."""
+    """Parse the command line, run, write and judge; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", type=Path, default=Path("models/irnet-small-camvid/model.onnx"))
     parser.add_argument("--video", type=Path, default=Path("demo/cache/bikes.mp4"))
-    parser.add_argument("--work", type=Path, default=Path("runs/governor"), help="kept for a rerun")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/governor"), help="reused by the next run"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/governor-cpu.json"))
-    parser.add_argument("--seconds", type=float, default=8.0, help="of a phase")
+    parser.add_argument("--seconds", type=float, default=8.0, help="duration of a phase")
     options = parser.parse_args()
     bundle = options.work / "irnet-small.lct"
     before = os.getloadavg()
@@ -283,7 +297,7 @@ def main() -> int:
     missed = judge(found)
     found["missed"] = missed
     picture = draw(found, options.seconds)
-    # Without indentation: a trace is long.
+    # Without indentation, since traces are long.
     for path, content in (
         (options.out, (json.dumps(found) + "\n").encode()),
         (options.out.with_suffix(".png"), picture),
@@ -292,8 +306,8 @@ def main() -> int:
     for name in traces:
         for row in found[name]["phases"]:
             print(f"{name}, {row['phase']}: {row['fps']} fps, level {row['level']}")
-    print(f"one frame, alone: the level moves over {found['steady']['swing']:.1%} of its range")
-    print("\n".join(missed) or f"{fps} frames a second held as promised")
+    print(f"one frame, alone: the level varies by {found['steady']['swing']:.1%} of its range")
+    print("\n".join(missed) or f"{fps} FPS held as guaranteed")
     return int(bool(missed))
 
 

@@ -1,12 +1,11 @@
-"""Measure the full irnet on this machine's CPU at the published shares, beside its ceilings.
+"""Benchmark the full irnet on the CPU at the published exit shares, against its ceilings.
 
     python tools/bench_irnet.py [--out benchmarks/cpu-irnet.json] [options of lc-trt bench]
 
-Exports irnet with seeded random weights (speed does not depend on them), builds it for OpenVINO
-at 300x500, and benches it with a different frame and region every time, over the fastest dense
-engine of the machine, then watches the memory over 500 frames. Exits with 1 where LC or LC fast
-falls short of its part of the ceiling, or where memory grows. About ten minutes on two cores,
-which nothing else should use.
+Exports irnet with seeded random weights (speed does not depend on them), builds it for OpenVINO at
+300x500, and benchmarks it with a different frame and region each time against the fastest dense
+engine, then monitors memory over 500 frames. Exits with 1 if LC or LC fast misses its required
+share of the ceiling, or if memory grows. Takes about ten minutes on two otherwise idle cores.
 """
 
 from __future__ import annotations
@@ -18,17 +17,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Part of what the skipped operations allow that a row has to reach.
+# Required share of the ceiling per row.
 REQUIRED = {"LC": 0.90, "LC fast": 0.92}
 SOAK = 500  # frames
 FLAT = 32  # MiB that the second half of them may add
 
 
 def main() -> int:
-    """Run the steps; the exit code."""
+    """Run all steps; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/cpu-irnet.json"))
-    parser.add_argument("--work", type=Path, default=Path("runs/irnet"), help="kept for a rerun")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/irnet"), help="reused by the next run"
+    )
     known, more = parser.parse_known_args()
     model, bundle = known.work / "irnet.onnx", known.work / "irnet.lct"
     known.work.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,7 @@ def main() -> int:
     if not model.is_file():
         lc_trt("export", "--preset", "irnet", "--seed", "0", "--size", "300x500", "-o", str(model))
     lc_trt("build", str(model), "-o", str(bundle), "--backend", "openvino")
-    # irnet is not meant to reach the published frame rate on a CPU: ceilings are checked below.
+    # irnet need not reach the published frame rate on a CPU: ceilings are checked below.
     lc_trt(
         "bench", str(bundle), "--shares", "published", "--runners", "all", "--soak", str(SOAK),
         "--json", str(known.out), "--no-check", *more,
@@ -45,7 +46,7 @@ def main() -> int:
 
 
 def judge(result: dict[str, Any]) -> int:
-    """Print what was reached beside what is required; 1 where something falls short."""
+    """Print results and requirements; returns 1 if one is missed."""
     short = 0
     for row in result["rows"]:
         if row["name"] in REQUIRED:
@@ -61,7 +62,7 @@ def judge(result: dict[str, Any]) -> int:
 
 
 def lc_trt(*arguments: str) -> None:
-    """Run a subcommand in a process of its own: what one leaves in memory is not the next one's."""
+    """Run a subcommand in a separate process, so that memory use does not carry over."""
     done = subprocess.run([sys.executable, "-m", "lc_trt", *arguments], check=False)
     if done.returncode:
         sys.exit(done.returncode)

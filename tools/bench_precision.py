@@ -1,12 +1,12 @@
-"""Measure a cascade in FP32, bf16 and INT8 beside dense networks, all in one run.
+"""Benchmark a cascade in FP32, bf16 and INT8 against dense networks in one run.
 
     python tools/bench_precision.py [--preset irnet] [--rounds 25] [--out FILE.json]
 
 Exports the preset with seeded random weights (speed does not depend on them), calibrates it on
-scikit-image's photographs and runs it at the published fast shares, a different frame and region
-every time, in turns with its dense network in every precision and backend. Exits with 1 where a
-row falls short of what it must reach. About fifteen minutes on two cores, which nothing else
-should use; the JSON says how busy the machine was.
+scikit-image's photographs and runs it at the published exit shares of LC fast, a different frame
+and region each time, interleaved with its dense network in every precision and backend. Exits with
+1 if a row misses its target. Takes about fifteen minutes on two otherwise idle cores; the JSON
+records the load of the machine.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from lc_trt.utils.timing import measure, percentiles, ratio
 from lc_trt.video.sample_frames import load_frames
 
 SIZE = (300, 500)
-SEEN = 4  # photographs for ranges: speed does not depend on them either
+SEEN = 4  # calibration images; speed does not depend on the ranges
 REFERENCE = "dense fp32 onnxruntime"
-# (row, over, at least): what has to be reached.
+# (row, reference, required speed-up)
 REQUIRED = (
     ("fast int8 openvino", (REFERENCE,), 6.5),
     ("fast bf16 openvino", (REFERENCE,), 3.8),
@@ -59,7 +59,7 @@ COMBINATIONS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """A row beside what it must reach; ``over`` is the fastest of those it is compared with."""
+    """A row and its target; ``over`` is the fastest of the references."""
 
     row: str
     over: str
@@ -68,12 +68,12 @@ class Verdict:
 
     @property
     def met(self) -> bool:
-        """Whether it is reached."""
+        """Whether the target is met."""
         return self.found >= self.required
 
 
 def main() -> int:
-    """Run the steps; the exit code."""
+    """Run all steps; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/cpu-precision.json"))
     parser.add_argument("--preset", default="irnet")
@@ -107,7 +107,7 @@ def main() -> int:
 
 
 def run(known: argparse.Namespace) -> list[EngineLane]:
-    """All rows, measured."""
+    """Measure all rows."""
     path = known.work / f"{known.preset}-{known.heads}.onnx"
     export_file(path, preset=known.preset, checkpoint=None, size=SIZE, heads=known.heads)
     model = import_model(path).model
@@ -142,7 +142,7 @@ def run(known: argparse.Namespace) -> list[EngineLane]:
 
 
 def row(lane: EngineLane, lanes: list[EngineLane]) -> dict[str, Any]:
-    """A lane's figures."""
+    """Values of a lane."""
     reference = next(other for other in lanes if other.name == REFERENCE)
     times = percentiles(lane.times)
     return {
@@ -155,7 +155,7 @@ def row(lane: EngineLane, lanes: list[EngineLane]) -> dict[str, Any]:
 
 
 def judge(times: dict[str, list[float]]) -> list[Verdict]:
-    """What was reached beside what is required, of the rows that ran."""
+    """Compare the rows that ran with their targets."""
     found = []
     for name, over, required in REQUIRED:
         others = [other for other in over if other in times]

@@ -1,10 +1,10 @@
-"""Measure temporal reuse on videos: what is computed, how labels agree, and how fast it is.
+"""Benchmark temporal reuse on videos: computed pixels, label agreement, speed.
 
     python tools/bench_reuse.py models/irnet-small-camvid/model.onnx VIDEO... [--frames 100]
 
-Each frame goes through the engine without reuse and, for each tolerance, through the one with it,
-in turns whose order changes. Writes JSON, and a figure beside it. Exits with 1 where at the
-default tolerance fewer than 99 % of a video's labels are those without reuse.
+Each frame runs through the engine without reuse and, for each tolerance, through the engine with
+reuse, interleaved in varying order. Writes JSON and a plot beside it. Exits with 1 if, at the
+default tolerance, label agreement with the engine without reuse is below 99 % for a video.
 """
 
 from __future__ import annotations
@@ -49,14 +49,15 @@ Image = npt.NDArray[np.uint8]
 
 
 class ReuseLane(Lane[EngineOutput]):
-    """One way to run the video, frame by frame.
+    """Runs a video with or without reuse, frame by frame.
 
     Attributes:
-        reuse: None without.
+        reuse: options; None without reuse.
         labels: of the latest frame.
-        computed, reused: parts of the pixels, per frame.
-        reached: part of the pixels that are stage 3's, per frame.
-        agreement: share of labels equal to those without reuse, per frame.
+        computed: share of pixels computed, per frame.
+        reused: share of pixels reused, per frame.
+        reached: share of pixels that reach stage 3, per frame.
+        agreement: label agreement with the engine without reuse, per frame.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -68,7 +69,7 @@ class ReuseLane(Lane[EngineOutput]):
         rho: npt.NDArray[np.float32],
         reuse: Reuse | None = None,
     ) -> None:
-        # Untimed, and not the first after another engine, whose threads may still spin.
+        # An untimed pass first, since threads of another engine may still spin.
         def settle(number: int) -> EngineOutput:
             return engine.run(images[number], ALL_LEAVE)
 
@@ -95,7 +96,7 @@ class ReuseLane(Lane[EngineOutput]):
 
 
 def read(video: str, count: int | None, size: tuple[int, int]) -> list[Image]:
-    """The first frames at the engine's size, uint8 [1, H, W, 3] each."""
+    """The first frames at the engine's input size, uint8 [1, H, W, 3] each."""
     with open_source(video) as source:
         return [to_size(frame.image, size)[None] for frame in islice(source, count)]
 
@@ -109,7 +110,7 @@ def measure(
     every: int,
     macs: StageMacs,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A video's figures without reuse, and those with each tolerance."""
+    """Results of a video without reuse and with each tolerance."""
     off = ReuseLane(plain, images, rho)
     lanes = [off]
     lanes += [ReuseLane(reusing, images, rho, Reuse(t, every=every)) for t in tolerances]
@@ -134,7 +135,7 @@ def measure(
 
 
 def row(lane: ReuseLane, off: ReuseLane, macs: StageMacs) -> dict[str, Any]:
-    """A tolerance's figures; the ceiling takes as many of the computed pixels to stage 3."""
+    """Results of a tolerance; the ceiling assumes an unchanged share of stage 3."""
     assert lane.reuse is not None
     hard, last, computed = (float(np.mean(x)) for x in (off.computed, off.reached, lane.computed))
     ceiling = macs.at(hard, last) / macs.at(computed, computed * last / max(hard, 1e-9))
@@ -147,14 +148,14 @@ def row(lane: ReuseLane, off: ReuseLane, macs: StageMacs) -> dict[str, Any]:
         "agreement": round(float(np.mean(lane.agreement)), 5),
         "agreement_worst_frame": round(min(lane.agreement), 5),
         "p50_ms": round(float(np.median(times)), 2),
-        # Of the whole video: a median would not see the frames in which all is computed.
+        # Over the whole video, since a median would ignore frames that are computed entirely.
         "speedup": round(sum(reference) / sum(times), 3),
         "ceiling": round(ceiling, 3),
     }
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Share computed, agreement and speed-up over the tolerance, a line a video."""
+    """Plot computed share, agreement and speed-up over the tolerance, one line per video."""
     panels = (
         ("computed_of_hard", "part of the hard pixels computed", (0, 1.03)),
         ("agreement", "labels equal to those without reuse", None),
@@ -186,12 +187,12 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 
 def main() -> int:
-    """Run the steps; the exit code."""
+    """Run all steps; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("model", type=Path)
-    parser.add_argument("videos", nargs="+", help="at most two fit into the figure")
+    parser.add_argument("videos", nargs="+", help="the plot shows at most two")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/cpu-reuse.json"))
-    parser.add_argument("--frames", type=int, default=0, help="of each video; 0 for all")
+    parser.add_argument("--frames", type=int, default=0, help="frames per video; 0 for all")
     parser.add_argument("--size", default="300x500", help="HxW")
     parser.add_argument("--rho", help="R1[,R2]; default: the model's own")
     parser.add_argument("--every", type=int, default=EVERY)

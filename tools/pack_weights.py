@@ -1,8 +1,8 @@
-"""Pack a training run's weights for models/: large tensors in FP16, no folder names in the facts.
+"""Pack the weights of a run for models/: large tensors in FP16, metadata without local paths.
 
     python tools/pack_weights.py RUN/best.safetensors models/NAME/weights.safetensors
 
-`lc-trt train --init` and `lc-trt export --checkpoint` take the result as they take the original.
+`lc-trt train --init` and `lc-trt export --checkpoint` accept the result like the original.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lc_trt.training.export import public_metadata
 
 
 def pack(source: Path, out: Path) -> None:
-    """Write ``source``'s weights to ``out``; small tensors, batch norm's among them, stay FP32."""
+    """Write the weights of ``source`` to ``out``; small tensors (batch norm) stay in FP32."""
     state, facts = load_weights(source)
     packed = {}
     for name, tensor in state.items():

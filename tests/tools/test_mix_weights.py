@@ -52,7 +52,7 @@ def test_runs_of_two_networks_are_refused(repository, runs, tmp_path):
     name = next(iter(tensors))
     save_tensors(runs[1], {**tensors, name: tensors[name][..., :1].clone()}, facts)
     done = mix(repository, *runs, tmp_path / "out")
-    assert done.returncode == 1 and f"{name!r} is not as in" in done.stderr
+    assert done.returncode == 1 and f"{name!r} differs from" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
