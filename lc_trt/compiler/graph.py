@@ -97,7 +97,11 @@ class Graph:
         return other
 
     def unique(self, name: str) -> str:
-        """``name``, numbered if it is taken."""
+        """A name that no tensor or node has, and that is not given again.
+
+        Args:
+            name: what it is, or is followed by a number if it is taken.
+        """
         candidate, number = name, 1
         while candidate in self._names:
             number += 1
@@ -106,7 +110,16 @@ class Graph:
         return candidate
 
     def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
-        """Add a constant; its name."""
+        """Add a constant.
+
+        Args:
+            name: of it, see `unique`.
+            value: of any shape.
+            dtype: it is stored in.
+
+        Returns:
+            Its name.
+        """
         full = self.unique(name)
         self.constants[full] = np.asarray(value, dtype)
         return full
@@ -122,7 +135,17 @@ class Graph:
         overload: str = "",
         **attributes: Any,
     ) -> onnx.NodeProto:
-        """A new node (not yet in ``nodes``); its output is called as the node unless named."""
+        """A new node, which is not in ``nodes`` yet.
+
+        Args:
+            op_type: of the node.
+            inputs: tensors in order, empty where an optional one is left out.
+            name: of the node, see `unique`.
+            outputs: tensors; None for one that is called as the node.
+            domain: of the operator.
+            overload: of the function.
+            **attributes: of the node.
+        """
         full = self.unique(name)
         return helper.make_node(
             op_type, inputs, outputs or [full], name=full, domain=domain, overload=overload,
@@ -130,7 +153,11 @@ class Graph:
         )  # fmt: skip
 
     def add_function(self, function: onnx.FunctionProto) -> None:
-        """Let nodes call a function; it replaces one of the same domain, name and overload."""
+        """Let nodes call a function.
+
+        Args:
+            function: replaces one of the same domain, name and overload.
+        """
         self.functions[_identity(function)] = function
 
     def edges(self) -> Edges:
@@ -163,11 +190,19 @@ class Graph:
         return self.types().get(name, TensorType())
 
     def dims(self, name: str) -> tuple[int | None, ...] | None:
-        """A tensor's shape, None for what is symbolic; None as a whole if its rank is unknown."""
+        """A tensor's sizes, None for each that is symbolic; None as a whole if the rank is unknown.
+
+        Args:
+            name: of the tensor.
+        """
         return self.type_of(name).dims
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """A tensor's shape; None unless all of it is known."""
+        """A tensor's shape; None unless all of it is known.
+
+        Args:
+            name: of the tensor.
+        """
         return self.type_of(name).shape
 
     def edited(self) -> None:
@@ -186,7 +221,11 @@ class Graph:
         self.edited()
 
     def rename_uses(self, renamed: dict[str, str]) -> None:
-        """Make every reader of a key read its value instead (chains are followed)."""
+        """Let all readers of some tensors read others.
+
+        Args:
+            renamed: the other tensor by the one that was read; chains are followed.
+        """
 
         def final(name: str) -> str:
             while name in renamed:

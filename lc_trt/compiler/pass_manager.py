@@ -57,6 +57,12 @@ class Pass(Protocol):
     def apply(self, graph: Graph) -> PassReport:
         """Edit the graph in place.
 
+        Args:
+            graph: without nodes that nobody reads.
+
+        Returns:
+            How much was rewritten, and what was not.
+
         Raises:
             LcTrtError: the graph is none that the pass can handle; the message names the node.
         """

@@ -30,7 +30,18 @@ class Builder:
     def add(
         self, op_type: str, *inputs: str, name: str, output: str | None = None, **attrs: Any
     ) -> str:
-        """Add a node with one output; that output's name."""
+        """Add a node with one output.
+
+        Args:
+            op_type: of the node.
+            *inputs: tensors in order.
+            name: of the node, numbered if it is taken.
+            output: the tensor that it makes; None for the node's name.
+            **attrs: of the node.
+
+        Returns:
+            The output's name.
+        """
         node = self.graph.make(
             op_type, inputs, name, outputs=None if output is None else [output], **attrs
         )
@@ -38,5 +49,14 @@ class Builder:
         return str(node.output[0])
 
     def const(self, name: str, value: npt.ArrayLike, dtype: str) -> str:
-        """Add a constant; its name."""
+        """Add a constant.
+
+        Args:
+            name: of it, numbered if it is taken.
+            value: of any shape.
+            dtype: it is stored in.
+
+        Returns:
+            Its name.
+        """
         return self.graph.constant(name, value, dtype)

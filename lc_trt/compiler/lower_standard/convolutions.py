@@ -94,7 +94,14 @@ def lower_sum(b: Builder, found: TapSum, region: Region, name: str, output: str)
 
 
 def matmul(b: Builder, x: str, matrix: Array, p: str) -> str:
-    """A product with a constant."""
+    """A product with a constant.
+
+    Args:
+        b: gets the nodes.
+        x: rows [R, Cin].
+        matrix: [Cin, Cout].
+        p: path of the nodes' names.
+    """
     weight = b.const(f"{p}/matrix", np.ascontiguousarray(matrix), str(matrix.dtype))
     return b.add("MatMul", x, weight, name=f"{p}/matmul")
 
@@ -102,7 +109,16 @@ def matmul(b: Builder, x: str, matrix: Array, p: str) -> str:
 def gather_then_multiply(
     b: Builder, x: str, weight: Array, region: Region, taps: Taps, p: str
 ) -> str:
-    """Rows of the window side by side, then one product: [R, taps * Cin] x [.., Cout]."""
+    """Rows of the window side by side, then one product: [R, taps * Cin] x [.., Cout].
+
+    Args:
+        b: gets the nodes.
+        x: rows [R, Cin].
+        weight: [Cout, Cin, kh, kw].
+        region: of the rows.
+        taps: of the window.
+        p: path of the nodes' names.
+    """
     outputs, inputs = weight.shape[:2]
     found = windows(b, x, inputs, table(b, region, taps), p)
     shape = b.const(f"{p}/patch", [-1, len(taps) * inputs], "int64")
@@ -119,7 +135,12 @@ def project_then_gather(
     classes from 2048 channels a hundredth of the memory traffic.
 
     Args:
+        b: gets the nodes.
+        x: rows [R, Cin].
         weight: [Cout, Cin, taps].
+        region: of the rows.
+        taps: of the window.
+        p: path of the nodes' names.
     """
     outputs, inputs = weight.shape[:2]
     products = matmul(b, x, weight.transpose(1, 2, 0).reshape(inputs, -1), p)
@@ -127,7 +148,16 @@ def project_then_gather(
 
 
 def sum_of_taps(b: Builder, products: str, outputs: int, region: Region, taps: Taps, p: str) -> str:
-    """[R, Cout]: of each tap's product [R, taps * Cout] the one of the row that it reads."""
+    """[R, Cout]: the sum over all taps, each of the row that it reads.
+
+    Args:
+        b: gets the nodes.
+        products: each row's product with each tap, [R, taps * Cout].
+        outputs: Cout.
+        region: of the rows.
+        taps: of the window.
+        p: path of the nodes' names.
+    """
     shape = b.const(f"{p}/per_tap", [-1, outputs], "int64")
     per_tap = b.add("Reshape", products, shape, name=f"{p}/per_tap")
     found = windows(b, per_tap, outputs, product_table(b, region, taps), p)
@@ -140,7 +170,15 @@ def sum_of_taps(b: Builder, products: str, outputs: int, region: Region, taps: T
 
 
 def windows(b: Builder, x: str, channels: int, rows: str, p: str) -> str:
-    """[R, taps, C]: rows by table, where entry 0 is a row of zeros."""
+    """[R, taps, C]: rows by table, where entry 0 is a row of zeros.
+
+    Args:
+        b: gets the nodes.
+        x: rows [.., C].
+        channels: C.
+        rows: the table, `table` or `product_table`.
+        p: path of the nodes' names.
+    """
     zero = b.const(f"{p}/zero_row", np.zeros((1, channels)), "float32")
     with_zero = b.add("Concat", zero, x, name=f"{p}/with_zero", axis=0)
     return b.add("Gather", with_zero, rows, name=f"{p}/windows", axis=0)

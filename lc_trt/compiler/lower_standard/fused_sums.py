@@ -35,7 +35,11 @@ class TapSum:
         return tuple(self.weights)
 
     def plus(self, other: TapSum) -> TapSum:
-        """Both in one."""
+        """The sum of both.
+
+        Args:
+            other: of the same rows and as many channels.
+        """
         weights = dict(self.weights)
         for tap, weight in other.weights.items():
             weights[tap] = weights[tap] + weight if tap in weights else weight

@@ -34,7 +34,15 @@ def dequantized(node: onnx.NodeProto) -> Dequantized | None:
 
 
 def gather_windows(b: Builder, x: Dequantized, channels: int, table: str, p: str) -> str:
-    """8-bit [R, taps, C]: rows by table, where entry 0 decodes to exactly 0."""
+    """8-bit [R, taps, C]: rows by table, where entry 0 is dequantised to exactly 0.
+
+    Args:
+        b: gets the nodes.
+        x: 8-bit rows [R, C].
+        channels: C.
+        table: row + 1 of each neighbour [R, taps], 0 where there is none.
+        p: path of the nodes' names.
+    """
     zero = b.constants[x.zero]
     missing = b.const(f"{p}/zero_row", np.full((1, channels), zero), str(zero.dtype))
     with_zero = b.add("Concat", missing, x.x, name=f"{p}/with_zero", axis=0)
@@ -47,9 +55,12 @@ def region_product(
     """[R, Cout] float: a region convolution's product and bias, in front of any residual.
 
     Args:
+        b: gets the nodes.
         x: 8-bit rows [R, Cin].
         weight: int8 [Cout, Cin, kh, kw] with a scale for each Cout.
+        bias: floating point [Cout].
         table: row + 1 of each neighbour [R, taps], 0 where there is none; None for 1x1.
+        p: path of the nodes' names.
     """
     values = b.constants[weight.x]
     outputs, inputs = values.shape[:2]
@@ -70,10 +81,14 @@ def region_product(
 def tap_products(b: Builder, x: Dequantized, weight: Dequantized, p: str) -> str:
     """[R, taps * Cout] float: each row's product with every tap of a region convolution.
 
-    Nothing is gathered in 8 bits then, but Cout floats a tap afterwards: less to move where a
+    Nothing is gathered in 8 bits then, but Cout floats per tap afterwards: less to move where a
     row has many more channels than the result.
 
-    Args: as of `region_product`.
+    Args:
+        b: gets the nodes.
+        x: as for `region_product`.
+        weight: as for `region_product`.
+        p: path of the nodes' names.
     """
     values = b.constants[weight.x]
     outputs, inputs = values.shape[:2]

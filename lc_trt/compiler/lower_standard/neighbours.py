@@ -35,7 +35,12 @@ class Region:
 
 
 def window(kernel: Sequence[int], dilations: Sequence[int]) -> Taps:
-    """The taps of a kernel (height, width) with dilations (y, x), row by row."""
+    """The taps of a kernel, row by row.
+
+    Args:
+        kernel: (height, width).
+        dilations: (y, x).
+    """
     reach = [
         [(tap - side // 2) * dilation for tap in range(side)]
         for side, dilation in zip(kernel, dilations, strict=True)
@@ -44,7 +49,13 @@ def window(kernel: Sequence[int], dilations: Sequence[int]) -> Taps:
 
 
 def table(b: Builder, region: Region, taps: Taps) -> str:
-    """int64 [R, taps]: row + 1 of each neighbour, 0 where there is none."""
+    """int64 [R, taps]: row + 1 of each neighbour, 0 where there is none.
+
+    Args:
+        b: gets the nodes, unless the region has the table already.
+        region: whose rows have neighbours.
+        taps: which neighbours.
+    """
     if taps not in region.tables:
         p = b.graph.unique(f"{region.prefix}/table_{len(taps)}")
         positions = b.const(f"{p}/positions", neighbour_positions(region.size, taps), "int64")
@@ -54,7 +65,13 @@ def table(b: Builder, region: Region, taps: Taps) -> str:
 
 
 def product_table(b: Builder, region: Region, taps: Taps) -> str:
-    """The same for rows of one tap's product each: row r, tap t stands at r * taps + t."""
+    """`table` for rows that hold one tap's product each: row r, tap t stands at r * taps + t.
+
+    Args:
+        b: as for `table`.
+        region: as for `table`.
+        taps: as for `table`.
+    """
     if taps not in region.product_tables:
         rows = table(b, region, taps)
         p = f"{rows}/per_tap"
@@ -72,6 +89,7 @@ def neighbour_positions(size: tuple[int, int, int], taps: Taps) -> Array:
 
     Args:
         size: (N, h, w).
+        taps: which neighbours.
     """
     n, h, w = size
     tall = max(abs(dy) for dy, _ in taps)
