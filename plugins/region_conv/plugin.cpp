@@ -230,7 +230,8 @@ void RegionConv::check(const TensorDesc* in, int inputs, const TensorDesc*) cons
     const int64_t products = channels * window.kernel_height * window.kernel_width;
     if (in[0].type == DataType::kINT8 && products > kMostProducts) {
         throw PluginError("an output sums " + std::to_string(products) +
-                          " products of codes, and INT32 holds " + std::to_string(kMostProducts));
+                          " products of INT8 values, and INT32 holds " +
+                          std::to_string(kMostProducts));
     }
     const int64_t out_channels = weight.dims.d[0];
     expect_same("the number of input channels of weight", weight.dims.d[weight_axis(1)],

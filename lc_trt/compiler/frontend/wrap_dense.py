@@ -43,8 +43,11 @@ def wrap_plain(
     """A dense exchange model around a plain one.
 
     Args:
+        model: a plain segmentation network; stays as it is.
         origin: what messages call the model.
         size: (height, width) for a network whose own input has no fixed size.
+        normalisation: of the network's input.
+        classes: names and colours; None for numbered ones.
 
     Raises:
         LcTrtError: it is no segmentation network, or for another size.

@@ -1,0 +1,30 @@
+"""A model's facts in its metadata."""
+
+from __future__ import annotations
+
+import json
+
+import onnx
+import pytest
+
+from lc_trt.errors import LcTrtError
+from lc_trt.ir.metadata import ModelInfo, decode_info, encode_info, read_info, write_info
+
+INFO = ModelInfo("cascade", "tiny", ("a", "b"), ((0, 0, 0), (1, 2, 3)), (30, 50), trained={"x": 1})
+
+
+def test_facts_come_back_as_they_were():
+    assert decode_info(encode_info(INFO)) == INFO
+    model = onnx.ModelProto()
+    assert read_info(model) is None
+    model.metadata_props.add(key="author", value="someone")
+    write_info(model, INFO)
+    write_info(model, INFO)
+    assert read_info(model) == INFO
+    assert [p.key for p in model.metadata_props] == ["author", "lc_trt"]
+
+
+def test_facts_of_another_format_are_refused():
+    entry = json.loads(encode_info(INFO)) | {"format": 9}
+    with pytest.raises(LcTrtError, match=r"has format 9, this lc-trt reads 1; export it again"):
+        decode_info(json.dumps(entry))
