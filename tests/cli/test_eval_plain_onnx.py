@@ -1,4 +1,4 @@
-"""`lc-trt eval`, `compare` and `calibrate` read a plain ONNX as a build does."""
+"""`lc-trt eval` and `compare` read a plain ONNX as a build does."""
 
 from __future__ import annotations
 
@@ -71,18 +71,6 @@ def test_compare_of_the_onnx_with_its_bundle(
     # The options are those of every plain ONNX among the two.
     twice = ["compare", root / "x.onnx", root / "x.onnx", *words]
     assert read(capsys, *twice, *OPTIONS)["labels"] == 1
-
-
-def test_calibrate_sees_what_the_network_sees(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["calibrate", root / "x.onnx", "--images", root / "val" / "images", *SIZE]
-    ranges = []
-    for name, options in (("right", OPTIONS), ("default", ())):
-        table = tmp_path / f"{name}.json"
-        read(capsys, *words, "-o", table, "--method", "minmax", "--classes", "3", *options)
-        ranges.append(json.loads(table.read_text())["tensors"])
-    assert ranges[0] and ranges[0] != ranges[1]
 
 
 def failure(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:

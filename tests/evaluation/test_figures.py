@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -41,11 +40,16 @@ def test_the_same_figures_are_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("grid", [False, True])
-def test_the_curve_has_the_published_points_as_a_series_of_their_own(grid: bool) -> None:
-    with mpl.rc_context(figures.STYLE):
-        figure = Figure((7, 4))
-        figures._curve(figure, points(grid))
-    (axes,) = figure.axes
+def test_the_curve_has_the_published_points_as_a_series_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, grid: bool
+) -> None:
+    saved: list[Figure] = []
+    write = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (saved.append(self), write(self, *a, **k))
+    )
+    figures.curve(points(grid))
+    ((axes,),) = (figure.axes for figure in saved)
     lines = {line.get_label(): line for line in axes.lines}
     ours = lines["measured, one threshold"]
     assert list(ours.get_ydata()) == [100 * p.miou for p in points()]

@@ -165,14 +165,6 @@ def test_errors(checkpoint: Path, tmp_path: Path) -> None:
         open_model(other)
     with pytest.raises(UsageError, match="size 8x8"):
         open_model(checkpoint, ImportOptions((8, 8)))
-    unknown = tmp_path / "unknown.safetensors"
-    save_weights(unknown, torch.nn.Linear(1, 1), {})
-    with pytest.raises(LcTrtError, match="names no network and classes"):
-        open_model(unknown)
-    wrong = tmp_path / "wrong.safetensors"
-    save_weights(wrong, torch.nn.Linear(1, 1), {"preset": "tiny", "classes": "2"})
-    with pytest.raises(LcTrtError, match="lacks"):
-        open_model(wrong)
     unnamed = tmp_path / "unnamed.onnx"
     unnamed.write_bytes(toy_model())
     with pytest.raises(LcTrtError, match="no lc_trt metadata"):

@@ -1,103 +1,20 @@
-"""All that TensorRT's parser refuses, though it stops at the first: tried with TensorRT for RTX."""
+"""Plugins that are not made are named by the parser's errors, and say why themselves."""
 
 from __future__ import annotations
 
 import ctypes
-import re
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
 import pytest
 from compilation import lowered_for_tensorrt
-from onnx import TensorProto, helper, numpy_helper
+from parser_refusals import api, refusal
 from tiny_networks import tiny_model
 
-from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
-from lc_trt.trt import api as trt
-from lc_trt.trt import parser_errors as refusals
 from lc_trt.trt.api import TensorRT
-from lc_trt.trt.parser import parse
 from lc_trt.trt.plugin_library import open_library
 
-value, node = helper.make_tensor_value_info, helper.make_node
-
-
-@pytest.fixture(scope="module")
-def api() -> TensorRT:
-    if trt.installed() is None:
-        pytest.skip("needs TensorRT for RTX: pip install tensorrt-rtx==1.7.1.116")
-    return trt.load()
-
-
-def refusal(api: TensorRT, model: onnx.ModelProto) -> list[tuple[str, str, str]]:
-    """What is said of each node: name, operator and reason."""
-    with api.messages() as messages, pytest.raises(LcTrtError) as caught:
-        parse(api, api.module.Builder(api.logger), model, "model.onnx", messages)
-    text = str(caught.value)
-    assert "\n" not in text and text.startswith(f"model.onnx: {api.package}'s parser refuses it")
-    assert "driver version" not in text  # that there is no GPU is not what is wrong
-    _, _, told = text.partition("refuses it")
-    count, _, listed = told.partition(": ")
-    found = re.findall(r"(?:^|; )('[^']*'|number \d+) \((\w+)\): (.+?)(?=; '|; number |$)", listed)
-    assert count in ("", f" in {len(found)} places")
-    return found
-
-
-def network(nodes: list[onnx.NodeProto], outputs: str, **constants: Any) -> onnx.ModelProto:
-    weights = [numpy_helper.from_array(array, name) for name, array in constants.items()]
-    made = [value(name, 1, None) for name in outputs]
-    graph = helper.make_graph(nodes, "g", [value("x", 1, [1, 3, 8, 8])], made, weights)
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("other", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
-
-
-def test_one_after_the_other_through_what_reads_them(api: TensorRT) -> None:
-    """Each kind: no such operator, a value it cannot take, shapes that do not go together."""
-    model = network(
-        [
-            node("Conv", ["x", "w5"], ["a"], "narrow"),
-            node("Relu", ["a"], ["b"], "fine"),
-            node("Conv", ["b", "w5"], ["c"], "narrow too"),
-            node("Reshape", ["x", "s"], ["d"], "volume"),
-            node("Cast", ["x"], ["e"], "complex", to=TensorProto.COMPLEX64),
-            node("Frobnicate", ["x"], ["f"], domain="other"),
-            node("Frobnicate", ["x"], ["g"], "unknown", domain="other"),
-        ],
-        "cdfg",
-        w5=np.zeros((4, 5, 3, 3), np.float32),
-        s=np.array([7, 7], np.int64),
-    )
-    found = refusal(api, model)
-    assert [(name, operator) for name, operator, _ in found] == [
-        ("'narrow'", "Conv"),
-        ("'narrow too'", "Conv"),
-        ("'volume'", "Reshape"),
-        ("'complex'", "Cast"),
-        ("number 5", "Frobnicate"),
-        ("'unknown'", "Frobnicate"),
-    ]
-    reasons = [reason for *_, reason in found]
-    assert "Kernel weight dimension" in reasons[0] and "changes volume" in reasons[2]
-    assert "Unsupported data type" in reasons[3] and reasons[4] == reasons[5]
-
-
-def test_a_node_that_reads_what_nobody_knows_is_looked_up(api: TensorRT) -> None:
-    """The type of an unknown operator's result is unknown, so what reads it cannot be parsed."""
-    model = network(
-        [
-            node("Frobnicate", ["x"], ["a"], "first", domain="other"),
-            node("Twiddle", ["a"], ["b"], "second", domain="other"),
-            node("Relu", ["b"], ["c"], "fine"),
-        ],
-        "c",
-    )
-    assert [(name, operator) for name, operator, _ in refusal(api, model)] == [
-        ("'first'", "Frobnicate"),
-        ("'second'", "Twiddle"),
-    ]
+__all__ = ["api"]
 
 
 def test_plugins_that_are_not_made_are_all_named(
@@ -118,16 +35,3 @@ def test_plugins_that_are_not_made_are_all_named(
     assert {reason.partition(" (")[2] for *_, reason in found} == {"its own reason is on stderr)"}
     said = "lc_trt::RegionConv: the attribute kernel_shape is missing"
     assert capfd.readouterr().err.count(said) == len(spoilt)
-
-
-def test_an_end_is_put_to_it(api: TensorRT, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST", 3)
-    nodes = [node("Reshape", ["x", "s"], [f"y{i}"], f"r{i}") for i in range(5)]
-    model = network(nodes, "x", s=np.array([7, 7], np.int64))
-    del model.graph.output[:]
-    model.graph.output.extend(value(f"y{i}", 1, None) for i in range(5))
-    with api.messages() as messages, pytest.raises(LcTrtError) as caught:
-        parse(api, api.module.Builder(api.logger), model, "m", messages)
-    text = str(caught.value)
-    assert "'r2' (Reshape)" in text and "'r3'" not in text
-    assert text.endswith("and perhaps more: the rest was not parsed after 3 times")

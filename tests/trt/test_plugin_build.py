@@ -2,73 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+from fake_compilers import tools
 from fake_library import library_bytes
 
-from lc_trt.cli.app import main
 from lc_trt.errors import LcTrtError
-from lc_trt.trt.plugin_build import compile_library, missing_parts
+from lc_trt.trt.plugin_build import compile_library, find_headers, missing_parts
 from lc_trt.trt.plugin_library import FILE
 
-# Stands for CMake: notes its arguments and installs a library, unless it is told to fail.
-CMAKE = """#!/bin/sh
-PATH=/usr/bin:/bin
-echo "$*" >> "{tools}/log"
-case "$1" in
-    --build) [ ! -f "{tools}/fail" ] || {{ echo "a.cu(3): error: no such thing" >&2; exit 2; }};;
-    --install) mkdir -p "$4" && cp "{tools}/library" "$4/liblc_trt_plugins.so";;
-esac
-"""
+__all__ = ["tools"]
 
 
-@pytest.fixture
-def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH with a compiler, nvcc and CMake, and headers."""
-    folder = tmp_path / "tools"
-    (folder / "include").mkdir(parents=True)
-    (folder / "include" / "NvInfer.h").touch()
-    (folder / "library").write_bytes(library_bytes())
-    for name in ("nvcc", "cmake", "c++"):
-        (folder / name).write_text(CMAKE.format(tools=folder))
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setenv("TENSORRT_ROOT", str(folder))
-    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    return folder
-
-
-def test_it_is_compiled_in_parallel_for_what_is_asked(
-    tools: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_it_is_configured_compiled_and_installed_from_a_folder_that_is_kept(
+    tools: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    command = ["plugin", "build", "-o", str(out), "--architectures", "86,89", "-j", "3"]
-    assert main(command) == 0
-    assert "version 1, sm_89, compute_120" in capsys.readouterr().out
-    configure, build, _ = (tools / "log").read_text().splitlines()
-    assert "-DCMAKE_CUDA_ARCHITECTURES=86;89" in configure
-    assert build.endswith("--parallel 3")
+    source, work, out = tmp_path / "source", tmp_path / "work", tmp_path / "out"
+    path = compile_library(out, work, source=source, jobs=2)
+    assert path == out / FILE and path.read_bytes() == library_bytes()
     assert [p.name for p in out.iterdir()] == [FILE]
-    assert main([*command, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["architectures"] == ["sm_89", "compute_120"]
-
-
-def test_a_compiler_that_fails_is_one_line_and_leaves_the_old_library(
-    tools: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / FILE).write_bytes(b"old")
-    (tools / "fail").touch()
-    assert main(["plugin", "build", "-o", str(out)]) == 1
-    line = capsys.readouterr().err
-    assert line.count("\n") == 1
-    assert "compiling the plugin library failed with exit code 2 (a.cu(3): error: no such" in line
-    assert (out / FILE).read_bytes() == b"old"
-    assert main(["plugin", "build", "-o", str(out), "--verbose"]) == 1
-    assert "a.cu(3): error: no such thing\n" in capsys.readouterr().err
+    configure, build, install = (tools / "log").read_text().splitlines()
+    assert configure.startswith(f"-S {source} -B {work} -DCMAKE_BUILD_TYPE=Release ")
+    # Without architectures CMake gets none, and not those of its last run in this folder.
+    assert configure.endswith("-DCMAKE_CUDA_ARCHITECTURES=")
+    assert build == f"--build {work} --parallel 2"
+    assert install == f"--install {work} --prefix {work}/installed"
 
 
 def test_what_is_missing_is_named_with_its_command(tools: Path, tmp_path: Path) -> None:
@@ -79,17 +38,9 @@ def test_what_is_missing_is_named_with_its_command(tools: Path, tmp_path: Path) 
         compile_library(tmp_path / "out", tmp_path / "work")
 
 
-def test_a_folder_that_cannot_be_written_is_named(
-    tools: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_headers_are_those_of_the_root_that_is_named(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").touch()
-    assert main(["plugin", "build", "-o", str(tmp_path / "file" / "out")]) == 1
-    assert "cannot be written (Not a directory); choose another folder" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", [["--architectures", "89,x"], ["--jobs", "0"]])
-def test_wrong_options_are_usage_errors(
-    option: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["plugin", "build", *option]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {option[0]}")
+    assert find_headers() == tools / "include"
+    monkeypatch.setenv("TENSORRT_ROOT", str(tmp_path / "none"))
+    assert find_headers() is None, "and no others where it is named"

@@ -1,0 +1,63 @@
+"""The picture of a front: its points lie where the axes put them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fake_plant import tuned
+from matplotlib.colors import to_rgb
+
+from lc_trt.bundle.pareto_front import FrontPoint
+from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.evaluation import tune_figure
+from lc_trt.evaluation.figures import BLUE, VERMILION
+from lc_trt.evaluation.pareto_search import Tuned
+
+
+@pytest.fixture(scope="module")
+def search() -> Tuned:
+    """A front of 13 pairs, and two that it beats."""
+    front = tuned()
+    worse = [replace(p, quality=p.quality - 0.2) for p in front.points[3:9:5]]
+    return Tuned(front, (*front.points, *worse), 0.0)
+
+
+def pixels(path: Path, colour: str) -> np.ndarray:
+    """(row, column) of each pixel of a colour above the legend, where it comes again."""
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    wanted = np.round(255 * np.array(to_rgb(colour)))[::-1]
+    return np.argwhere((picture[: int(0.85 * len(picture))] == wanted).all(-1))
+
+
+def test_faster_is_left_and_better_is_up(search: Tuned, tmp_path: Path) -> None:
+    path = tmp_path / "front.png"
+    tune_figure.write(path, search)
+    curve = pixels(path, VERMILION)
+    left, right = curve[curve[:, 1].argmin()], curve[curve[:, 1].argmax()]
+    assert right[1] - left[1] > 400 and left[0] - right[0] > 200
+    # One blue disc per pair of the front.
+    assert len(pixels(path, BLUE)) > 20 * len(search.front.points)
+
+
+def test_pairs_that_are_beaten_are_drawn_too(search: Tuned, tmp_path: Path) -> None:
+    """One far below all others widens the axes, so the curve gets flatter."""
+    low = FrontPoint((0.1, 0.1), 30.0, 30.0, 0.01, (1, 0, 0))
+    heights = []
+    for points in (search.points, (*search.points, low)):
+        tune_figure.write(tmp_path / "front.png", replace(search, points=points))
+        heights.append(np.ptp(pixels(tmp_path / "front.png", VERMILION)[:, 0]))
+    assert heights[1] < 0.8 * heights[0]
+
+
+def test_a_path_is_refused_before_the_work(tmp_path: Path) -> None:
+    tune_figure.check(tmp_path / "front.PNG")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match=r"--plot front\.jpg: unknown image format, expected"):
+        tune_figure.check(Path("front.jpg"))
+    with pytest.raises(LcTrtError, match=r"--plot .*none/front\.png: cannot be written"):
+        tune_figure.check(tmp_path / "none" / "front.png")

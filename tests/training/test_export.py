@@ -1,0 +1,114 @@
+"""A checkpoint, or a preset with random weights, as a file of ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tiny_networks import frames, run, session
+
+from lc_trt.errors import UsageError
+from lc_trt.ir.metadata import read_info
+from lc_trt.model import presets
+from lc_trt.training.checkpoint import save_weights
+from lc_trt.training.export import export_file, public_metadata
+
+FACTS: dict[str, Any] = {
+    "preset": "tiny",
+    "heads": "aspp",
+    "classes": "3",
+    "val_miou": 0.5,
+    "config": {
+        "data": {"root": "/data/street", "layout": "voc"},
+        "distil": {"teacher": "t.onnx", "unlabelled": "photos", "weight": 2},
+        "imagenet": "w.pth",
+        "init": "i.safetensors",
+        "batch": 2,
+    },
+}
+PUBLIC = {**FACTS, "config": {"data": {"layout": "voc"}, "distil": {"weight": 2}, "batch": 2}}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """Weights that no preset has by itself: heads of another form, random ones."""
+    torch.manual_seed(3)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, presets.build_cascade("tiny", 3, "aspp"), FACTS)
+    return path
+
+
+def outputs(path: Path) -> dict[str, np.ndarray]:
+    return run(session(onnx.load(path)), frames(1), (0.5, 0.5))
+
+
+def test_a_checkpoint_brings_its_network_its_classes_and_its_weights(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "m.onnx"
+    info = export_file(out, preset=None, checkpoint=checkpoint, size=(48, 72), rho=(0.7, 0.6))
+    assert read_info(onnx.load(out)) == info
+    assert (info.kind, info.name, len(info.classes)) == ("cascade", "tiny", 3)
+    assert (info.size, info.default_rho, info.fast_rho) == ((48, 72), (0.7, 0.6), (0.8, 0.8))
+    assert info.trained == PUBLIC
+    torch.manual_seed(3)
+    model = presets.build_cascade("tiny", 3, "aspp").eval()
+    images, (mean, std) = frames(1), (presets.PRESETS["tiny"].mean, presets.PRESETS["tiny"].std)
+    x = torch.from_numpy((images - np.array(mean)) / np.array(std)).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        expected = model(x, (0.5, 0.5))
+    found = outputs(out)
+    np.testing.assert_allclose(found["confidence"], expected.confidence[:, 0], atol=1e-5)
+
+
+def test_half_the_file_runs_nearly_alike(checkpoint: Path, tmp_path: Path) -> None:
+    single, half = tmp_path / "single.onnx", tmp_path / "half.onnx"
+    for path in (single, half):
+        export_file(path, preset=None, checkpoint=checkpoint, half=path == half)
+    parameters = sum(p.numel() for p in presets.build_cascade("tiny", 3, "aspp").parameters())
+    saved = single.stat().st_size - half.stat().st_size
+    assert saved == pytest.approx(2 * parameters, rel=0.15)  # bytes
+    first, second = outputs(single)["confidence"], outputs(half)["confidence"]
+    np.testing.assert_allclose(first, second, atol=2e-3)
+    assert not np.array_equal(first, second)
+
+
+def test_random_weights_are_those_of_the_seed(tmp_path: Path) -> None:
+    contents = []
+    for seed in (0, 0, 1):
+        info = export_file(
+            tmp_path / "m.onnx", preset="tiny", checkpoint=None, classes="2", seed=seed
+        )
+        assert info.trained is None and info.classes == ("class0", "class1")
+        contents.append((tmp_path / "m.onnx").read_bytes())
+    assert contents[0] == contents[1] != contents[2]
+
+
+@pytest.mark.parametrize(("preset", "dense"), [("tiny", True), ("vgg16", False)])
+def test_a_baseline_is_dense_and_a_preset_can_be(tmp_path: Path, preset: str, dense: bool) -> None:
+    out = tmp_path / "m.onnx"
+    assert export_file(out, preset=preset, checkpoint=None, dense=dense).kind == "dense"
+    assert [i.name for i in onnx.load(out, load_external_data=False).graph.input] == ["image"]
+
+
+def test_options_that_do_not_go_together(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.onnx"
+    for options, message in (
+        ({"preset": None, "checkpoint": checkpoint, "dense": True}, "--dense with --checkpoint"),
+        ({"preset": None, "checkpoint": None}, "no network: give --preset NAME or --checkpoint"),
+        ({"preset": "tiny", "checkpoint": None, "half": True}, "--half needs trained weights"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            export_file(out, **options)  # type: ignore[arg-type]
+    assert not out.exists()
+
+
+def test_public_metadata_names_no_folder_and_leaves_the_rest() -> None:
+    assert public_metadata(FACTS) == PUBLIC
+    assert FACTS["config"]["imagenet"] == "w.pth", "a copy"
+    assert public_metadata(None) is None
+    assert public_metadata({"preset": "tiny"}) == {"preset": "tiny", "config": {}}

@@ -1,0 +1,62 @@
+"""Validation during training, beside a plain loop and scikit-learn's metrics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, jaccard_score
+from tiny_networks import CLASSES, frames, tiny_cascade, to_input
+
+from lc_trt.data.classes import IGNORE
+from lc_trt.data.datasets import Sample
+from lc_trt.training.validation import validate
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    """Images of different sizes; labels are of all classes, and some of none."""
+    rng = np.random.default_rng(4)
+    found = []
+    for number, size in enumerate(((48, 72), (33, 50))):
+        label = rng.integers(0, CLASSES, size).astype(np.uint8)
+        label[rng.random(size) < 0.1] = IGNORE
+        found.append(Sample(str(number), frames(1, size, number)[0], label))
+    return found
+
+
+def test_accuracy_is_that_of_the_last_stage_where_nothing_exits(samples: list[Sample]) -> None:
+    model = tiny_cascade()
+    found = validate(model.train(), samples, to_input, rho=1.0)
+    assert not model.training, "batch norm uses its running statistics"
+    predicted, truth = [], []
+    for sample in samples:
+        with torch.inference_mode():
+            logits = model(to_input(sample.image[None]), (1, 1)).logits[2]
+            classes = model.upsample(logits.softmax(1), sample.label.shape).argmax(1)[0].numpy()
+        labelled = sample.label != IGNORE
+        predicted.append(classes[labelled])
+        truth.append(sample.label[labelled])
+    guess, label = np.concatenate(predicted), np.concatenate(truth)
+    assert found.pixel_accuracy == pytest.approx(accuracy_score(label, guess))
+    assert found.miou == pytest.approx(
+        jaccard_score(label, guess, labels=range(CLASSES), average="macro")
+    )
+    assert found.shares == (0, 0, 1)
+
+
+@pytest.mark.parametrize(("rho", "shares"), [(-1.0, (1, 0, 0)), (1.0, (0, 0, 1))])
+def test_thresholds_decide_where_pixels_exit(
+    samples: list[Sample], rho: float, shares: tuple[int, int, int]
+) -> None:
+    assert validate(tiny_cascade(), samples, to_input, rho).shares == shares
+
+
+def test_shares_are_means_over_images_whatever_their_size(samples: list[Sample]) -> None:
+    model = tiny_cascade()
+    with torch.inference_mode():
+        rho = model(to_input(samples[0].image[None]), (-1, -1)).confidence.median().item()
+    whole = validate(model, samples, to_input, rho).shares
+    each = [validate(model, [sample], to_input, rho).shares for sample in samples]
+    assert 0.05 < whole[0] < 0.95 and each[0] != each[1]
+    assert whole == pytest.approx(np.mean(each, axis=0))
