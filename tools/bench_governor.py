@@ -203,7 +203,7 @@ def draw(found: dict[str, Any], seconds: float) -> bytes:
         for name, colour in (("ungoverned", GREY), ("governed", BLUE)):
             upper.plot(*rates(np.array(found[name]["trace"]["at"])), color=colour, label=name)
         upper.axhline(found["target_fps"], color=VERMILION, lw=1, ls="--", label="target")
-        upper.set_ylabel("frames a second")
+        upper.set_ylabel("FPS")
         upper.set_ylim(0)
         upper.legend(loc="lower left", ncols=3)
         trace = found["governed"]["trace"]

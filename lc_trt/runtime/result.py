@@ -26,7 +26,7 @@ class Result:
     """Labels of one frame, and how the cascade came to them.
 
     Attributes:
-        labels: uint8 [H, W], a class a pixel, at the frame's size.
+        labels: class index per pixel, uint8 [H, W], at the frame's size.
         shares: parts of the feature map (0 to 1, adding up to 1) that left at stage 1, 2
             and 3, the grey around a letterboxed frame included, as it is computed too; None
             for a dense network.

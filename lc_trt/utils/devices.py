@@ -1,4 +1,4 @@
-"""Devices as people name them: ``--device`` and `lc_trt.load`."""
+"""Device names of ``--device`` and `lc_trt.load`."""
 
 from __future__ import annotations
 
@@ -10,29 +10,34 @@ CPU = "cpu"
 
 
 def parse_device(device: str | int | None) -> str | None:
-    """``cpu``, ``cuda`` (the GPU of the current CUDA context, else the first) or ``cuda:N``.
+    """Normalize a device name.
 
-    A number alone, ``1`` or ``"1"``, is ``cuda:1``, as in trtexec and Ultralytics. None, for the
-    engine's own choice, stays None.
+    Args:
+        device: ``cpu``, ``cuda`` (the GPU of the current CUDA context, else the first GPU),
+            ``cuda:N``, or a number N alone, as in trtexec and Ultralytics; None for the engine's
+            default.
+
+    Returns:
+        ``cpu``, ``cuda``, ``cuda:N``, or None.
 
     Raises:
         UsageError: none of these.
     """
     if device is None or device in (CPU, "cuda"):
         return None if device is None else str(device)
-    found = re.fullmatch(r"(?:cuda:)?(\d{1,3})", str(device))
-    if found is None or isinstance(device, bool):
+    match = re.fullmatch(r"(?:cuda:)?(\d{1,3})", str(device))
+    if match is None or isinstance(device, bool):
         raise UsageError(f"device {device!r}: expected cpu, cuda, cuda:N or a GPU's number")
-    return f"cuda:{int(found[1])}"
+    return f"cuda:{int(match[1])}"
 
 
 def check_device(device: str | None, backend: str, *, on_gpu: bool) -> None:
-    """Refuse a device that engines of a backend do not run on.
+    """Check that engines of a backend run on a device.
 
     Args:
-        device: as `parse_device` returns it.
-        backend: the backend's name, for the message.
-        on_gpu: whether its engines run on a GPU, else on the CPU.
+        device: as returned by `parse_device`.
+        backend: name of the backend, for the message.
+        on_gpu: whether its engines run on a GPU instead of the CPU.
 
     Raises:
         UsageError: a GPU for an engine on the CPU, or the reverse.

@@ -1,4 +1,4 @@
-"""What a measurement was made on, without the machine's name or its folders."""
+"""Describes the machine of a measurement, without host name or local paths."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SAMPLE = 0.4  # seconds
 
 
 def describe_environment(threads: int | None, *packages: str) -> dict[str, Any]:
-    """CPU, cores, threads, versions and what else goes on, for the JSON.
+    """Describe CPU, cores, threads, versions and load, for JSON.
 
     Args:
-        threads: what the engines are given; None is all cores.
-        packages: modules that take part beside those that lc-trt always needs.
+        threads: threads of the engines; None for all cores.
+        packages: modules involved in addition to the required ones.
     """
     machine = describe()
     return {
@@ -42,10 +42,13 @@ def describe_environment(threads: int | None, *packages: str) -> dict[str, Any]:
 
 
 def describe_gpu(gpu: Gpu | None) -> dict[str, Any]:
-    """The GPU of a measurement and its driver, for the JSON: ``gpu`` and ``driver``, or None.
+    """Describe the GPU of a measurement and its driver, for JSON.
 
     Args:
-        gpu: what an engine runs on; None for the CPU.
+        gpu: the GPU of the engine; None for the CPU.
+
+    Returns:
+        ``gpu`` and ``driver``, both None for the CPU.
     """
     if gpu is None:
         return {"gpu": None, "driver": None}
@@ -53,9 +56,10 @@ def describe_gpu(gpu: Gpu | None) -> dict[str, Any]:
 
 
 def busy() -> float | None:
-    """Share of the CPU time, 0 to 1, that others use while this process sleeps.
+    """Measure the CPU load by other processes while this one sleeps.
 
-    None where the system does not say (not Linux).
+    Returns:
+        Share of the CPU time, 0 to 1; None if unknown (not Linux).
     """
     if not _STAT.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Atomic writes: a file or a folder appears under its name when it is complete, or not at all."""
+"""Atomic writes: a file or folder appears under its name only when complete."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lc_trt.errors import LcTrtError
 
 
 class PartialFile:
-    """A file that is written under a temporary name beside its own and renamed when complete.
+    """A file that is written under a temporary name beside its target and renamed when complete.
 
-    For what is written piece by piece; `atomic_file` and `atomic_write` serve the rest.
+    For files written piece by piece; otherwise use `atomic_file` or `atomic_write`.
 
     Attributes:
-        path: where to write. Its suffix is the target's, by which encoders choose a format.
+        path: the temporary file, with the target's suffix, by which encoders choose a format.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class PartialFile:
         parents: bool = False,
         exclusive: bool = False,
     ) -> None:
-        """Create the temporary file, which shows whether ``target`` can be written.
+        """Create the temporary file, and so check that ``target`` can be written.
 
         Args:
-            target: the name that the complete file gets; a file there is replaced.
-            advice: for the error: what to do instead where ``target`` cannot be written.
-            option: for the error: the command-line option that named ``target``.
-            parents: make the folders above ``target`` where there are none.
-            exclusive: True where no other process writes ``target`` at the same time. The temporary
-                name is then fixed, so that the next write removes what a killed one left.
+            target: final name of the file; an existing file is replaced.
+            advice: for the error message: what to do if ``target`` cannot be written.
+            option: for the error message: the command-line option that names ``target``.
+            parents: create missing parent folders.
+            exclusive: no other process writes ``target`` concurrently. The temporary name is then
+                fixed, so that the next write overwrites the leftover of an interrupted one.
 
         Raises:
             LcTrtError: ``target`` is a folder, or nothing can be written beside it.
@@ -57,14 +57,14 @@ class PartialFile:
             raise self.unwritable(error) from error
 
     def commit(self, *, sync: bool = True) -> None:
-        """Give the file its name.
+        """Rename the file to its target.
 
         Args:
-            sync: see it through to the disk first, so that it survives a loss of power; False for
-                many files at a high rate.
+            sync: flush it to disk first, so that it survives a power failure; False for many files
+                at a high rate.
 
         Raises:
-            LcTrtError: it cannot be renamed; `discard` is still the caller's to call.
+            LcTrtError: it cannot be renamed; the caller must still call `discard`.
         """
         try:
             if sync:
@@ -74,13 +74,17 @@ class PartialFile:
             raise self.unwritable(error) from error
 
     def discard(self) -> None:
-        """Remove what was written; nothing after `commit`."""
-        # Where even this fails, the error that led here says why.
+        """Remove the temporary file; does nothing after `commit`."""
+        # If this fails, the error that led here has the reason.
         with suppress(OSError):
             self.path.unlink()
 
     def unwritable(self, error: OSError) -> LcTrtError:
-        """The error for a write to `path` that failed; it names the target."""
+        """Create the error for a failed write to `path`; it names the target.
+
+        Args:
+            error: of the failed write.
+        """
         return _unwritable(self._target, error, self._advice, self._option)
 
 
@@ -94,10 +98,14 @@ def atomic_file(
     exclusive: bool = False,
     sync: bool = True,
 ) -> Iterator[Path]:
-    """The path of a temporary file, which is renamed to ``target`` if the block succeeds.
+    """Yield the path of a temporary file, which is renamed to ``target`` if the block succeeds.
 
     Args:
-        target, advice, option, parents, exclusive: as of `PartialFile`.
+        target: as of `PartialFile`, like the next four.
+        advice: what to do if ``target`` cannot be written.
+        option: the command-line option that names ``target``.
+        parents: create missing parent folders.
+        exclusive: no other process writes ``target`` concurrently.
         sync: as of `PartialFile.commit`.
 
     Raises:
@@ -122,11 +130,14 @@ def atomic_write(
     parents: bool = False,
     sync: bool = True,
 ) -> None:
-    """Write a whole file; what was there stays until the new one is complete.
+    """Write a file atomically; an existing file stays until the new one is complete.
 
     Args:
-        target, advice, option, parents: as of `PartialFile`.
+        target: the file, as of `PartialFile`.
         content: of the file.
+        advice: what to do if ``target`` cannot be written.
+        option: the command-line option that names ``target``.
+        parents: create missing parent folders.
         sync: as of `PartialFile.commit`.
 
     Raises:
@@ -140,8 +151,10 @@ def write_json(target: Path, value: Any, *, option: str = "", parents: bool = Fa
     """Write a value as indented JSON with a final newline.
 
     Args:
-        target, option, parents: as of `PartialFile`.
-        value: what `json.dumps` takes.
+        target: the file, as of `PartialFile`.
+        value: as of `json.dumps`.
+        option: the command-line option that names ``target``.
+        parents: create missing parent folders.
 
     Raises:
         LcTrtError: ``target`` cannot be written.
@@ -152,14 +165,14 @@ def write_json(target: Path, value: Any, *, option: str = "", parents: bool = Fa
 
 @contextmanager
 def atomic_folder(target: Path, advice: str) -> Iterator[Path]:
-    """The path of a temporary folder, which is renamed to ``target`` if the block succeeds.
+    """Yield the path of a temporary folder, which is renamed to ``target`` if the block succeeds.
 
-    A process that is killed leaves what was at ``target``, or nothing.
+    An interrupted process leaves ``target`` unchanged.
 
     Args:
-        target: the folder to write. Whatever is there is replaced: the caller decides before
-            whether it may be.
-        advice: for the error: what to do instead where ``target`` cannot be written.
+        target: the folder to write. Existing content is replaced; the caller checks whether that is
+            allowed.
+        advice: for the error message: what to do if ``target`` cannot be written.
 
     Raises:
         LcTrtError: ``target`` cannot be written, or the block raised OSError.
@@ -180,10 +193,11 @@ def atomic_folder(target: Path, advice: str) -> Iterator[Path]:
 
 
 def check_folder(target: Path, advice: str) -> None:
-    """Raise what `atomic_folder` would raise where nothing can be written beside ``target``.
+    """Check early that `atomic_folder` can write beside ``target``.
 
     Args:
-        target, advice: as of `atomic_folder`.
+        target: the folder to write.
+        advice: for the error message: what to do if ``target`` cannot be written.
 
     Raises:
         LcTrtError: nothing can be written there.
@@ -192,10 +206,13 @@ def check_folder(target: Path, advice: str) -> None:
 
 
 def check_file(target: Path, advice: str, *, option: str = "", parents: bool = False) -> None:
-    """Raise what `atomic_write` would raise, before minutes are spent on the content.
+    """Check early that `atomic_write` can write a file.
 
     Args:
-        target, advice, option, parents: as of `PartialFile`.
+        target: the file, as of `PartialFile`.
+        advice: what to do if ``target`` cannot be written.
+        option: the command-line option that names ``target``.
+        parents: create missing parent folders.
 
     Raises:
         LcTrtError: ``target`` is a folder, or nothing can be written beside it.
@@ -204,7 +221,7 @@ def check_file(target: Path, advice: str, *, option: str = "", parents: bool = F
 
 
 def _partial_folder(target: Path, advice: str) -> Path:
-    """An empty temporary folder beside ``target``, an absolute path: "." has no name to change."""
+    """Create a temporary folder beside ``target``, an absolute path, since "." has no name."""
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -220,7 +237,7 @@ def _unwritable(target: Path, error: OSError, advice: str, option: str = "") -> 
 
 
 def _sync(path: Path) -> None:
-    """See a file or a folder through to the disk."""
+    """Flush a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -229,7 +246,7 @@ def _sync(path: Path) -> None:
 
 
 def _swap(partial: Path, target: Path) -> None:
-    """Rename ``partial`` to ``target``; the old one goes only once the new one is in place."""
+    """Rename ``partial`` to ``target``, removing the old folder afterwards."""
     if not target.exists():
         partial.rename(target)
         return

@@ -1,4 +1,4 @@
-"""What this machine is and which packages it has, found without importing any of them."""
+"""Describes this machine and its installed packages, without importing them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import Any
 
 from lc_trt.version import __version__
 
-# CPU flags that decide how fast an engine is, as /proc/cpuinfo spells them.
+# CPU flags that determine the speed of engines, as named in /proc/cpuinfo.
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
-# What we use of a module that several packages share.
-_PART = {"cuda": ["cuda-bindings"]}
-# CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of CUDA's driver interface.
+# The distribution that we use of a module that several distributions share.
+_DISTRIBUTIONS = {"cuda": ["cuda-bindings"]}
+# CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of CUDA's driver API.
 _COMPUTE_CAPABILITY = (75, 76)
 _CPU_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 _CPU_FLAGS = re.compile(r"^(?:flags|Features)\s*:\s*(.+)$", re.MULTILINE)
@@ -32,11 +32,11 @@ class Package:
     """A package that lc-trt uses.
 
     Attributes:
-        module: what is imported.
-        purpose: what it is for.
-        install: the command that installs it.
-        required: whether lc-trt as installed by `pip install lc-trt` needs it.
-        version: the installed version; None where it is missing.
+        module: name of the imported module.
+        purpose: what it is used for.
+        install: command that installs it.
+        required: whether it is a dependency of `pip install lc-trt`.
+        version: installed version; None if missing.
     """
 
     module: str
@@ -51,13 +51,16 @@ class Environment:
     """This machine.
 
     Attributes:
-        packages: all that lc-trt can use, installed or not.
-        cpu: the processor's name.
+        lc_trt: version of lc-trt.
+        python: version of Python.
+        platform: operating system and architecture.
+        packages: packages that lc-trt can use, installed or not.
+        cpu: name of the processor.
         cores: cores that this process may use.
-        cpu_features: the flags it has among those that matter for inference.
-        nvcc: release of the CUDA compiler; None where there is none.
-        driver: version of NVIDIA's driver; None where nvidia-smi finds none.
-        gpus: one line a GPU (name, compute capability, memory), as nvidia-smi says it.
+        cpu_features: CPU flags relevant for inference.
+        nvcc: release of the CUDA compiler; None if there is none.
+        driver: version of the NVIDIA driver; None if nvidia-smi finds none.
+        gpus: one line per GPU from nvidia-smi: name, compute capability, memory.
     """
 
     lc_trt: str
@@ -78,10 +81,11 @@ class Environment:
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU that CUDA shows to this process.
+    """A GPU that is visible to this process.
 
     Attributes:
-        compute_capability: as in ``8.9``.
+        name: of the model.
+        compute_capability: such as ``8.9``.
     """
 
     name: str
@@ -109,7 +113,7 @@ _PACKAGES = (
 
 
 def describe() -> Environment:
-    """This machine as it is now; takes a fraction of a second."""
+    """Describe this machine; takes a fraction of a second."""
     cpuinfo = _read(Path("/proc/cpuinfo"))
     drivers = _lines("driver_version")
     return Environment(
@@ -130,11 +134,18 @@ def describe() -> Environment:
 
 
 def module_version(module: str) -> str | None:
-    """Version of the installed package that brings a module; None where there is no such module."""
+    """Version of the installed distribution of a module.
+
+    Args:
+        module: name of the module.
+
+    Returns:
+        The version, "unknown" if it has none, or None if the module is not installed.
+    """
     if find_spec(module) is None:
         return None
-    # The package's name may differ from the module's: cv2 comes with any of four.
-    for distribution in _PART.get(module, _distributions().get(module, [module])):
+    # Distribution and module names may differ: cv2 comes with any of four distributions.
+    for distribution in _DISTRIBUTIONS.get(module, _distributions().get(module, [module])):
         try:
             return version(distribution)
         except PackageNotFoundError:
@@ -153,23 +164,34 @@ def usable_cores() -> int:
 
 
 def cpu_name(cpuinfo: str) -> str:
-    """The processor's name in the text of /proc/cpuinfo; the architecture where it has none."""
+    """Name of the processor, or the architecture if unknown.
+
+    Args:
+        cpuinfo: content of /proc/cpuinfo.
+    """
     found = _CPU_NAME.search(cpuinfo)
     return found.group(1).strip() if found else platform.machine()
 
 
 def cpu_features(cpuinfo: str) -> tuple[str, ...]:
-    """The flags in the text of /proc/cpuinfo that matter for inference."""
+    """CPU flags relevant for inference.
+
+    Args:
+        cpuinfo: content of /proc/cpuinfo.
+    """
     found = _CPU_FLAGS.search(cpuinfo)
     flags = set(found.group(1).split()) if found else set()
     return tuple(flag for flag in _FEATURES if flag in flags)
 
 
 def current_gpu() -> Gpu | None:
-    """The GPU of the current CUDA context, the first of this process where there is none.
+    """The GPU of the current CUDA context, or the first GPU of this process without a context.
 
-    That is the one that TensorRT builds on. None without a GPU or a driver. CUDA_VISIBLE_DEVICES
-    counts. Asks the driver itself, which takes no package and no tool.
+    TensorRT builds on this GPU. Respects CUDA_VISIBLE_DEVICES, and queries the driver directly, so
+    it needs no package or tool.
+
+    Returns:
+        The GPU, or None without a GPU or driver.
     """
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
@@ -178,16 +200,16 @@ def current_gpu() -> Gpu | None:
     device, numbers = ctypes.c_int(), (ctypes.c_int(), ctypes.c_int())
     if cuda.cuInit(0) != 0:
         return None
-    # An error where no context is current.
+    # An error if no context is current.
     if cuda.cuCtxGetDevice(ctypes.byref(device)) != 0 and (
         cuda.cuDeviceGet(ctypes.byref(device), 0) != 0
     ):
         return None
     name = ctypes.create_string_buffer(256)
-    answers = [cuda.cuDeviceGetName(name, len(name), device)]
+    errors = [cuda.cuDeviceGetName(name, len(name), device)]
     for number, attribute in zip(numbers, _COMPUTE_CAPABILITY, strict=True):
-        answers.append(cuda.cuDeviceGetAttribute(ctypes.byref(number), attribute, device))
-    if any(answers):
+        errors.append(cuda.cuDeviceGetAttribute(ctypes.byref(number), attribute, device))
+    if any(errors):
         return None
     major, minor = numbers
     return Gpu(name.value.decode(), f"{major.value}.{minor.value}")
@@ -206,20 +228,20 @@ def _nvcc() -> str | None:
 
 
 def _lines(query: str) -> tuple[str, ...]:
-    """What nvidia-smi answers, a line a GPU."""
+    """Output of an nvidia-smi query, one line per GPU."""
     listed = _output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
     return tuple(line.strip() for line in listed.splitlines() if line.strip())
 
 
 def _output(tool: str, *arguments: str) -> str:
-    """What a tool prints; empty where there is no such tool or it fails."""
+    """Output of a tool; empty if it is missing or fails."""
     path = shutil.which(tool)
     if path is None:
         return ""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [path, *arguments], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout if done.returncode == 0 else ""
+    return process.stdout if process.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""Interleaved timing: what is compared runs in turns, so that what slows the machine slows all."""
+"""Interleaved timing: lanes take turns, so that a slowdown of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -13,45 +13,48 @@ from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 T = TypeVar("T")
 Timer = Callable[[Callable[[], object]], float]
-"""Calls a function and returns how many milliseconds that took."""
+"""Calls a function and returns its duration in milliseconds."""
 
 
 def clock() -> float:
-    """Monotonic seconds: the clock of all that is timed on a CPU, which tests replace."""
+    """Monotonic clock in seconds, used for all CPU timing; tests replace it."""
     return time.perf_counter()
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """The result of a call, and how many milliseconds it took by `clock`.
+    """Call a function and time it.
 
     Args:
-        work: what to call.
+        work: the function.
+
+    Returns:
+        Its result, and its duration in milliseconds by `clock`.
     """
-    began = clock()
+    start = clock()
     result = work()
-    return result, (clock() - began) * 1e3
+    return result, (clock() - start) * 1e3
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """How many milliseconds a call took: the `Timer` of a CPU.
+    """The `Timer` of CPUs: call a function and return its duration in milliseconds.
 
     Args:
-        work: what to call.
+        work: the function.
     """
     return timed(work)[1]
 
 
 @dataclass
 class Lane(Generic[T]):
-    """One of the things that are timed in turns.
+    """One of several alternatives that are timed interleaved.
 
     Attributes:
-        name: what tables call it.
-        run: one pass, which is timed; takes the number of the round.
-        before: an untimed pass ahead of each, likewise. Without it a pass may pay for what the lane
-            before it left in the caches, and for another engine's threads that still spin.
-        collect: takes the result of each pass that counts.
-        times: milliseconds of each pass that counts.
+        name: for tables.
+        run: a timed pass, given the number of the round.
+        before: an untimed pass before each timed one, likewise. Without it, a pass starts with the
+            caches and spinning threads of the previous lane.
+        collect: receives the result of each measured pass.
+        times: milliseconds of each measured pass.
     """
 
     name: str
@@ -74,11 +77,11 @@ def measure(
 
     Args:
         groups: as of `take_turns`.
-        rounds: how many count; they are numbered from 0.
-        warmup: how many do not, before these; their numbers are negative.
-        timer: what times a pass.
+        rounds: number of measured rounds, numbered from 0.
+        warmup: number of warm-up rounds before, with negative numbers.
+        timer: times a pass.
         monitor: shows progress, with one step per pass.
-        phase: what it calls that.
+        phase: name of the progress phase.
     """
     lanes = sum(len(group) for group in groups)
     with monitor.phase(phase, lanes * (warmup + rounds)) as advance:
@@ -94,17 +97,20 @@ def take_turns(
     counts: bool = True,
     timer: Timer = milliseconds,
 ) -> Iterator[Lane[T]]:
-    """One round: run each lane once, and yield it after that.
+    """Run a round: each lane once, yielding it afterwards.
 
-    Within a group the order moves on by one from round to round, so that no lane always follows the
-    same other one. Groups keep their order: the lanes of a later one (runs that are cut short after
-    a stage) prepare no shapes for an earlier one's.
+    Within a group, the order rotates by one per round, so that no lane always follows the same
+    other one. Groups keep their order, so that the lanes of a later group (such as passes that end
+    after a stage) do not warm up shapes for an earlier group.
 
     Args:
         groups: the lanes.
-        number: of the round; lanes get it.
-        counts: whether times and results are kept, or the round is there to warm up.
-        timer: what times a pass.
+        number: of the round, passed to the lanes.
+        counts: whether times and results are recorded, or this is a warm-up round.
+        timer: times a pass.
+
+    Yields:
+        Each lane after its pass.
     """
     for group in groups:
         for turn in range(len(group)):
@@ -121,21 +127,22 @@ def take_turns(
 
 
 def percentiles(times: Sequence[float]) -> dict[str, float]:
-    """Median, 95th and 99th percentile, interpolated linearly between ranks.
+    """Median, 95th and 99th percentile, with linear interpolation.
 
     Args:
-        times: at least one.
+        times: at least one time.
     """
     p50, p95, p99 = np.percentile(np.asarray(times, np.float64), [50, 95, 99])
     return {"p50": float(p50), "p95": float(p95), "p99": float(p99)}
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """How many times faster a lane is: the median over rounds of the two times of one round.
+    """Speed-up between two lanes: the median over rounds of the ratio within a round.
 
-    Paired within a round, so that what slows the whole machine for a while drops out.
+    Pairing within a round cancels temporary slowdowns of the machine.
 
     Args:
-        slow, fast: times of two lanes of the same rounds.
+        slow: times of one lane.
+        fast: times of the other lane in the same rounds.
     """
     return float(np.median(np.asarray(slow, np.float64) / np.asarray(fast, np.float64)))

@@ -24,7 +24,8 @@ class Normalisation:
     """What a plain network's input wants: ``(pixel - mean) / std``, in the 0..255 range.
 
     Attributes:
-        mean, std: a value a channel, in the network's channel order.
+        mean: one value per channel, in the network's channel order.
+        std: likewise.
         rgb: the network takes RGB; else BGR.
     """
 
