@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from lc_trt.backends.load import load
     from lc_trt.runtime.result import Result
     from lc_trt.runtime.segmenter import Segmenter
+    from lc_trt.runtime.source_frame import SourceFrame
     from lc_trt.runtime.temporal_reuse import Reuse
 
-__all__ = ["Result", "Reuse", "Segmenter", "__version__", "load"]
+__all__ = ["Result", "Reuse", "Segmenter", "SourceFrame", "__version__", "load"]
 
 _LAZY = {
     "Result": "lc_trt.runtime.result",
     "Reuse": "lc_trt.runtime.temporal_reuse",
     "Segmenter": "lc_trt.runtime.segmenter",
+    "SourceFrame": "lc_trt.runtime.source_frame",
     "load": "lc_trt.backends.load",
 }
 

@@ -173,7 +173,7 @@ def swing(trace: Trace) -> float:
 
 def target(segmenter: Segmenter, video: Path) -> float:
     """The rate at `SHARE` of the operating curve on the idle machine: the median over 60 frames."""
-    rho = segmenter.govern(1.0).course.rho(SHARE)
+    rho = segmenter.govern(1.0).curve.rho(SHARE)
     with segmenter.stream(endless(video), rho) as results:
         times = [next(results).timing["engine"] for _ in range(70)][10:]
     return round(1e3 / float(np.median(times)), 1)
@@ -292,7 +292,7 @@ def main() -> int:
     }
     for name, trace in traces.items():
         found[name] = {"phases": figures(trace, options.seconds), "trace": trace.as_dict()}
-    found["governed"]["summary"] = governor.summary()
+    found["governed"]["summary"] = governor.status().summary()
     found["steady"] = {"swing": swing(steady), "trace": steady.as_dict()}
     missed = judge(found)
     found["missed"] = missed

@@ -51,7 +51,7 @@ def run(
     reuse = temporal.reuse_state()
 
     import lc_trt
-    from lc_trt.runtime.temporal_reuse import check
+    from lc_trt.runtime.temporal_reuse import check_reuse
     from lc_trt.video import pipeline
     from lc_trt.video.sinks.open import dropped_audio, open_outputs, paths, window_closed
     from lc_trt.video.sources.open import open_sources
@@ -60,22 +60,22 @@ def run(
         lc_trt.load(model, device=device, threads=hardware.threads, fit=fit) as segmenter,
         open_sources(sources.source, raw=raw, fps=sources.fps, live=live) as opened,
     ):
-        governor = run_report.governor(segmenter, thresholds.target_fps, rho)
+        policy = run_report.threshold_policy(segmenter, thresholds.target_fps, rho)
         if reuse is not None:
-            check(segmenter.engine)
+            check_reuse(segmenter.engine)
         sinks = open_outputs(opened, spec, segmenter.manifest.colours)
         for line in dropped_audio(opened, sinks):
             console.note(line)
         warning = "stopping after this frame (Ctrl-C again: at once, keeping nothing)"
         with (
             interrupts(warning) as pressed,
-            run_report.reporter(outputs.as_json, governor) as report,
+            run_report.reporter(outputs.as_json, policy) as report,
         ):
             stats = pipeline.run(
                 opened,
                 segmenter,
                 sinks,
-                rho=governor or rho,
+                rho=policy,
                 reuse=reuse,
                 limit=sources.frames,
                 on_frame=report.frame,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from lc_trt.bundle.thresholds import Rho
-    from lc_trt.runtime.governor.governor import Governor
+    from lc_trt.runtime.governor.threshold_policy import PolicyStatus, ThresholdPolicy
     from lc_trt.runtime.result import Result
     from lc_trt.runtime.segmenter import Segmenter
     from lc_trt.video.base import Frame, Source
@@ -25,9 +25,19 @@ if TYPE_CHECKING:
 _SHORT = 0.9  # of the target rate; less is worth a line
 
 
-def governor(segmenter: Segmenter, fps: float | None, quality: Rho | None) -> Governor | None:
-    """What ``--target-fps`` asks for; None without it."""
-    return None if fps is None else segmenter.govern(fps, quality, tell=console.warn)
+def threshold_policy(
+    segmenter: Segmenter, target_fps: float | None, rho: Rho | None
+) -> ThresholdPolicy:
+    """The policy of ``--target-fps`` and ``--rho``; losing the rate is a warning.
+
+    Args:
+        segmenter: what runs.
+        target_fps: frames per second to hold; None for fixed thresholds.
+        rho: fixed thresholds, or the quality bound of those that hold the rate.
+    """
+    if target_fps is None:
+        return segmenter.threshold_policy(rho)
+    return segmenter.govern(target_fps, rho, tell=console.warn)
 
 
 class Report:
@@ -37,9 +47,9 @@ class Report:
         refused: whether whoever read stdout has closed it.
     """
 
-    def __init__(self, bar: Progress, as_json: bool, governor: Governor | None) -> None:
+    def __init__(self, bar: Progress, as_json: bool, policy: ThresholdPolicy) -> None:
         self.refused = False
-        self._bar, self._json, self._governor = bar, as_json, governor
+        self._bar, self._json, self._policy = bar, as_json, policy
         self._task = bar.add_task("segmenting", total=None, text="")
 
     def frame(self, stats: Stats, source: Source, frame: Frame, result: Result) -> None:
@@ -48,25 +58,27 @@ class Report:
         if stats.reuse is not None:
             shares += f"  computed {stats.reuse[0]:.0%}"
         dropped = f"  {stats.dropped} dropped" if stats.dropped else ""
+        status = self._policy.status()
         self._bar.update(
             self._task,
             total=stats.expected,
             completed=stats.frames,
-            text=f"{stats.fps:.1f} fps{shares}{dropped}{_state(self._governor)}",
+            text=f"{stats.fps:.1f} fps{shares}{dropped}{_state(status)}",
         )
         if self._json:
-            self._print(json.dumps(_line(source, frame, result, self._governor)))
+            self._print(json.dumps(_line(source, frame, result, status)))
 
     def end(
         self, stats: Stats, sources: Sequence[Source], paths: list[Path], *, quiet: bool
     ) -> None:
         """Tell of the whole run; ``quiet`` where stdout holds something else."""
+        status = self._policy.status()
         if self._json:
-            self._print(json.dumps({"summary": _summary(stats, sources, paths, self._governor)}))
+            self._print(json.dumps({"summary": _summary(stats, sources, paths, status)}))
         elif quiet:
-            console.note(_sentence(stats, paths, self._governor).replace("\n", "; "))
+            console.note(_sentence(stats, paths, status).replace("\n", "; "))
         else:
-            self._print(_sentence(stats, paths, self._governor))
+            self._print(_sentence(stats, paths, status))
 
     def _print(self, text: str) -> None:
         if self.refused:
@@ -80,17 +92,17 @@ class Report:
 
 
 @contextmanager
-def reporter(as_json: bool, governor: Governor | None = None) -> Iterator[Report]:
+def reporter(as_json: bool, policy: ThresholdPolicy) -> Iterator[Report]:
     """A report with a bar on stderr while the block runs."""
     with console.bars("{task.fields[text]}") as bar:
-        yield Report(bar, as_json, governor)
+        yield Report(bar, as_json, policy)
 
 
 def _line(
-    source: Source, frame: Frame, result: Result, governor: Governor | None
+    source: Source, frame: Frame, result: Result, status: PolicyStatus | None
 ) -> dict[str, Any]:
     areas = zip(result.classes, result.areas, strict=True)
-    governed = {} if governor is None else {"target_held": governor.held}
+    governed = {} if status is None else {"target_held": status.held}
     reuse = {} if result.cell_work is None else _reuse(result.computed, result.reused)
     return {
         "source": source.name,
@@ -107,7 +119,7 @@ def _line(
 
 
 def _summary(
-    stats: Stats, sources: Sequence[Source], paths: list[Path], governor: Governor | None
+    stats: Stats, sources: Sequence[Source], paths: list[Path], status: PolicyStatus | None
 ) -> dict[str, Any]:
     return {
         "frames": stats.frames,
@@ -115,7 +127,7 @@ def _summary(
         "fps": round(stats.fps, 2),
         "latency_ms": {f"p{q}": round(stats.percentile(q), 3) for q in (50, 95)},
         "shares": stats.shares and [round(share, 4) for share in stats.shares],
-        "governor": governor and governor.summary(),
+        "governor": status and status.summary(),
         **({} if stats.reuse is None else _reuse(*stats.reuse)),
         "dropped": stats.dropped,
         "reconnects": stats.reconnects,
@@ -125,7 +137,7 @@ def _summary(
     }
 
 
-def _sentence(stats: Stats, paths: list[Path], governor: Governor | None) -> str:
+def _sentence(stats: Stats, paths: list[Path], status: PolicyStatus | None) -> str:
     if not stats.frames:
         return "0 frames, nothing written"
     p50, p95 = stats.percentile(50), stats.percentile(95)
@@ -139,24 +151,19 @@ def _sentence(stats: Stats, paths: list[Path], governor: Governor | None) -> str
     if stats.reuse is not None:
         computed, reused = stats.reuse
         lines.append(f"stages 2 and 3 computed {computed:.0%}, kept from earlier {reused:.0%}")
-    if governor is not None:
-        found = governor.summary()
-        lines.append(_held(found))
+    if status is not None:
+        lines.append(
+            f"{status.target_fps:g} frames per second held for {status.held_share:.0%} of the "
+            f"frames, {status.mean_level:.0%} of the way from fast to full quality"
+        )
         # Only of files is it known that frames do not wait for a camera.
         if (
             stats.expected is not None
-            and stats.fps < _SHORT * governor.fps
-            and found["held"] > _SHORT
+            and stats.fps < _SHORT * status.target_fps
+            and status.held_share > _SHORT
         ):
             lines.append("the network kept up; reading, drawing or writing did not")
     return "\n".join([*lines, *(f"wrote {path}" for path in paths)])
-
-
-def _held(found: dict[str, Any]) -> str:
-    return (
-        f"{found['target_fps']:g} frames a second held for {found['held']:.0%} of the frames, "
-        f"{found['mean_level']:.0%} of the way from fast to full quality"
-    )
 
 
 def _reuse(computed: float | None, reused: float | None) -> dict[str, float]:
@@ -167,7 +174,7 @@ def _percent(shares: tuple[float, float, float]) -> str:
     return " / ".join(f"{share:.0%}" for share in shares)
 
 
-def _state(governor: Governor | None) -> str:
-    if governor is None:
+def _state(status: PolicyStatus | None) -> str:
+    if status is None:
         return ""
-    return f"  level {governor.level:.0%}" if governor.held else "  target missed"
+    return f"  level {status.level:.0%}" if status.held else "  target missed"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from lc_trt.errors import UsageError
 from lc_trt.evaluation.figures import BLUE, GREY, VERMILION, png
 from lc_trt.evaluation.pareto_search import Tuned
-from lc_trt.runtime.governor.operating_curve import find_course
+from lc_trt.runtime.governor.operating_curve import find_operating_curve
 from lc_trt.utils.files import atomic_write, check_file
 
 _ADVICE = "choose another file"
@@ -53,12 +53,12 @@ def _front(figure: Figure, found: Tuned) -> None:
         axes.plot(
             [p.ms for p in points], [100 * p.quality for p in points], linestyle="none", **style
         )
-    course = find_course(found.front).points
+    curve = find_operating_curve(found.front).points
     axes.plot(
-        [p.ms for p in course], [100 * p.quality for p in course], "-", color=VERMILION, lw=1.2,
+        [p.ms for p in curve], [100 * p.quality for p in curve], "-", color=VERMILION, lw=1.2,
         label="operating curve of the governor", zorder=0,
     )  # fmt: skip
-    for point in course:
+    for point in curve:
         axes.annotate(
             f"{point.rho[0]:.3g}, {point.rho[1]:.3g}", (point.ms, 100 * point.quality), (5, -9),
             textcoords="offset points", color=BLUE, fontsize=7,

@@ -11,83 +11,126 @@ import numpy.typing as npt
 
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.data.metrics import stage_shares
-from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.errors import LcTrtError
 from lc_trt.runtime import resize
 from lc_trt.runtime.engines.base import Engine, EngineOutput
-from lc_trt.runtime.governor.governor import Governor
+from lc_trt.runtime.governor.threshold_policy import ThresholdPolicy
 from lc_trt.runtime.resize import Fit
 from lc_trt.runtime.result import Result
+from lc_trt.runtime.source_frame import SourceFrame
 from lc_trt.runtime.temporal_reuse import Reuse
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A group of frames and what the engine takes for them, uint8 [batch, H, W, 3]."""
+class PreparedBatch:
+    """Frames of one pass at the engine's size.
+
+    Attributes:
+        frames: uint8 [H, W, 3] each, at least one.
+        sources: which video each frame belongs to.
+        images: what the engine takes, uint8 [N, H, W, 3]; N may exceed the number of frames.
+        milliseconds: how long this took.
+    """
 
     frames: Sequence[npt.NDArray[np.uint8]]
+    sources: tuple[Hashable, ...]
     images: npt.NDArray[np.uint8]
-    sources: Sequence[Hashable]
     milliseconds: float
 
 
 @dataclass(frozen=True)
-class Inferred:
-    """A group after its pass."""
+class InferredBatch:
+    """A batch after its pass.
 
-    group: Prepared
-    out: EngineOutput
+    Attributes:
+        batch: what went in.
+        output: what the engine computed.
+        rho: the thresholds of the pass; None for a dense network.
+        milliseconds: duration of the pass.
+    """
+
+    batch: PreparedBatch
+    output: EngineOutput
     rho: tuple[float, float] | None
     milliseconds: float
 
 
-class Passes:
-    """What `lc_trt.Segmenter` does with a group of frames, a step at a time.
+class InferenceSteps:
+    """The steps of the passes of one call or stream; those of different batches may overlap."""
 
-    A stream runs the steps of different groups in different threads.
-    """
+    def __init__(
+        self,
+        engine: Engine,
+        manifest: Manifest,
+        fit: Fit,
+        policy: ThresholdPolicy,
+        reuse: Reuse | None,
+        *,
+        overlap: bool,
+    ) -> None:
+        """Create the steps.
 
-    def __init__(self, engine: Engine, manifest: Manifest, fit: Fit) -> None:
+        Args:
+            engine: what runs.
+            manifest: of the engine's bundle.
+            fit: how frames of another shape are brought to the engine's size.
+            policy: chooses the thresholds of each pass, and gets its duration.
+            reuse: state of the sources; None computes every frame by itself.
+            overlap: whether the steps of different batches overlap. Then thresholds change the
+                rate through the engine's time only, else through that of all steps.
+        """
         self.engine, self.manifest, self.fit = engine, manifest, fit
+        self.policy, self.reuse, self.overlap = policy, reuse, overlap
 
-    def prepare(
-        self, frames: Sequence[npt.NDArray[np.uint8]], sources: Sequence[Hashable] | None = None
-    ) -> Prepared:
-        """Frames, at least one and at most as many as a pass takes, as one array."""
+    def prepare(self, frames: Sequence[SourceFrame]) -> PreparedBatch:
+        """Bring frames to the engine's size.
+
+        Args:
+            frames: checked, at least one, at most as many as a pass takes.
+        """
         start = perf_counter()
-        whose = (None,) * len(frames) if sources is None else sources
-        if len(whose) != len(frames):
-            raise UsageError("sources ended before the frames: expected one for each frame")
         size = self.engine.size
+        originals = [frame.image for frame in frames]
         images = [
             resize.place(frame, size, resize.window(_size(frame), size, self.fit))
-            for frame in frames
+            for frame in originals
         ]
         images += [images[-1]] * (self.engine.smallest[0] - len(images))
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
-        return Prepared(frames, stacked, whose, (perf_counter() - start) * 1e3)
+        sources = tuple(frame.source for frame in frames)
+        return PreparedBatch(originals, sources, stacked, (perf_counter() - start) * 1e3)
 
-    def infer(
-        self,
-        group: Prepared,
-        rho: Governor | tuple[float, float] | None,
-        reuse: Reuse | None,
-    ) -> Inferred:
-        """Run the engine; a governor says at which thresholds.
+    def infer(self, batch: PreparedBatch) -> InferredBatch:
+        """Run the engine.
+
+        Args:
+            batch: what `prepare` returned.
 
         Raises:
-            LcTrtError: the network computed something that is no probability.
+            LcTrtError: the network computed confidences that are no probabilities.
         """
         start = perf_counter()
-        if isinstance(rho, Governor):
-            rho = rho.rho
+        rho = self.policy.rho
         thresholds = thresholds_array(rho)
-        if reuse is None or thresholds is None:
-            out = self.engine.run(group.images, thresholds)
+        if self.reuse is None or thresholds is None:
+            output = self.engine.run(batch.images, thresholds)
         else:
-            out = reuse.run(self.engine, group.images, thresholds, group.sources)
-        took = (perf_counter() - start) * 1e3
-        self._check(out.confidence)
-        return Inferred(group, out, rho, took)
+            output = self._infer_reusing(batch, thresholds, self.reuse)
+        milliseconds = (perf_counter() - start) * 1e3
+        self._check(output.confidence)
+        if self.overlap:
+            self.policy.record(milliseconds / 1e3, len(batch.frames))
+        return InferredBatch(batch, output, rho, milliseconds)
+
+    def _infer_reusing(
+        self, batch: PreparedBatch, thresholds: npt.NDArray[np.float32], reuse: Reuse
+    ) -> EngineOutput:
+        # Images that only fill the batch count as frames of the last source.
+        fill = batch.sources[-1:] * (len(batch.images) - len(batch.sources))
+        past = reuse.load(self.engine, (*batch.sources, *fill), self.engine.no_state())
+        output, present = self.engine.run_reusing(batch.images, thresholds, past, reuse.limits)
+        reuse.store(self.engine, batch.sources, present)
+        return output
 
     def _check(self, confidence: npt.NDArray[np.float32]) -> None:
         # The largest of K probabilities is 1 / K at least. A backend may hide NaN in it and give
@@ -101,18 +144,25 @@ class Passes:
                 "fault: export weights without NaN, or build with a higher precision"
             )
 
-    def finish(self, passed: Inferred) -> list[Result]:
-        """A result for each frame."""
-        group, out = passed.group, passed.out
+    def finish(self, inferred: InferredBatch) -> list[Result]:
+        """Bring the output to the frames' sizes.
+
+        Args:
+            inferred: what `infer` returned.
+
+        Returns:
+            One result per frame.
+        """
+        batch, output = inferred.batch, inferred.output
         results = []
-        for i, frame in enumerate(group.frames):
+        for i, frame in enumerate(batch.frames):
             begin = perf_counter()
             part = resize.window(_size(frame), self.engine.size, self.fit)
-            labels = resize.labels_to_size(part.cut(out.labels[i]), _size(frame))
-            cells = None if out.stages is None else out.stages[i]
+            labels = resize.labels_to_size(part.cut(output.labels[i]), _size(frame))
+            cells = None if output.stages is None else output.stages[i]
             timing = {
-                "prepare": group.milliseconds / len(group.frames),
-                "engine": passed.milliseconds / len(group.frames),
+                "prepare": batch.milliseconds / len(batch.frames),
+                "engine": inferred.milliseconds / len(batch.frames),
                 "finish": (perf_counter() - begin) * 1e3,
             }
             timing["total"] = sum(timing.values())
@@ -120,23 +170,30 @@ class Passes:
                 Result(
                     labels=labels,
                     shares=None if cells is None else stage_shares(cells),
-                    rho=passed.rho,
+                    rho=inferred.rho,
                     timing=timing,
                     classes=self.manifest.classes,
                     colours=self.manifest.colours,
                     frame=frame,
                     engine_size=self.engine.size,
                     cell_stages=cells,
-                    cell_confidence=out.confidence[i],
-                    cell_work=None if out.work is None else out.work[i],
+                    cell_confidence=output.confidence[i],
+                    cell_work=None if output.work is None else output.work[i],
                     fit=self.fit,
                 )
             )
+        if not self.overlap:
+            milliseconds = sum(result.timing["total"] for result in results)
+            self.policy.record(milliseconds / 1e3, len(results))
         return results
 
 
 def thresholds_array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:
-    """Thresholds as an engine takes them."""
+    """Thresholds as an engine takes them, float32 [2].
+
+    Args:
+        rho: thresholds of boundaries 1|2 and 2|3; None for a dense network.
+    """
     return None if rho is None else np.array(rho, np.float32)
 
 

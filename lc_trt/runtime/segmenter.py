@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from itertools import islice, repeat
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.pareto_front import TUNE, Front
@@ -16,12 +12,14 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime import resize
 from lc_trt.runtime.engines.base import Engine
 from lc_trt.runtime.governor.governor import Governor, log
-from lc_trt.runtime.governor.operating_curve import find_course
-from lc_trt.runtime.inference import Inferred, Passes, Prepared, thresholds_array
+from lc_trt.runtime.governor.operating_curve import find_operating_curve
+from lc_trt.runtime.governor.threshold_policy import FixedThresholds, ThresholdPolicy
+from lc_trt.runtime.inference import InferenceSteps, thresholds_array
 from lc_trt.runtime.resize import Fit
 from lc_trt.runtime.result import Result
+from lc_trt.runtime.source_frame import FrameLike, check_frames
 from lc_trt.runtime.staged_executor import Stream
-from lc_trt.runtime.temporal_reuse import Reuse, check
+from lc_trt.runtime.temporal_reuse import Reuse, check_reuse
 
 if TYPE_CHECKING:  # needs cuda-python
     from lc_trt.runtime.engines.tensorrt.engine import DeviceOutput
@@ -66,12 +64,11 @@ class Segmenter:
         self.manifest = manifest
         self.fit = Fit(fit)
         self.front = front
-        self._passes = Passes(engine, manifest, self.fit)
 
     def __call__(
         self,
-        frame: npt.NDArray[np.uint8],
-        rho: Rho | Governor | None = None,
+        frame: FrameLike,
+        rho: Rho | ThresholdPolicy | None = None,
         *,
         reuse: Reuse | None = None,
     ) -> Result:
@@ -82,50 +79,53 @@ class Segmenter:
             rho: thresholds: None for the bundle's own, ``"fast"`` for its fast ones, a
                 number from 0 to 1 for both boundaries, or one for each. A pixel leaves
                 where its confidence is greater, so 1 sends all of them through all stages. A
-                governor (see `govern`) chooses them itself.
-            reuse: what is kept of a video that this is the next frame of.
+                policy (see `govern`) chooses them for each pass.
+            reuse: state of the video that this is the next frame of.
 
         Raises:
             UsageError: another kind of array, a rho that is no threshold, or a bundle that was
                 built without reuse.
-            LcTrtError: the network computed something that is no probability.
+            LcTrtError: the network computed confidences that are no probabilities.
         """
         return self.batch([frame], rho, reuse=reuse)[0]
 
     def batch(
         self,
-        frames: Iterable[npt.NDArray[np.uint8]],
-        rho: Rho | Governor | None = None,
+        frames: Iterable[FrameLike],
+        rho: Rho | ThresholdPolicy | None = None,
         *,
         reuse: Reuse | None = None,
     ) -> list[Result]:
-        """Segment several frames, as many a pass as the engine was built for.
+        """Segment several frames, as many per pass as the engine was built for.
 
-        Frames may differ in size. A last group that is smaller than the engine takes is
-        filled up with its last frame, whose extra results are dropped. With ``reuse`` they are
-        frames of one video, in order.
+        Args:
+            frames: as in a call; they may differ in size. A last batch that is smaller than the
+                engine takes is filled with its last frame, whose extra results are dropped.
+            rho: as in a call.
+            reuse: as for `stream`.
+
+        Returns:
+            One result per frame.
+
+        Raises:
+            UsageError, LcTrtError: as in a call.
         """
-        thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
-        if reuse is not None:
-            check(self.engine)
-        checked = [resize.check_frame(frame) for frame in frames]
+        steps = self._steps(rho, reuse, overlap=False)
+        checked = check_frames(frames)
         results: list[Result] = []
         for start in range(0, len(checked), self.engine.batch):
-            group = self._passes.prepare(checked[start : start + self.engine.batch])
-            results += _watched(
-                self._passes.finish(self._passes.infer(group, thresholds, reuse)), thresholds
-            )
+            batch = steps.prepare(checked[start : start + self.engine.batch])
+            results += steps.finish(steps.infer(batch))
         return results
 
     def stream(
         self,
-        frames: Iterable[npt.NDArray[np.uint8]],
-        rho: Rho | Governor | None = None,
+        frames: Iterable[FrameLike],
+        rho: Rho | ThresholdPolicy | None = None,
         *,
         batch: int | None = None,
         in_flight: int = IN_FLIGHT,
         reuse: Reuse | None = None,
-        sources: Iterable[Hashable] | None = None,
     ) -> Stream[Result]:
         """Segment frames as they come: reading, inference and drawing overlap.
 
@@ -139,18 +139,21 @@ class Segmenter:
         Args:
             frames: as for `batch`; iterated in a thread of the stream, never more than
                 ``batch * in_flight`` frames ahead of the result that is being used. A frame
-                may not change until its result was used.
-            rho: thresholds, as for one frame; a governor moves them with every pass.
-            batch: frames a pass, 1 to what the engine was built for, which is the default.
+                may not change until its result was used. Frames of several videos are
+                `lc_trt.SourceFrame`, which name their video.
+            rho: thresholds, as for one frame; a policy may change them with every pass.
+            batch: frames per pass, 1 to what the engine was built for, which is the default.
                 A pass waits until so many have come or the frames end.
-            in_flight: passes under way at most, from reading to drawing.
-            reuse: lets pixels that have not moved keep their results; one a stream.
-            sources: for ``reuse``, which video each frame is of, where there are several; read
-                after the frame. None: all frames are of one.
+            in_flight: maximum number of passes under way, from reading to drawing.
+            reuse: lets unchanged pixels of each video keep their results; one per stream.
 
         Returns:
             Results in the order of the frames. An error of the frames or the engine is raised
             by the next result that is asked for.
+
+        Raises:
+            UsageError: thresholds, a batch or ``in_flight`` out of range, or a bundle that was
+                built without reuse.
         """
         batch = self.engine.batch if batch is None else batch
         if batch > self.engine.batch:
@@ -158,26 +161,12 @@ class Segmenter:
                 f"batch {batch}: the engine was built for {self.engine.batch}; "
                 f"build one: lc-trt build MODEL.onnx --batch {batch}"
             )
-        thresholds = rho if isinstance(rho, Governor) else self._thresholds(rho)
-        if reuse is not None:
-            check(self.engine)
-        whose = repeat(None) if sources is None else iter(sources)
-        # Where steps overlap, the pass alone decides the rate that thresholds can change.
-        overlap = in_flight > 1
-
-        def infer(group: Prepared) -> Inferred:
-            passed = self._passes.infer(group, thresholds, reuse)
-            if overlap and isinstance(thresholds, Governor):
-                thresholds.took(passed.milliseconds / 1e3, len(group.frames))
-            return passed
-
+        steps = self._steps(rho, reuse, overlap=in_flight > 1)
         return Stream(
             frames,
-            lambda group: self._passes.prepare(
-                [resize.check_frame(frame) for frame in group], tuple(islice(whose, len(group)))
-            ),
-            infer,
-            lambda passed: _watched(self._passes.finish(passed), None if overlap else thresholds),
+            lambda group: steps.prepare(check_frames(group)),
+            steps.infer,
+            steps.finish,
             batch=batch,
             in_flight=in_flight,
         )
@@ -189,11 +178,10 @@ class Segmenter:
         *,
         tell: Callable[[str], None] = log.warning,
     ) -> Governor:
-        """Hold a frame rate with the least loss: what it returns is a ``rho`` for one stream.
+        """A policy that holds a frame rate with the least loss, as ``rho`` for one stream.
 
-        Both thresholds move, pass by pass, along the front that ``lc-trt tune`` stored in the
-        bundle, between its fast setting and a quality bound. docs/governor.md says what is
-        measured and promised.
+        It moves both thresholds, pass by pass, along the front that ``lc-trt tune`` stored in the
+        bundle, between its fast setting and a quality bound (docs/governor.md).
 
         Example:
             ```python
@@ -203,9 +191,9 @@ class Segmenter:
             ```
 
         Args:
-            fps: frames a second to hold.
-            quality: the bound, thresholds that are not passed; by default as far as the bundle
-                was tuned, which is its default thresholds.
+            fps: frames per second to hold, of each source.
+            quality: the bound, thresholds that are not exceeded; by default those up to which the
+                bundle was tuned, its default thresholds.
             tell: called with a line when the rate cannot be held, once until it can again; by
                 default a warning of the logger ``lc_trt``.
 
@@ -218,8 +206,22 @@ class Segmenter:
             raise UsageError("the network is dense and has no thresholds to hold a rate with")
         if self.front is None:
             raise LcTrtError(f"the bundle has no front of thresholds to hold a rate with; {TUNE}")
-        course = find_course(self.front, None if quality is None else bound)
-        return Governor(course, fps, tell=tell)
+        curve = find_operating_curve(self.front, None if quality is None else bound)
+        return Governor(curve, fps, tell=tell)
+
+    def threshold_policy(self, rho: Rho | ThresholdPolicy | None = None) -> ThresholdPolicy:
+        """The policy that ``rho`` stands for: a policy itself, or fixed thresholds.
+
+        Args:
+            rho: as in a call.
+
+        Raises:
+            UsageError: a rho that is no threshold, or given for a dense network.
+        """
+        if isinstance(rho, ThresholdPolicy):
+            return rho
+        own = self.manifest
+        return FixedThresholds(resolve_rho(rho, own.default_rho, own.fast_rho))
 
     def run_device(
         self, images: Any, rho: Rho | None = None, *, stream: Any = None
@@ -243,7 +245,8 @@ class Segmenter:
                 f"the bundle was built for {self.engine.backend}, which has no results on a GPU; "
                 "build it for one: lc-trt build MODEL.onnx --backend tensorrt"
             )
-        output: DeviceOutput = run(images, thresholds_array(self._thresholds(rho)), stream=stream)
+        fixed = self.threshold_policy(rho)
+        output: DeviceOutput = run(images, thresholds_array(fixed.rho), stream=stream)
         return output
 
     def close(self) -> None:
@@ -256,12 +259,10 @@ class Segmenter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _thresholds(self, rho: Rho | None) -> tuple[float, float] | None:
-        return resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho)
-
-
-def _watched(results: list[Result], rho: Governor | tuple[float, float] | None) -> list[Result]:
-    """The results of one call; a governor is told what all of it took."""
-    if isinstance(rho, Governor):
-        rho.took(sum(result.timing["total"] for result in results) / 1e3, len(results))
-    return results
+    def _steps(
+        self, rho: Rho | ThresholdPolicy | None, reuse: Reuse | None, *, overlap: bool
+    ) -> InferenceSteps:
+        policy = self.threshold_policy(rho)
+        if reuse is not None:
+            check_reuse(self.engine)
+        return InferenceSteps(self.engine, self.manifest, self.fit, policy, reuse, overlap=overlap)

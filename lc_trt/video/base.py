@@ -10,23 +10,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.runtime.source_frame import SourceFrame
+
 DEFAULT_FPS = 25.0  # where the frame rate is unknown
 
 Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A frame.
+class Frame(SourceFrame):
+    """A frame with its place in its source.
 
     Attributes:
-        image: BGR, uint8 [H, W, 3].
         index: frame number from 0; a live source counts dropped frames too.
         name: base name of files made from it, without a suffix.
         time: seconds since the first frame; None for still images.
     """
 
-    image: Image
     index: int
     name: str
     time: float | None = None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 
 from lc_trt.bundle.thresholds import Rho
-from lc_trt.runtime.governor.governor import Governor
+from lc_trt.runtime.governor.threshold_policy import ThresholdPolicy
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.runtime.temporal_reuse import Reuse
@@ -90,7 +89,7 @@ def run(
     segmenter: Segmenter,
     outputs: Sequence[Sequence[Output]],
     *,
-    rho: Rho | Governor | None = None,
+    rho: Rho | ThresholdPolicy | None = None,
     reuse: Reuse | None = None,
     limit: int | None = None,
     on_frame: Callable[[Stats, Source, Frame, Result], None] | None = None,
@@ -105,7 +104,7 @@ def run(
         sources: where frames come from.
         segmenter: what runs; as many frames a pass as it was built for.
         outputs: for each source, which picture of each result goes where.
-        rho: thresholds, as `Segmenter` takes them; a governor holds its rate for each source.
+        rho: thresholds or a policy, as `Segmenter` takes them.
         reuse: lets pixels that have not moved keep their results, source by source.
         limit: frames of each source to stop after.
         on_frame: called after each frame is written, to show progress.
@@ -116,23 +115,20 @@ def run(
         Figures of the whole run.
     """
     stats = Stats(_expected(sources, limit))
-    waiting: deque[tuple[int, Frame]] = deque()  # frames in the segmenter
-    whose: deque[int] = deque()  # sources of the frames that it has not yet asked for
+    policy = segmenter.threshold_policy(rho)
+    by_id = dict[Hashable, tuple[Source, Sequence[Output]]](
+        enumerate(zip(sources, outputs, strict=True))
+    )
+    in_flight: deque[Frame] = deque()
 
-    def running(sources: int) -> None:
-        if isinstance(rho, Governor):
-            rho.share_among(sources)
-
-    def images() -> Iterator[npt.NDArray[np.uint8]]:
-        for number, frame in interleave(sources, limit, running):
-            waiting.append((number, frame))
-            whose.append(number)
-            yield frame.image
+    def frames() -> Iterator[Frame]:
+        for frame in interleave(sources, limit, policy.set_sources):
+            in_flight.append(frame)
+            yield frame
 
     start = perf_counter()
     try:
-        turns = iter(whose.popleft, None)
-        with segmenter.stream(images(), rho, reuse=reuse, sources=turns) as results:
+        with segmenter.stream(frames(), policy, reuse=reuse) as results:
             while not stop():
                 try:
                     result = results.get(_GLANCE)
@@ -140,15 +136,16 @@ def run(
                     continue
                 except StopIteration:
                     break
-                number, frame = waiting.popleft()
-                for output in outputs[number]:
+                frame = in_flight.popleft()
+                source, wanted = by_id[frame.source]
+                for output in wanted:
                     output.sink.write(output.draw(result), frame)
                 stats.add(result)
-                stats.dropped = sum(source.dropped for source in sources)
-                stats.reconnects = sum(source.reconnects for source in sources)
+                stats.dropped = sum(one.dropped for one in sources)
+                stats.reconnects = sum(one.reconnects for one in sources)
                 stats.seconds = perf_counter() - start
                 if on_frame is not None:
-                    on_frame(stats, sources[number], frame, result)
+                    on_frame(stats, source, frame, result)
             else:
                 stats.interrupted = True
         finish(outputs)

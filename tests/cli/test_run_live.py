@@ -38,7 +38,7 @@ def test_the_bar_shows_rate_shares_and_drops(
     stats = Stats(expected=40, dropped=3)
     with (
         open_source(str(write_video(tmp_path / "v.avi", 2))) as source,
-        run_report.reporter(as_json=False) as report,
+        run_report.reporter(False, segmenter.threshold_policy()) as report,
     ):
         for _ in range(2):
             result = segmenter(picture)

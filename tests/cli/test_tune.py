@@ -121,7 +121,7 @@ def test_a_governed_run_reports(here: Path, capsys: pytest.CaptureFixture[str]) 
     }  # fmt: skip
     assert run("--target-fps", "20", "--rho", "0.9", "-o", "o.mp4") == 0
     out = capsys.readouterr().out
-    assert "20 frames a second held for 100% of the frames, " in out
+    assert "20 frames per second held for 100% of the frames, " in out
 
 
 def test_a_target_out_of_reach_is_said_once(
@@ -137,7 +137,7 @@ def test_a_target_out_of_reach_is_said_once(
     found = last["summary"]["governor"]
     assert len(warned) == found["episodes"] == 1
     assert warned[0].startswith(
-        "warning: 10000 frames a second cannot be held: the network reaches"
+        "warning: 10000 frames per second cannot be held: the network reaches"
     )
     assert found["held"] < 1 and not lines[-1]["target_held"] and lines[0]["target_held"]
 

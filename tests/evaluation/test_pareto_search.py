@@ -73,7 +73,7 @@ def test_the_front_is_stored_and_can_be_governed(
     for name, value in before.files.items():
         assert read_bundle(bundle).manifest.files[name] == value
     with load(bundle, threads=1) as segmenter:
-        assert segmenter.govern(25).course.points[0].rho == FAST_RHO
+        assert segmenter.govern(25).curve.points[0].rho == FAST_RHO
 
 
 def test_labels_that_are_not_there(bundle: Path, images: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from lc_trt.bundle.pareto_front import Front, FrontPoint
 from lc_trt.evaluation.sweep import Point
 from lc_trt.runtime.governor.governor import Governor
-from lc_trt.runtime.governor.operating_curve import Course, find_course
+from lc_trt.runtime.governor.operating_curve import OperatingCurve, find_operating_curve
 
 FAST, TOP = (0.35, 0.0), (0.995, 0.995)
 COST = (20.0, 35.0, 45.0)  # milliseconds: stage 1, and stages 2 and 3 on all pixels
@@ -67,9 +67,9 @@ def tuned(plant: Plant | None = None, steps: int = 7) -> Front:
     return Front(tuple(points), TOP, "mIoU", 8, "drawn")
 
 
-def course() -> Course:
+def curve() -> OperatingCurve:
     """The whole of `tuned`."""
-    return find_course(tuned())
+    return find_operating_curve(tuned())
 
 
 @dataclass
@@ -102,7 +102,7 @@ def drive(governor: Governor, plant: Plant, seconds: float, frames: int = 1) -> 
     while now < seconds:
         level = governor.level
         passed = plant.seconds(governor.rho) * frames
-        governor.took(passed, frames)
+        governor.record(passed, frames)
         at.append(now)
         took.append(passed / frames)
         levels.append(level)

@@ -146,9 +146,11 @@ def test_sources_in_a_batch_know_nothing_of_each_other(backend: str) -> None:
         reuse = lc_trt.Reuse(0.5, every=3)
         expected.append([segmenter(backend)(frame, reuse=reuse) for frame in video])
     turns = [number for _ in range(5) for number in (0, 1)]
-    mixed = [videos[number][i // 2] for i, number in enumerate(turns)]
+    mixed = [
+        lc_trt.SourceFrame(videos[number][i // 2], source=number) for i, number in enumerate(turns)
+    ]
     reuse = lc_trt.Reuse(0.5, every=3)
-    with segmenter(backend, 2).stream(mixed, reuse=reuse, sources=turns) as results:
+    with segmenter(backend, 2).stream(mixed, reuse=reuse) as results:
         found = list(results)
     kept = [[result.reused > 0 for result in found[number::2]] for number in (0, 1)]
     assert kept == [[False, True, True, False, True], [False, False, True, False, True]]
@@ -159,24 +161,10 @@ def test_sources_in_a_batch_know_nothing_of_each_other(backend: str) -> None:
         assert (result.labels == alone.labels).mean() > 0.999
 
 
-def test_sources_that_end_too_early_are_an_error() -> None:
-    (scene,) = scenes(1)
-    with (
-        segmenter("onnxruntime").stream(
-            [scene] * 3, reuse=lc_trt.Reuse(), sources=iter("ab")
-        ) as results,
-        pytest.raises(UsageError, match="one for each frame"),
-    ):
-        list(results)
-
-
 def test_a_source_that_ends_leaves_the_other_its_state() -> None:
     one, other = scenes()
-    frames_of = [one, other, one, other, other, other, other]
-    turns = ["a", "b", "a", "b", "b", "b", "b"]
-    with segmenter("onnxruntime", 2).stream(
-        frames_of, reuse=lc_trt.Reuse(), sources=turns
-    ) as results:
+    shown = [lc_trt.SourceFrame({"a": one, "b": other}[name], source=name) for name in "ababbbb"]
+    with segmenter("onnxruntime", 2).stream(shown, reuse=lc_trt.Reuse()) as results:
         reused = [result.reused for result in results]
     assert reused[:2] == [0, 0] and min(reused[2:]) > 0
 
@@ -236,6 +224,46 @@ def test_reset_and_another_engine_start_anew() -> None:
     reuse.reset()
     assert seg(scene, reuse=reuse).reused == 0
     assert other(scene, reuse=reuse).reused == 0
+
+
+STATES = State(
+    *(np.zeros((1, 1, 1, 1), np.float32) for _ in range(2)), np.zeros((1, 1, 1), np.uint8)
+)
+
+
+class Owner:
+    """Stands for an engine, of which only the identity counts."""
+
+
+def numbered(*values: int) -> State:
+    """States told apart by their features; all at stage 3."""
+    features = np.array(values, np.float32).reshape(-1, 1, 1, 1)
+    return State(features, features, np.full((len(values), 1, 1), 3, np.uint8))
+
+
+def test_states_are_kept_per_source_without_an_engine() -> None:
+    reuse, engine = lc_trt.Reuse(0.1, every=3, cut=0.25), Owner()
+    np.testing.assert_array_equal(reuse.limits, np.array([0.1, 0.25], np.float32))
+    assert reuse.load(engine, "aa", STATES).stages.tolist() == [[[0]], [[0]]]
+    # Two frames of one source in a pass: the last one's state stays. Images beyond are fill.
+    reuse.store(engine, "aab", numbered(1, 2, 3, 4))
+    assert reuse.load(engine, "aba", STATES).features.ravel().tolist() == [2, 0, 2]
+    reuse.store(engine, "ab", numbered(5, 6))
+    # After three frames of a nothing of its state is used; of b there was one.
+    past = reuse.load(engine, "ab", STATES)
+    assert past.features.ravel().tolist() == [5, 6] and past.stages.ravel().tolist() == [0, 3]
+
+
+def test_a_reset_during_a_pass_drops_its_state() -> None:
+    reuse, engine = lc_trt.Reuse(), Owner()
+    reuse.load(engine, "a", STATES)
+    reuse.reset()
+    reuse.store(engine, "a", numbered(1))
+    assert reuse.load(engine, "a", STATES).stages.tolist() == [[[0]]]
+    other = Owner()
+    reuse.load(other, "a", STATES)
+    reuse.store(engine, "a", numbered(1))  # of an engine that is no longer used
+    assert reuse.load(other, "a", STATES).stages.tolist() == [[[0]]]
 
 
 def test_8_bits_reuse_as_well() -> None:

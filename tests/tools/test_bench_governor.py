@@ -21,8 +21,13 @@ from tools import bench_governor
 from tools.bench_governor import Phase, Trace
 
 
+@pytest.mark.parametrize(("missed", "code"), [([], 0), (["a: 1 frames a second of 2"], 1)])
 def test_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    missed: list[str],
+    code: int,
 ) -> None:
     work, out = tmp_path / "work", tmp_path / "found.json"
     model = tmp_path / "toy" / "model.onnx"
@@ -39,9 +44,10 @@ def test_all_of_it(
     video = write_video(tmp_path / "v.mp4", 70)
     arguments = ["--model", model, "--video", video, "--work", work, "--out", out]
     monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments), "--seconds", "0.4"])
-    code = bench_governor.main()
+    monkeypatch.setattr(bench_governor, "judge", lambda found: missed)
+    assert bench_governor.main() == code
     found = json.loads(out.read_text())
-    assert code == (1 if found["missed"] else 0)
+    assert found["missed"] == missed
     assert found["model"] == "toy" and found["video"] == "v.mp4" and found["target_fps"] > 0
     assert {"cpu", "nice", "real_time", "load_before"} <= set(found["environment"])
     for name in ("ungoverned", "governed"):
@@ -53,7 +59,11 @@ def test_all_of_it(
     assert picture is not None and picture.shape[:2] == (896, 1280)
     # It has curves and not only frames: many colours.
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
-    assert "one frame, alone: " in capsys.readouterr().out
+    *_, steady, verdict = capsys.readouterr().out.splitlines()
+    assert steady.startswith("one frame, alone: ")
+    assert verdict == (
+        missed[0] if missed else f"{found['target_fps']} frames a second held as promised"
+    )
 
 
 def found(fps: list[float], episodes: int = 1, swing: float = 0.05) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from toy_videos import read_video, write_video
 from lc_trt.backends.load import open_onnx
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.runtime.governor.governor import Governor
-from lc_trt.runtime.governor.operating_curve import find_course
+from lc_trt.runtime.governor.operating_curve import find_operating_curve
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.runtime.visualize import View
 from lc_trt.video import pipeline
@@ -172,14 +172,14 @@ def test_a_governed_run_of_several_sources(tmp_path: Path) -> None:
     """The rate is each source's: two at once leave a frame half of the time."""
 
     class Told(Governor):
-        def took(self, seconds: float, frames: int = 1) -> None:
-            super().took(0.02 * frames, frames)  # a pass of 20 ms a frame, whatever it took
+        def record(self, seconds: float, frames: int = 1) -> None:
+            super().record(0.02 * frames, frames)  # a pass of 20 ms a frame, whatever it took
 
     def run(names: list[str]) -> list[float]:
         """The level after each frame."""
         for name in names:
             write_video(tmp_path / name, 12)
-        governor, levels = Told(find_course(tuned()), 20), []
+        governor, levels = Told(find_operating_curve(tuned()), 20), []
         with open_sources([str(tmp_path / name) for name in names]) as sources:
             pipeline.run(
                 sources,

@@ -5,33 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from lc_trt.bundle.pareto_front import Pair
 from lc_trt.errors import UsageError
-from lc_trt.runtime.governor.load_estimator import LoadFactor
-from lc_trt.runtime.governor.operating_curve import Course
+from lc_trt.runtime.governor.load_estimator import LoadEstimator
+from lc_trt.runtime.governor.operating_curve import OperatingCurve
+from lc_trt.runtime.governor.threshold_policy import PolicyStatus, ThresholdPolicy
 
-HEADROOM = 0.03  # of a frame's time, for what lies between two passes
-_LATE = 0.03  # over a frame's time: a rate that is missed by less is held
-_PATIENCE = 1.0  # seconds until that is said, or taken back
+HEADROOM = 0.03  # of a frame's period, for what lies between two passes
+_TOLERANCE = 0.03  # of a frame's period: a rate missed by less counts as held
+_HOLD_OFF = 1.0  # seconds until ``held`` changes
 _TICK = 1e-9  # seconds; a clock may show none for a pass
-_SMOOTH = 0.5  # seconds, time constant of the time by which that is judged
+_SMOOTHING = 0.5  # seconds, time constant of the frame time that ``held`` is judged by
 
 log = logging.getLogger("lc_trt")
 
 
-class Governor:
-    """Thresholds for the next pass, from how long the passes before it took.
+class Governor(ThresholdPolicy):
+    """Thresholds for the next pass, from the durations of the passes before it.
 
-    `lc_trt.Segmenter.govern` makes one; give it as ``rho`` wherever thresholds are taken, one
-    governor a stream. It reads no clock: it is told what passes took, and so waiting for a camera,
-    for a decoder or for whoever draws is no reason to lose quality.
+    `lc_trt.Segmenter.govern` creates one; pass it as ``rho`` wherever thresholds are taken, one
+    governor per stream. It reads no clock: durations are recorded by the caller, so waiting for a
+    camera, a decoder or a consumer costs no quality.
 
-    Every pass shows how much slower it was than the front says (`LoadFactor`), whatever slows it:
-    another machine, other content, other work on the same cores. The level for the next pass is
-    where the front, slowed down alike, just fits into a frame's time, and the nearest bound where
-    nothing does.
+    Every pass shows how much slower it was than the front says (`LoadEstimator`), whatever the
+    cause: another machine, other content, other work on the same cores. The level for the next
+    pass is where the front, slowed down alike, just fits into a frame's period, and the nearest
+    bound where none does.
 
     Example:
         ```python
@@ -42,104 +42,110 @@ class Governor:
         ```
 
     Attributes:
-        course: the thresholds it moves over.
-        fps: frames a second to hold, of each source.
+        curve: the thresholds it moves over.
+        fps: frames per second to hold, of each source.
         level: where it is, 0 at the fast setting and 1 at the quality bound.
-        held: whether the rate can be held; False after a second without success at the fast
-            setting.
-        episodes: times that it could not.
+        held: whether the rate can be held; False after a second at the fast setting without
+            reaching it.
+        episodes: how often it could not.
     """
 
     def __init__(
-        self, course: Course, fps: float, *, tell: Callable[[str], None] = log.warning
+        self, curve: OperatingCurve, fps: float, *, tell: Callable[[str], None] = log.warning
     ) -> None:
-        """See `lc_trt.Segmenter.govern`."""
+        """See `lc_trt.Segmenter.govern`.
+
+        Args:
+            curve: the thresholds to move over.
+            fps: frames per second to hold, of each source.
+            tell: called with a line when the rate cannot be held, once per episode.
+
+        Raises:
+            UsageError: no such rate.
+        """
         if not 0 < fps < float("inf"):
             raise UsageError(f"fps {fps}: expected a number above 0")
-        self.course, self.fps, self._tell = course, fps, tell
+        self.curve, self.fps, self._tell = curve, fps, tell
         self.level = 0.0
         self.held = True
         self.episodes = 0
         self._sources = 1
-        self._factor = LoadFactor()
+        self._load = LoadEstimator()
         self._lock = threading.Lock()
-        self._began = False
-        self._time = 0.0  # seconds a frame, smoothed
-        self._wrong = 0.0  # seconds for which ``held`` has not been the case
-        self._frames = self._late = 0
-        self._levels = 0.0
-        self._move()
+        self._warm = False
+        self._frame_time = 0.0  # seconds, smoothed
+        self._contradicted = 0.0  # seconds for which the frame time has contradicted ``held``
+        self._frames = self._missed = 0
+        self._level_sum = 0.0
+        self._update_level()
 
     @property
     def rho(self) -> Pair:
-        """Thresholds of the next pass."""
-        return self.course.rho(self.level)
+        """See `ThresholdPolicy.rho`."""
+        return self.curve.rho(self.level)
 
-    def share_among(self, sources: int) -> None:
-        """So many sources, at least one, come at the rate at once from now on."""
+    def set_sources(self, count: int) -> None:
+        """See `ThresholdPolicy.set_sources`."""
         with self._lock:
-            self._sources = max(1, sources)
-            self._move()
+            self._sources = max(1, count)
+            self._update_level()
 
-    def took(self, seconds: float, frames: int = 1) -> None:
-        """A pass at `rho` took so long; moves the level.
-
-        Args:
-            seconds: the time that decides the rate: of the engine where reading and drawing happen
-                meanwhile, of the whole call where they do not.
-            frames: frames that it brought.
-        """
+    def record(self, seconds: float, frames: int = 1) -> None:
+        """Record a pass duration and update the level; see `ThresholdPolicy.record`."""
         with self._lock:
             self._frames += frames
-            self._levels += frames * self.level
-            if self._began:  # the first pass prepares what later ones find ready
-                self._follow(seconds, frames)
-            self._began = True
-            self._late += 0 if self.held else frames
+            self._level_sum += frames * self.level
+            if self._warm:  # the first pass allocates what later ones reuse
+                self._update(seconds, frames)
+            self._warm = True
+            self._missed += 0 if self.held else frames
 
-    def summary(self) -> dict[str, Any]:
-        """What a run's report says, as JSON values: see docs/governor.md."""
-        frames = max(self._frames, 1)
-        return {
-            "target_fps": self.fps,
-            "held": round(1 - self._late / frames, 4),
-            "episodes": self.episodes,
-            "mean_level": round(self._levels / frames, 4),
-            "fast": list(self.course.rho(0.0)),
-            "quality": list(self.course.rho(1.0)),
-        }
+    def status(self) -> PolicyStatus:
+        """See `ThresholdPolicy.status`."""
+        with self._lock:
+            frames = max(self._frames, 1)
+            return PolicyStatus(
+                target_fps=self.fps,
+                level=self.level,
+                held=self.held,
+                held_share=1 - self._missed / frames,
+                episodes=self.episodes,
+                mean_level=self._level_sum / frames,
+                fast=self.curve.rho(0.0),
+                quality=self.curve.rho(1.0),
+            )
 
     @property
-    def _target(self) -> float:
-        """Seconds a frame."""
+    def _period(self) -> float:
+        """Seconds per frame at the target rate, over all sources."""
         return 1 / (self.fps * self._sources)
 
-    def _follow(self, seconds: float, frames: int) -> None:
-        each = max(seconds, _TICK) / frames
-        nominal = frames * self._target
+    def _update(self, seconds: float, frames: int) -> None:
+        per_frame = max(seconds, _TICK) / frames
+        nominal = frames * self._period
         # The next pass does not begin before its frames have come.
-        lasted = max(seconds, nominal)
-        self._factor.add(each * 1e3 / self.course.ms(self.level), lasted, nominal)
-        gain = min(1.0, nominal / _SMOOTH)
-        self._time += (gain if self._time else 1.0) * (each - self._time)
-        self._judge(lasted)
-        self._move()
+        interval = max(seconds, nominal)
+        self._load.update(per_frame * 1e3 / self.curve.ms(self.level), interval, nominal)
+        gain = min(1.0, nominal / _SMOOTHING)
+        self._frame_time += (gain if self._frame_time else 1.0) * (per_frame - self._frame_time)
+        self._update_held(interval)
+        self._update_level()
 
-    def _move(self) -> None:
-        budget = self._target * 1e3 * (1 - HEADROOM)
-        self.level = self.course.level(budget / self._factor.value)
+    def _update_level(self) -> None:
+        budget = self._period * 1e3 * (1 - HEADROOM)
+        self.level = self.curve.level(budget / self._load.value)
 
-    def _judge(self, lasted: float) -> None:
-        late = self.level == 0 and self._time > self._target * (1 + _LATE)
-        right = not late if self.held else self._time > self._target
-        self._wrong = 0.0 if right else self._wrong + lasted
-        if self._wrong < _PATIENCE:
+    def _update_held(self, interval: float) -> None:
+        late = self.level == 0 and self._frame_time > self._period * (1 + _TOLERANCE)
+        right = not late if self.held else self._frame_time > self._period
+        self._contradicted = 0.0 if right else self._contradicted + interval
+        if self._contradicted < _HOLD_OFF:
             return
-        self._wrong, self.held = 0.0, not self.held
+        self._contradicted, self.held = 0.0, not self.held
         if not self.held:
             self.episodes += 1
-            reached = 1e3 / (self.course.least * self._factor.value) / self._sources
+            reached = 1e3 / (self.curve.least * self._load.value) / self._sources
             self._tell(
-                f"{self.fps:g} frames a second cannot be held: the network reaches {reached:.1f} "
+                f"{self.fps:g} frames per second cannot be held: the network reaches {reached:.1f} "
                 "at its fast thresholds"
             )

@@ -1,4 +1,4 @@
-"""How much slower than expected passes are: a mean that is calm, and quick at a step."""
+"""How much slower than expected passes are: a moving average with change-point detection."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import math
 from collections import deque
 from statistics import median
 
-CALM, QUICK = 1.5, 0.2  # seconds, time constants of the mean and of the search for steps
-_MOST_GAIN = 0.5  # of one pass: all of it would overshoot where time reacts more than expected
-_LEAST_STEP = 0.02  # of the factor
+LONG, SHORT = 1.5, 0.2  # seconds, time constants of the average and of the change detector
+_MAX_GAIN = 0.5  # of one pass: more overshoots where the time reacts more than expected
+_MIN_STEP = 0.02  # of the factor
 _SIGNIFICANT = 4.0  # standard deviations
-_MOST_NOISE = 0.15  # mean deviation: after a wild time, too, steps have to show within a second
-_MOST = 3.0  # times the factor: what a single pass can count for
-_RARE = 0.2  # seconds a pass, from which on no pass is spared for being an outlier
+_MAX_DEVIATION = 0.15  # mean: after erratic passes, too, a step has to show within a second
+_MAX_RATIO = 3.0  # times the factor: the most that a single pass counts for
+_RARE = 0.2  # seconds per pass, from which on no pass is discarded as an outlier
 
 
-class LoadFactor:
-    """Follows the ratio of measured to expected time.
+class LoadEstimator:
+    """Estimates the ratio of measured to expected time.
 
-    A mean with a long memory gives what counts for throughput, and hardly moves with noise. Beside
-    it a short memory looks for steps: where the median of the latest ratios has left what is usual
-    by more than noise explains, the factor jumps with it. (A filter whose memory shortens at a
-    change is the usual way out: F. Gustafsson, Adaptive Filtering and Change Detection, 2000.)
+    An exponential moving average with a long time constant gives the mean, which decides
+    throughput, and hardly moves with noise. A second one with a short time constant detects
+    changes: where the median of the latest ratios has left its baseline by more than noise
+    explains, the factor jumps with it (F. Gustafsson, Adaptive Filtering and Change Detection,
+    2000).
 
     Attributes:
         value: the factor; 1 is as expected.
@@ -29,40 +30,41 @@ class LoadFactor:
 
     def __init__(self) -> None:
         self.value = 1.0
-        self._usual = 0.0  # logarithm of the usual median ratio
-        self._off = 0.0  # how far the latest ones are from that
-        self._noise = 0.05  # mean deviation of a single one
+        self._baseline = 0.0  # logarithm of the median ratio
+        self._drift = 0.0  # of the latest ratios from the baseline, smoothed
+        self._deviation = 0.05  # mean absolute deviation of a single ratio
         self._latest: deque[float] = deque(maxlen=3)
         self._passes = 0
 
-    def add(self, ratio: float, seconds: float, nominal: float) -> None:
-        """Count a pass.
+    def update(self, ratio: float, interval: float, nominal: float) -> None:
+        """Add a pass.
 
         Args:
             ratio: measured over expected time, above 0.
-            seconds: from this pass to the next: with few passes a second each counts for more.
-            nominal: what that should be. Passes count alike in the mean, or slow ones would count
-                twice.
+            interval: seconds from this pass to the next: with fewer passes per second each has
+                more weight in the change detector.
+            nominal: seconds that the interval should be. It gives all passes the same weight in the
+                average, where slow ones would count twice otherwise.
         """
         self._passes += 1
         self._latest.append(ratio)
-        found = math.log(median(self._latest) if nominal < _RARE else ratio)
-        quick = min(1 - math.exp(-seconds / QUICK), _MOST_GAIN)
-        self._off += quick * (found - self._usual - self._off)
-        # 1.25: from the mean to the standard deviation of a normal distribution.
-        spread = 1.25 * self._noise * math.sqrt(quick / (2 - quick))
-        limit = max(_LEAST_STEP, _SIGNIFICANT * spread)
-        if abs(self._off) > limit:
-            self.value *= math.exp(self._off)
-            self._usual += self._off
-            self._off = 0.0
+        current = math.log(median(self._latest) if nominal < _RARE else ratio)
+        short = min(1 - math.exp(-interval / SHORT), _MAX_GAIN)
+        self._drift += short * (current - self._baseline - self._drift)
+        # 1.25: from the mean absolute to the standard deviation of a normal distribution.
+        spread = 1.25 * self._deviation * math.sqrt(short / (2 - short))
+        limit = max(_MIN_STEP, _SIGNIFICANT * spread)
+        if abs(self._drift) > limit:
+            self.value *= math.exp(self._drift)
+            self._baseline += self._drift
+            self._drift = 0.0
             return
-        # The first passes make a mean of their own, not one with the value it began with; and what
-        # may yet turn out a step has the memory shorten already, to half of it halfway there.
-        calm = max(1 - math.exp(-nominal / CALM), 1 / (self._passes + 1))
-        calm = min(calm * (1 + (2 * self._off / limit) ** 4), quick)
-        self.value += calm * (min(ratio, _MOST * self.value) - self.value)
-        deviation = abs(math.log(ratio) - self._usual)
-        deviation = min(deviation, _MOST * self._noise + 0.01, _MOST_NOISE)
-        self._noise += calm * (deviation - self._noise)
-        self._usual += calm * (found - self._usual)
+        # The first passes are averaged among themselves, without the initial value; and a drift
+        # that may yet prove a change shortens the time constant, by half at half of the limit.
+        long = max(1 - math.exp(-nominal / LONG), 1 / (self._passes + 1))
+        long = min(long * (1 + (2 * self._drift / limit) ** 4), short)
+        self.value += long * (min(ratio, _MAX_RATIO * self.value) - self.value)
+        deviation = abs(math.log(ratio) - self._baseline)
+        deviation = min(deviation, _MAX_RATIO * self._deviation + 0.01, _MAX_DEVIATION)
+        self._deviation += long * (deviation - self._deviation)
+        self._baseline += long * (current - self._baseline)

@@ -1,4 +1,4 @@
-"""The way along a front of thresholds: two thresholds as one number."""
+"""A path along a Pareto front: two thresholds as one level."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from lc_trt.bundle.pareto_front import Front, FrontPoint, Pair
 from lc_trt.errors import UsageError
 
 
-class Course:
-    """Thresholds between two bounds as one number: 0 is the fast setting, 1 the quality bound.
+class OperatingCurve:
+    """Thresholds between two bounds as one level: 0 is the fast setting, 1 the quality bound.
 
-    It runs through points of the front, straight from one to the next, and neither threshold ever
-    falls on the way: so the work rises along it whatever the content, and its every place lies
-    between the bounds. The level is a scale of the time that was measured: halfway from 0 to 1 is
-    halfway in time.
+    It interpolates linearly between points of the front, and neither threshold falls along it: the
+    work increases with the level whatever the content, and all its thresholds lie between the
+    bounds. The level is linear in the measured time: 0.5 is halfway in time.
+
+    Attributes:
+        points: the points it goes through, fastest first.
+        least, most: milliseconds per image at levels 0 and 1.
     """
 
     def __init__(self, points: Sequence[FrontPoint]) -> None:
-        """``points`` in rising time; at least two."""
+        """Create a curve.
+
+        Args:
+            points: in ascending time, at least two.
+        """
         times = np.array([p.ms for p in points])
         self.points = tuple(points)
         self.least, self.most = float(times[0]), float(times[-1])
@@ -28,26 +35,39 @@ class Course:
         self._rho = np.array([p.rho for p in points])
 
     def rho(self, level: float) -> Pair:
-        """Both thresholds at a level, 0 to 1."""
+        """Both thresholds at a level.
+
+        Args:
+            level: 0 to 1.
+        """
         first, second = (float(np.interp(level, self._levels, r)) for r in self._rho.T)
         return first, second
 
     def ms(self, level: float) -> float:
-        """Milliseconds an image that were measured at a level."""
+        """Milliseconds per image as measured at a level.
+
+        Args:
+            level: 0 to 1.
+        """
         return self.least + level * (self.most - self.least)
 
     def level(self, ms: float) -> float:
-        """The level of that many milliseconds, the nearest bound's where none has them."""
+        """The level at which an image takes a time, clipped to 0 to 1.
+
+        Args:
+            ms: milliseconds per image.
+        """
         return min(max((ms - self.least) / (self.most - self.least), 0.0), 1.0)
 
 
-def find_course(front: Front, quality: Pair | None = None) -> Course:
-    """The way along a front from its fast setting up to a quality bound.
+def find_operating_curve(front: Front, quality: Pair | None = None) -> OperatingCurve:
+    """The curve along a front from its fast setting up to a quality bound.
 
-    It ends at the best point within the bound. Of all ways there on which no threshold falls, it is
-    the one with the highest quality on average over the times between its ends.
+    It ends at the best point within the bound. Of all paths there on which no threshold falls, it
+    is the one with the highest mean quality over the times between its ends.
 
     Args:
+        front: of a tuned bundle.
         quality: the bound, neither threshold of which is passed; by default as far as was
             measured.
 
@@ -68,14 +88,14 @@ def find_course(front: Front, quality: Pair | None = None) -> Course:
             f"{_text(fast)}; expected a bound above them, or a finer grid: "
             "lc-trt tune MODEL.lct --images DIR --grid N"
         )
-    return Course(_best_way(inside))
+    return OperatingCurve(_best_path(inside))
 
 
-def _best_way(points: Sequence[FrontPoint]) -> list[FrontPoint]:
+def _best_path(points: Sequence[FrontPoint]) -> list[FrontPoint]:
     """From the first point to the last: the largest area under quality over time.
 
     Up to the next point counts the quality of the one before: what lies between was not measured,
-    and a straight line would have the way leave points out.
+    and linear interpolation would let the path leave points out.
     """
     areas: list[float] = [0.0]
     before: list[int] = [0]
@@ -87,10 +107,10 @@ def _best_way(points: Sequence[FrontPoint]) -> list[FrontPoint]:
         )
         areas.append(area)
         before.append(i)
-    way = [len(points) - 1]
-    while way[-1]:
-        way.append(before[way[-1]])
-    return [points[i] for i in reversed(way)]
+    path = [len(points) - 1]
+    while path[-1]:
+        path.append(before[path[-1]])
+    return [points[i] for i in reversed(path)]
 
 
 def _below(a: Pair, b: Pair) -> bool:

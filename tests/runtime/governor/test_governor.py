@@ -6,13 +6,13 @@ import logging
 
 import numpy as np
 import pytest
-from fake_plant import FAST, TOP, Plant, course, drive, tuned
+from fake_plant import FAST, TOP, Plant, curve, drive, tuned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lc_trt.errors import UsageError
 from lc_trt.runtime.governor.governor import HEADROOM, Governor
-from lc_trt.runtime.governor.operating_curve import find_course
+from lc_trt.runtime.governor.operating_curve import find_operating_curve
 
 MOST_SWING = 0.1  # of the range, on steady input
 REACTION = 1.0  # seconds
@@ -21,7 +21,7 @@ EASY, LIKE_TUNED, HARD = (2.0, 1.0), (6.0, 3.0), (15.0, 10.0)
 
 def governor(fps: float) -> tuple[Governor, list[str]]:
     told: list[str] = []
-    return Governor(course(), fps, tell=told.append), told
+    return Governor(curve(), fps, tell=told.append), told
 
 
 @pytest.mark.parametrize("fps", [5, 15, 25, 200])
@@ -34,7 +34,7 @@ def test_steady_input_is_held_steadily(fps: float, hard: tuple[float, float], no
     if (fps, noise) == (5, 0.1):
         noise = 0.08  # with so few passes, one of more noise cannot be told from a step
     held, told = governor(fps)
-    # The load that has half of the course's time fit into a frame's.
+    # The load that has half of the curve's time fit into a frame's.
     plant = Plant(hard, load=1e3 / fps / 50, noise=noise)
     run = drive(held, plant, 20).between(5)
     assert run.swing <= MOST_SWING
@@ -80,7 +80,7 @@ def test_the_least_loss() -> None:
     best = max(
         level
         for level in np.linspace(0, 1, 1001)
-        if plant.load * plant.ms(course().rho(level)) <= 50 * (1 - HEADROOM)
+        if plant.load * plant.ms(curve().rho(level)) <= 50 * (1 - HEADROOM)
     )
     assert run.levels.mean() == pytest.approx(best, abs=0.01)
 
@@ -90,7 +90,7 @@ def test_rare_slow_passes_are_no_load() -> None:
     plant = Plant(load=0.6, noise=0.03)
     drive(held, plant, 10)
     before = held.level
-    held.took(0.4)  # ten times as long, once
+    held.record(0.4)  # ten times as long, once
     drive(held, plant, 0.5)
     assert held.level == pytest.approx(before, abs=0.05)
 
@@ -114,7 +114,7 @@ def test_an_unreachable_target_is_said_once_an_episode() -> None:
     plant = Plant(load=2.5)  # 50 ms at the fast thresholds
     run = drive(held, plant, 30)
     assert held.rho == FAST and not held.held and held.episodes == len(told) == 1
-    assert told[0].startswith("25 frames a second cannot be held: the network reaches ")
+    assert told[0].startswith("25 frames per second cannot be held: the network reaches ")
     assert float(told[0].split()[-5]) == pytest.approx(1 / run.seconds[-1], rel=0.05)
     plant.load = 1.0
     drive(held, plant, 10)
@@ -122,7 +122,7 @@ def test_an_unreachable_target_is_said_once_an_episode() -> None:
     plant.load = 2.5
     drive(held, plant, 10)
     assert held.episodes == len(told) == 2
-    found = held.summary()
+    found = held.status().summary()
     assert found["episodes"] == 2 and 0.1 < found["held"] < 0.6
     assert 0 < found["mean_level"] < 0.3
     assert (found["target_fps"], found["fast"], found["quality"]) == (25, [*FAST], [*TOP])
@@ -144,10 +144,10 @@ def test_a_load_at_the_limit_is_no_series_of_episodes() -> None:
 def test_never_outside_the_bounds(
     fps: float, times: list[float], frames: int, bound: tuple[float, float] | None
 ) -> None:
-    held = Governor(find_course(tuned(), bound), fps, tell=lambda line: None)
+    held = Governor(find_operating_curve(tuned(), bound), fps, tell=lambda line: None)
     for k, seconds in enumerate(times):
-        held.share_among(k % 3)  # 0 too: the last source has ended
-        held.took(seconds, frames)
+        held.set_sources(k % 3)  # 0 too: the last source has ended
+        held.record(seconds, frames)
         assert 0 <= held.level <= 1
         for low, value, high in zip(FAST, held.rho, bound or TOP, strict=True):
             assert low <= value <= high
@@ -157,35 +157,35 @@ def test_never_outside_the_bounds(
 @pytest.mark.parametrize("sources", [1, 3])
 def test_batches_and_several_sources(frames: int, sources: int) -> None:
     held, _ = governor(25)
-    held.share_among(sources)
+    held.set_sources(sources)
     run = drive(held, Plant(load=0.9 / sources), 20, frames).between(3)
     assert run.fps == pytest.approx(25 * sources / (1 - HEADROOM), rel=0.02)
     before = held.level
-    held.share_among(1)
+    held.set_sources(1)
     assert held.level > before or sources == 1
 
 
 def test_the_first_pass_does_not_count() -> None:
     held, _ = governor(25)
     start = held.level
-    held.took(3.0)
+    held.record(3.0)
     assert held.level == start
-    held.took(0.5)
+    held.record(0.5)
     assert held.level < start
 
 
 def test_by_default_it_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    held = Governor(course(), 50)
+    held = Governor(curve(), 50)
     with caplog.at_level(logging.WARNING, "lc_trt"):
         drive(held, Plant(), 5)
         drive(held, Plant(load=4), 5)
-    assert [record.getMessage()[:15] for record in caplog.records] == ["50 frames a sec"]
+    assert [record.getMessage()[:15] for record in caplog.records] == ["50 frames per s"]
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("inf"), float("nan")])
 def test_no_rate(fps: float) -> None:
     with pytest.raises(UsageError, match="fps"):
-        Governor(course(), fps)
+        Governor(curve(), fps)
 
 
 def test_two_runs_of_the_same_times_are_the_same() -> None:

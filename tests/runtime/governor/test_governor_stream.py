@@ -39,14 +39,14 @@ class Told(Governor):
     """Remembers what it was told, and at which thresholds."""
 
     def __init__(self, governor: Governor) -> None:
-        super().__init__(governor.course, governor.fps)
+        super().__init__(governor.curve, governor.fps)
         self.passes: list[tuple[float, int]] = []
         self.used: list[tuple[float, float]] = []
 
-    def took(self, seconds: float, frames: int = 1) -> None:
+    def record(self, seconds: float, frames: int = 1) -> None:
         self.passes.append((seconds, frames))
         self.used.append(self.rho)
-        super().took(seconds, frames)
+        super().record(seconds, frames)
 
 
 def segmenter(batch: int = 1) -> Segmenter:
@@ -128,8 +128,8 @@ def test_thresholds_move_from_pass_to_pass() -> None:
 
 def test_the_quality_bound() -> None:
     one = segmenter()
-    assert one.govern(25).course.rho(1) == TOP
-    assert all(a <= b for a, b in zip(one.govern(25, 0.9).course.rho(1), (0.9, 0.9), strict=True))
+    assert one.govern(25).curve.rho(1) == TOP
+    assert all(a <= b for a, b in zip(one.govern(25, 0.9).curve.rho(1), (0.9, 0.9), strict=True))
     with pytest.raises(UsageError, match="nothing to choose between"):
         one.govern(25, "fast")
     with pytest.raises(UsageError, match="expected one or two numbers"):

@@ -1,4 +1,4 @@
-"""The course: between its bounds, no threshold ever falls, and the best of all such ways."""
+"""The curve: between its bounds, no threshold ever falls, and the best of all such ways."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lc_trt.bundle.pareto_front import Front, FrontPoint
 from lc_trt.errors import UsageError
-from lc_trt.runtime.governor.operating_curve import find_course
+from lc_trt.runtime.governor.operating_curve import find_operating_curve
 
 share = st.floats(0, 1).map(lambda value: round(value, 3))
 
@@ -35,16 +35,16 @@ def fronts(draw: st.DrawFn, most: int = 12) -> Front:
 
 @given(fronts(), st.lists(st.floats(0, 1), min_size=2))
 def test_between_the_bounds_and_never_falling(front: Front, levels: list[float]) -> None:
-    course = find_course(front)
-    assert course.points[0] == front.points[0] and course.points[-1] == front.points[-1]
-    assert course.rho(0) == course.points[0].rho and course.rho(1) == course.points[-1].rho
+    curve = find_operating_curve(front)
+    assert curve.points[0] == front.points[0] and curve.points[-1] == front.points[-1]
+    assert curve.rho(0) == curve.points[0].rho and curve.rho(1) == curve.points[-1].rho
     for a, b in pairwise(sorted(levels)):
         for low, one, two, high in zip(
-            front.points[0].rho, course.rho(a), course.rho(b), front.top, strict=True
+            front.points[0].rho, curve.rho(a), curve.rho(b), front.top, strict=True
         ):
             assert low <= one <= two <= high
     for level in levels:
-        assert course.level(course.ms(level)) == pytest.approx(level, abs=1e-6)
+        assert curve.level(curve.ms(level)) == pytest.approx(level, abs=1e-6)
 
 
 @given(fronts(most=7))
@@ -65,35 +65,35 @@ def test_the_best_of_all_ways(front: Front) -> None:
         if all(a.rho[0] <= b.rho[0] and a.rho[1] <= b.rho[1] for a, b in pairwise(way))
     ]
     if rising:
-        assert area(find_course(front).points) == pytest.approx(max(map(area, rising)))
+        assert area(find_operating_curve(front).points) == pytest.approx(max(map(area, rising)))
 
 
 @given(fronts(), st.tuples(share, share))
 def test_a_quality_bound_is_not_passed(front: Front, bound: tuple[float, float]) -> None:
     try:
-        course = find_course(front, bound)
+        curve = find_operating_curve(front, bound)
     except UsageError as error:
         assert "quality bound" in str(error)
         return
     for level in (0, 0.3, 0.7, 1):
-        assert all(r <= most for r, most in zip(course.rho(level), bound, strict=True))
+        assert all(r <= most for r, most in zip(curve.rho(level), bound, strict=True))
 
 
 def test_all_of_the_front_where_it_rises() -> None:
-    course = find_course(tuned())
-    assert [p.rho for p in course.points] == [p.rho for p in tuned().points]
-    assert course.rho(0) == FAST and course.rho(1) == TOP
-    assert course.level(0) == course.level(course.least) == 0
-    assert course.level(1e9) == course.level(course.most) == 1
+    curve = find_operating_curve(tuned())
+    assert [p.rho for p in curve.points] == [p.rho for p in tuned().points]
+    assert curve.rho(0) == FAST and curve.rho(1) == TOP
+    assert curve.level(0) == curve.level(curve.least) == 0
+    assert curve.level(1e9) == curve.level(curve.most) == 1
     # Halfway in time is halfway on the scale.
-    assert course.ms(0.5) == pytest.approx((course.least + course.most) / 2)
+    assert curve.ms(0.5) == pytest.approx((curve.least + curve.most) / 2)
 
 
 def test_bounds_that_leave_nothing() -> None:
     with pytest.raises(UsageError, match=r"measured was up to 0\.995,0\.995; .*--rho 1,1"):
-        find_course(tuned(), (1.0, 1.0))
+        find_operating_curve(tuned(), (1.0, 1.0))
     with pytest.raises(UsageError, match="nothing to choose between it and the fast"):
-        find_course(tuned(), FAST)
+        find_operating_curve(tuned(), FAST)
     alone = replace(tuned(), points=tuned().points[:1])
     with pytest.raises(UsageError, match="nothing to choose"):
-        find_course(alone)
+        find_operating_curve(alone)

@@ -36,7 +36,9 @@ class Counting(Source):
     limit=st.none() | st.integers(1, 4),
 )
 def test_one_of_each_in_turn(counts: list[int], limit: int | None) -> None:
-    found = [(n, frame.index) for n, frame in interleave([Counting(c) for c in counts], limit)]
+    found = [
+        (frame.source, frame.index) for frame in interleave([Counting(c) for c in counts], limit)
+    ]
     expected = [
         (number, index)
         for index in range(max(counts))
@@ -49,8 +51,8 @@ def test_one_of_each_in_turn(counts: list[int], limit: int | None) -> None:
 def test_a_silent_source_holds_up_no_other() -> None:
     gate = threading.Event()
     found = []
-    for number, _ in interleave([Counting(4), Counting(2, gate), Counting(3)]):
-        found.append(number)
+    for frame in interleave([Counting(4), Counting(2, gate), Counting(3)]):
+        found.append(frame.source)
         if len(found) == 6:
             gate.set()
     assert found[:6] == [0, 2, 0, 2, 0, 2] and sorted(found[6:]) == [0, 1, 1]
@@ -59,7 +61,7 @@ def test_a_silent_source_holds_up_no_other() -> None:
 def test_it_tells_how_many_are_left() -> None:
     left: list[int] = []
     order = []
-    for number, _ in interleave([Counting(1), Counting(3), Counting(0)], running=left.append):
-        order.append((number, left[-1]))
+    for frame in interleave([Counting(1), Counting(3), Counting(0)], running=left.append):
+        order.append((frame.source, left[-1]))
     assert order == [(0, 3), (1, 3), (1, 1), (1, 1)]
     assert left == [3, 2, 1, 0]
