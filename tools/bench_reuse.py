@@ -31,6 +31,7 @@ from lc_trt.compiler.passes import temporal_reuse as reuse
 from lc_trt.ir.cost import StageMacs, stage_macs
 from lc_trt.ir.interface import EVERY, TOLERANCE, PixelWork
 from lc_trt.runtime.engines.base import Engine, EngineOutput
+from lc_trt.runtime.inference import infer_reusing
 from lc_trt.runtime.resize import to_size
 from lc_trt.runtime.temporal_reuse import Reuse
 from lc_trt.utils.environment import busy, describe_environment
@@ -76,7 +77,7 @@ class ReuseLane(Lane[EngineOutput]):
         def run(number: int) -> EngineOutput:
             if reuse is None:
                 return engine.run(images[number], rho)
-            return reuse.run(engine, images[number], rho, [None])
+            return infer_reusing(engine, images[number], rho, reuse, (None,))
 
         name = "without" if reuse is None else f"tolerance {reuse.tolerance:g}"
         super().__init__(name, run, settle, self._collect)

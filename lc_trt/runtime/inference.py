@@ -115,22 +115,12 @@ class InferenceSteps:
         if self.reuse is None or thresholds is None:
             output = self.engine.run(batch.images, thresholds)
         else:
-            output = self._infer_reusing(batch, thresholds, self.reuse)
+            output = infer_reusing(self.engine, batch.images, thresholds, self.reuse, batch.sources)
         milliseconds = (perf_counter() - start) * 1e3
         self._check(output.confidence)
         if self.overlap:
             self.policy.record(milliseconds / 1e3, len(batch.frames))
         return InferredBatch(batch, output, rho, milliseconds)
-
-    def _infer_reusing(
-        self, batch: PreparedBatch, thresholds: npt.NDArray[np.float32], reuse: Reuse
-    ) -> EngineOutput:
-        # Images that only fill the batch count as frames of the last source.
-        fill = batch.sources[-1:] * (len(batch.images) - len(batch.sources))
-        past = reuse.load(self.engine, (*batch.sources, *fill), self.engine.no_state())
-        output, present = self.engine.run_reusing(batch.images, thresholds, past, reuse.limits)
-        reuse.store(self.engine, batch.sources, present)
-        return output
 
     def _check(self, confidence: npt.NDArray[np.float32]) -> None:
         # The largest of K probabilities is 1 / K at least. A backend may hide NaN in it and give
@@ -186,6 +176,30 @@ class InferenceSteps:
             milliseconds = sum(result.timing["total"] for result in results)
             self.policy.record(milliseconds / 1e3, len(results))
         return results
+
+
+def infer_reusing(
+    engine: Engine,
+    images: npt.NDArray[np.uint8],
+    rho: npt.NDArray[np.float32],
+    reuse: Reuse,
+    sources: tuple[Hashable, ...],
+) -> EngineOutput:
+    """Run an engine from the state of earlier frames, and keep the state after it.
+
+    Args:
+        engine: built for temporal reuse.
+        images: uint8 [N, H, W, 3].
+        rho: thresholds, float32 [2].
+        reuse: state of the sources.
+        sources: which video each image belongs to, at least one. Further images, which only fill
+            the batch, start from the state of the last one and leave none.
+    """
+    fill = sources[-1:] * (len(images) - len(sources))
+    past = reuse.load(engine, (*sources, *fill), engine.no_state())
+    output, present = engine.run_reusing(images, rho, past, reuse.limits)
+    reuse.store(engine, sources, present)
+    return output
 
 
 def thresholds_array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:

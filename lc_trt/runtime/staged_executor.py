@@ -1,4 +1,4 @@
-"""Items through three steps that run at the same time, in order and with a bound."""
+"""A bounded, ordered pipeline of three steps that run concurrently."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from lc_trt.errors import UsageError
 Item = TypeVar("Item")
 Out = TypeVar("Out")
 
-_PATIENCE = 0.5  # seconds that closing waits for a step under way
+_CLOSE_TIMEOUT = 0.5  # seconds that closing waits for a step under way
 
 
 class Stream(Generic[Out]):
     """Results in the order of their items.
 
-    Two threads read and prepare, and infer; ``finish`` runs in the thread that asks for results,
-    as does what it does with them. So reading, inference and drawing overlap.
+    One thread reads and prepares, another infers; ``finish`` runs in the consumer's thread. So
+    reading, inference and drawing overlap.
 
-    It ends when the items do, when `close` is called from any thread, or when one of the steps or
-    the items raise: `get` then raises that at once and what was under way is dropped. Left before
-    its end, for an exception in a loop over it, it is closed when nothing refers to it any more,
-    and at the end of the block when it is used in a ``with``.
+    It ends when the items do, when `close` is called from any thread, or when the items or a step
+    raise: `get` then raises the error at once, and work under way is dropped. A stream left before
+    its end is closed at the end of its ``with`` block, else when it is garbage collected.
     """
 
     def __init__(
@@ -42,18 +41,21 @@ class Stream(Generic[Out]):
         """Start the threads.
 
         Args:
-            items: what comes in; one thread iterates it.
+            items: the input; one thread iterates it.
             prepare: takes up to ``batch`` items.
-            infer: takes what ``prepare`` gives.
-            finish: takes what ``infer`` gives, and gives the results, one an item.
-            batch: items a group.
-            in_flight: groups at most between being read and the last of their results being
-                done with (when the next is asked for). With 1 nothing overlaps.
+            infer: takes what ``prepare`` returns.
+            finish: takes what ``infer`` returns, and returns one result per item.
+            batch: items per group.
+            in_flight: maximum number of groups between being read and the last of their results
+                being released (when the next is asked for). With 1 nothing overlaps.
+
+        Raises:
+            UsageError: ``batch`` or ``in_flight`` below 1.
         """
         for name, value in (("batch", batch), ("in_flight", in_flight)):
             if value < 1:
                 raise UsageError(f"{name} {value}: expected at least 1")
-        # The threads know the pipe and not the stream, so that a forgotten stream can go.
+        # The threads refer to the pipe only, so that an abandoned stream can be collected.
         self._pipe = _Pipe(in_flight)
         self._finish = finish
         self._ready: deque[Out] = deque()
@@ -91,13 +93,13 @@ class Stream(Generic[Out]):
         return self._ready.popleft()
 
     def close(self) -> None:
-        """End it now; what is under way is dropped. Waits shortly for the threads to leave."""
+        """End the stream now, dropping work under way; waits briefly for the threads."""
         self._ready.clear()
         self._pipe.stop()
-        deadline = monotonic() + _PATIENCE
+        deadline = monotonic() + _CLOSE_TIMEOUT
         for thread in self._threads:
             if thread is not threading.current_thread():
-                # One that is held up within the items leaves as soon as they let it.
+                # A thread blocked in the items ends as soon as they return.
                 thread.join(max(0.0, deadline - monotonic()))
 
     def __iter__(self) -> Iterator[Out]:
@@ -113,13 +115,13 @@ class Stream(Generic[Out]):
         self.close()
 
     def __del__(self) -> None:
-        # Not close(): who drops the last reference may hold what a thread waits for.
+        # Not close(): whoever drops the last reference may hold what a thread waits for.
         if hasattr(self, "_pipe"):
             self._pipe.stop()
 
 
 class _Pipe:
-    """What the three steps hand each other, under one lock."""
+    """The queues between the steps, under one lock."""
 
     def __init__(self, slots: int) -> None:
         self._changed = threading.Condition()
@@ -127,7 +129,7 @@ class _Pipe:
         self._held = False  # a slot, by the group whose results are being given out
         self._prepared: deque[Any] = deque()
         self._inferred: deque[Any] = deque()
-        self._unfinished = 2  # steps that may still hand something on
+        self._unfinished = 2  # threads that may still add a group
         self._stopped = False
         self._error: BaseException | None = None
 
@@ -160,19 +162,19 @@ class _Pipe:
                 self._changed.notify_all()
 
     def done(self) -> None:
-        """The step that asked hands nothing on any more."""
+        """The calling thread adds no more groups."""
         with self._changed:
             self._unfinished -= 1
             self._changed.notify_all()
 
     def next_prepared(self) -> Any:
-        """The next group to infer; None when there is none to come."""
+        """The next group to infer; None when no more will come."""
         with self._changed:
             self._changed.wait_for(lambda: self._prepared or self._stopped or self._unfinished < 2)
             return self._prepared.popleft() if self._prepared else None
 
     def wait(self, timeout: float | None) -> bool:
-        """Give back the slot of the group before, and wait until the next call has an answer."""
+        """Release the slot of the previous group, and wait until `next_inferred` can return."""
         with self._changed:
             if self._held:
                 self._held = False
@@ -183,7 +185,7 @@ class _Pipe:
             )
 
     def next_inferred(self) -> Any:
-        """The next group to finish, None at the end; raises what a step raised."""
+        """The next group to finish, None at the end; raises the error of a step."""
         with self._changed:
             if self._error is not None:
                 error, self._error = self._error, None

@@ -18,21 +18,21 @@ from lc_trt.video.base import Frame, Source
 from lc_trt.video.sinks.open import Output, abort, finish
 from lc_trt.video.sources.interleave import interleave
 
-_KEPT = 10_000  # frames whose latency is remembered: a camera may run for months
-_GLANCE = 0.1  # seconds between questions whether to stop, where no frame comes
+_LATENCIES = 10_000  # frames whose latency is kept: a camera may run for months
+_POLL = 0.1  # seconds between calls of ``stop`` while no frame comes
 
 
 @dataclass
 class Stats:
-    """What a run has done so far.
+    """Figures of a run so far.
 
     Attributes:
         frames: frames segmented.
-        seconds: wall time, with reading, drawing and writing.
+        seconds: wall time, including reading, drawing and writing.
         latency: milliseconds of the segmenter for each of the last 10,000 frames.
         expected: frames the sources announced, no more than the limit; None if unknown.
         dropped: frames that live sources dropped.
-        reconnects: times that live sources came back after they were lost.
+        reconnects: how often live sources were reconnected.
         interrupted: whether ``stop()`` ended it.
     """
 
@@ -40,7 +40,7 @@ class Stats:
 
     frames: int = 0
     seconds: float = 0.0
-    latency: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    latency: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
     dropped: int = 0
     reconnects: int = 0
     interrupted: bool = False
@@ -48,7 +48,11 @@ class Stats:
     _reuse: tuple[float, float] | None = None
 
     def add(self, result: Result) -> None:
-        """Count one frame."""
+        """Add a frame.
+
+        Args:
+            result: of the frame.
+        """
         self.frames += 1
         self.latency.append(result.timing["total"])
         if result.shares is not None:
@@ -61,12 +65,12 @@ class Stats:
 
     @property
     def fps(self) -> float:
-        """Frames a second of the whole run, 0 before the first."""
+        """Frames per second over the whole run, 0 before the first frame."""
         return self.frames / self.seconds if self.seconds else 0.0
 
     @property
     def shares(self) -> tuple[float, float, float] | None:
-        """Mean parts of the pixels that left at stages 1, 2 and 3; None for a dense network."""
+        """Mean shares of the pixels that left at stages 1, 2 and 3; None for a dense network."""
         if self._shares is None:
             return None
         a, b, c = self._shares
@@ -74,13 +78,20 @@ class Stats:
 
     @property
     def reuse(self) -> tuple[float, float] | None:
-        """Mean parts of the pixels that stages 2 and 3 computed, and that kept a result."""
+        """Mean shares of the pixels that stages 2 and 3 computed, and that kept a result."""
         if self._reuse is None:
             return None
         return self._reuse[0] / self.frames, self._reuse[1] / self.frames
 
     def percentile(self, q: float) -> float:
-        """Latency in ms that ``q`` percent of the remembered frames stay under, 0 before any."""
+        """Percentile of the latency of the last frames.
+
+        Args:
+            q: 0 to 100.
+
+        Returns:
+            Milliseconds, 0 before the first frame.
+        """
         return float(np.percentile(self.latency, q)) if self.frames else 0.0
 
 
@@ -97,16 +108,16 @@ def run(
 ) -> Stats:
     """Segment sources to their end, to ``limit`` frames of each or until ``stop()``.
 
-    Frames of several sources come in turns and share passes. Reading, inference and drawing
-    overlap. However it ends, every output is complete; an error leaves none behind.
+    Frames of several sources are interleaved and share passes. Reading, inference and drawing
+    overlap. All outputs are complete at the end; an error leaves none behind.
 
     Args:
         sources: where frames come from.
-        segmenter: what runs; as many frames a pass as it was built for.
+        segmenter: runs the network, with as many frames per pass as it was built for.
         outputs: for each source, which picture of each result goes where.
         rho: thresholds or a policy, as `Segmenter` takes them.
-        reuse: lets pixels that have not moved keep their results, source by source.
-        limit: frames of each source to stop after.
+        reuse: lets unchanged pixels keep their results, source by source.
+        limit: frames of each source after which it counts as ended.
         on_frame: called after each frame is written, to show progress.
         stop: asked before each frame, and several times a second where none comes; nothing is
             written after a True.
@@ -131,7 +142,7 @@ def run(
         with segmenter.stream(frames(), policy, reuse=reuse) as results:
             while not stop():
                 try:
-                    result = results.get(_GLANCE)
+                    result = results.get(_POLL)
                 except TimeoutError:
                     continue
                 except StopIteration:

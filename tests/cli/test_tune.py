@@ -129,7 +129,7 @@ def test_a_target_out_of_reach_is_said_once(
 ) -> None:
     store_front(read_bundle("toy.lct"), tuned())
     write_video(Path("v.mp4"), 600, (16, 16))
-    monkeypatch.setattr(governor, "_PATIENCE", 0.02)  # seconds; the toy's passes are short
+    monkeypatch.setattr(governor, "HOLD_OFF", 0.02)  # seconds; the toy's passes are short
     assert run("--target-fps", "10000", "--json") == 0
     out, err = capfd.readouterr()
     warned = [line for line in err.splitlines() if line.startswith("warning: ")]

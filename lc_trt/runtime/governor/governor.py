@@ -14,7 +14,7 @@ from lc_trt.runtime.governor.threshold_policy import PolicyStatus, ThresholdPoli
 
 HEADROOM = 0.03  # of a frame's period, for what lies between two passes
 _TOLERANCE = 0.03  # of a frame's period: a rate missed by less counts as held
-_HOLD_OFF = 1.0  # seconds until ``held`` changes
+HOLD_OFF = 1.0  # seconds until ``held`` changes
 _TICK = 1e-9  # seconds; a clock may show none for a pass
 _SMOOTHING = 0.5  # seconds, time constant of the frame time that ``held`` is judged by
 
@@ -139,7 +139,7 @@ class Governor(ThresholdPolicy):
         late = self.level == 0 and self._frame_time > self._period * (1 + _TOLERANCE)
         right = not late if self.held else self._frame_time > self._period
         self._contradicted = 0.0 if right else self._contradicted + interval
-        if self._contradicted < _HOLD_OFF:
+        if self._contradicted < HOLD_OFF:
             return
         self._contradicted, self.held = 0.0, not self.held
         if not self.held:
