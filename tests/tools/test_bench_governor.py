@@ -84,7 +84,7 @@ def test_the_exit_code_says_whether_the_rate_was_held(
     missed = json.loads(out.read_text())["missed"]
     assert [text[:1] for text in missed] == ([] if held else ["a", "b"])
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == ("10.0 frames a second held as promised" if held else missed[-1])
+    assert last == ("10.0 FPS held as guaranteed" if held else missed[-1])
 
 
 def found(fps: list[float], episodes: int = 1, swing: float = 0.05) -> dict[str, Any]:
