@@ -1,4 +1,4 @@
-"""What takes part in a bench: the bundle's cascade, its dense network, published baselines."""
+"""The networks of a bench: the bundle's own cascade and dense network, published baselines."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ DENSE_ROW = "dense"
 
 @dataclass(frozen=True)
 class Dense:
-    """A dense network that takes part.
+    """A dense network of a bench.
 
     Attributes:
-        row: the row's name.
+        row: name of its row.
         own: whether it is the bundle's own network, not a baseline.
         published_fps: None where the paper has none.
-        precision: the bundle's; of a baseline FP32, on a GPU what is not INT8 in the bundle.
-        load: makes its engine; only then is anything of it in memory.
+        precision: the bundle's; of a baseline FP32, on a GPU the bundle's floating point precision.
+        load: compiles and opens its engine; nothing of it is in memory before.
     """
 
     row: str

@@ -1,4 +1,4 @@
-"""The check of a build: how far its engine agrees with FP32, and whether the cascade pays."""
+"""Verification of a build: agreement of its engine with FP32, and whether the cascade pays."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _open(compiled: Compiled) -> Engine:
 def _batches(
     held_out: ImageList | None, images: Path | None, count: int, manifest: Manifest
 ) -> tuple[str, list[_Images]]:
-    """Where they come from in words, and uint8 [batch, H, W, 3] each."""
+    """The origin of the images in words, and batches of them, uint8 [batch, H, W, 3] each."""
     size, batch = manifest.size, manifest.batch
     frames: list[_Images] = []
     origin = ""

@@ -1,4 +1,4 @@
-"""What an engine is: a compiled network in one backend, at one size and batch."""
+"""The interface of an engine: a compiled network in one backend, at one size and batch."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ from lc_trt.utils.machine import Gpu
 
 @dataclass(frozen=True)
 class EngineOutput:
-    """One pass. The arrays are the caller's to keep.
+    """Results of one pass. The caller owns the arrays.
 
     Attributes:
         labels: uint8 [N, H, W], at the engine's size.
-        stages: uint8 [N, h, w], 1 to 3, the stage a pixel left at; None for a dense network.
+        stages: uint8 [N, h, w], the stage that each pixel left at, 1 to 3; None for a dense
+            network.
         confidence: float32 [N, h, w], the winning probability; h = ceil(H / 8), w likewise.
         work: uint8 [N, h, w], codes of `lc_trt.ir.interface.PixelWork`; None without temporal
             reuse.
@@ -52,9 +53,9 @@ class State:
     """What temporal reuse keeps of N frames; see `lc_trt.compiler.passes.temporal_reuse`.
 
     Attributes:
-        features: float32 [N, C, h, w], at each pixel's last full computation.
-        probabilities: float32 [N, K, h, w], what that gave.
-        stages: uint8 [N, h, w], where the pixel left then, 2 or 3; 0 where it never was.
+        features: float32 [N, C, h, w], the features at each pixel's last full computation.
+        probabilities: float32 [N, K, h, w], the result of that computation.
+        stages: uint8 [N, h, w], the stage that the pixel left at then, 2 or 3; 0 before the first.
     """
 
     features: npt.NDArray[np.float32]
@@ -62,17 +63,25 @@ class State:
     stages: npt.NDArray[np.uint8]
 
     def forgotten(self) -> State:
-        """The same without a stage, of which nothing is used."""
+        """The same with all stages 0, of which nothing is reused."""
         return State(self.features, self.probabilities, np.zeros_like(self.stages))
 
     def of(self, number: int) -> State:
-        """That of one frame, not a copy."""
+        """The state of one frame, as a view.
+
+        Args:
+            number: index of the frame.
+        """
         part = slice(number, number + 1)
         return State(self.features[part], self.probabilities[part], self.stages[part])
 
     @staticmethod
     def join(states: Sequence[State]) -> State:
-        """That of frames together; of one, not a copy."""
+        """The state of several frames; of one, the same object.
+
+        Args:
+            states: in order.
+        """
         if len(states) == 1:
             return states[0]
         return State(
@@ -83,15 +92,18 @@ class State:
 
 
 class Engine(ABC):
-    """A compiled network. Threads may share one: passes take turns, unless a backend says else.
+    """A compiled network.
+
+    Threads may share one: calls are serialised unless the backend is thread-safe.
 
     Attributes:
-        backend: its name.
+        backend: name of its backend.
         kind: ``cascade`` or ``dense``.
-        size: (H, W) of the images it takes; of several, those it is fastest with.
-        batch: images a pass; of several numbers, that it is fastest with.
-        smallest, largest: shapes [N, H, W, 3] that bound those it takes.
-        gpu: what it runs on; None on the CPU.
+        size: (H, W) of its images in pixels; of a size profile, the optimum.
+        batch: images per pass; of a batch profile, the optimum.
+        smallest: lower bound of the shapes [N, H, W, 3] that it takes.
+        largest: upper bound of them.
+        gpu: the GPU that it runs on; None on the CPU.
         device: ``cpu`` or ``cuda:N``.
         state: shapes of the arrays of a `State`; None where it was built without temporal reuse.
     """
@@ -105,7 +117,16 @@ class Engine(ABC):
         return CPU
 
     def __init__(self, origin: str, inputs: Mapping[str, Sequence[Any]], outputs: set[str]) -> None:
-        """``inputs`` maps names to shapes (not an integer where not fixed)."""
+        """Check the signature of a compiled network.
+
+        Args:
+            origin: how messages call the model.
+            inputs: shape by name; a dimension that is not fixed is no integer.
+            outputs: names.
+
+        Raises:
+            LcTrtError: it is no compiled segmentation network, or its shapes are not fixed.
+        """
         missing = {IMAGE} - set(inputs) or {LABELS, CONFIDENCE} - outputs
         if not missing and (RHO in inputs) != (STAGES in outputs):
             missing = {RHO if STAGES in outputs else STAGES}
@@ -138,7 +159,7 @@ class Engine(ABC):
 
         Args:
             image: uint8 [batch, H, W, 3], BGR, contiguous.
-            rho: float32 [2], a threshold a boundary; a cascade needs it, a dense network
+            rho: float32 [2], one threshold per boundary; a cascade needs it, a dense network
                 takes none.
 
         Raises:
@@ -266,12 +287,22 @@ class HostEngine(Engine):
 
 
 def describe(model: Path | bytes) -> str:
-    """How messages call a model."""
+    """How messages call a model.
+
+    Args:
+        model: a file, or its content.
+    """
     return str(model) if isinstance(model, Path) else "model"
 
 
 def unreadable(model: Path | bytes, backend: str, error: Exception) -> LcTrtError:
-    """The error for a model that a backend refuses, with the backend's reason on one line."""
+    """The error for a model that a backend refuses, with the backend's reason on one line.
+
+    Args:
+        model: the file, or its content.
+        backend: the backend's name.
+        error: what it raised.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = lines[-1] if lines else type(error).__name__
     return LcTrtError(
