@@ -27,8 +27,7 @@ UNTESTED = {
     "compiler/lower_standard/int8", "compiler/lower_standard/options",
     "compiler/passes/reuse_points", "quantization/activation_collector",
     "quantization/calibrate_file", "quantization/checkpoint", "quantization/options",
-    "runtime/cuda/driver", "runtime/engines/base", "runtime/engines/openvino",
-    "runtime/engines/tensorrt/execution_context", "runtime/governor/load_estimator",
+    "runtime/governor/load_estimator",
     "runtime/inference", "runtime/result", "trt/parser", "trt/progress_monitor",
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import onnxruntime
 from tiny_networks import frames
 
 from lc_trt.ir.interface import IMAGE, RHO
+from lc_trt.runtime.engines.onnxruntime import open_session
 
 if TYPE_CHECKING:
     from gpubench.executor import Executor
@@ -24,11 +25,7 @@ def images():
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """Without optimisation, which computes INT8 in another order."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options)
+    return open_session(model.SerializeToString(), threads=1, optimize=False)
 
 
 def run_onnx(runner: onnxruntime.InferenceSession, rho=None) -> dict[str, np.ndarray]:

@@ -232,7 +232,8 @@ class Graph:
             work()
         except BaseException:
             with suppress(CudaError):  # the error is that of the work
-                check(cuda.cuStreamEndCapture(stream), "end a recording")
+                graph = check(cuda.cuStreamEndCapture(stream), "end a recording")
+                check(cuda.cuGraphDestroy(graph), "free a graph")
             raise
         graph = check(cuda.cuStreamEndCapture(stream), "record a graph")
         try:

@@ -18,6 +18,7 @@ def open_session(
     *,
     threads: int | None = None,
     spinning: bool = True,
+    optimize: bool = True,
     optimized: Path | None = None,
 ) -> ort.InferenceSession:
     """ONNX Runtime on the CPU: the one way in which all of lc-trt starts it.
@@ -28,6 +29,7 @@ def open_session(
             all physical cores.
         spinning: whether threads wait for work by spinning: quicker for passes that follow each
             other, at the cost of whatever else wants the cores in between.
+        optimize: whether ONNX Runtime may rewrite the graph; INT8 is then rounded in another order.
         optimized: where to write the graph that ONNX Runtime runs.
 
     Raises:
@@ -38,6 +40,8 @@ def open_session(
     options.log_severity_level = _ERRORS_ONLY
     if threads is not None:
         options.intra_op_num_threads = threads
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if not spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if optimized is not None:

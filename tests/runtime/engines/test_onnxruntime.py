@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 from tiny_networks import frames, run, tiny_model
 
 from lc_trt.runtime.engines.onnxruntime import open_session
@@ -52,6 +53,28 @@ def test_the_graph_that_runs_can_be_written(model: onnx.ModelProto, tmp_path: Pa
     open_session(model.SerializeToString(), optimized=path)
     optimized = onnx.load(path)
     assert not optimized.functions and len(optimized.graph.node) > len(model.graph.node)
+
+
+def test_a_graph_can_run_as_it_stands(tmp_path: Path) -> None:
+    """Of two additions the first is of constants: it goes where the graph may be rewritten."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["one", "one"], ["two"]),
+            helper.make_node("Add", ["x", "two"], ["y"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+        [helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])],
+    )
+    content = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8
+    ).SerializeToString()
+    path = tmp_path / "run.onnx"
+    for optimize, additions in ((True, 1), (False, 2)):
+        session = open_session(content, optimize=optimize, optimized=path)
+        assert [n.op_type for n in onnx.load(path).graph.node] == ["Add"] * additions
+        assert session.run(None, {"x": np.ones(1, np.float32)})[0] == 3
 
 
 def test_nothing_else_starts_onnx_runtime(repository: Path) -> None:

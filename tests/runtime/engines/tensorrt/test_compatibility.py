@@ -7,7 +7,6 @@ import logging
 
 import numpy as np
 import pytest
-from fake_cuda import FakeCuda
 from fake_tensorrt import fake_manifest, fake_plan
 from toy_models import SIZE, bgr
 
@@ -15,8 +14,6 @@ import lc_trt
 from lc_trt.bundle.bundle import PLAN, PLUGINS, SOURCE, write_bundle
 from lc_trt.bundle.sections import PluginRecord
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.runtime.cuda import driver as layer
-from lc_trt.runtime.cuda.driver import Gpu, gpu_count
 from lc_trt.runtime.engines.tensorrt.engine import open_plan
 from lc_trt.utils import machine
 
@@ -199,20 +196,3 @@ def test_the_current_context_is_taken_and_left_current(create, driver):
     other.close()
     engine.close()
     driver.stack.pop()
-
-
-def test_without_a_driver_or_a_gpu_it_says_what_to_do(driver, monkeypatch):
-    driver.gpus = ()
-    with pytest.raises(LcTrtError, match=r"no NVIDIA GPU is visible here; .*--backend openvino"):
-        gpu_count()
-    driver.fail["cuInit"] = driver.CUresult.CUDA_ERROR_NO_DEVICE
-    with pytest.raises(LcTrtError, match=r"CUDA could not start: .*NO_DEVICE.*--backend openvino"):
-        gpu_count()
-
-    class Missing(FakeCuda):
-        def _cuInit(self, flags):
-            raise RuntimeError("libcuda was not found")  # as cuda-python does
-
-    monkeypatch.setattr(layer, "cuda", Missing())
-    with pytest.raises(LcTrtError, match="no NVIDIA driver here; install NVIDIA's driver"):
-        Gpu.open()

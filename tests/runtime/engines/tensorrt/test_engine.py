@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-import logging
 import threading
 
 import numpy as np
 import pytest
+from fake_passes import RHO, assert_same, in_threads, noise
 from fake_tensorrt import fake_manifest, fake_plan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toy_models import SIZE, bgr, toy_manifest, toy_model
+from toy_models import SIZE, bgr, toy_manifest
 
-from lc_trt.backends.load import open_onnx
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.cuda.driver import DeviceMemory, Gpu, Graph, Stream
 from lc_trt.runtime.engines.tensorrt.engine import open_plan
 from lc_trt.runtime.segmenter import Segmenter
 
-RHO = np.array([0.9, 0.8], np.float32)
 DYNAMIC = ((1, 16, 24), (2, *SIZE), (4, 64, 80))
-
-
-def noise(shape=(1, *SIZE), seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
-
-
-@functools.cache
-def onnx_runtime(kind, n, h, w):
-    return open_onnx("onnxruntime", toy_model(kind, (h, w), n), threads=1)
-
-
-def reference(image, rho=RHO):
-    kind = "dense" if rho is None else "cascade"
-    return onnx_runtime(kind, *image.shape[:3]).run(image, rho)
-
-
-def assert_same(found, image, rho=RHO):
-    expected = reference(image, rho)
-    for name in ("labels", "stages", "confidence"):
-        ours, theirs = getattr(found, name), getattr(expected, name)
-        if theirs is None:
-            assert ours is None
-            continue
-        ours = ours if isinstance(ours, np.ndarray) else ours.numpy()
-        assert ours.dtype == theirs.dtype
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def count(driver, name):
@@ -123,77 +93,7 @@ def test_a_segmenter_pads_only_to_what_the_profile_needs(load, driver):
     assert seen == [2, 2, 1]
 
 
-# --- CUDA graphs ----------------------------------------------------------------------------------
-
-
-def test_the_second_pass_of_a_shape_is_recorded_and_later_ones_replayed(load, driver):
-    engine = load("cascade", *DYNAMIC)
-    for expected in (0, 1, 2, 3):  # launches so far
-        engine.run(noise(), RHO)
-        assert count(driver, "cuGraphLaunch") == expected
-    assert count(driver, "cuStreamBeginCapture") == 1
-    engine.run(noise((2, *SIZE)), RHO)
-    assert count(driver, "cuGraphLaunch") == 3
-    image = noise((2, *SIZE), 5)
-    assert_same(engine.run(image, RHO), image)
-    assert (count(driver, "cuGraphLaunch"), count(driver, "cuStreamBeginCapture")) == (4, 2)
-    gc.collect()
-    assert len(driver.graphs) == 1  # the one of the first shape is gone
-
-
-def test_an_engine_that_cannot_be_recorded_runs_on_and_says_why_once(load, driver, caplog):
-    engine = load(not_capturable=True)
-    with caplog.at_level(logging.WARNING, "lc_trt"):
-        for seed in range(5):
-            assert_same(engine.run(noise(seed=seed), RHO), noise(seed=seed))
-    assert count(driver, "cuStreamBeginCapture") == 1 and count(driver, "cuGraphLaunch") == 0
-    (record,) = caplog.records
-    assert "no CUDA graph" in record.message
-    assert "operation not permitted when stream is capturing" in record.message
-
-
-def test_a_graph_that_cannot_be_instantiated_is_done_without(load, driver, caplog):
-    engine = load()
-    driver.fail["cuGraphInstantiate"] = driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY
-    for seed in range(3):
-        assert_same(engine.run(noise(seed=seed), RHO), noise(seed=seed))
-    assert "CUDA could not instantiate a graph" in caplog.text
-
-
-def test_another_thread_may_allocate_while_a_graph_is_recorded(driver):
-    gpu = Gpu.open()
-    stream = Stream(gpu)
-    made = []
-
-    def allocate(index):
-        made.append(DeviceMemory(gpu, 256))
-
-    with gpu.current():
-        Graph(gpu, stream.handle, lambda: in_threads(1, allocate))
-        with pytest.raises(LcTrtError, match="STREAM_CAPTURE_UNSUPPORTED"):
-            Graph(gpu, stream.handle, lambda: allocate(0))
-    assert len(made) == 1
-
-
 # --- threads --------------------------------------------------------------------------------------
-
-
-def in_threads(number, work):
-    errors = []
-
-    def run(index):
-        try:
-            work(index)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 def test_each_thread_has_its_own_context_stream_and_graph(load, driver):
@@ -248,15 +148,6 @@ def test_close_waits_for_the_passes_of_other_threads(load, trt):
 # --- errors ---------------------------------------------------------------------------------------
 
 
-def test_what_tensorrt_logged_is_in_the_error(load):
-    with pytest.raises(LcTrtError, match=r"could not run the engine: Error Code 1: Cuda Runtime"):
-        load(failing=True).run(noise(), RHO)
-    with pytest.raises(LcTrtError, match=r"execution context: .*no memory for the context"):
-        load(no_memory=True).run(noise(), RHO)
-    with pytest.raises(LcTrtError, match="shape of labels depends on the data"):
-        load(data_dependent=True).run(noise(), RHO)
-
-
 def test_an_error_that_is_kept_keeps_nothing_of_tensorrt(load, trt):
     engine = load(failing=True)
     with pytest.raises(LcTrtError) as kept:
@@ -264,20 +155,6 @@ def test_an_error_that_is_kept_keeps_nothing_of_tensorrt(load, trt):
     engine.close()
     del kept
     assert trt.cuda.faults == []
-
-
-def test_what_cuda_refused_is_in_the_error_and_the_next_pass_runs(load, driver):
-    engine = load()
-    driver.fail["cuMemAlloc"] = driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY
-    with pytest.raises(LcTrtError, match=r"allocate \d+ bytes on GPU 0: .*OUT_OF_MEMORY") as caught:
-        engine.run(noise(), RHO)
-    assert "\n" not in str(caught.value)
-    driver.fail.clear()
-    driver.fail["cuMemcpyDtoHAsync"] = driver.CUresult.CUDA_ERROR_LAUNCH_FAILED
-    with pytest.raises(LcTrtError, match="copy from the GPU"):
-        engine.run(noise(), RHO)
-    driver.fail.clear()
-    assert_same(engine.run(noise(), RHO), noise())
 
 
 def test_an_engine_that_was_never_closed_frees_itself(trt):
