@@ -22,8 +22,6 @@ from lc_trt.video.sources.images import opencv_silent
 from lc_trt.video.sources.video_file import VideoFile
 
 _QUEUE = 4  # frames
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds between retries, doubling each time
-_GRACE = 5.0  # seconds after the time-out until an unresponsive reader is given up
 
 # Images of one connection; raises LcTrtError if it cannot be opened and when it ends.
 Connection: TypeAlias = Generator[Image, None, None]
@@ -44,11 +42,17 @@ class LiveOptions:
         drop: ``oldest`` drops the oldest frame, to keep up; ``none`` makes the sender wait.
         timeout: seconds without a frame after which a connection is given up.
         retries: consecutive failed connections after which the source ends.
+        first_pause: seconds before the first retry; the pause doubles with each failure.
+        longest_pause: seconds that the pause grows to at most.
+        grace: seconds after ``timeout`` until an unresponsive reader is given up.
     """
 
     drop: Drop = Drop.OLDEST
     timeout: float = 10.0
     retries: int = 8
+    first_pause: float = 0.5
+    longest_pause: float = 8.0
+    grace: float = 5.0
 
 
 class Live(Source):
@@ -103,7 +107,7 @@ class Live(Source):
                 frame = self._queue.popleft()
                 self._changed.notify_all()
             yield frame
-        self._failure = f"no response for {self._options.timeout + _GRACE:g} s"
+        self._failure = f"no response for {self._give_up_after:g} s"
         self._ended = self._lost = True
 
     @property
@@ -131,8 +135,12 @@ class Live(Source):
             self._changed.notify_all()
         self._thread.join(1.0)  # it may be blocked in a driver or the network, and ends later
 
+    @property
+    def _give_up_after(self) -> float:
+        return self._options.timeout + self._options.grace
+
     def _overdue(self) -> bool:
-        return monotonic() - self._last_response > self._options.timeout + _GRACE
+        return monotonic() - self._last_response > self._give_up_after
 
     def _wait(self) -> bool:
         """Wait for a frame or the end; False if the reader is unresponsive."""
@@ -178,7 +186,8 @@ class Live(Source):
 
     def _pause(self, failures: int) -> bool:
         """Wait before the next retry, longer each time; False if closed meanwhile."""
-        pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
+        options = self._options
+        pause = min(options.first_pause * 2 ** (failures - 1), options.longest_pause)
         self._last_response = monotonic() + pause
         with self._changed:
             return not self._changed.wait_for(lambda: self._closed, pause)

@@ -1,4 +1,4 @@
-"""Videos as sinks: read back with OpenCV, which has a decoder of its own."""
+"""Encoded videos, decoded again with OpenCV, which has its own decoder."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def test_a_video_appears_when_it_is_complete(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-def test_a_variable_rate_stays(tmp_path: Path, suffix: str) -> None:
+def test_a_variable_frame_rate_is_preserved(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     sink = VideoSink(path, 25, scale=False)
-    wanted = [0, 0.04, 0.12, 0.16, 0.4, 0.4]  # the last one was told twice
-    for i, time in enumerate(wanted):
+    written = [0, 0.04, 0.12, 0.16, 0.4, 0.4]  # the last time stamp occurs twice
+    for i, time in enumerate(written):
         frame = level(i % 5, time=time)
         sink.write(frame.image, frame)
     sink.finish()
-    found = times(path)
-    assert found[:5] == pytest.approx(wanted[:5], abs=0.002)
-    assert found[5] > found[4]
+    read = times(path)
+    assert read[:5] == pytest.approx(written[:5], abs=0.002)
+    assert read[5] > read[4]
 
 
 def test_an_aborted_video_leaves_the_old_one(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_video_has_one_size(tmp_path: Path) -> None:
     assert [f.shape for f in read_video(tmp_path / "out.mp4")] == [(40, 60, 3)] * 2
 
 
-def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_one_line_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

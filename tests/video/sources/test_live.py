@@ -1,4 +1,4 @@
-"""Live sources: they never hang, never grow, and come back."""
+"""Live sources never hang, never grow without bound, and reconnect."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,6 @@ from lc_trt.errors import LcTrtError
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.video import pipeline
 from lc_trt.video.base import Image
-from lc_trt.video.sources import live
 from lc_trt.video.sources.live import Connection, Drop, Live, LiveOptions
 from lc_trt.video.sources.open import open_source
 
@@ -38,27 +38,37 @@ def connection(count: int, pause: float = 0.0, then: str = "gone") -> Connection
     raise LcTrtError(f"camera: {then}")
 
 
-@pytest.fixture(autouse=True)
-def no_thread_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(live, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(live, "_GRACE", 0.2)
-    yield
-    deadline = time.monotonic() + 2
-    while any(t.name.startswith("lc-trt-") for t in threading.enumerate()):
+def impatient(**options: Any) -> LiveOptions:
+    """Options with short pauses."""
+    return LiveOptions(**{"first_pause": 0.01, "grace": 0.2, **options})
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 2) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
         assert time.monotonic() < deadline, threading.enumerate()
         time.sleep(0.01)
 
 
-def test_the_oldest_frames_go_when_nobody_takes_them() -> None:
-    with Live("camera", lambda: connection(100), LiveOptions(retries=0)) as source:
-        while not source._ended:
-            time.sleep(0.01)
+def no_reader_runs() -> bool:
+    return not any(thread.name.startswith("lc-trt-") for thread in threading.enumerate())
+
+
+@pytest.fixture(autouse=True)
+def reader_threads_end() -> Iterator[None]:
+    yield
+    wait_until(no_reader_runs)
+
+
+def test_the_oldest_frames_are_dropped_on_overflow() -> None:
+    with Live("camera", lambda: connection(100), impatient(retries=0)) as source:
+        wait_until(lambda: "ended: gone" in source.problems())
         assert [frame.index for frame in source] == [96, 97, 98, 99]
         assert source.dropped == 96 and source.reconnects == 0
         assert source.problems() == ["96 of 100 frames dropped to keep up", "ended: gone"]
 
 
-def test_with_drop_none_the_sender_waits() -> None:
+def test_without_dropping_the_sender_waits() -> None:
     sent = 0
 
     def counted() -> Connection:
@@ -68,7 +78,7 @@ def test_with_drop_none_the_sender_waits() -> None:
             yield picture(i)
         raise LcTrtError("camera: gone")
 
-    options = LiveOptions(drop=Drop.NONE, retries=0)
+    options = impatient(drop=Drop.NONE, retries=0)
     with Live("camera", counted, options) as source:
         time.sleep(0.1)
         assert sent <= 5 + 1
@@ -78,7 +88,7 @@ def test_with_drop_none_the_sender_waits() -> None:
         assert moments == sorted(moments) and moments[0] is not None and moments[0] < 0.1
 
 
-def test_a_lost_one_comes_back_and_is_counted() -> None:
+def test_a_lost_source_is_reconnected_and_counted() -> None:
     tries: list[float] = []
 
     def flaky() -> Connection:
@@ -86,7 +96,7 @@ def test_a_lost_one_comes_back_and_is_counted() -> None:
         # Two connections of three frames, each after two failures; then no more.
         yield from connection(3 if len(tries) in (1, 4, 7) else 0, then=f"try {len(tries)}")
 
-    options = LiveOptions(drop=Drop.NONE, retries=3)
+    options = impatient(drop=Drop.NONE, retries=3)
     with Live("camera", flaky, options) as source:
         frames = list(source)
         assert [frame.index for frame in frames] == list(range(9))
@@ -96,19 +106,19 @@ def test_a_lost_one_comes_back_and_is_counted() -> None:
     assert (np.diff(tries) >= [0.01, 0.02, 0.04] * 3).all()
 
 
-def test_one_that_was_never_there_is_an_error_at_once() -> None:
+def test_a_source_that_never_connected_fails_at_once() -> None:
     def fails() -> Connection:
         raise LcTrtError("camera: cannot be opened")
         yield
 
     start = time.monotonic()
     with pytest.raises(LcTrtError, match="camera: cannot be opened"):
-        Live("camera", fails, LiveOptions(retries=100))
+        Live("camera", fails, impatient(retries=100))
     assert time.monotonic() - start < 1
 
 
 @pytest.mark.parametrize("frames", [0, 2])
-def test_a_driver_that_hangs_is_given_up(frames: int) -> None:
+def test_an_unresponsive_driver_is_given_up(frames: int) -> None:
     gate = threading.Event()
 
     def hangs() -> Connection:
@@ -117,7 +127,7 @@ def test_a_driver_that_hangs_is_given_up(frames: int) -> None:
         gate.wait()
 
     start = time.monotonic()
-    options = LiveOptions(timeout=0.2)
+    options = impatient(timeout=0.2)
     try:
         if frames:
             with Live("camera", hangs, options) as source:
@@ -132,42 +142,42 @@ def test_a_driver_that_hangs_is_given_up(frames: int) -> None:
     assert time.monotonic() - start < 3
 
 
-def test_an_unforeseen_error_is_told_of() -> None:
+def test_an_unexpected_error_is_reported() -> None:
     def breaks() -> Connection:
         yield picture(0)
         raise RuntimeError("driver")
 
-    with Live("camera", breaks, LiveOptions(retries=0)) as source:
+    with Live("camera", breaks, impatient(retries=0)) as source:
         assert len(list(source)) == 1
         assert source.problems() == ["ended: unexpected RuntimeError: driver"]
 
 
 def test_a_password_is_not_shown() -> None:
     with pytest.raises(LcTrtError) as caught:
-        open_source("rtsp://me:secret@127.0.0.1:1/cam", live=LiveOptions(timeout=2))
+        open_source("rtsp://me:secret@127.0.0.1:1/cam", live=impatient(timeout=2))
     assert "secret" not in str(caught.value) and "rtsp://127.0.0.1:1/cam" in str(caught.value)
 
 
-def test_why_it_ended_is_told_after_closing_too_and_closing_is_no_end() -> None:
-    with Live("camera", lambda: connection(1), LiveOptions(retries=0)) as source:
+def test_the_reason_for_the_end_outlives_closing_and_closing_is_no_problem() -> None:
+    with Live("camera", lambda: connection(1), impatient(retries=0)) as source:
         assert len(list(source)) == 1
     assert source.problems() == ["ended: gone"]
-    with Live("camera", lambda: connection(10**9, 0.01), LiveOptions()) as source:
+    with Live("camera", lambda: connection(10**9, 0.01), impatient()) as source:
         next(iter(source))
-    source._thread.join(2)
+    wait_until(no_reader_runs)
     assert not any("ended" in line for line in source.problems())
 
 
 def test_a_webcam_through_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its driver is a file here, which ends and is opened again, as one that was unplugged."""
-    path, opened = write_video(tmp_path / "v.avi", 5), []
+    """The device is a file that ends and is opened again, like a camera that was unplugged."""
+    path, opened, open_file = write_video(tmp_path / "v.avi", 5), [], cv2.VideoCapture
 
     def capture(number: int) -> cv2.VideoCapture:
         opened.append(number)
-        return cv2.VideoCapture(str(path if len(opened) < 3 else tmp_path / "none.avi"))
+        return open_file(str(path if len(opened) < 3 else tmp_path / "none.avi"))
 
-    monkeypatch.setattr(live, "_capture", capture)
-    options = LiveOptions(drop=Drop.NONE, retries=1)
+    monkeypatch.setattr(cv2, "VideoCapture", capture)
+    options = impatient(drop=Drop.NONE, retries=1)
     with open_source("3", live=options) as source:
         assert source.name == "webcam 3" and source.count is None
         frames = list(source)
@@ -179,7 +189,7 @@ def test_a_webcam_through_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(params=["tcp", "rtsp"])
 def camera(request: pytest.FixtureRequest) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    """Starts a server, again at the same port each time; `camera.url` is its place."""
+    """Starts a server, at the same port each time; `camera.url` is its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -200,7 +210,7 @@ def camera(request: pytest.FixtureRequest) -> Iterator[Callable[[], subprocess.P
 
 
 def open_when_there(url: str, timeout: float = 10, retries: int = 1000) -> Live:
-    options = LiveOptions(timeout=timeout, retries=retries)
+    options = impatient(timeout=timeout, retries=retries, longest_pause=0.2)
     deadline = time.monotonic() + 30
     while True:  # the server needs a moment to listen
         try:
@@ -214,10 +224,9 @@ def open_when_there(url: str, timeout: float = 10, retries: int = 1000) -> Live:
 
 
 def test_a_stream_that_stops_and_comes_back(
-    camera: Callable[[], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+    camera: Callable[[], subprocess.Popen[bytes]],
 ) -> None:
-    """A real MPEG stream: the server is killed mid-way and started again; the run lives on."""
-    monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.2)
+    """The server of a real MPEG stream is killed and restarted; the run continues."""
     server = camera()
     engine = open_onnx("onnxruntime", toy_model(), threads=1)
     done = {"before": 0, "after": 0}
@@ -225,7 +234,7 @@ def test_a_stream_that_stops_and_comes_back(
 
     def on_frame(stats: pipeline.Stats, *_: object) -> None:
         nonlocal server
-        time.sleep(0.03)  # slower than the 100 frames a second that come
+        time.sleep(0.03)  # slower than the 100 frames per second that arrive
         if stats.reconnects:
             done["after"] += 1
             return
@@ -250,10 +259,10 @@ def test_a_stream_that_stops_and_comes_back(
     assert report[1] == "reconnected once" and "dropped to keep up" in report[0]
 
 
-def test_a_stream_that_falls_silent_is_given_up(
+def test_a_silent_stream_is_given_up(
     camera: Callable[[], subprocess.Popen[bytes]],
 ) -> None:
-    """The connection stays open, and nothing comes over it any more."""
+    """The connection stays open but sends nothing."""
     server = camera()
     with open_when_there(camera.url, timeout=1, retries=0) as source:  # type: ignore[attr-defined]
         frames = iter(source)
