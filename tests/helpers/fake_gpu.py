@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from fake_backends import FakeToolchain
 from fake_cuda import FakeCuda
-from fake_tensorrt import FakeTensorRT
+from fake_tensorrt import FakeTensorRT, fake_manifest, fake_plan
 
 from lc_trt.backends.registry import registered
 from lc_trt.backends.tensorrt import TensorRTBackend
 from lc_trt.runtime.cuda import driver as layer
+from lc_trt.runtime.engines.tensorrt.engine import TensorRTEngine, open_plan
+
+Load = Callable[..., TensorRTEngine]
 
 
 @pytest.fixture
@@ -41,3 +45,29 @@ def toolchain(trt: FakeTensorRT) -> Iterator[FakeToolchain]:
     tools = FakeToolchain(trt.facade)
     with registered(TensorRTBackend(tools)):
         yield tools
+
+
+@pytest.fixture
+def load(trt: FakeTensorRT) -> Iterator[Load]:
+    """Loads a fake plan; closes it afterwards."""
+    made = []
+
+    def load(kind: str = "cascade", *shapes: Any, device: str | None = None, **facts: Any) -> Any:
+        manifest = fake_manifest(kind)
+        assert manifest.tensorrt is not None
+        engine = open_plan(
+            fake_plan(kind, *shapes, **facts),
+            trt.facade(),
+            build=manifest.tensorrt,
+            built_on=None,
+            plugin=None,
+            library=None,
+            device=device,
+        )
+        made.append(engine)
+        return engine
+
+    yield load
+    for engine in made:
+        engine.close()
+    made.clear()

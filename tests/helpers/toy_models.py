@@ -132,3 +132,11 @@ def toy_bundle(
 def bgr(blue: int, green: int, red: int, size: tuple[int, int] = SIZE) -> npt.NDArray[np.uint8]:
     """A picture of one colour."""
     return np.full((*size, 3), (blue, green, red), np.uint8)
+
+
+def thirds(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Left: sure at stage 1, class 0. Middle: sure at stage 2, class 3. Right: never, class 1."""
+    frame = bgr(0, 0, 70, size)
+    frame[:, : size[1] // 3] = (255, 0, 10)
+    frame[:, size[1] // 3 : size[1] * 2 // 3] = (0, 255, 255)
+    return frame

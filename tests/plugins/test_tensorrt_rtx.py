@@ -303,17 +303,6 @@ def test_a_node_that_names_no_plugin_is_refused(build):
         build(model, "8.9")
 
 
-def test_a_body_that_was_taken_for_a_plugin_is_refused(build, monkeypatch):
-    """The last line of defence, where the parser does something else than it was asked."""
-    model = lowered_for_tensorrt(tiny_model("irnet"), SIZE, 1, "fp16")
-    node = next(node for node in regions(model) if node.op_type == "RegionConv")
-    node.op_type = "Identity"
-    del node.attribute[:], node.input[1:]
-    monkeypatch.setattr("lc_trt.trt.parser._check_plugins", lambda *_: None)
-    with pytest.raises(LcTrtError, match=f"node '{node.name}' .* became its function's body"):
-        build(model, "8.9")
-
-
 def test_a_library_without_entry_points_is_refused(api, tmp_path):
     path = tmp_path / "liblc_trt_plugins.so"
     path.write_bytes(library_bytes())

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import torch
-from compilation import CPU_BACKENDS, lowered
-from fake_engine import FakeEngine
+from compilation import CPU_BACKENDS
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_networks import INFO, MEAN, STD, frames, tiny_cascade
-from toy_models import CLASSES, COLOURS, DEFAULT_RHO, FAST_RHO, SIZE, bgr, toy_bundle, toy_manifest
+from toy_models import (
+    CLASSES,
+    COLOURS,
+    DEFAULT_RHO,
+    FAST_RHO,
+    SIZE,
+    bgr,
+    thirds,
+    toy_bundle,
+    toy_manifest,
+)
 from toy_models import toy_model as model
 
 import lc_trt
 from lc_trt.backends.load import open_onnx
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.ir.export import export_cascade
 from lc_trt.runtime.segmenter import Segmenter
 
 TOY = Segmenter(open_onnx("onnxruntime", model(), threads=1), toy_manifest())
@@ -38,14 +41,6 @@ def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
 def dense(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
     path = toy_bundle(tmp_path_factory.mktemp("toy") / "dense.lct", "dense").path
     return lc_trt.load(path, threads=1)
-
-
-def thirds(size: tuple[int, int]) -> np.ndarray:
-    """Left: sure at stage 1, class 0. Middle: sure at stage 2, class 3. Right: never, class 1."""
-    frame = bgr(0, 0, 70, size)
-    frame[:, : size[1] // 3] = (255, 0, 10)
-    frame[:, size[1] // 3 : size[1] * 2 // 3] = (0, 255, 255)
-    return frame
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
@@ -171,39 +166,6 @@ def test_any_array_is_segmented_or_refused_in_words(shape: tuple[int, ...], dtyp
             TOY(frame)
 
 
-def damaged(backend: str, head: int) -> Segmenter:
-    """A real cascade whose logits at one stage overflow, though all its weights are numbers."""
-    cascade = tiny_cascade()
-    weights = [w for w in cascade.heads[head].parameters() if w.dim() == 4]
-    with torch.no_grad():
-        for weight in weights:
-            weight[0] = 3e38
-            weight[1] = -3e38
-    exported = export_cascade(cascade, INFO, MEAN, STD)
-    engine = open_onnx(
-        backend, lowered(exported, backend, INFO.size, 1).SerializeToString(), threads=1
-    )
-    manifest = replace(toy_manifest(size=INFO.size), classes=INFO.classes, colours=INFO.colours)
-    return Segmenter(engine, manifest)
-
-
-@pytest.mark.parametrize("backend", CPU_BACKENDS)
-def test_a_network_that_gives_nan_is_an_error(backend: str) -> None:
-    segmenter = damaged(backend, head=2)
-    with pytest.raises(LcTrtError, match="toy: the network computed confidences that are no"):
-        segmenter(frames(1, INFO.size)[0], 1)
-    with pytest.raises(LcTrtError, match="export weights without NaN"):
-        list(segmenter.stream(frames(3, INFO.size), 1))
-
-
-@pytest.mark.parametrize("confidence", [float("nan"), 0.1, 1.2, -1, float("inf")])
-def test_what_is_no_probability_is_an_error(confidence: float) -> None:
-    engine = FakeEngine([np.full((3, 1, 2, 3), confidence, np.float32)])
-    segmenter = Segmenter(engine, replace(toy_manifest(), size=engine.size))
-    with pytest.raises(LcTrtError, match="no probabilities"):
-        segmenter(bgr(0, 0, 0))
-
-
 def test_timing_adds_up(segmenter: Segmenter) -> None:
     timing = segmenter(thirds((300, 300))).timing
     assert set(timing) == {"prepare", "engine", "finish", "total"}
@@ -248,61 +210,6 @@ def test_load_names_what_it_cannot_do(tmp_path: Path) -> None:
     other = toy_bundle(tmp_path / "other.lct", backend="elsewhere").path
     with pytest.raises(UsageError, match="unknown backend 'elsewhere'"):
         lc_trt.load(other)
-
-
-def test_views(segmenter: Segmenter) -> None:
-    frame = thirds((360, 600))
-    before = frame.copy()
-    result = segmenter(frame)
-    shape = frame.shape
-    assert result.view("mask").shape == result.view("overlay").shape == shape
-    assert result.view("stages").shape == shape
-    assert result.view("side-by-side").shape == (360, 1800, 3)
-    assert np.array_equal(frame, before)  # drawing leaves the frame alone
-    assert result.mask()[350, 10].tolist() == list(COLOURS[0][::-1])
-    assert np.array_equal(result.overlay(0, legend=False), frame)
-    assert np.array_equal(result.overlay(1, legend=False), result.mask())
-    stages = result.stage_map(1, legend=False)
-    assert stages[350, 10].tolist() == [76, 178, 46]  # BGR green: left at stage 1
-    assert stages[350, 590].tolist() == [56, 40, 228]  # BGR red: all three
-    side = result.side_by_side()
-    assert np.array_equal(side[:, :600], frame)
-    assert np.array_equal(side[:, 600:1200], result.overlay())
-    assert np.array_equal(side[:, 1200:], result.stage_map())
-    with pytest.raises(UsageError, match="expected overlay, mask, stages, side-by-side"):
-        result.view("depth")
-    with pytest.raises(UsageError, match=r"alpha 1\.5"):
-        result.overlay(1.5)
-
-
-def test_areas_are_parts_of_the_frame(segmenter: Segmenter) -> None:
-    result = segmenter(thirds(SIZE))
-    assert result.areas == pytest.approx([(result.labels == k).mean() for k in range(4)])
-    assert sum(result.areas) == pytest.approx(1)
-
-
-def test_detections_for_supervision(segmenter: Segmenter) -> None:
-    pytest.importorskip("supervision", reason="needs supervision: pip install supervision")
-    found = segmenter(thirds(SIZE)).to_supervision()
-    assert found.class_id is not None and found.class_id.tolist() == [0, 1, 3]
-    assert found.data["class_name"].tolist() == ["sky", "road", "tree"]
-    assert found.mask is not None and found.confidence is not None
-    assert (found.mask.sum(axis=0) == 1).all()  # each pixel in one class
-    assert found.xyxy.tolist() == [[0, 0, 19, 35], [40, 0, 59, 35], [20, 0, 39, 35]]
-    assert found.confidence[0] > 0.9 > 0.5 > found.confidence[1]
-
-
-def test_without_supervision_the_command_is_named(
-    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "supervision", None)
-    with pytest.raises(LcTrtError, match="supervision is not installed: pip install supervision"):
-        segmenter(thirds(SIZE)).to_supervision()
-
-
-def test_a_picture_can_be_saved(segmenter: Segmenter, tmp_path: Path) -> None:
-    picture = segmenter(thirds((72, 120))).overlay()
-    assert cv2.imwrite(str(tmp_path / "overlay.png"), picture)
 
 
 def test_unknown_names_of_the_package() -> None:

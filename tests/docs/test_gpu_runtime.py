@@ -1,4 +1,4 @@
-"""The example with pycuda in docs/gpu-runtime.md, on a pycuda that is as fake as the GPU."""
+"""The examples in docs/gpu-runtime.md, that with pycuda on one that is as fake as the GPU."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from types import ModuleType, SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from fake_gpu import driver, load, trt
 from fake_tensorrt import fake_manifest
 from toy_models import SIZE
 
 import lc_trt
 from lc_trt.runtime.segmenter import Segmenter
 
+__all__ = ["driver", "load", "trt"]
 PAGE = Path(__file__).parents[2] / "docs" / "gpu-runtime.md"
 
 
