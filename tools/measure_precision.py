@@ -36,7 +36,7 @@ from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import apply_passes
 from lc_trt.compiler.passes.mixed_precision import NoteFp32
-from lc_trt.compiler.passes.precision_choice import Half
+from lc_trt.compiler.precision import Precision
 from lc_trt.data.images import list_images
 from lc_trt.errors import LcTrtError
 from lc_trt.evaluation.data import class_set, open_samples
@@ -60,8 +60,8 @@ ROWS = (
     ("int8", "onnxruntime"),
 )  # fmt: skip
 REFERENCE = "fp32 openvino"
-ON_GRAPH: dict[Half, str] = {
-    half: f"{half} tensorrt's graph in onnxruntime" for half in ("fp16", "bf16")
+ON_GRAPH = {
+    half: f"{half} tensorrt's graph in onnxruntime" for half in (Precision.FP16, Precision.BF16)
 }
 MAX_DROP = {"bf16": 0.2, "fp16": 0.2, "int8": 1.0}  # points of mIoU
 MAX_SHIFT = 3.0  # points of a stage's share
@@ -159,30 +159,33 @@ def run(known: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def tensorrt_graph(source: Path, manifest: Manifest, half: Half) -> Segmenter:
+def tensorrt_graph(source: Path, manifest: Manifest, precision: Precision) -> Segmenter:
     """TensorRT's FP16 or BF16 graph, run by ONNX Runtime."""
     imported = import_model(source)
     model, info = imported.model, imported.info
     options = CompileOptions.of("tensorrt", manifest.size)
     plain = get_backend("tensorrt").lower(model, options)
-    keep: Collection[str] | None = None
-    if half == "fp16":
+    keep: Collection[str] = ()
+    if precision.narrow_range:
         keep = find_overflow(plain, info, manifest.size, None, _Warnings()).tensors
-    graph = rounded(plain, keep).SerializeToString()
+    graph = rounded(plain, precision, keep).SerializeToString()
     return Segmenter(open_onnx("onnxruntime", graph), manifest)
 
 
-def rounded(plain: onnx.ModelProto, keep: Collection[str] | None) -> onnx.ModelProto:
+def rounded(
+    plain: onnx.ModelProto, precision: Precision, keep: Collection[str] = ()
+) -> onnx.ModelProto:
     """Emulate `ToHalf` in an FP32 graph by rounding values to half precision.
 
     Args:
         plain: the FP32 graph.
-        keep: tensors that overflow FP16; None rounds to BF16.
+        precision: FP16 or BF16.
+        keep: tensors that overflow FP16.
     """
-    kind = onnx.TensorProto.BFLOAT16 if keep is None else onnx.TensorProto.FLOAT16
+    kind = precision.element_type
     array = onnx.helper.tensor_dtype_to_np_dtype(kind)
     graph = Graph(plain)
-    apply_passes(graph, [NoteFp32(keep)])
+    apply_passes(graph, [NoteFp32(precision, keep)])
     types = graph.types().items()
     floats = {name for name, kind in types if kind.element == onnx.TensorProto.FLOAT}
     full = floats.intersection(json.loads(graph.metadata.pop(FP32_TENSORS)))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lc_trt.bundle.bundle import MODEL, Bundle
 from lc_trt.bundle.sections import PluginRecord, ReuseInputs, TensorRTBuild
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.utils.devices import check_device, parse_device
 from lc_trt.utils.machine import Gpu
@@ -91,7 +92,7 @@ class Compiled:
         return cls(
             manifest.backend,
             manifest.backend_version,
-            Precision(manifest.precision),
+            Precision.parse(manifest.precision),
             {name: bundle.file(name) for name in manifest.files},
             manifest.tensorrt,
             manifest.plugin,
@@ -149,7 +150,7 @@ class Backend(ABC):
         """
         can = self.capabilities
         self.check_precision(options.precision)
-        if options.precision is Precision.INT8:
+        if options.precision.quantized:
             self._check_fallback(options.fallback_precision)
         if options.reuse and not can.reuse:
             raise UsageError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from lc_trt.backends.base import Backend, Capabilities, Compiled
 from lc_trt.bundle.sections import ReuseInputs
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import LIMITS, PAST
 from lc_trt.runtime.engines.base import Engine
@@ -86,7 +87,7 @@ class OpenVINO(OnnxBackend):
     def check_precision(self, precision: Precision) -> None:
         """See `Backend.check_precision`; what the processor lacks OpenVINO would run in FP32."""
         super().check_precision(precision)
-        if not precision.is_half:
+        if not precision.reduced_float:
             return
         from lc_trt.runtime.engines.openvino import processor_capabilities
 

@@ -9,7 +9,8 @@ from lc_trt.backends.base import Compiled
 from lc_trt.backends.registry import get_backend
 from lc_trt.bundle.bundle import Bundle, read_bundle
 from lc_trt.bundle.pareto_front import read_front
-from lc_trt.compiler.options import Precision, Size
+from lc_trt.compiler.options import Size
+from lc_trt.compiler.precision import Precision
 from lc_trt.runtime.engines.base import Engine
 from lc_trt.runtime.resize import Fit
 from lc_trt.runtime.segmenter import Segmenter

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from lc_trt.backends.base import Backend, Capabilities, Compiled
 from lc_trt.backends.load import REFERENCE, open_onnx
 from lc_trt.bundle.bundle import PLAN, PLUGINS
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines.base import Engine
 from lc_trt.trt import api
@@ -172,7 +173,7 @@ class TensorRTBackend(Backend):
             files[PLUGINS] = plan.library.path
         skip_reason = _skip_reason(targets(plan_options, tensorrt, gpu), gpu)
         reference = None
-        if skip_reason is not None and options.precision is Precision.INT8:
+        if skip_reason is not None and options.precision.quantized:
             reference = self._reference(model, network, options)
         return Compiled(
             self.name,

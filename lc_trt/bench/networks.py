@@ -11,9 +11,10 @@ import onnx
 from lc_trt.backends.load import open_bundle
 from lc_trt.backends.registry import available, get_backend
 from lc_trt.bundle.bundle import Bundle
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
+from lc_trt.compiler.precision import Precision
 from lc_trt.data.published import dense_fps
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo

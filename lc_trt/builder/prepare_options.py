@@ -9,7 +9,7 @@ import onnx
 
 from lc_trt.backends.registry import get_backend
 from lc_trt.bundle.sections import Calibration, Miou
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.data.images import ImageList
 from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import ModelInfo
@@ -54,9 +54,9 @@ def check_request(
         LcTrtError: this machine does not compute in that precision, or lacks what it needs to
             compile.
     """
-    if (options.precision is Precision.INT8) != (quantization is not None):
+    if options.precision.quantized != (quantization is not None):
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
-    if overflow_images is not None and options.precision is not Precision.FP16:
+    if overflow_images is not None and not options.precision.narrow_range:
         raise UsageError("--calib belongs to --int8 and --fp16")
     get_backend(options.backend).check(options)
 
@@ -92,7 +92,7 @@ def prepare_options(
         # A table of ranges has no images.
         folder = quantization.calib.suffix != ".json"
         overflow_images = quantization.calib if folder else None
-    if options.floating is not Precision.FP16:
+    if not options.floating.narrow_range:
         return prepared
     assert options.size is not None
     plain = replace(options.with_fp32().at(options.size.opt, 1), reuse=False)

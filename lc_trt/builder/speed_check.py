@@ -13,9 +13,10 @@ from lc_trt.backends.base import Compiled
 from lc_trt.backends.registry import get_backend
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Speed, SpeedRatios
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
+from lc_trt.compiler.precision import Precision
 from lc_trt.runtime.engines.base import Engine, EngineOutput
 from lc_trt.utils.progress import ProgressMonitor
 from lc_trt.utils.timing import Lane, measure, ratio

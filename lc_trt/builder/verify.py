@@ -17,7 +17,7 @@ from lc_trt.builder.prepare_options import PreparedOptions
 from lc_trt.builder.speed_check import compare_speed
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Agreement, Check
-from lc_trt.compiler.options import Precision
+from lc_trt.compiler.precision import Precision
 from lc_trt.data.images import ImageList, read_image
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
@@ -212,7 +212,7 @@ def judge(
     if not verify.must_agree:
         monitor.warn(found)
         return least
-    if precision == Precision.INT8:
+    if Precision.parse(precision).quantized:
         advice = (
             "Calibrate on images like those it will see (100 or more), try --method entropy or "
             "percentile, keep layers out of it with --keep, or let labelled images choose them: "

@@ -4,44 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from lc_trt.bundle.sections import Profile
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import UsageError
 from lc_trt.trt.options import PlanOptions
 
 Size = tuple[int, int]
 Range = tuple[float, float]
 SMALLEST, LARGEST = 32, 8192  # pixels per side
-
-
-class Precision(StrEnum):
-    """What a network computes in. What each backend can do is in its `Capabilities`."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-    INT8 = "int8"
-
-    @classmethod
-    def parse(cls, name: str) -> Precision:
-        """The precision of that name.
-
-        Args:
-            name: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
-
-        Raises:
-            UsageError: none of them.
-        """
-        try:
-            return cls(name)
-        except ValueError:
-            raise UsageError(f"unknown precision {name!r}: expected {', '.join(cls)}") from None
-
-    @property
-    def is_half(self) -> bool:
-        """Whether it is a floating point format of 16 bits."""
-        return self in (Precision.BF16, Precision.FP16)
 
 
 @dataclass(frozen=True)
@@ -92,8 +63,8 @@ class CompileOptions:
     def __post_init__(self) -> None:
         for size in (self.size.min, self.size.max) if self.size else (None,):
             check_shape(size, self.batch.min)
-        if self.quantization is not None and self.precision is not Precision.INT8:
-            raise ValueError(f"a quantisation goes with INT8, not with {self.precision}")
+        if self.quantization is not None and not self.precision.quantized:
+            raise ValueError(f"{self.precision} takes no quantisation")
 
     @classmethod
     def of(
@@ -140,11 +111,11 @@ class CompileOptions:
     @property
     def floating(self) -> Precision:
         """The precision of what is computed in floating point."""
-        return self.fallback_precision if self.precision is Precision.INT8 else self.precision
+        return self.fallback_precision if self.precision.quantized else self.precision
 
     def with_fp32(self) -> CompileOptions:
         """The same with FP32 for all that is computed in floating point."""
-        if self.precision is Precision.INT8:
+        if self.precision.quantized:
             return replace(self, fallback_precision=Precision.FP32)
         return replace(self, precision=Precision.FP32)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
 
 import onnx
 
@@ -13,7 +12,7 @@ from lc_trt.compiler.frontend.check_weights import CheckWeights
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_standard import Lowering, LowerStandard
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import Pass, apply_passes
 from lc_trt.compiler.passes.argmax_as_max import ArgMaxAsMax
 from lc_trt.compiler.passes.dilated_max_pool import DilatedMaxPool
@@ -24,7 +23,6 @@ from lc_trt.compiler.passes.inline_functions import InlineFunctions
 from lc_trt.compiler.passes.insert_qdq import InsertQdq
 from lc_trt.compiler.passes.int32_bias import Int32Bias
 from lc_trt.compiler.passes.mixed_precision import NoteFp32, ToHalf
-from lc_trt.compiler.passes.precision_choice import Half
 from lc_trt.compiler.passes.temporal_reuse import TemporalReuse
 from lc_trt.compiler.passes.upsampled_argmax import UpsampledArgMax
 from lc_trt.ir.metadata import read_info
@@ -101,14 +99,14 @@ def tensorrt_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
         FoldConstants(),
         FoldBatchNorm(region_factors=False),
         *lower_tensorrt(options.quantization, OutputType[floating.name]),
-        ToHalf(cast(Half, floating.value), options.fp32_tensors) if floating.is_half else None,
+        ToHalf(floating, options.fp32_tensors) if floating.reduced_float else None,
     )
 
 
 def _note_fp32(options: CompileOptions) -> NoteFp32 | None:
     """An engine computes all in half precision but what the model says stays in FP32."""
-    keep = {Precision.FP16: options.fp32_tensors, Precision.BF16: None}
-    return NoteFp32(keep[options.precision]) if options.precision in keep else None
+    precision = options.precision
+    return NoteFp32(precision, options.fp32_tensors) if precision.reduced_float else None
 
 
 def prepare(source: onnx.ModelProto, size: tuple[int, int], batch: int) -> Graph:
@@ -152,7 +150,7 @@ def compile_model(
 
 
 def _complete(source: onnx.ModelProto, options: CompileOptions) -> CompileOptions:
-    if options.precision is Precision.INT8 and options.quantization is None:
+    if options.precision.quantized and options.quantization is None:
         raise ValueError("INT8 needs a quantisation: calibrate first")
     if options.size is not None:
         return options

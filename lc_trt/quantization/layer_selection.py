@@ -11,8 +11,9 @@ import onnx
 
 from lc_trt.backends.registry import get_backend
 from lc_trt.bundle.sections import Exclusion, Miou
-from lc_trt.compiler.options import CompileOptions, Precision, Quantization, Range
+from lc_trt.compiler.options import CompileOptions, Quantization, Range
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
+from lc_trt.compiler.precision import Precision
 from lc_trt.data.datasets import Dataset, Sample
 from lc_trt.data.metrics import evaluate_samples
 from lc_trt.ir.metadata import ModelInfo

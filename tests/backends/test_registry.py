@@ -22,7 +22,8 @@ from lc_trt.backends.registry import (
 )
 from lc_trt.backends.tensorrt import TensorRTBackend
 from lc_trt.bundle.sections import Profile
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.options import PlanOptions

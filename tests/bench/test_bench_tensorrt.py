@@ -32,9 +32,10 @@ from lc_trt.bundle.sections import (
     TensorRTBuild,
 )
 from lc_trt.cli.app import main
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
+from lc_trt.compiler.precision import Precision
 from lc_trt.data.published import LC, LC_FAST
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.interface import DOMAIN

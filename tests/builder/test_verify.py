@@ -17,9 +17,10 @@ from lc_trt.builder.prepare_options import PreparedOptions
 from lc_trt.builder.verify import VerifyOptions, check_engine, judge
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Agreement, Check
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.freeze import Freeze
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.utils.progress import ProgressMonitor
 

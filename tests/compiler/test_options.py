@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lc_trt.bundle.sections import Profile
-from lc_trt.compiler.options import CompileOptions, Precision, Quantization
+from lc_trt.compiler.options import CompileOptions, Quantization
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import UsageError
 
 SIDES = st.integers(32, 8192)
@@ -24,7 +25,7 @@ def test_plain_values_are_one_size_and_batch(
 
 def test_what_makes_no_sense_is_named() -> None:
     for arguments, message in (
-        ({"precision": "fp8"}, "unknown precision 'fp8': expected fp32, bf16, fp16, int8"),
+        ({"precision": "fp8"}, "unknown precision 'fp8': expected fp32, fp16, bf16, int8"),
         ({"size": (31, 500)}, "size 31x500: expected HxW, each from 32 to 8192 pixels"),
         ({"size": Profile((64, 64), (64, 64), (64, 9000))}, "size 64x9000"),
         ({"batch": 0}, "batch 0: expected at least 1"),

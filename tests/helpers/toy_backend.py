@@ -10,8 +10,9 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from lc_trt.backends.base import Backend, Capabilities, Compiled
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pipeline import compile_model, onnxruntime_passes
+from lc_trt.compiler.precision import Precision
 from lc_trt.runtime.engines.base import Engine, HostEngine
 from lc_trt.utils.progress import ProgressMonitor
 

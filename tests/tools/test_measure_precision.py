@@ -18,6 +18,7 @@ from int8_cases import RHO, image_folder, tiny_table
 from onnx import TensorProto, helper, numpy_helper
 from tiny_networks import INFO, frames, run, session, tiny_model
 
+from lc_trt.compiler.precision import Precision
 from lc_trt.ir.metadata import ModelInfo, write_info
 from lc_trt.quantization.calibration_table import write_table
 
@@ -54,11 +55,13 @@ def product(weight: float) -> onnx.ModelProto:
 
 def test_values_are_rounded_as_fp16_has_them(tool: ModuleType) -> None:
     x = np.array([[1.0001, 300.3]], np.float32)
-    model = session(tool.rounded(product(1.0001), ()))
+    model = session(tool.rounded(product(1.0001), Precision.FP16))
     expected = x.astype(np.float16) * np.float16(1.0001) * np.float16(0.5)
     found = model.run(["h"], {"x": x})[0]
     assert np.array_equal(found, expected.astype(np.float32))
-    over, kept = (session(tool.rounded(product(1000), keep)) for keep in ((), ("y", "h")))
+    over, kept = (
+        session(tool.rounded(product(1000), Precision.FP16, keep)) for keep in ((), ("y", "h"))
+    )
     assert np.isinf(over.run(["h"], {"x": x})[0][0, 1])
     np.testing.assert_allclose(kept.run(["h"], {"x": x})[0], x * 500, rtol=1e-6)
 
@@ -67,16 +70,16 @@ def test_a_whole_network_is_rounded_and_stays_near(tool: ModuleType) -> None:
     plain = lowered_for_tensorrt(tiny_model(), INFO.size, 1, "fp32")
     images = frames(1)
     exact = run(session(plain), images, (0.5, 0.5))
-    found = run(session(tool.rounded(plain, ())), images, (0.5, 0.5))
+    found = run(session(tool.rounded(plain, Precision.FP16)), images, (0.5, 0.5))
     difference = np.abs(found["confidence"] - exact["confidence"])
     assert 0 < difference.mean() < 0.01
-    in_bf16 = run(session(tool.rounded(plain, None)), images, (0.5, 0.5))
+    in_bf16 = run(session(tool.rounded(plain, Precision.BF16)), images, (0.5, 0.5))
     assert difference.mean() < np.abs(in_bf16["confidence"] - exact["confidence"]).mean() < 0.05
 
 
 def test_values_are_rounded_as_bf16_has_them(tool: ModuleType) -> None:
     x = np.array([[1.0078125, 299008]], np.float32)
-    model = session(tool.rounded(product(1.01), None))
+    model = session(tool.rounded(product(1.01), Precision.BF16))
     half = ml_dtypes.bfloat16
     expected = x.astype(half) * np.asarray(1.01, half) * np.asarray(0.5, half)
     assert np.array_equal(model.run(["h"], {"x": x})[0], expected.astype(np.float32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import typer
 from lc_trt.cli import option_values
 from lc_trt.cli.option_groups.compose import OptionGroup
 from lc_trt.cli.option_groups.model import Size
+from lc_trt.compiler.precision import Precision
 
 if TYPE_CHECKING:
     from lc_trt.builder.verify import VerifyOptions
@@ -21,9 +22,7 @@ _TRT = "TensorRT:"
 
 
 @dataclass(frozen=True)
-class Engine(OptionGroup):
-    """The backend, and what the engine computes in."""
-
+class _Backend(OptionGroup):
     PANEL = "Engine"
 
     backend: Annotated[
@@ -32,28 +31,21 @@ class Engine(OptionGroup):
             help="auto, tensorrt, openvino or onnxruntime; auto takes the first that runs here."
         ),
     ] = "auto"
-    fp32: Annotated[bool, typer.Option("--fp32", help="Single precision; the CPU's default.")] = (
-        False
-    )
-    fp16: Annotated[
-        bool,
-        typer.Option(
-            "--fp16",
-            help="Half precision; TensorRT's default. OpenVINO: where the processor has it.",
-        ),
-    ] = False
-    bf16: Annotated[
-        bool,
-        typer.Option(
-            "--bf16", help="bfloat16, where the processor or GPU has it; not ONNX Runtime."
-        ),
-    ] = False
-    int8: Annotated[
-        bool,
-        typer.Option(
-            "--int8", help="INT8; needs --calib. TensorRT: the rest in FP16, or add --fp32, --bf16."
-        ),
-    ] = False
+
+
+# One flag per precision, with the description that the precision has.
+_PrecisionFlags = make_dataclass(
+    "_PrecisionFlags",
+    [(p.value, Annotated[bool, typer.Option(f"--{p}", help=p.help)], False) for p in Precision],
+    bases=(_Backend,),
+    frozen=True,
+)
+
+
+@dataclass(frozen=True)
+class Engine(_PrecisionFlags):  # type: ignore[misc,valid-type]
+    """The backend, and what the engine computes in."""
+
     reuse: Annotated[
         bool,
         typer.Option(
@@ -63,16 +55,20 @@ class Engine(OptionGroup):
         ),
     ] = False
 
-    def precision(self) -> str | None:
-        """Name of the engine's precision; None leaves the backend's default."""
-        return "int8" if self.int8 else self._floating()
+    def precision(self) -> Precision | None:
+        """The engine's precision; None leaves the backend's default."""
+        quantized = [p for p in Precision if p.quantized and getattr(self, p)]
+        return quantized[0] if quantized else self._floating()
 
-    def fallback_precision(self) -> str | None:
-        """Name of the precision of what INT8 leaves in floating point; None for the default."""
-        return self._floating() if self.int8 else None
+    def fallback_precision(self) -> Precision | None:
+        """The precision of what INT8 leaves in floating point; None for the default."""
+        precision = self.precision()
+        return self._floating() if precision is not None and precision.quantized else None
 
-    def _floating(self) -> str | None:
-        return option_values.one_of("precision", fp32=self.fp32, fp16=self.fp16, bf16=self.bf16)
+    def _floating(self) -> Precision | None:
+        flags = {p.value: bool(getattr(self, p)) for p in Precision if not p.quantized}
+        name = option_values.one_of("precision", **flags)
+        return None if name is None else Precision.parse(name)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from lc_trt.cli.option_groups.compose import OptionGroup
 from lc_trt.errors import UsageError
 
 if TYPE_CHECKING:
+    from lc_trt.compiler.precision import Precision
     from lc_trt.quantization.options import QuantizationOptions
 
 
@@ -72,22 +73,23 @@ class Quantization(Method):
     )
     split: Annotated[str, typer.Option(help="Of --eval-root.")] = "val"
 
-    def quantization_options(self, precision: str | None) -> QuantizationOptions | None:
+    def quantization_options(self, precision: Precision | None) -> QuantizationOptions | None:
         """How to quantise; None for another precision than INT8, and without images.
 
         Args:
-            precision: name of the engine's precision; None is the backend's default.
+            precision: of the engine; None is the backend's default.
 
         Raises:
             UsageError: options of another precision.
         """
-        if self.calib is not None and precision not in ("int8", "fp16"):
+        quantized = precision is not None and precision.quantized
+        if self.calib is not None and not (quantized or _may_overflow(precision)):
             raise UsageError("--calib belongs to --int8 and --fp16")
-        if precision != "int8" and (self.keep or self.eval_root or self.max_drop is not None):
+        if not quantized and (self.keep or self.eval_root or self.max_drop is not None):
             raise UsageError("--keep, --max-drop and --eval-root belong to --int8")
         if self.max_drop is not None and self.eval_root is None:
             raise UsageError("--max-drop needs --eval-root: labelled images to measure it on")
-        if self.calib is None or precision != "int8":
+        if self.calib is None or not quantized:
             return None
         from lc_trt.quantization.options import QuantizationOptions
 
@@ -101,10 +103,14 @@ class Quantization(Method):
             split=self.split,
         )
 
-    def overflow_images(self, precision: str | None) -> Path | None:
+    def overflow_images(self, precision: Precision | None) -> Path | None:
         """Images on which an FP16 build looks for values beyond its range.
 
         Args:
             precision: as of `quantization_options`.
         """
-        return self.calib if precision == "fp16" else None
+        return self.calib if _may_overflow(precision) else None
+
+
+def _may_overflow(precision: Precision | None) -> bool:
+    return precision is not None and precision.narrow_range

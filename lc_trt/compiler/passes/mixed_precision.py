@@ -21,9 +21,9 @@ from lc_trt.compiler.passes.fp16_weights import as_half
 from lc_trt.compiler.passes.precision_choice import (
     FULL,
     HALF_ARRAYS,
-    Half,
     PrecisionChoice,
 )
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import FP32_TENSORS
 from lc_trt.ir.node_view import NodeView
@@ -43,17 +43,17 @@ class ToHalf:
     graph inside (If, Loop).
 
     Attributes:
-        half: the type of products.
+        precision: of products.
         keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32. BF16 holds all.
     """
 
     name: ClassVar[str] = "to_half"
-    half: Half = "fp16"
+    precision: Precision = Precision.FP16
     keep: Collection[str] = ()
 
     def apply(self, graph: Graph) -> PassReport:
         """Give every operator its type."""
-        return _Typing(graph, self.half, self.keep if self.half == "fp16" else None).run()
+        return _Typing(graph, self.precision, self.keep).run()
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,17 @@ class NoteFp32:
     """Writes the names of what operators compute in FP32 into the model's metadata.
 
     Attributes:
-        keep: tensors that FP16 cannot hold; None for bf16, whose range is that of FP32.
+        precision: that the engine will be asked for.
+        keep: tensors that FP16 cannot hold; BF16 holds all.
     """
 
     name: ClassVar[str] = "note_fp32"
-    keep: Collection[str] | None
+    precision: Precision
+    keep: Collection[str] = ()
 
     def apply(self, graph: Graph) -> PassReport:
         """Add the entry."""
-        choice = PrecisionChoice(graph, "bf16" if self.keep is None else "fp16", self.keep)
+        choice = PrecisionChoice(graph, self.precision, self.keep)
         report, full = PassReport(), list[str]()
         for node in graph.nodes:
             reason = choice.reason_for_full(node)
@@ -85,8 +87,8 @@ class NoteFp32:
 
 
 class _Typing(PrecisionChoice):
-    def __init__(self, graph: Graph, half: Half, keep: Collection[str] | None) -> None:
-        super().__init__(graph, half, keep)
+    def __init__(self, graph: Graph, precision: Precision, keep: Collection[str]) -> None:
+        super().__init__(graph, precision, keep)
         self.nodes: list[onnx.NodeProto] = []
         self.casts: dict[tuple[str, int], str] = {}
         self.renamed: dict[str, str] = {}

@@ -7,7 +7,6 @@ That one rule serves all backends (`mixed_precision`).
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
 
 import ml_dtypes
 import numpy as np
@@ -15,13 +14,12 @@ import onnx
 from onnx import TensorProto
 
 from lc_trt.compiler.graph import Array, Graph
+from lc_trt.compiler.precision import Precision
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.region_ops import REGION_CONV, REGION_SELECT
 
 FULL = TensorProto.FLOAT
-Half = Literal["fp16", "bf16"]
-HALVES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 HALF_ARRAYS: dict[int, np.dtype] = {
     TensorProto.FLOAT16: np.dtype(np.float16),
     TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
@@ -48,14 +46,15 @@ class PrecisionChoice:
 
     Args:
         graph: is only read.
-        half: the type of products.
-        keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32. None for
-            bfloat16, which holds what FP32 does.
+        precision: of products.
+        keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32. A precision
+            with the range of FP32 holds all.
     """
 
-    def __init__(self, graph: Graph, half: Half, keep: Collection[str] | None) -> None:
-        self.graph, self.half = graph, HALVES[half]
-        self.limited, self.keep = keep is not None, frozenset(keep or ())
+    def __init__(self, graph: Graph, precision: Precision, keep: Collection[str]) -> None:
+        self.graph, self.half = graph, precision.element_type
+        self.limited = precision.narrow_range
+        self.keep = frozenset(keep if self.limited else ())
         self.types = {name: kind.element for name, kind in graph.types().items()}
         # What stands under the path of an operator that a pass expanded is part of it.
         self.paths = tuple(

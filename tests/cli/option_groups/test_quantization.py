@@ -8,18 +8,19 @@ import pytest
 from parsed_options import parsed
 
 from lc_trt.cli.option_groups.quantization import Calibration, Quantization
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import UsageError
 from lc_trt.quantization.options import QuantizationOptions
 
 
 def test_int8_is_quantised_with_the_images_or_the_table() -> None:
-    options = parsed(Quantization, "--calib", "photos").quantization_options("int8")
+    options = parsed(Quantization, "--calib", "photos").quantization_options(Precision.INT8)
     assert options == QuantizationOptions(Path("photos"), method="mse")
     words = [
         *("--calib", "t.json", "--method", "entropy", "--keep", "head1,,stage2/0"),
         *("--eval-root", "data", "--max-drop", "0", "--layout", "voc", "--split", "train"),
     ]
-    assert parsed(Quantization, *words).quantization_options("int8") == QuantizationOptions(
+    assert parsed(Quantization, *words).quantization_options(Precision.INT8) == QuantizationOptions(
         Path("t.json"),
         method="entropy",
         keep=("head1", "stage2/0"),
@@ -31,31 +32,33 @@ def test_int8_is_quantised_with_the_images_or_the_table() -> None:
 
 
 def test_without_images_or_int8_nothing_is_quantised() -> None:
-    assert parsed(Quantization).quantization_options("int8") is None, "the builder refuses it"
+    assert parsed(Quantization).quantization_options(Precision.INT8) is None, (
+        "the builder refuses it"
+    )
     assert parsed(Quantization).quantization_options(None) is None
-    assert parsed(Quantization, "--calib", "photos").quantization_options("fp16") is None
+    assert parsed(Quantization, "--calib", "photos").quantization_options(Precision.FP16) is None
 
 
 def test_fp16_looks_for_overflow_on_the_images() -> None:
     given = parsed(Quantization, "--calib", "photos")
-    assert given.overflow_images("fp16") == Path("photos")
-    assert given.overflow_images("int8") is None
-    assert parsed(Quantization).overflow_images("fp16") is None
+    assert given.overflow_images(Precision.FP16) == Path("photos")
+    assert given.overflow_images(Precision.INT8) is None
+    assert parsed(Quantization).overflow_images(Precision.FP16) is None
 
 
 @pytest.mark.parametrize(
     ("words", "precision", "message"),
     [
-        (["--calib", "photos"], "bf16", "--calib belongs to --int8 and --fp16"),
+        (["--calib", "photos"], Precision.BF16, "--calib belongs to --int8 and --fp16"),
         (["--calib", "photos"], None, "--calib belongs to --int8 and --fp16"),
-        (["--keep", "head1"], "fp16", "belong to --int8"),
+        (["--keep", "head1"], Precision.FP16, "belong to --int8"),
         (["--eval-root", "data"], None, "belong to --int8"),
-        (["--max-drop", "0"], "fp32", "belong to --int8"),
-        (["--max-drop", "1"], "int8", "--max-drop needs --eval-root"),
+        (["--max-drop", "0"], Precision.FP32, "belong to --int8"),
+        (["--max-drop", "1"], Precision.INT8, "--max-drop needs --eval-root"),
     ],
 )
 def test_options_of_another_precision_are_refused(
-    words: list[str], precision: str | None, message: str
+    words: list[str], precision: Precision | None, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         parsed(Quantization, *words).quantization_options(precision)

@@ -14,6 +14,7 @@ from tiny_networks import session, tiny_model
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.mixed_precision import NoteFp32, ToHalf
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import FP32_TENSORS
 
@@ -132,7 +133,10 @@ def test_the_note_names_what_the_types_say():
     model = lowered_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
     keep = ["stage1/1/relu"]
     types = types_of(run_passes(model, [ToHalf(keep=keep)]))
-    noted = {entry.key: entry.value for entry in run_passes(model, [NoteFp32(keep)]).metadata_props}
+    noted = {
+        entry.key: entry.value
+        for entry in run_passes(model, [NoteFp32(Precision.FP16, keep)]).metadata_props
+    }
     full = set(json.loads(noted[FP32_TENSORS]))
     floats = {n: t for n, t in types_of(model).items() if t == FULL}
     made = [name for node in model.graph.node for name in node.output if name in floats]
@@ -144,7 +148,10 @@ def test_the_note_names_what_the_types_say():
 def test_bf16_keeps_nothing_for_its_range():
     nodes = [conv("x", "a"), helper.make_node("Mul", ["a", "big"], ["y"])]
     model = graph_of(nodes, {"w": weight(1e6), "big": np.float32(1e6)})
-    notes = [run_passes(model, [NoteFp32(keep)]).metadata_props[0].value for keep in (None, ())]
+    notes = [
+        run_passes(model, [NoteFp32(p)]).metadata_props[0].value
+        for p in (Precision.BF16, Precision.FP16)
+    ]
     assert notes == ["[]", '["y"]']
 
 
@@ -154,7 +161,7 @@ def test_parts_of_an_operator_want_what_it_wanted():
     notes = []
     for expanded in ({}, {"up": "Softmax"}, {"up": "Relu"}):
         graph.expanded = expanded
-        NoteFp32(None).apply(graph)
+        NoteFp32(Precision.BF16).apply(graph)
         notes.append(graph.metadata[FP32_TENSORS])
     assert notes == ["[]", '["y"]', "[]"]
 

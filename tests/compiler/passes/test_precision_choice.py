@@ -10,6 +10,7 @@ from pass_cases import graph_of
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.mixed_precision import NoteFp32
 from lc_trt.compiler.passes.precision_choice import FULL, PrecisionChoice, exceeds_half
+from lc_trt.compiler.precision import Precision
 
 
 def chain(*nodes):
@@ -37,7 +38,7 @@ def chain(*nodes):
 def test_each_operator_in_fp32_has_a_reason(nodes, keep, reason):
     graph = chain(*nodes)
     graph.expanded = {"up": "Resize", "down": "Relu"}
-    found = {s.node: s.reason for s in NoteFp32(keep).apply(graph).skipped}
+    found = {s.node: s.reason for s in NoteFp32(Precision.FP16, keep).apply(graph).skipped}
     assert reason in found[nodes[0].name]
 
 
@@ -47,7 +48,7 @@ def test_what_follows_a_product_is_in_half_precision():
         helper.make_node("Softmax", ["b"], ["c"], "softmax"),
         helper.make_node("Neg", ["c"], ["y"], "neg"),
     )
-    choice = PrecisionChoice(graph, "bf16", None)
+    choice = PrecisionChoice(graph, Precision.BF16, ())
     elements = []
     for node in graph.nodes:
         elements.append(choice.element(node))

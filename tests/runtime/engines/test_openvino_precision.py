@@ -16,6 +16,7 @@ from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.mixed_precision import NoteFp32
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import prepare
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.runtime.engines.openvino_precision import pin
 
@@ -93,7 +94,7 @@ def test_every_part_of_an_operator_is_marked():
         ],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    noted = run_passes(model, [NoteFp32(["y"])])
+    noted = run_passes(model, [NoteFp32(Precision.FP16, ["y"])])
     assert '["y", "z"]' in [entry.value for entry in noted.metadata_props]
     core = openvino.Core()
     pinned = pin(core, core.read_model(noted.SerializeToString()))

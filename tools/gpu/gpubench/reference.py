@@ -20,6 +20,7 @@ from gpubench.standard_operators import standard_step
 from lc_trt.compiler.pass_manager import apply_passes
 from lc_trt.compiler.passes.mixed_precision import ToHalf
 from lc_trt.compiler.pipeline import prepare
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import CONFIDENCE, DOMAIN, IMAGE, RHO, STAGES
 from lc_trt.ir.node_view import NodeView
@@ -51,7 +52,7 @@ class Reference:
         """
         graph = prepare(source, size, batch)
         if precision != "fp32":
-            apply_passes(graph, [ToHalf(precision)])
+            apply_passes(graph, [ToHalf(Precision.parse(precision))])
         self.output = probabilities_of(graph.nodes)
         self._constants = {
             name: device_tensor(value, device) for name, value in graph.constants.items()
