@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Inference has no fixed time on a loaded machine, and a failure must come again in the next run.
+# No deadline, since a loaded machine is slow; derandomised, so that failures are reproducible.
 settings.register_profile("lc-trt", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("lc-trt")
 
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--camvid") is None:
         reasons["data"] = "needs the CamVid folder: --camvid ROOT"
     if not _gpu():
-        reasons["gpu"] = "needs an NVIDIA GPU: nvidia-smi lists none here"
+        reasons["gpu"] = "needs an NVIDIA GPU: nvidia-smi lists none"
     for item in items:
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker):  # a parameter may have the same name
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """One line for all tests that want a GPU, and not one for each of their functions."""
+    """Summarise all skipped GPU tests in one line."""
     report = yield
     if report.skipped and item.get_closest_marker("gpu") and isinstance(report.longrepr, tuple):
         report.longrepr = ("tests/gpu", None, report.longrepr[2])

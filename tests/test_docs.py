@@ -1,4 +1,4 @@
-"""The documents hold: links live, commands exist, and no machine's own paths slip in."""
+"""Links and commands in documents exist, and no file contains local paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def tracked() -> list[Path]:
-    """The files that git knows or would take in."""
+    """Files that git tracks or would add."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -33,7 +33,7 @@ DOCUMENTS = [path for path in tracked() if path.suffix == ".md"]
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors that a document's headings make."""
+    """Anchors of a document's headings."""
     headings = re.findall(r"^#+ +(.+)$", document.read_text(), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.strip().replace(" ", "-") for heading in plain}
@@ -52,7 +52,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_relative_links_live(path: Path) -> None:
+def test_relative_links_exist(path: Path) -> None:
     for groups in LINK.findall(path.read_text()):
         target = groups[0] or groups[1]
         if re.match(r"[a-z]+:", target):
@@ -84,7 +84,7 @@ def test_the_readme_shows_every_subcommand() -> None:
     assert {command.name for command in app.registered_commands} == set(SUBCOMMANDS)
 
 
-def test_the_architecture_names_every_part() -> None:
+def test_the_architecture_names_every_package() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     package = ROOT / "lc_trt"
     folders = {f"`{path.parent.name}/`" for path in package.glob("*/__init__.py")}
@@ -100,7 +100,7 @@ def test_make_targets_exist(path: Path) -> None:
             assert target in targets
 
 
-def test_no_path_of_a_machine_is_in_the_tree() -> None:
+def test_no_local_path_is_in_the_tree() -> None:
     # Where this checkout lies, and the usual places of home folders.
     here = [re.escape(f"{folder}/") for folder in (ROOT, Path.home()) if len(folder.parts) > 1]
     folders = "|".join([*here, "/(?:home|Users)/"])

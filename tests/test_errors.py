@@ -1,4 +1,4 @@
-"""The exit codes that the command line promises."""
+"""Exit codes of the command line."""
 
 from __future__ import annotations
 

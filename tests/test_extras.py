@@ -1,4 +1,4 @@
-"""Every extra that a message or a document names can be installed, and brings what it is for."""
+"""Every extra that a message or document mentions exists and has the right packages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def extras(repository: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_every_extra_that_is_named_exists(repository: Path, extras: dict[str, list[str]]) -> None:
+def test_every_mentioned_extra_exists(repository: Path, extras: dict[str, list[str]]) -> None:
     files = [
         *(repository / "lc_trt").rglob("*.py"),
         *repository.glob("*.md"),
@@ -44,7 +44,7 @@ def test_a_gpu_is_used_through_tensorrt_and_cuda_python(extras: dict[str, list[s
     assert any(entry.startswith("pycuda") for entry in extras["pycuda"])
 
 
-def test_what_doctor_misses_is_in_the_extra_that_it_names(extras: dict[str, list[str]]) -> None:
+def test_packages_of_doctor_are_in_the_extras_that_it_names(extras: dict[str, list[str]]) -> None:
     distributions = {"cuda": "cuda-python", "skimage": "scikit-image"}
     for module, _, command, required in _PACKAGES:
         (extra,) = NAMED.findall(command) or [None]

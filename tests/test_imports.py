@@ -1,4 +1,4 @@
-"""Imports go one way, and the runtime, the videos and the help load none of the heavy packages."""
+"""Imports go down only; runtime, video and help load no heavy packages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_every_part_has_its_place() -> None:
+def test_every_package_has_a_rank() -> None:
     parts = {p.parent.name for p in ROOT.glob("*/__init__.py")} | {
         p.stem for p in ROOT.glob("*.py")
     }
@@ -73,7 +73,7 @@ def names(*folders: str) -> list[str]:
 
 
 def loaded(modules: list[str], watched: tuple[str, ...]) -> str:
-    """Which of the watched packages are loaded once the modules are imported, in a new process."""
+    """The watched packages that importing the modules loads, in a new process."""
     code = (
         f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\n"
         f"print([name for name in {watched} if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""Tests are laid out as the code is: who looks for the tests of a module finds them by its name."""
+"""Tests mirror the code: the tests of a module are found by its name."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 
-# Folders of tests that are about something else than a module of lc_trt/ or tools/.
+# Folders of tests of something other than a module of lc_trt/ or tools/.
 ELSEWHERE = ("docs", "gpu", "plugins")
-# What the files in tests/ itself are about: the repository, or a module at the root of lc_trt/.
+# Subjects of the files in tests/ itself that are no module at the root of lc_trt/.
 REPOSITORY = (
     "docs", "extras", "imports", "layout", "make", "package", "setup", "shipped_models",
 )  # fmt: skip
@@ -40,7 +40,7 @@ def modules(folder: Path) -> set[PurePosixPath]:
 
 
 def owner(test: PurePosixPath, candidates: Set[PurePosixPath]) -> PurePosixPath | None:
-    """The module that a test file belongs to; of several the one with the longest name.
+    """The module that a test file belongs to; of several, the one with the longest name.
 
     Args:
         test: path of ``test_MODULE.py`` or ``test_MODULE_TOPIC.py``, in a folder of the module's

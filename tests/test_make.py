@@ -1,4 +1,4 @@
-"""The Makefile knows what its outputs are made from."""
+"""The Makefile lists all prerequisites."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
-def test_the_demo_s_bundle_is_built_again_when_any_source_changes(repository: Path) -> None:
+def test_the_demo_bundle_depends_on_all_sources(repository: Path) -> None:
     done = subprocess.run(
         ["make", "--print-data-base", "--question", "--no-builtin-rules", "setup"],
         cwd=repository, capture_output=True, text=True, check=False,

@@ -1,4 +1,4 @@
-"""What is shipped: the wheel, the sdist, and the wheel once it is installed."""
+"""Contents of the wheel and the sdist, and the installed wheel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEFT_OUT = shutil.ignore_patterns(
     "runs",
 )
 
-# What drives the kernels in tests.
+# Drives the kernels in tests only.
 CHECKOUT_ONLY = ("CMakePresets.json", "emulator", "harness")
 
 

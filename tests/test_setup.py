@@ -1,4 +1,4 @@
-"""setup.py: when it compiles the CUDA plugin, when it does not, and when it fails."""
+"""When setup.py compiles the CUDA plugin, omits it, or fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# Stands for nvcc and CMake: notes its arguments, and installs one file.
+# Fake nvcc and CMake: records its arguments and installs one file.
 TOOL = """#!/bin/sh
 PATH=/usr/bin:/bin
 echo "$(basename "$0") $*" >> "{log}"
@@ -38,7 +38,7 @@ NEEDED = (
 
 
 class Checkout:
-    """A checkout with one module, and a machine whose PATH and TensorRT are its own."""
+    """A minimal checkout with its own PATH and TensorRT."""
 
     def __init__(self, root: Path, setup: Path) -> None:
         self.root, self.log, self.tools = root, root / "log", root / "tools"
@@ -96,21 +96,21 @@ def checkout(tmp_path: Path, repository: Path) -> Checkout:
     return Checkout(tmp_path, repository / "setup.py")
 
 
-def test_nothing_is_compiled_here_and_now(checkout: Checkout) -> None:
+def test_a_plain_build_compiles_nothing(checkout: Checkout) -> None:
     done = checkout.with_tools(*ALL).with_headers().build()
     assert done.returncode == 0, done.stderr
     assert not checkout.log.exists()
     assert (checkout.root / "build" / "lib" / "lc_trt" / "__init__.py").is_file()
 
 
-def test_without_headers_it_is_left_out_quietly(checkout: Checkout) -> None:
+def test_without_headers_the_plugin_is_omitted(checkout: Checkout) -> None:
     done = checkout.with_cmakelists().with_tools(*ALL).build()
     assert done.returncode == 0, done.stderr
     assert not checkout.log.exists()
 
 
 @pytest.mark.parametrize("asked", [None, "1"])
-def test_with_all_its_parts_it_is_compiled(checkout: Checkout, asked: str | None) -> None:
+def test_with_all_tools_the_plugin_is_compiled(checkout: Checkout, asked: str | None) -> None:
     done = checkout.with_cmakelists().with_tools(*ALL).with_headers().build(asked)
     assert done.returncode == 0, done.stderr
     calls = [line.split()[1] for line in checkout.log.read_text().splitlines()]
@@ -121,13 +121,13 @@ def test_with_all_its_parts_it_is_compiled(checkout: Checkout, asked: str | None
     assert library.parent.parts[-2:] == ("lc_trt", "plugins")
 
 
-def test_zero_leaves_it_out(checkout: Checkout) -> None:
+def test_zero_omits_the_plugin(checkout: Checkout) -> None:
     done = checkout.with_cmakelists().with_tools(*ALL).with_headers().build("0")
     assert done.returncode == 0, done.stderr
     assert not checkout.log.exists()
 
 
-def test_asked_for_without_its_parts_it_fails_in_one_line(checkout: Checkout) -> None:
+def test_a_requested_plugin_without_its_tools_is_a_one_line_error(checkout: Checkout) -> None:
     done = checkout.with_tools("cmake").build("1")
     assert done.returncode == 1
     # CMake and a compiler may lie beside this Python or not.
@@ -136,7 +136,7 @@ def test_asked_for_without_its_parts_it_fails_in_one_line(checkout: Checkout) ->
     assert line.endswith("no NvInfer.h, no plugins/CMakeLists.txt")
 
 
-def test_headers_of_the_wheel_do_where_no_root_is_named(checkout: Checkout) -> None:
+def test_headers_of_the_wheel_are_the_default(checkout: Checkout) -> None:
     wheel = checkout.root / "site" / "kernel_lens"
     (wheel / "include" / "tensorrt").mkdir(parents=True)
     (wheel / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""The networks in models/: their files belong together, and their cards say what was measured."""
+"""Networks in models/: their files are consistent, and their cards show the measured figures."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LARGEST = 12_000_000  # bytes
 PLACE = re.compile(rb"/(?:tmp|work|home|root)/")  # on the machine that trained
 
 
-def test_there_are_some() -> None:
+def test_models_are_shipped() -> None:
     assert FOLDERS
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_weights_and_onnx_are_one_network(folder: Path, tmp_path: Path) -> None:
+def test_weights_and_onnx_are_the_same_network(folder: Path, tmp_path: Path) -> None:
     shipped = onnx.load(folder / "model.onnx")
     info = read_info(shipped)
     assert info.default_rho is not None and info.fast_rho is not None
@@ -42,7 +42,7 @@ def test_weights_and_onnx_are_one_network(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_the_card_says_what_was_measured(folder: Path) -> None:
+def test_the_card_shows_the_measured_figures(folder: Path) -> None:
     card = (folder / "README.md").read_text()
     measured = json.loads((ROOT / "benchmarks" / f"eval-{folder.name}.json").read_text())
     info = read_info(onnx.load(folder / "model.onnx"))
@@ -59,7 +59,7 @@ def test_the_card_says_what_was_measured(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_no_file_is_large_or_names_the_trainer_s_folders(folder: Path) -> None:
+def test_files_are_small_and_without_local_folders(folder: Path) -> None:
     for file in folder.iterdir():
         data = file.read_bytes()
         assert len(data) <= LARGEST, file

@@ -1,4 +1,4 @@
-"""One version, for the package, its metadata and the changelog."""
+"""Package, metadata and changelog have the same version."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import lc_trt
 from lc_trt.version import __version__
 
 
-def test_the_installed_package_and_the_module_say_the_same() -> None:
+def test_package_and_module_have_the_same_version() -> None:
     assert lc_trt.__version__ == __version__ == version("lc-trt")
 
 
-def test_the_changelog_knows_the_version(repository: Path) -> None:
+def test_the_changelog_contains_the_version(repository: Path) -> None:
     headings = re.findall(r"^## (.+)$", (repository / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert any(__version__ in heading.split() for heading in headings), headings

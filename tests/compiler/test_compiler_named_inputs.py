@@ -91,5 +91,5 @@ def test_reading_by_number_is_found(line: str) -> None:
         "model.graph.input[0]", "renamed[name] = node.input", "del model.graph.output[:]",
     ],
 )  # fmt: skip
-def test_what_counts_nothing_is_let_through(line: str) -> None:
+def test_reading_by_name_is_allowed(line: str) -> None:
     assert not list(by_number(ast.parse(line)))

@@ -64,7 +64,7 @@ def test_a_constant_keeps_its_values_type_and_shape(value):
     assert tuple(tensor.dims) == np.shape(value)
 
 
-def test_the_model_that_was_read_stays_as_it_is():
+def test_reading_does_not_change_the_model():
     model = small_model(functions=[double()])
     before = model.SerializeToString(deterministic=True)
     graph = Graph(model)
@@ -85,7 +85,7 @@ def test_constant_nodes_are_constants():
     np.testing.assert_array_equal(session(graph.encode()).run(None, {"x": x})[0], [[5, 6, 7]])
 
 
-def test_what_nobody_reads_is_not_encoded():
+def test_unread_nodes_are_not_encoded():
     nodes = [
         helper.make_node("Mul", ["x", "unread"], ["a"], "mul"),
         helper.make_node("Double", ["a"], ["b"], "double", domain="local"),
@@ -97,7 +97,7 @@ def test_what_nobody_reads_is_not_encoded():
     assert not encoded.functions
 
 
-def test_names_are_given_once():
+def test_names_are_unique():
     graph = Graph(small_model())
     assert graph.constant("shift", 1, np.float32) == "shift_2"
     assert graph.unique("sum") == "sum_2"
@@ -114,7 +114,7 @@ def test_renaming_a_chain_keeps_the_name_of_an_output():
     ]  # fmt: skip
 
 
-def test_edges_name_makers_and_readers():
+def test_edges_name_producers_and_readers():
     twice = helper.make_node("Mul", ["x", "x"], ["square"], "square")
     graph = Graph(small_model(nodes=[twice]))
     edges = graph.edges()
@@ -143,7 +143,7 @@ def test_a_shape_is_known_if_all_its_sizes_are():
     assert Graph(small_model(size=(2, 3))).shape("sum") == (2, 3)
 
 
-def test_what_a_pass_adds_is_inferred_after_it():
+def test_types_of_added_nodes_are_inferred():
     graph = Graph(small_model(size=(2, 3)))
     assert graph.shape("sum") == (2, 3)
     graph.nodes.append(graph.make("Transpose", ["sum"], "turned"))

@@ -1,4 +1,4 @@
-"""Options of a compilation: plain values in, one refusal for each that makes no sense."""
+"""Options of a compilation; meaningless ones are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_plain_values_are_one_size_and_batch(
     assert options == CompileOptions("openvino", Profile.of(size), Profile.of(batch), precision)
 
 
-def test_what_makes_no_sense_is_named() -> None:
+def test_meaningless_options_are_refused() -> None:
     for arguments, message in (
         ({"precision": "fp8"}, "unknown precision 'fp8': expected fp32, fp16, bf16, int8"),
         ({"size": (31, 500)}, "size 31x500: expected HxW, each from 32 to 8192 pixels"),

@@ -1,4 +1,4 @@
-"""Passes edit one graph in order, and say what they did."""
+"""Passes edit one graph in order and report their rewrites."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lc_trt.compiler.pass_manager import PassReport, apply_passes, run_passes
 
 @dataclass
 class Rename:
-    """Renames nodes of one type, but for the first."""
+    """Renames all nodes of one type but the first."""
 
     op_type: str
     name: str = "rename"
@@ -45,7 +45,7 @@ def test_passes_edit_one_graph_and_the_model_is_encoded_once(monkeypatch):
     assert not any(n.name.startswith("renamed") for n in source.graph.node)
 
 
-def test_a_pass_logs_what_it_did_and_why_it_left_a_node(caplog):
+def test_passes_log_rewrites_and_reasons(caplog):
     graph = Graph(tiny_model())
     relus = [n.name for n in graph.nodes if n.op_type == "Relu"]
     with caplog.at_level(logging.DEBUG, "lc_trt.compiler"):
@@ -58,7 +58,7 @@ def test_a_pass_logs_what_it_did_and_why_it_left_a_node(caplog):
 
 
 class Cut:
-    """Lets the outputs be read from nowhere but the input."""
+    """Removes all outputs but the first."""
 
     name = "cut"
 
@@ -68,7 +68,7 @@ class Cut:
 
 
 @pytest.mark.parametrize("after", [[], [Rename("Conv")]])
-def test_what_a_pass_makes_unread_is_gone_for_the_next(after):
+def test_unread_nodes_are_removed_before_the_next_pass(after):
     graph = Graph(tiny_model())
     everything = len(graph.nodes)
     apply_passes(graph, [Cut(), *after])

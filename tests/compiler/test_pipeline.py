@@ -1,4 +1,4 @@
-"""What the backends run, against ONNX Runtime on the exchange model's own function bodies."""
+"""Lowered models of the backends, against ONNX Runtime on the exchange model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rule: which nodes it is about, why one of them stays, and what becomes of the others."""
+"""Rewrite rules: pattern, check and rewrite."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def model_of(*nodes):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def test_a_rule_rewrites_what_its_check_lets_through():
+def test_a_rule_rewrites_nodes_that_pass_its_check():
     model = model_of(
         helper.make_node("Relu", ["x"], ["a"], "first"),
         helper.make_node("Neg", ["a"], ["b"], "neg"),
@@ -53,7 +53,7 @@ def test_a_rule_rewrites_what_its_check_lets_through():
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_rule_that_finds_nothing_leaves_the_model():
+def test_a_rule_without_matches_changes_nothing():
     model = model_of(helper.make_node("Neg", ["x"], ["y"], "neg"))
     graph = Graph(model)
     apply_passes(graph, [ReluAsMax()])

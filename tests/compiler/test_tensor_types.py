@@ -1,4 +1,4 @@
-"""Types of tensors, as far as ONNX's inference knows them."""
+"""Types of tensors from ONNX's shape inference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_constant_s_type():
     assert TensorType.of(np.zeros((2, 0), np.int8)) == TensorType(TensorProto.INT8, (2, 0))
 
 
-def test_inputs_outputs_and_what_lies_between_have_types():
+def test_inputs_outputs_and_intermediate_tensors_have_types():
     model = tiny_model()
     types = infer_types(model)
     assert types["image"] == TensorType(TensorProto.UINT8, (None, None, None, 3))

@@ -1,4 +1,4 @@
-"""The examples in docs/ do what they say."""
+"""The examples in docs/ run."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_pyav_file(tmp_path: Path, model: str) -> None:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/video.md"])
-def test_the_first_lines_that_people_copy(
+def test_the_first_code_block_of_a_document_runs(
     tmp_path: Path, model: str, repository: Path, monkeypatch: pytest.MonkeyPatch, document: str
 ) -> None:
-    """The first block of Python, in a folder that has what it names."""
+    """The first Python block, in a folder with the files that it names."""
     Path(model).rename(tmp_path / "model.lct")
     monkeypatch.chdir(tmp_path)
     frame = np.full((90, 120, 3), 255, np.uint8)
@@ -64,7 +64,7 @@ def test_the_first_lines_that_people_copy(
 
 
 def gstreamer_missing() -> str | None:
-    """What this machine lacks for a Python element, None if nothing."""
+    """What is missing for a Python element; None if nothing."""
     if shutil.which("gst-launch-1.0") is None:
         return "gst-launch-1.0 (Debian: gstreamer1.0-tools)"
     inspect = subprocess.run(["gst-inspect-1.0", "python"], capture_output=True, check=False)
@@ -79,7 +79,7 @@ def gstreamer_missing() -> str | None:
 
 
 def launch(pipeline: str, folder: Path, repository: Path) -> subprocess.CompletedProcess[str]:
-    """Run a pipeline with the element; skips where GStreamer is not there."""
+    """Run a pipeline with the element; skips without GStreamer."""
     missing = gstreamer_missing()
     if missing:
         pytest.skip(f"needs {missing}")
@@ -116,7 +116,7 @@ def test_gstreamer_element(tmp_path: Path, model: str, repository: Path) -> None
 
 
 def test_gstreamer_decodes_a_file(tmp_path: Path, model: str, repository: Path) -> None:
-    """As in the documents, with a decoder of its own; read back with OpenCV's."""
+    """As in the documents, with GStreamer's decoder; read back with OpenCV's."""
     video, out = write_webm(tmp_path / "v.webm", 6), tmp_path / "out.avi"
     done = launch(
         f"filesrc location={video} ! decodebin ! videoconvert ! lctrt model={model} view=mask "

@@ -66,7 +66,7 @@ def test_three_pixels_on_each_side() -> None:
     assert counted.all()
 
 
-def test_the_outline_of_void_is_no_boundary() -> None:
+def test_the_outline_of_a_void_area_is_no_boundary() -> None:
     near, counted = near_boundary(row(*[0] * 6, *[VOID] * 20))
     assert not near.any()
     assert counted.sum() == 9  # the void within three pixels counts as the class beside it
@@ -81,7 +81,7 @@ def test_classes_meet_inside_a_strip_of_void_as_voc_draws_it() -> None:
 
 
 @pytest.mark.parametrize(("width", "meets"), [(8, True), (9, False)])
-def test_how_wide_a_strip_may_be(width: int, meets: bool) -> None:
+def test_the_widest_void_strip_that_joins_classes(width: int, meets: bool) -> None:
     near, counted = near_boundary(row(*[0] * 8, *[VOID] * width, *[1] * 8))
     assert near.any() == meets
     assert (~counted).sum() == width - 6

@@ -1,4 +1,4 @@
-"""`compare_models` on networks whose every answer is known."""
+"""`compare_models` on networks with known answers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_worst_image_is_found_and_drawn(root, monkeypatch):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_probability_that_is_nan_is_no_agreement(root, monkeypatch, which):
+def test_nan_confidence_is_no_agreement(root, monkeypatch, which):
     """Equal labels; one model's left half has probability NaN, which resizing spreads."""
     real, engines = Segmenter.__call__, []
 
@@ -106,7 +106,7 @@ def test_broken_images_are_skipped_unless_all_are(root):
         compare(root)
 
 
-def test_other_classes_and_places_are_refused(root, monkeypatch):
+def test_different_classes_and_unwritable_pictures_are_refused(root, monkeypatch):
     with pytest.raises(LcTrtError, match=r"--save .*cannot be written .*; choose another file"):
         compare_models(
             root / "a.lct", root / "b.lct", root / "images", Options(root / "no" / "w.png"),

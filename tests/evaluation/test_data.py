@@ -1,4 +1,4 @@
-"""Which images of a split are taken."""
+"""The images of a split, and their classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy of a segmenter, against a stand-in whose answers are known."""
+"""Accuracy of a segmenter with known answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLASSES = ("sky", "road", "car")
 
 
 class Answers:
-    """Says of each picture what its blue channel says."""
+    """Labels each pixel with its blue value."""
 
     def __init__(self) -> None:
         self.rhos: list[Rho | None] = []

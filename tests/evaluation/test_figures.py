@@ -1,4 +1,4 @@
-"""The figures, as far as a test can look at them."""
+"""Figures of an evaluation: colours, series and points."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def holds(image: np.ndarray, colour: tuple[int, int, int]) -> int:
     return int((image == colour).all(-1).sum())
 
 
-def test_where_classes_leave() -> None:
+def test_exit_stages_of_classes_are_drawn() -> None:
     found = evaluation(STREET).stages
     assert found is not None
     image = drawn(figures.left_by_class(found, STREET))
@@ -40,7 +40,7 @@ def test_the_same_figures_are_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("grid", [False, True])
-def test_the_curve_has_the_published_points_as_a_series_of_their_own(
+def test_published_points_are_a_separate_series(
     monkeypatch: pytest.MonkeyPatch, grid: bool
 ) -> None:
     saved: list[Figure] = []

@@ -1,4 +1,4 @@
-"""A folder is written whole or not at all."""
+"""Folders are written atomically."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_new_empty_and_earlier_folders_are_taken(tmp_path: Path) -> None:
+def test_new_empty_and_earlier_folders_are_accepted(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     write_folder(out, OLD, "mark")
     assert content(out) == OLD
@@ -40,7 +40,7 @@ def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("step", ["write", "rename"])
-def test_a_failure_leaves_what_was_there(
+def test_a_failure_leaves_the_old_folder(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -63,7 +63,7 @@ def test_a_failure_leaves_what_was_there(
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_other_things_are_refused_and_kept(check: bool, tmp_path: Path) -> None:
+def test_foreign_files_and_folders_are_refused_and_kept(check: bool, tmp_path: Path) -> None:
     file, foreign = tmp_path / "file", tmp_path / "foreign"
     file.write_text("mine")
     foreign.mkdir()
@@ -75,7 +75,7 @@ def test_other_things_are_refused_and_kept(check: bool, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["file", "foreign"]
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LcTrtError, match="cannot be written"):
         check_out(tmp_path / "file" / "out", "mark")

@@ -1,4 +1,4 @@
-"""A checkpoint, its ONNX and its bundle have the same figures; what is none of them is refused."""
+"""A checkpoint, its ONNX and its bundle have the same figures; other files are refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def exported(checkpoint: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def rho(exported: Path) -> tuple[float, float]:
-    """Thresholds at which pixels leave at every stage."""
+    """Thresholds at which pixels exit at every stage."""
     images = tiny_networks.frames(IMAGES, PHOTOGRAPH)
     fitting = np.stack([cv2.resize(image, SIZE[::-1]) for image in images])
     session = tiny_networks.session(onnx.load(exported))
@@ -69,7 +69,7 @@ def rho(exported: Path) -> tuple[float, float]:
 
 @pytest.fixture(scope="module")
 def data(checkpoint: Path, rho: tuple[float, float], tmp_path_factory) -> Path:
-    """Photographs whose truth is what the network says, but for a third of the blocks."""
+    """Photographs labelled with the network's own output, except for a third of the blocks."""
     root = tmp_path_factory.mktemp("data")
     for kind in ("images", "labels"):
         (root / "val" / kind).mkdir(parents=True)

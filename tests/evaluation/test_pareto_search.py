@@ -1,4 +1,4 @@
-"""Tuning: which thresholds are measured, what time they are said to take, what is stored."""
+"""The thresholds that are measured, their modelled times, and the stored front."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Noise, so that every threshold parts the pixels; with label maps beside it."""
+    """Noise, so that every threshold divides the pixels, and label maps."""
     rng = np.random.default_rng(0)
     for kind in ("images", "labels"):
         (tmp_path / kind).mkdir()
@@ -76,7 +76,7 @@ def test_the_front_is_stored_and_can_be_governed(
         assert segmenter.govern(25).curve.points[0].rho == FAST_RHO
 
 
-def test_labels_that_are_not_there(bundle: Path, images: Path, tmp_path: Path) -> None:
+def test_missing_labels_are_named(bundle: Path, images: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     for options, source, message in (
@@ -102,7 +102,7 @@ def test_thresholds_that_change_nothing(bundle: Path, images: Path) -> None:
     assert read_front(read_bundle(bundle)) is None
 
 
-def test_what_cannot_be_tuned(bundle: Path, images: Path, tmp_path: Path) -> None:
+def test_unsuitable_models_are_refused(bundle: Path, images: Path, tmp_path: Path) -> None:
     dense = toy_bundle(tmp_path / "dense.lct", "dense", backend="onnxruntime").path
     with pytest.raises(UsageError, match="dense network has no thresholds"):
         tune.tune(dense, images, Options())
@@ -112,7 +112,7 @@ def test_what_cannot_be_tuned(bundle: Path, images: Path, tmp_path: Path) -> Non
         tune.tune(tmp_path / "none.lct", images, Options())
 
 
-def test_progress_ends_where_it_said(bundle: Path, images: Path, costly: None) -> None:
+def test_progress_reaches_its_total(bundle: Path, images: Path, costly: None) -> None:
     monitor = RecordingMonitor()
     tune.tune(bundle, images, Options(limit=2, grid=3, threads=1), monitor=monitor)
     assert monitor.phases == {
@@ -138,7 +138,7 @@ class Frames:
 
 
 @pytest.mark.parametrize("grid", [2, 3, 7])
-def test_thresholds_part_the_pixels_evenly(grid: int) -> None:
+def test_thresholds_divide_the_pixels_evenly(grid: int) -> None:
     levels = [0.4 + 0.6 * level for level in random_levels(4, (1, 8, 12))]
     manifest = Manifest(
         "fake", "1", "cascade", "fake", "", ("a", "b", "c"), ((0, 0, 0),) * 3, (64, 96),
@@ -158,7 +158,7 @@ def test_thresholds_part_the_pixels_evenly(grid: int) -> None:
     st.tuples(st.floats(1, 100), st.floats(0, 100), st.floats(0, 100)),
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=4, max_size=40),
 )
-def test_the_fit_finds_what_the_stages_cost(
+def test_the_fit_recovers_the_cost_of_the_stages(
     cost: tuple[float, float, float], reached: list[tuple[float, float]]
 ) -> None:
     shares = [(1 - a, a * (1 - b), a * b) for a, b in reached]
@@ -179,7 +179,7 @@ def test_the_fit_in_noise() -> None:
     assert tune.fit([(0.5, 0.5, 0.0), (1.0, 0.0, 0.0)], [9.0, 10.0])[1:] == pytest.approx([0, 0])
 
 
-def test_the_front_begins_at_the_fast_thresholds() -> None:
+def test_the_front_starts_at_the_fast_thresholds() -> None:
     def point(rho: float, ms: float, quality: float) -> FrontPoint:
         return FrontPoint((rho, rho), ms, ms, quality, (1, 0, 0))
 

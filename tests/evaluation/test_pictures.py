@@ -1,4 +1,4 @@
-"""What stages said of an image, pixel by pixel."""
+"""Output of each stage for an image, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_each_stage_shows_its_own_labels(sample: Sample) -> None:
     assert found.present == (0, 1, 2)
 
 
-def test_void_looks_like_no_class(sample: Sample) -> None:
+def test_void_has_no_class_colour(sample: Sample) -> None:
     truth = picture(sample, result(np.zeros(SIZE, np.uint8), None, sample.image)).panels[1][1]
     assert (truth[4:, :12] == COLOURS[0]).all() and (truth[4:, 12:] == COLOURS[1]).all()
     assert {tuple(pixel) for pixel in truth[:4].reshape(-1, 3).tolist()} == {

@@ -1,4 +1,4 @@
-"""The report: what is in it, and that it is there whole or not at all."""
+"""Content of the report, which is written atomically."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPEN = {"meta", "img", "br"}  # elements without an end
 
 
 class Page(HTMLParser):
-    """The headings, cells and figures of a page whose elements are all closed."""
+    """Headings, cells and figures of a well-formed page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def test_a_report_is_one_page_and_its_data(tmp_path: Path) -> None:
     assert json.loads((out / "evaluation.json").read_text())["sweep"] is None
 
 
-def test_what_a_cascade_shows() -> None:
+def test_sections_of_a_cascade() -> None:
     read = page(outcome(grid=True))
     assert read.texts["h1"] == ["irnet-small on street val"]
     assert read.texts["h2"] == [
@@ -97,7 +97,7 @@ def test_what_a_cascade_shows() -> None:
     assert not any("too few" in text for text in page(many).texts["p"])
 
 
-def test_what_was_not_measured_is_left_out() -> None:
+def test_sections_without_measurements_are_omitted() -> None:
     assert page(outcome()).texts["h2"] == [
         "Accuracy by class", "Exit shares per class", "Difficulty at boundaries", "Images",
     ]  # fmt: skip
@@ -108,7 +108,7 @@ def test_what_was_not_measured_is_left_out() -> None:
     assert len(dense.texts["dd"]) == 3
 
 
-def test_voc_stands_beside_the_published() -> None:
+def test_voc_is_shown_with_published_values() -> None:
     read = page(swept(VOC))
     assert "DeepLab-v2 +COCO" in read.texts["th"]
     assert "8.2/39.2/52.6" in read.texts["td"]
@@ -117,7 +117,7 @@ def test_voc_stands_beside_the_published() -> None:
 
 
 @pytest.mark.parametrize("module", ["matplotlib", "jinja2"])
-def test_a_missing_package_is_named_before_the_work(
+def test_a_missing_package_is_named_first(
     module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = report.find_spec
@@ -126,7 +126,7 @@ def test_a_missing_package_is_named_before_the_work(
         report.check(tmp_path / "report")
 
 
-def test_a_place_that_is_taken_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_first(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(LcTrtError, match="holds other files"):
         report.check(tmp_path)

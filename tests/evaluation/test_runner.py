@@ -1,4 +1,4 @@
-"""An evaluation as a whole: what is asked for is done, in order, and the rest is not."""
+"""A whole evaluation computes the requested parts only."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_everything(bundle: Path, data: Path, tmp_path: Path) -> None:
     assert [name for name in "012345" if f"<h3>{name}</h3>" in page] == ["0", "1", "3", "4"]
 
 
-def test_only_what_is_asked_for(bundle: Path, data: Path) -> None:
+def test_only_requested_parts_are_evaluated(bundle: Path, data: Path) -> None:
     monitor = RecordingMonitor()
     found = measure(bundle, data, Options(limit=2), monitor=monitor)
     assert monitor.phases == {"evaluating": (2, 2)}
@@ -66,7 +66,7 @@ def test_a_report_is_refused_before_a_model_is_opened(data: Path) -> None:
         measure(data / "no.lct", data, Options(report=data))
 
 
-def test_options_are_refused_before_the_work(bundle: Path, data: Path, tmp_path: Path) -> None:
+def test_invalid_options_are_refused_first(bundle: Path, data: Path, tmp_path: Path) -> None:
     dense = toy_bundle(tmp_path / "dense.lct", "dense").path
     monitor = RecordingMonitor()
     for model, options, line in (

@@ -1,4 +1,4 @@
-"""Where classes leave, counted pixel by pixel."""
+"""Exit shares per class, counted pixel by pixel."""
 
 from __future__ import annotations
 

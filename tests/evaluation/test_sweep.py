@@ -1,4 +1,4 @@
-"""The sweep, on an engine whose confidences and time are told to it."""
+"""The sweep, on an engine with known confidences and costs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COST = (1, 10, 20, 40)  # milliseconds: before the network, then each stage on a
 
 
 class StageEngine(FakeEngine):
-    """Labels a pixel with the stage that it left at, less one."""
+    """Labels each pixel with its exit stage, from 0."""
 
     def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
         out = super()._infer(feed)
@@ -32,7 +32,7 @@ class StageEngine(FakeEngine):
 
 
 class Fixed:
-    """Three numbered images; each one's labels say one class, with a void row."""
+    """Three numbered images, each labelled with one class except for a void row."""
 
     classes = 3
     truth = (0, 1, 2)
@@ -97,7 +97,7 @@ def test_against_a_computation_by_hand(engine: StageEngine) -> None:
         assert point.pixel_accuracy == pytest.approx(confusion.pixel_accuracy())
 
 
-def test_thresholds_take_turns(engine: StageEngine) -> None:
+def test_thresholds_are_interleaved(engine: StageEngine) -> None:
     sweep(Segmenter(engine, manifest()), Fixed(), RHOS[:3])
     warm, *rounds = (engine.seen[i : i + 3] for i in range(0, 12, 3))
     assert [image for image, _ in warm] == [0, 0, 0]
@@ -111,9 +111,7 @@ def test_thresholds_take_turns(engine: StageEngine) -> None:
     assert order == [first, first[1:] + first[:1], first[2:] + first[:2]]
 
 
-def test_what_the_first_pass_costs_is_not_in_the_times(
-    engine: StageEngine, clock: FakeClock
-) -> None:
+def test_the_first_pass_is_not_timed(engine: StageEngine, clock: FakeClock) -> None:
     class Slow(StageEngine):
         def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
             if feed["rho"][0] not in [rho[0] for _, rho in self.seen if rho]:
@@ -137,7 +135,7 @@ def test_the_thresholds_are_the_papers() -> None:
     assert set(pairs(grid=False)) <= set(both)
 
 
-def test_the_front_holds_what_nothing_beats() -> None:
+def test_the_front_has_no_dominated_point() -> None:
     def point(ms: float, miou: float) -> Point:
         return Point((ms, miou), (1, 0, 0), miou, 0, ms, ms)
 

@@ -1,4 +1,4 @@
-"""The tables' cells."""
+"""Cells of the tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_accuracy() -> None:
     )  # fmt: skip
 
 
-def test_voc_stands_beside_the_published_rows() -> None:
+def test_voc_is_shown_with_published_rows() -> None:
     made = tables.accuracy(evaluation(VOC))
     assert made.columns[made.first_published :] == (
         "FCN", "DeepLab", "RNN", "Adelaide", "LC",
@@ -33,7 +33,7 @@ def test_voc_stands_beside_the_published_rows() -> None:
     )  # fmt: skip
 
 
-def test_left_by_class() -> None:
+def test_exit_shares_by_class() -> None:
     made = tables.left_by_class(evaluation(STREET))
     assert made.rows[0] == ("sky", "25.0", "0.0", "75.0")
     assert made.rows[2] == ("car", "absent", "absent", "absent")

@@ -1,4 +1,4 @@
-"""A checkpoint as an engine, beside the network itself and its export in ONNX Runtime."""
+"""A checkpoint as an engine, against the network and its export in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_pass_equals_onnx_runtime(checkpoint: Path) -> None:
     engine.close()
 
 
-def test_threads_are_the_process_s_again_once_it_is_closed() -> None:
+def test_closing_restores_the_thread_count() -> None:
     before = torch.get_num_threads()
     engine = TorchEngine(tiny_cascade(), MEAN, STD, SIZE, threads=before + 1)
     assert torch.get_num_threads() == before + 1
@@ -62,7 +62,7 @@ def test_threads_are_the_process_s_again_once_it_is_closed() -> None:
         engine.run(frames(1, SIZE), RHO)
 
 
-def test_the_next_pass_leaves_an_output_as_it_was() -> None:
+def test_outputs_survive_the_next_pass() -> None:
     engine = TorchEngine(tiny_cascade(), MEAN, STD, SIZE)
     images = frames(2, SIZE)
     first = engine.run(images[:1], RHO)
@@ -72,7 +72,7 @@ def test_the_next_pass_leaves_an_output_as_it_was() -> None:
         np.testing.assert_array_equal(copy, array)
 
 
-def test_weights_that_do_not_say_of_what_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+def test_weights_without_metadata_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     unknown, other = tmp_path / "unknown.safetensors", tmp_path / "other.safetensors"
     save_weights(unknown, torch.nn.Linear(1, 1), {"preset": "tiny"})
     with pytest.raises(LcTrtError, match=r"unknown\.safetensors: names no network and classes"):

@@ -1,4 +1,4 @@
-"""The picture of a front: its points lie where the axes put them."""
+"""The figure of a Pareto front has its points at the right places."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from lc_trt.evaluation.pareto_search import Tuned
 
 @pytest.fixture(scope="module")
 def search() -> Tuned:
-    """A front of 13 pairs, and two that it beats."""
+    """A front of 13 pairs, and two dominated ones."""
     front = tuned()
     worse = [replace(p, quality=p.quality - 0.2) for p in front.points[3:9:5]]
     return Tuned(front, (*front.points, *worse), 0.0)
 
 
 def pixels(path: Path, colour: str) -> np.ndarray:
-    """(row, column) of each pixel of a colour above the legend, where it comes again."""
+    """(row, column) of each pixel of a colour above the legend, which repeats it."""
     picture = cv2.imread(str(path))
     assert picture is not None
     wanted = np.round(255 * np.array(to_rgb(colour)))[::-1]
     return np.argwhere((picture[: int(0.85 * len(picture))] == wanted).all(-1))
 
 
-def test_faster_is_left_and_better_is_up(search: Tuned, tmp_path: Path) -> None:
+def test_faster_is_to_the_left_and_better_is_up(search: Tuned, tmp_path: Path) -> None:
     path = tmp_path / "front.png"
     tune_figure.write(path, search)
     curve = pixels(path, VERMILION)
@@ -44,8 +44,8 @@ def test_faster_is_left_and_better_is_up(search: Tuned, tmp_path: Path) -> None:
     assert len(pixels(path, BLUE)) > 20 * len(search.front.points)
 
 
-def test_pairs_that_are_beaten_are_drawn_too(search: Tuned, tmp_path: Path) -> None:
-    """One far below all others widens the axes, so the curve gets flatter."""
+def test_dominated_pairs_are_drawn(search: Tuned, tmp_path: Path) -> None:
+    """A point far below the others widens the axes, which flattens the curve."""
     low = FrontPoint((0.1, 0.1), 30.0, 30.0, 0.01, (1, 0, 0))
     heights = []
     for points in (search.points, (*search.points, low)):
@@ -54,7 +54,7 @@ def test_pairs_that_are_beaten_are_drawn_too(search: Tuned, tmp_path: Path) -> N
     assert heights[1] < 0.8 * heights[0]
 
 
-def test_a_path_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_refused_first(tmp_path: Path) -> None:
     tune_figure.check(tmp_path / "front.PNG")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UsageError, match=r"--plot front\.jpg: unknown image format, expected"):

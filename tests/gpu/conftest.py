@@ -12,7 +12,7 @@ from plugin_harness import Harness
 
 @pytest.fixture(scope="session")
 def harness_path(repository: Path) -> Path:
-    """build/harness, or what LC_TRT_HARNESS names: that of a debug build, say."""
+    """build/harness, or LC_TRT_HARNESS, for example a debug build."""
     if "LC_TRT_HARNESS" in os.environ:
         return Path(os.environ["LC_TRT_HARNESS"])
     subprocess.run(
@@ -29,7 +29,7 @@ def gpu(harness_path: Path) -> Harness:
 
 @pytest.fixture(scope="session")
 def gpu_plugins(gpu: Harness, harness_path: Path) -> Harness:
-    """Plugin objects on the GPU, where TensorRT's headers were there to compile them."""
+    """Plugin objects on the GPU, if TensorRT's headers were found when compiling."""
     if not gpu.has_plugins:
         pytest.skip("the harness was built without TensorRT's headers: set TENSORRT_ROOT")
     gpu.open_plugins(harness_path)

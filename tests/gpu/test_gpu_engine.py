@@ -73,7 +73,7 @@ def test_regions_may_be_empty_or_full(built, segmenter, shares):
         assert (found.labels == expected["labels"]).mean() > 0.99
 
 
-def test_threads_give_what_one_gives(segmenter):
+def test_threads_give_the_same_results(segmenter):
     images = [frames(1, SIZE, seed) for seed in range(4)]
     rho = np.array([0.5, 0.4], np.float32)
     alone = [segmenter.engine.run(image, rho).labels for image in images]

@@ -159,7 +159,7 @@ def test_conv_replays_with_another_count(gpu, dtype, tactic):
 @pytest.mark.parametrize("garbage", [-1, -(2**31), 2**31 - 1])
 @pytest.mark.parametrize("what", ["count", "rows", "index"])
 def test_garbage_is_never_an_address(gpu, what, garbage):
-    """As while TensorRT times tactics. A debug build of the harness stops at it instead."""
+    """Memory as when TensorRT times tactics. A debug build of the harness stops at it instead."""
     conv = Conv(gpu, ConvCase.of(64, 96, kernel=(3, 3), size=(1, 38, 63)))
     conv.fill("full")
     region = conv.region

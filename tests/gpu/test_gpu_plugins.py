@@ -30,7 +30,7 @@ def test_each_tactic_gives_the_same(gpu_plugins, tactic, dtype):
 
 
 @pytest.mark.parametrize("output", ["int8", "float16", "bfloat16", "float32"])
-def test_codes_become_any_type(gpu_plugins, output):
+def test_int8_becomes_any_type(gpu_plugins, output):
     case = replace(CASE, dtype="int8", output=output, residual_dtype=output, factor=1.3)
     check_plugin_conv(gpu_plugins, case, lambda plugin: plugin)
 

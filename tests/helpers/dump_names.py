@@ -1,4 +1,4 @@
-"""What a package of TensorRT has, as JSON: a class's attributes with how their help begins.
+"""Dump the names of a TensorRT package as JSON: attributes by class, with signatures.
 
 Run as a script, in a process of its own: ``python dump_names.py PACKAGE``.
 """
@@ -18,7 +18,7 @@ def first_lines(value: Any) -> str:
 
 
 def main(package: str) -> dict[str, Any]:
-    """Attributes by name of a class; None for what is no class."""
+    """Attributes by name of a class; None if it is no class."""
     module = importlib.import_module(package)
     found: dict[str, Any] = {}
     for name in dir(module):

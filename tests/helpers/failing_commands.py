@@ -8,7 +8,7 @@ from lc_trt.cli import app
 
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """The exit code of a command, and the one line that it prints on stderr."""
+    """Exit code of a command, and the line that it prints on stderr."""
     capsys.readouterr()
     code = app.main([str(argument) for argument in arguments])
     captured = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Backends for tests, put into the registry: the one seam between what compiles and what runs."""
+"""Fake backends for the registry, the seam between compiling and running."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from lc_trt.utils.progress import ProgressMonitor
 
 
 class WrappedBackend(Backend):
-    """Another backend, recorded, with a change.
+    """Records the calls of a backend, optionally with changed models.
 
     Args:
-        name: of the other one, which it replaces once it is registered.
+        name: of the backend, which this one replaces once registered.
         change: applied to each model before it is compiled.
-        capabilities: None are those of the other.
+        capabilities: None for those of the backend.
         installed: whether it counts as installed.
 
     Attributes:
@@ -75,17 +75,17 @@ def _no_plan(network: onnx.ModelProto, options: CompileOptions) -> Plan:
 
 
 class FakeToolchain(Toolchain):
-    """TensorRT and a GPU that are not here.
+    """Fake TensorRT and GPU.
 
     Args:
-        package: makes what `lc_trt.trt.api.load` returns, by the package's name; None: TensorRT
-            is not installed.
+        package: stands for `lc_trt.trt.api.load`, by the package's name; None: TensorRT is not
+            installed.
         gpu: the GPU of this process.
         cuda: whether cuda-python is installed.
-        plan: makes what a build gives.
+        plan: returns the plan of a build.
 
     Attributes:
-        asked: what was built, by name of the argument.
+        asked: arguments of each build, by name.
     """
 
     def __init__(

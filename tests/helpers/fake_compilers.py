@@ -1,4 +1,4 @@
-"""A fixture: nvcc, CMake, a C++ compiler and headers that only note what they are asked."""
+"""A fixture: fake nvcc, CMake, C++ compiler and headers, which record their arguments."""
 
 from __future__ import annotations
 

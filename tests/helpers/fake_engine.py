@@ -1,4 +1,4 @@
-"""An engine that computes nothing: its confidences and its time are told to it."""
+"""An engine with given confidences and costs, which computes nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FakeEngine(HostEngine):
     A frame's number is its first pixel's blue value (`numbered_frames`).
 
     Args:
-        levels: float32 [3, N, h, w] a frame, the confidence at each stage; None is a dense
+        levels: float32 [3, N, h, w] per frame, the confidence at each stage; None is a dense
             engine.
         cost: milliseconds before the network, then of each stage when all pixels reach it.
     """

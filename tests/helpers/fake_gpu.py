@@ -21,7 +21,7 @@ Load = Callable[..., TensorRTEngine]
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
-    """Two GPUs; afterwards nothing may have gone wrong on them, nor be left."""
+    """Two GPUs; a test must leave no errors and no resources on them."""
     fake = FakeCuda((("Fake 1", (8, 9)), ("Fake 2", (8, 6))))
     monkeypatch.setattr(layer, "cuda", fake)
     yield fake
@@ -41,7 +41,7 @@ def trt(driver: FakeCuda) -> FakeTensorRT:
 
 @pytest.fixture
 def toolchain(trt: FakeTensorRT) -> Iterator[FakeToolchain]:
-    """The TensorRT backend with that TensorRT, and no GPU to build on until a test names one."""
+    """The TensorRT backend with that TensorRT, without a GPU to build on unless a test sets one."""
     tools = FakeToolchain(trt.facade)
     with registered(TensorRTBackend(tools)):
         yield tools

@@ -24,13 +24,13 @@ def onnx_runtime(kind, n, h, w):
 
 
 def reference(image, rho=RHO):
-    """ONNX Runtime's output; without thresholds that of the dense network."""
+    """ONNX Runtime's output; without thresholds, of the dense network."""
     kind = "dense" if rho is None else "cascade"
     return onnx_runtime(kind, *image.shape[:3]).run(image, rho)
 
 
 def assert_same(found, image, rho=RHO):
-    """Hold an output, on the host or on the GPU, equal to ONNX Runtime's."""
+    """Compare an output, on the host or on the GPU, with ONNX Runtime's."""
     expected = reference(image, rho)
     for name in ("labels", "stages", "confidence"):
         ours, theirs = getattr(found, name), getattr(expected, name)
@@ -43,7 +43,7 @@ def assert_same(found, image, rho=RHO):
 
 
 def in_threads(number, work):
-    """Call ``work`` with 0, 1, ... in threads of their own, and raise what one of them raised."""
+    """Call ``work`` with 0, 1, ... in one thread each, and raise the first error."""
     errors = []
 
     def run(index):

@@ -1,4 +1,4 @@
-"""A network that is only a formula: what a pass costs by thresholds, content, load and noise."""
+"""A simulated network: the duration of a pass by thresholds, content, load and noise."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ COST = (20.0, 35.0, 45.0)  # milliseconds: stage 1, and stages 2 and 3 on all pi
 
 @dataclass
 class Plant:
-    """Pixels leave by two independent confidences with the distribution c ** exponent.
+    """Pixels exit by two independent confidences with the distribution c ** exponent.
 
     Attributes:
-        hard: exponents of stage 1 and 2; the larger, the fewer pixels leave.
-        load: what all times are multiplied with.
-        noise: standard deviation of a pass's time, of its logarithm.
+        hard: exponents of stage 1 and 2; the larger, the fewer pixels exit.
+        load: factor of all times.
+        noise: standard deviation of the logarithm of a pass's duration.
         spikes: share of passes that take three times as long.
     """
 
@@ -54,7 +54,7 @@ class Plant:
 
 
 def tuned(plant: Plant | None = None, steps: int = 7) -> Front:
-    """The front that such a network would be tuned to."""
+    """The Pareto front of such a network."""
     plant = plant or Plant()
     pairs = [(float(r), FAST[1]) for r in np.linspace(FAST[0], TOP[0], steps)]
     pairs += [(TOP[0], float(r)) for r in np.linspace(FAST[1], TOP[1], steps)[1:]]
@@ -68,36 +68,36 @@ def tuned(plant: Plant | None = None, steps: int = 7) -> Front:
 
 
 def curve() -> OperatingCurve:
-    """The whole of `tuned`."""
+    """The operating curve of `tuned`."""
     return find_operating_curve(tuned())
 
 
 @dataclass
 class Run:
-    """What a governed run did, an entry a frame: seconds since its start, time and level."""
+    """A governed run, one entry per frame: seconds since its start, duration and level."""
 
     at: np.ndarray
     seconds: np.ndarray
     levels: np.ndarray
 
     def between(self, start: float, end: float = np.inf) -> Run:
-        """The part of it from ``start`` seconds to ``end``."""
+        """The frames from ``start`` seconds to ``end``."""
         part = (self.at >= start) & (self.at < end)
         return Run(self.at[part], self.seconds[part], self.levels[part])
 
     @property
     def fps(self) -> float:
-        """Frames a second of busy time."""
+        """Frames per second of busy time."""
         return len(self.seconds) / float(self.seconds.sum())
 
     @property
     def swing(self) -> float:
-        """Between the lowest and the highest level, a part of the range."""
+        """Difference of the highest and lowest level, relative to the range."""
         return float(np.ptp(self.levels))
 
 
 def drive(governor: Governor, plant: Plant, seconds: float, frames: int = 1) -> Run:
-    """Passes one after the other for so many simulated seconds."""
+    """Run passes back to back for a number of simulated seconds."""
     now, at, took, levels = 0.0, [], [], []
     while now < seconds:
         level = governor.level
@@ -111,7 +111,7 @@ def drive(governor: Governor, plant: Plant, seconds: float, frames: int = 1) -> 
 
 
 def costed(points: list[Point]) -> list[Point]:
-    """What a sweep found, with times and quality that follow from the shares of pixels alone."""
+    """Points of a sweep with times and quality computed from their exit shares."""
     found = []
     for point in points:
         _, second, third = point.shares

@@ -1,4 +1,4 @@
-"""TensorRT's timing cache, as far as files of it are read, merged and written."""
+"""TensorRT's timing cache: reading, merging and writing files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 
 class Cache:
-    """As TensorRT's ITimingCache: times by kernel, of one GPU."""
+    """ITimingCache: times by kernel, of one GPU."""
 
     def __init__(self, content: bytes) -> None:
         self.body = json.loads(content or b'{"gpu": "a", "times": {}}')

@@ -1,4 +1,4 @@
-"""What the tests of INT8 share: image folders, and ranges of a tiny network."""
+"""Image folders and ranges of a tiny network for INT8 tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""INT8 networks and graphs lowered for TensorRT, and what is asked of them."""
+"""INT8 networks and graphs lowered for TensorRT, and checks of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def signed_int8(graph: Graph, ranges: dict[str, tuple[float, float]]) -> onnx.Mo
 
 
 def ranges_of(model: onnx.ModelProto) -> dict[str, tuple[float, float]]:
-    """What the tensors of a graph are where all pixels are in its region."""
+    """Values of the tensors of a graph with a full region."""
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     tensors = make_plan(Graph(model)).tensors
@@ -55,7 +55,7 @@ def ranges_of(model: onnx.ModelProto) -> dict[str, tuple[float, float]]:
 def assert_near(
     model: onnx.ModelProto, keep: Collection[str] = (), error: float = 0.03
 ) -> onnx.ModelProto:
-    """A model in INT8, whose root mean square error is small beside the values' own."""
+    """Check that the error of a model in INT8 is small relative to its values (RMS)."""
     how = Quantization(ranges_of(model), keep)
     int8 = run_passes(model, lower_tensorrt(how))
     a, b = session(model), session(int8)

@@ -48,7 +48,7 @@ def graph_of(
     y: Sequence[int | str] | None = None,
     kinds: tuple[int, int] = (TensorProto.FLOAT, TensorProto.FLOAT),
 ) -> onnx.ModelProto:
-    """A model from ``x`` to ``y``, whose shapes are alike unless ``y`` has its own."""
+    """A model from ``x`` to ``y``, of the same shape unless ``y`` has its own."""
     graph = helper.make_graph(
         list(nodes), "g",
         [helper.make_tensor_value_info("x", kinds[0], x)],
@@ -59,7 +59,7 @@ def graph_of(
 
 
 def report_of(model: onnx.ModelProto, step: Pass) -> PassReport:
-    """What a pass says that it did to a model."""
+    """The report of a pass on a model."""
     return step.apply(Graph(model))
 
 

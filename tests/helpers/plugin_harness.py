@@ -28,7 +28,7 @@ FIELD_TYPES = {"float32": 1, "int32": 5, "int64": 10}
 
 
 class HarnessError(Exception):
-    """What lct_message() said."""
+    """The text of lct_message()."""
 
 
 class Tensor(ctypes.Structure):
@@ -89,7 +89,7 @@ class Array:
 
 @dataclass
 class Region:
-    """A region on the device; `rows` has room for every position of the map."""
+    """A region on the device; `rows` has capacity for every position of the map."""
 
     mask: np.ndarray  # bool [N, H, W]
     rows: Array

@@ -1,4 +1,4 @@
-"""A progress monitor that remembers what it was told."""
+"""A progress monitor that records its calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lc_trt.utils.progress import ProgressMonitor
 
 
 class RecordingMonitor(ProgressMonitor):
-    """Remembers phases and warnings.
+    """Records phases and warnings.
 
     Attributes:
         phases: (steps, steps done) by name, in the order in which they began.

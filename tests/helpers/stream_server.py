@@ -1,4 +1,4 @@
-"""A camera for tests: serves an endless MPEG stream to one client, over plain TCP or as RTSP.
+"""A fake camera: serves an endless MPEG stream to one client, over plain TCP or as RTSP.
 
     python tests/stream_server.py tcp|rtsp PORT FPS
 
@@ -18,7 +18,7 @@ import numpy as np
 
 
 def serve(place: Any, fps: int) -> None:
-    """Send to a URL or a file-like object until whoever reads it goes."""
+    """Send to a URL or a file-like object until the reader disconnects."""
     container = av.open(place, "w", format="mpegts", options={"flush_packets": "1"})
     stream = container.add_stream("mpeg2video", rate=fps)
     stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -54,7 +54,7 @@ class Interleaved:
 
 
 def answer_until_play(connection: socket.socket) -> None:
-    """The requests that come before the pictures."""
+    """The requests before the stream."""
     lines = connection.makefile("rb")
     while True:
         request = {}
@@ -79,7 +79,7 @@ def answer_until_play(connection: socket.socket) -> None:
 
 
 def main(kind: str, port: int, fps: int) -> None:
-    """Wait for a client, then send until it goes."""
+    """Wait for a client, then send until it disconnects."""
     if kind == "tcp":
         serve(f"tcp://127.0.0.1:{port}?listen=1", fps)
         return

@@ -61,7 +61,7 @@ def frames(count: int, size: tuple[int, int] = (48, 72), seed: int = 0) -> npt.N
 
 
 def to_input(images: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """What the torch network takes."""
+    """Input of the torch network."""
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
     return (x - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
 
@@ -87,7 +87,7 @@ def run(
 def middle_rho(
     session: onnxruntime.InferenceSession, images: npt.NDArray[np.uint8]
 ) -> tuple[float, float]:
-    """Thresholds between confidences: half the pixels leave first, half of the rest second."""
+    """Thresholds between confidences: half the pixels exit first, half of the rest second."""
     first = _between(run(session, images, (-1, -1))["confidence"])
     second = run(session, images, (first, -1))
     return first, _between(second["confidence"][second["stages"] == 2])

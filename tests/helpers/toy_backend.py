@@ -42,7 +42,7 @@ class ToyEngine(HostEngine):
 
 
 class ToyBackend(Backend):
-    """What that evaluator compiles and opens."""
+    """The backend of that evaluator."""
 
     name = "toy"
     title = "Toy"

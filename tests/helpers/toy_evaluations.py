@@ -1,4 +1,4 @@
-"""Outcomes of evaluations that never ran, for what shows them."""
+"""Made-up results of evaluations, for reports and figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VOC = CLASS_SETS["voc"]
 
 
 def evaluation(classes: ClassSet = STREET, *, dense: bool = False) -> Evaluation:
-    """The last class never occurs, and no pixel left at stage 2."""
+    """The last class never occurs, and no pixel exits at stage 2."""
     count = len(classes)
     return Evaluation(
         images=2,

@@ -1,8 +1,8 @@
 """Networks small enough to predict by hand, with the interface of a compiled model.
 
 A pixel (B, G, R) has class ``R // 64``, and at each of the three stages the confidence
-B / 255, G / 255 and R / 255. The map of cells is every eighth pixel, and what it tells as
-confidence is never under 1 / 4, as the largest of four probabilities.
+B / 255, G / 255 and R / 255. The map of cells is every eighth pixel, and its confidence is at
+least 1 / 4, as the largest of four probabilities is.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def toy_bundle(
 
 
 def bgr(blue: int, green: int, red: int, size: tuple[int, int] = SIZE) -> npt.NDArray[np.uint8]:
-    """A picture of one colour."""
+    """An image of one colour."""
     return np.full((*size, 3), (blue, green, red), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Videos made on the spot."""
+"""Small generated videos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lc_trt.video.sinks.encode import VideoSink
 def write_video(
     path: Path, frames: int, size: tuple[int, int] = (48, 64), fps: float = 25.0
 ) -> Path:
-    """Frames that go from black to bright; an .avi (MJPG) or an .mp4 by its suffix."""
+    """Frames from black to bright; an .avi (MJPG) or an .mp4 by its suffix."""
     codec = "MJPG" if path.suffix == ".avi" else "mp4v"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size[::-1])
     for i in range(frames):
@@ -26,7 +26,7 @@ def write_video(
 
 
 def write_webm(path: Path, frames: int, size: tuple[int, int] = (48, 64)) -> Path:
-    """The same as VP8, which GStreamer's good plug-ins decode."""
+    """The same in VP8, which GStreamer's "good" plug-ins decode."""
     with av.open(str(path), "w") as target:
         stream = target.add_stream("libvpx", rate=25)
         stream.height, stream.width = size
@@ -49,7 +49,7 @@ def read_video(path: Path) -> list[np.ndarray]:
 
 
 def times(path: Path) -> list[float]:
-    """When each frame of a video is shown, in seconds, by OpenCV."""
+    """Presentation time of each frame in seconds, by OpenCV."""
     capture = cv2.VideoCapture(str(path))
     found = []
     while capture.read()[0]:
@@ -59,7 +59,7 @@ def times(path: Path) -> list[float]:
 
 
 def add_sound(video: Path, out: Path) -> Path:
-    """The same video with a second of silence."""
+    """The same video with one second of silent audio."""
     with av.open(str(video)) as source, av.open(str(out), "w") as target:
         pictures = target.add_stream_from_template(source.streams.video[0])
         sound = target.add_stream("aac", rate=8000)
@@ -76,7 +76,7 @@ def add_sound(video: Path, out: Path) -> Path:
 
 
 def quarters() -> np.ndarray:
-    """A picture whose four quarters can be told apart, 48 x 64."""
+    """An image with four distinct quarters, 48 x 64."""
     picture = bgr(0, 0, 0, (48, 64))
     picture[:24, :32], picture[:24, 32:] = (0, 0, 250), (0, 250, 0)
     picture[24:, :32] = (250, 0, 0)

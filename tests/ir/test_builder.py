@@ -61,8 +61,8 @@ def test_a_model_has_the_functions_that_it_calls_and_no_others(regions):
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
-def test_a_region_that_is_built_runs(rho):
-    """Pixels under the threshold are gathered, negated and scattered over what was there."""
+def test_a_built_region_runs(rho):
+    """Pixels under the threshold are gathered, negated and scattered over the map."""
     g = GraphBuilder()
     region = g.select("confidence", "active", "rho")
     rows = g.region(REGION_GATHER, region=region, x="x")

@@ -1,4 +1,4 @@
-"""The multiply-accumulates of each stage, beside the paper's operation counts."""
+"""Multiply-accumulates per stage, against the paper's operation counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def exported(name, heads):
     return export_cascade(build_cascade(name, 21, heads), info, preset.mean, preset.std)
 
 
-def test_irnet_costs_what_the_paper_s_layers_cost():
+def test_the_cost_of_irnet_is_that_of_the_papers_layers():
     model = exported("irnet", "aspp")
     macs = stage_macs(model, (300, 500))
     counted = {part: round(getattr(macs, part) / 1e9, 1) for part in macs.__dataclass_fields__}

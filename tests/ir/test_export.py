@@ -72,7 +72,7 @@ def test_a_baseline_equals_pytorch(name):
     np.testing.assert_allclose(found["confidence"], probabilities.amax(1).numpy(), atol=1e-4)
 
 
-def test_the_file_is_valid_and_says_what_it_is(tmp_path):
+def test_the_file_is_valid_and_has_metadata(tmp_path):
     model = export_cascade(tiny_cascade(), INFO, MEAN, STD)
     onnx.save(model, tmp_path / "model.onnx")
     onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)

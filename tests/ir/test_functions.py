@@ -15,7 +15,7 @@ from lc_trt.ir.region_ops import EXCHANGE_OPERATORS
 
 @pytest.mark.parametrize("mask_type", [bool, np.int32])
 @given(mask=masks, seed=st.integers(0, 999))
-def test_select_marks_active_pixels_that_are_not_surer_than_rho(mask_type, mask, seed):
+def test_select_takes_active_pixels_up_to_rho(mask_type, mask, seed):
     rng = np.random.default_rng(seed)
     confidence = rng.random(mask.shape, np.float32)
     confidence[rng.random(mask.shape) < 0.1] = np.nan

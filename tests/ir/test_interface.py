@@ -1,4 +1,4 @@
-"""The names of `ir.interface` stand there and nowhere else."""
+"""Names of `ir.interface` are not repeated elsewhere."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def _reads_parameter(node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_a_name_is_imported_and_not_spelt_again(path: Path) -> None:
+def test_names_are_imported_and_not_repeated(path: Path) -> None:
     place = path.relative_to(ROOT).as_posix()
     allowed = {word for key, words in OTHERWISE.items() if place.startswith(key) for word in words}
     spelt = {node.value: node.lineno for node in literals(ast.parse(path.read_text()))}
     assert {name: spelt[name] for name in (spelt.keys() & NAMES) - allowed} == {}
 
 
-def test_a_name_spelt_again_is_found() -> None:
+def test_repeated_names_are_found() -> None:
     lines = (
         'view.input("rho")',
         '[view.input(name) for name in ("rho", "confidence")]',

@@ -1,4 +1,4 @@
-"""A model's facts in its metadata."""
+"""Metadata of exchange models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lc_trt.ir.metadata import ModelInfo, decode_info, encode_info, read_info, w
 INFO = ModelInfo("cascade", "tiny", ("a", "b"), ((0, 0, 0), (1, 2, 3)), (30, 50), trained={"x": 1})
 
 
-def test_facts_come_back_as_they_were():
+def test_metadata_survives_a_round_trip():
     assert decode_info(encode_info(INFO)) == INFO
     model = onnx.ModelProto()
     assert read_info(model) is None
@@ -24,7 +24,7 @@ def test_facts_come_back_as_they_were():
     assert [p.key for p in model.metadata_props] == ["author", "lc_trt"]
 
 
-def test_facts_of_another_format_are_refused():
+def test_metadata_of_another_format_is_refused():
     entry = json.loads(encode_info(INFO)) | {"format": 9}
     with pytest.raises(LcTrtError, match=r"has format 9, this lc-trt reads 1; export it again"):
         decode_info(json.dumps(entry))

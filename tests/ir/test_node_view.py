@@ -1,4 +1,4 @@
-"""Nodes by names: region operators as their schema says, standard ones as ONNX's does."""
+"""Inputs and attributes by name, from our schema or from that of ONNX."""
 
 from __future__ import annotations
 

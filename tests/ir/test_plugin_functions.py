@@ -1,4 +1,4 @@
-"""The forms that only TensorRT's plugins have, in ONNX Runtime; what is of integers is exact."""
+"""Forms that only TensorRT's plugins have, in ONNX Runtime; integer results are exact."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts
 
 
 def codes(rng, *shape):
-    """Any code, both ends among them."""
+    """Any INT8 value, including both limits."""
     return rng.integers(-128, 128, shape, np.int8)
 
 
@@ -87,7 +87,7 @@ def codes(rng, *shape):
     layout=st.sampled_from([None, 0, 1]),
     seed=st.integers(0, 999),
 )
-def test_conv_of_codes_adds_up_exactly_and_rounds_once(
+def test_int8_conv_accumulates_exactly_and_rounds_once(
     mask, window, parts, output, residual, relu, layout, seed
 ):
     (kh, kw), dilation = window
@@ -133,7 +133,7 @@ def test_conv_of_codes_adds_up_exactly_and_rounds_once(
     np.testing.assert_allclose(found, np.clip(expected, -128, 127), atol=0.5 + 1e-4)
 
 
-def test_what_is_given_in_bf16_is_what_fp32_has_rounded():
+def test_bf16_outputs_are_rounded_fp32():
     kinds = (OutputType.BF16, OutputType.FP32)
     rounded, exact = (plugin_function(REGION_CONV, Form(2, kind)).node for kind in kinds)
     assert [n.op_type for n in rounded[:-1]] == [n.op_type for n in exact[:-1]]
@@ -141,7 +141,7 @@ def test_what_is_given_in_bf16_is_what_fp32_has_rounded():
     assert rounded[-1].op_type == "Cast" and rounded[-1].attribute[0].i == TensorProto.BFLOAT16
 
 
-def test_a_code_half_way_goes_to_the_even_one_and_what_is_outside_saturates():
+def test_ties_round_to_even_and_overflow_saturates():
     x = np.array([[1], [3], [-1], [-3], [127], [-128]], np.int8)
     (found,) = call(
         "RegionConv",

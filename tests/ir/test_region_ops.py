@@ -1,4 +1,4 @@
-"""The schema makes nodes that say what they mean, and refuses those that do not."""
+"""The schema creates nodes by name and refuses wrong arguments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORMS = [
 
 
 def names(operator, form=EXCHANGE):
-    """What a test gives for every input and required attribute."""
+    """Arguments for every input and required attribute."""
     segments = form.segments or 1
     inputs = {t.name: t.name for t in operator.inputs_of(form)}
     if operator is REGION_CONV:
@@ -76,7 +76,7 @@ def test_unknown_overloads_are_refused(overload):
         Form.parse(overload)
 
 
-def test_a_region_gives_the_inputs_that_an_operator_takes_of_it():
+def test_a_region_provides_the_inputs_of_an_operator():
     gather = REGION_GATHER.node("n", ["y"], region=REGION, x="x")
     assert list(gather.input) == ["x", "rows", "count"]
     # What is named goes first: the index is the larger region's.

@@ -42,7 +42,7 @@ def no_gradients():
 
 @pytest.fixture(scope="module")
 def rho(model, images):
-    """Thresholds that let about a third of the pixels leave at each stage."""
+    """Thresholds at which about a third of the pixels exit at each stage."""
     with torch.inference_mode():
         confidences = [y.softmax(1).amax(1) for y in model.deep(images)]
     return tuple(float(c.quantile(0.6)) for c in confidences[:2])
@@ -54,7 +54,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("form", ["plain", "aspp"])
-def test_rho_1_is_the_dense_network(form, images):
+def test_rho_1_disables_early_exit(form, images):
     model = build(form)
     trunk = irnet_trunk((1, 1, 1), 0.125)
     dense = Dense(trunk.stages, final_head(trunk.channels[2], CLASSES, form), CLASSES).eval()
@@ -72,7 +72,7 @@ def test_rho_1_is_the_dense_network(form, images):
     same(model.final(output.features), dense(images))
 
 
-def test_everything_leaves_at_stage_1(model, images):
+def test_all_pixels_exit_at_stage_1(model, images):
     output = model(images, (-1.0, -1.0))
     assert (output.stages == 1).all()
     assert [region.rows.numel() for region in output.regions] == [0, 0]
@@ -81,7 +81,7 @@ def test_everything_leaves_at_stage_1(model, images):
     same(output.confidence, first.amax(1, keepdim=True))
 
 
-def test_everything_leaves_at_stage_2(model, images):
+def test_all_pixels_exit_at_stage_2(model, images):
     output = model(images, (1.0, -1.0))
     assert (output.stages == 2).all()
     same(output.probabilities, model.deep(images)[1].softmax(1))
@@ -96,7 +96,7 @@ def test_compact_equals_masked(model, images, rho):
         same(ours, theirs)
 
 
-def test_a_pixel_belongs_to_the_stage_it_left_at(model, images, rho):
+def test_a_pixel_has_the_output_of_its_exit_stage(model, images, rho):
     output = model(images, rho)
     second, third = (region.hard for region in output.regions)
     assert not (third & ~second).any()
@@ -110,7 +110,7 @@ def test_a_pixel_belongs_to_the_stage_it_left_at(model, images, rho):
     same(output.confidence, output.probabilities.amax(1, keepdim=True))
 
 
-def test_confidence_equal_to_rho_stays(model, images):
+def test_confidence_equal_to_rho_does_not_exit(model, images):
     confidence = model(images, (-1.0, -1.0)).confidence
     value = confidence.flatten()[17]
     exactly = model(images, torch.stack([value, value]))
@@ -119,7 +119,7 @@ def test_confidence_equal_to_rho_stays(model, images):
     assert model(images, torch.stack([below, below])).stages.flatten()[17] == 1
 
 
-def test_nan_confidence_is_hard(images):
+def test_nan_confidence_does_not_exit(images):
     model = build()
 
     class Poisoned(nn.Module):

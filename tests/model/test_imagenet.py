@@ -1,4 +1,4 @@
-"""ImageNet weights, against the network and the names as timm publishes them, written out here.
+"""ImageNet weights, against the network and the names that timm publishes, repeated here.
 
 Nothing here is taken from our own network: `PUBLISHED` has the names and shapes, and `Published`
 computes with them at the published strides.
@@ -170,7 +170,7 @@ class Published:
 
 
 def on_meta(build, *args):
-    """A network without memory: enough where only names and shapes count."""
+    """A network on the meta device, which has names and shapes only."""
     with torch.device("meta"):
         return build(*args)
 
@@ -183,7 +183,7 @@ def published():
 
 @pytest.fixture(scope="module")
 def loaded(published, tmp_path_factory):
-    """Our cascade with the published weights from a file, its heads at 3 before, and the report."""
+    """Our cascade with the published weights, heads initialised to 3, and the report."""
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
     save_file(published.state, path)
     model = on_meta(build_cascade, "inception-resnet-v2", 5).to_empty(device="cpu").eval()
@@ -196,7 +196,7 @@ def loaded(published, tmp_path_factory):
 
 @pytest.fixture
 def small(tmp_path):
-    """Writes the published state dict, changed, as a .pth of no size: one zero, expanded."""
+    """Writes the changed published state dict as a small .pth: expanded zeros."""
 
     def write(name="weights.pth", **changes):
         zero = torch.zeros(())
@@ -217,7 +217,7 @@ def cascade():
     return on_meta(build_cascade, "inception-resnet-v2", 5)
 
 
-def test_the_written_out_network_has_the_published_size():
+def test_the_reference_network_has_the_published_size():
     kept = [s for n, s in SHAPES.items() if n.split(".")[-1] in ("weight", "bias")]
     assert sum(torch.Size(shape).numel() for shape in kept) == PARAMETERS
     assert len([n for n in SHAPES if n.endswith("conv.weight")]) == 204
@@ -236,8 +236,8 @@ def test_report_and_heads(loaded):
     assert all((tensor == 3).all() for tensor in model.heads.state_dict().values())
 
 
-def test_the_stem_computes_what_was_published(loaded, published):
-    """On BGR, from 0 to 255, what the published one makes of RGB from -1 to 1.
+def test_the_stem_equals_the_published_one(loaded, published):
+    """Ours on BGR from 0 to 255 equals the published one on RGB from -1 to 1.
 
     It pads nowhere, so its position i is the pixel 8 i + 13 and ours, cut at 5, has it at i + 1;
     what our padding reaches is left out.
@@ -255,8 +255,8 @@ def test_the_stem_computes_what_was_published(loaded, published):
     )
 
 
-def test_the_trunk_computes_what_was_published(loaded, published):
-    """From the stem on: the published positions are ours at 1/8, every fourth from the third."""
+def test_the_trunk_equals_the_published_one(loaded, published):
+    """From the stem on; the published positions are every fourth of ours, from the third."""
     x = torch.rand(1, 192, 7, 11, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         want = published.trunk(x)
@@ -315,7 +315,7 @@ def test_a_wrong_tensor_is_named(cascade, small, changes, line):
         load_imagenet(cascade, small(**changes))
 
 
-def test_nothing_is_filled_where_one_tensor_is_wrong(loaded, small):
+def test_one_wrong_tensor_leaves_the_network_unchanged(loaded, small):
     model = loaded[0]
     before = model.stages[0][0].conv.weight.clone()
     with pytest.raises(LcTrtError, match="holds 'one_more'"):
@@ -324,7 +324,7 @@ def test_nothing_is_filled_where_one_tensor_is_wrong(loaded, small):
 
 
 class Code:
-    """Unpickled, it would make a folder."""
+    """Creates a folder when unpickled."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -357,7 +357,7 @@ def test_code_in_a_file_does_not_run(cascade, tmp_path):
         ("resnet101", None, r"resnet101: not ImageNet weights"),
     ],
 )
-def test_a_source_that_gives_no_weights(cascade, tmp_path, name, content, line):
+def test_unusable_weight_files_are_refused(cascade, tmp_path, name, content, line):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(LcTrtError, match=line):
@@ -402,7 +402,7 @@ def test_without_the_hub_package(cascade, monkeypatch):
     ],
 )
 def test_a_hub_out_of_reach_is_one_line(cascade, monkeypatch, tmp_path, name, reason):
-    """The package itself, told that there is no network."""
+    """huggingface_hub itself, in offline mode."""
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The trunks have the stages, channels and blocks that their papers give them."""
+"""The trunks have the stages, channels and blocks of their papers."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from lc_trt.model.presets import build_cascade
 
 
 def on_meta(build, *args):
-    """A network without memory: shapes and counts only."""
+    """A network on the meta device: shapes and counts only."""
     with torch.device("meta"):
         return build(*args)
 

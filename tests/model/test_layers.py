@@ -63,7 +63,7 @@ def test_residual_scales_its_branch():
     torch.testing.assert_close(plain(x), want.clamp(min=0))
 
 
-def test_what_has_no_region_form_says_so(full):
+def test_layers_without_a_region_form_are_refused(full):
     rows = torch.zeros(20, 2)
     with pytest.raises(ValueError, match="strided convolution has no region form"):
         Conv(2, 2, 3, stride=2)(rows, full)

@@ -17,7 +17,7 @@ from lc_trt.model.presets import (
 
 
 def on_meta(build, *args):
-    """A network without memory: shapes and counts only."""
+    """A network on the meta device: shapes and counts only."""
     with torch.device("meta"):
         return build(*args)
 
@@ -26,7 +26,7 @@ def trunk_count(model):
     return count_parameters(model.stages)
 
 
-def test_irnet_counts_what_the_paper_counts():
+def test_irnet_has_the_papers_parameters_and_operations():
     model = on_meta(build_cascade, "irnet", 21)
     assert count_parameters(model) == 35_502_683
     assert trunk_count(model) == 29_605_408
@@ -67,7 +67,7 @@ def test_presets_keep_their_head_form():
         assert isinstance(last, Sum if preset.heads == "aspp" else Conv)
 
 
-def test_initialisation_is_seeded_and_unsure():
+def test_initialisation_is_seeded_and_nearly_uniform():
     def made():
         torch.manual_seed(3)
         return initialise(Cascade(irnet_trunk((1, 1, 1), 0.125), 4, "plain", 8))

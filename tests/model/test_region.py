@@ -13,7 +13,7 @@ shares = st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
 
 
 def random_region(shape, share, seed):
-    """A dense map and a region that holds about that share of it."""
+    """A dense map and a region of about that share."""
     generator = torch.Generator().manual_seed(seed)
     n, _, h, w = shape
     x = torch.randn(shape, generator=generator)
@@ -71,7 +71,7 @@ def test_max_pool_in_both_forms(shape, share, dilation, seed):
     assert torch.equal(compact, masked)
 
 
-def test_convolution_by_its_definition():
+def test_convolution_follows_its_definition():
     """A neighbour outside the region or the image reads 0."""
     x, hard = random_region((2, 2, 4, 5), 0.6, 5)
     conv = conv2d(2, 3, (3, 3), 2)
@@ -127,7 +127,7 @@ def test_index_is_row_plus_one_and_zero_elsewhere():
     assert region.neighbours((1, 3), (1, 1)).tolist() == [[0, 1, 0], [0, 2, 3], [2, 3, 0]]
 
 
-def test_images_of_a_batch_do_not_touch():
+def test_images_of_a_batch_are_separate_regions():
     """The last row of an image is no neighbour of the first row of the next."""
     x = torch.ones(2, 1, 2, 2)
     conv = conv2d(1, 1, (3, 1), 1)

@@ -93,7 +93,7 @@ def test_max_pool_equals_the_masked_reference(shape, share, dilation, seed):
 
 @pytest.mark.parametrize("rho", [(1.0, 1.0), (0.5, 0.5), (0.4, 0.6), (0.0, 0.0)])
 def test_a_training_step_of_the_whole_network_in_both_forms(rho):
-    """Batch norm as fine-tuning has it, frozen: statistics over rows are no dense map's."""
+    """Batch norm is frozen as in fine-tuning: statistics over rows differ from a dense map's."""
     torch.manual_seed(0)
     model = initialise(Cascade(irnet_trunk((1, 2, 1), 0.125), 4, "plain", 8)).double().train()
     for module in model.modules():

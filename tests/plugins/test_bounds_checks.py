@@ -58,7 +58,7 @@ KERNELS = {
     "conv in FP16": (conv("float16"), ("count", "rows", "index")),
     "conv in FP32": (conv("float32"), ("count", "rows", "index")),
 }
-# What the kernels read indices through: kernels/common/region.cuh.
+# Functions through which kernels read indices: kernels/common/region.cuh.
 CONDITIONS = (
     b"within(value, max_rows + 1)", b"within(position, positions(map))",
     b"within(number, limit + 1)",
@@ -89,7 +89,7 @@ def test_an_index_out_of_range_stops_the_kernel(
 def test_the_checks_are_in_a_debug_build_of_nvcc_and_not_in_the_library(
     repository: Path, tmp_path: Path, plugin_library: Path
 ) -> None:
-    """A GPU prints them, so their texts are in its machine code, or they are not there."""
+    """A GPU prints the messages, so a build with checks has them in its machine code."""
     assert b"check failed" not in plugin_library.read_bytes()
     for name in ("region_rows", "region_max_pool"):
         out = tmp_path / "kernel.cubin"

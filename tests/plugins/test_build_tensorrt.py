@@ -1,4 +1,4 @@
-"""`lc-trt build --backend tensorrt` with TensorRT for RTX, as a person types it, on a CPU."""
+"""The command `lc-trt build --backend tensorrt` with TensorRT for RTX, on a CPU."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def irnet_small(repository: Path) -> Path:
 
 @functools.cache
 def region_operators(model: Path) -> Counter[str]:
-    """How often each occurs in what TensorRT is given."""
+    """Number of occurrences of each in the network for TensorRT."""
     lowered = lowered_for_tensorrt(onnx.load(model), (300, 500), 1, "fp32")
     return Counter(node.op_type for node in lowered.graph.node if node.domain == DOMAIN)
 
 
 def check_trace(model: Path, trace: str) -> None:
-    """TensorRT says what it makes: our plugin for each region operator, and no other plugin."""
+    """TensorRT's log has our plugin for each region operator, and no other plugin."""
     made = Counter(re.findall(r"Successfully created plugin: (\w+)", trace))
     assert made == region_operators(model) and made["RegionConv"] > 60
 
@@ -109,7 +109,7 @@ def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, caps
 
 
 def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys):
-    """As a person does it with what is shipped; what it costs is known without a GPU."""
+    """With the shipped network and table; its accuracy is known without a GPU."""
     model = repository / "models" / "irnet-small-camvid" / "model.onnx"
     table, out = repository / "calib" / "irnet-small-camvid.json", tmp_path / "m.lct"
     # Of the size that it was not calibrated at; the smaller the sooner it is checked.
@@ -136,7 +136,7 @@ def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys
 
 
 def test_irnet_builds_in_int8_for_all_gpus_at_once(irnet, tmp_path, plugin_library):
-    """The plan holds a byte a weight. Random weights are not held to agree."""
+    """The plan has one byte per weight. Agreement is not required of random weights."""
     out = tmp_path / "m.lct"
     images = image_folder(tmp_path / "images", 2, (64, 96))
     more = ["--int8", "--calib", str(images), "--method", "minmax", "--keep", "stage3/0"]
@@ -148,7 +148,7 @@ def test_irnet_builds_in_int8_for_all_gpus_at_once(irnet, tmp_path, plugin_libra
     assert bundle.engine.stat().st_size < 0.4 * irnet.stat().st_size
 
 
-def test_int8_and_bf16_go_together_and_bf16_wants_ampere(source, tmp_path, plugin_library, capsys):
+def test_int8_combines_with_bf16_which_needs_ampere(source, tmp_path, plugin_library, capsys):
     out, images = tmp_path / "m.lct", image_folder(tmp_path / "images", 2)
     both = ["--int8", "--bf16", "--calib", str(images), "--no-check"]
     assert main(arguments(source, out, plugin_library, *both)) == 0
@@ -165,7 +165,7 @@ def test_int8_and_bf16_go_together_and_bf16_wants_ampere(source, tmp_path, plugi
 def test_an_int8_engine_that_ruins_the_labels_is_not_written(
     source, tmp_path, plugin_library, capsys
 ):
-    """Random weights agree on less than the limit, and there is no GPU to tell."""
+    """Random weights agree on less than the limit, which needs no GPU to detect."""
     out, images = tmp_path / "m.lct", image_folder(tmp_path / "images", 3)
     int8 = ["--int8", "--calib", str(images)]
     code = main(arguments(source, out, plugin_library, *int8, "--min-agreement", "100"))
@@ -212,7 +212,7 @@ def test_a_dense_network_needs_no_plugins(source, tmp_path, capsys, monkeypatch)
     assert manifest.plugin is None and sorted(manifest.files) == sorted([PLAN, SOURCE])
 
 
-# --- bad input: one line, exit code 1 or 2, nothing half-written ----------------------------------
+# --- bad input: one line, exit code 1 or 2, no partial output -------------------------------------
 
 
 def failure(capsys: pytest.CaptureFixture[str], command: list[str], out: Path) -> tuple[int, str]:
@@ -226,7 +226,7 @@ def failure(capsys: pytest.CaptureFixture[str], command: list[str], out: Path) -
 
 
 def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
-    """Files and what is said of them."""
+    """Files and the expected messages."""
     content = source.read_bytes()
     model = onnx.load(source)
     model.opset_import[0].version = 99
@@ -256,14 +256,16 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
 @pytest.mark.parametrize(
     "name", ["truncated", "random", "empty", "opset", "format", "version", "operator"]
 )
-def test_a_bad_model_is_one_line(source, tmp_path, plugin_library, capsys, name):
+def test_a_bad_model_is_a_one_line_error(source, tmp_path, plugin_library, capsys, name):
     path, said = bad_inputs(source, tmp_path)[name]
     out = tmp_path / "m.lct"
     code, line = failure(capsys, arguments(path, out, plugin_library), out)
     assert code == 1 and said in line and path.name in line
 
 
-def test_a_bad_plugin_library_is_one_line(source, tmp_path, plugin_library, capsys, monkeypatch):
+def test_a_bad_plugin_library_is_a_one_line_error(
+    source, tmp_path, plugin_library, capsys, monkeypatch
+):
     out = tmp_path / "m.lct"
     monkeypatch.setattr("lc_trt.trt.plugin_library.HOME", tmp_path / "none")
     command = arguments(source, out, tmp_path / "no.so")
@@ -302,9 +304,7 @@ def test_a_bad_plugin_library_is_one_line(source, tmp_path, plugin_library, caps
         (["--opt-size", "10x10"], "size 10x10: expected HxW"),
     ],
 )
-def test_an_option_that_would_be_ignored_or_makes_no_sense_is_refused(
-    source, tmp_path, capsys, option, said
-):
+def test_ignored_or_meaningless_options_are_refused(source, tmp_path, capsys, option, said):
     out = tmp_path / "m.lct"
     code, line = failure(capsys, arguments(source, out, tmp_path / "no.so", *option), out)
     assert code == 2 and said in line
@@ -317,7 +317,7 @@ def test_an_option_of_tensorrt_is_refused_elsewhere(source, tmp_path, capsys):
     assert code == 2 and "--opt-level: for --backend tensorrt only, this is openvino" in line
 
 
-def test_a_bundle_that_was_edited_is_one_line(source, tmp_path, plugin_library, capsys):
+def test_an_edited_bundle_is_a_one_line_error(source, tmp_path, plugin_library, capsys):
     out = tmp_path / "m.lct"
     assert main(arguments(source, out, plugin_library)) == 0
     (out / PLUGINS).write_bytes(library_bytes())
@@ -328,8 +328,8 @@ def test_a_bundle_that_was_edited_is_one_line(source, tmp_path, plugin_library, 
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_command_needs_no_setting_of_the_loader(source, tmp_path, plugin_library):
-    """In a process of its own: it dies at the first plugin where the short name is not mended."""
+def test_the_command_needs_no_loader_settings(source, tmp_path, plugin_library):
+    """In a new process, which would crash at the first plugin without the short name."""
     environment = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
     command = arguments(source, tmp_path / "m.lct", plugin_library)
     done = subprocess.run(

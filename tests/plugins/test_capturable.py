@@ -1,4 +1,4 @@
-"""What the plugins ask of CUDA while TensorRT runs them: nothing that a graph cannot record."""
+"""Plugins call nothing in enqueue that a CUDA graph cannot capture."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ALLOWED = {
 
 
 def sources(repository: Path) -> list[Path]:
-    """All that goes into the plugin library."""
+    """Sources of the plugin library."""
     plugins = repository / "plugins"
     folders = [plugins / "kernels", plugins / "common", *plugins.glob("region_*")]
     return [p for f in folders for p in f.rglob("*") if p.suffix in (".cu", ".cuh", ".h", ".cpp")]
 
 
-def test_nothing_is_allocated_waited_for_or_read_back(repository: Path) -> None:
+def test_nothing_allocates_synchronises_or_copies_to_the_host(repository: Path) -> None:
     files = sources(repository)
     assert len(files) > 30
     called = {(name, path.name) for path in files for name in CALL.findall(path.read_text())}
@@ -40,8 +40,8 @@ def test_copies_stay_on_the_gpu(repository: Path) -> None:
     assert kinds == {"cudaMemcpyDeviceToDevice"}
 
 
-def test_no_kernel_is_launched_another_way(repository: Path) -> None:
-    """`launch` in device.cuh alone, so that the list above is all there is."""
+def test_kernels_are_launched_in_one_place(repository: Path) -> None:
+    """Only by `launch` in device.cuh, so that the list above is complete."""
     assert not [p.name for p in sources(repository) if "<<<" in p.read_text()]
     launchers = [p.name for p in sources(repository) if "cudaLaunchKernelEx" in p.read_text()]
     assert launchers == ["device.cuh"]

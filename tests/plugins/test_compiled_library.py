@@ -1,4 +1,4 @@
-"""The compiled library: what it exports, what it needs, and that its plugins can be made."""
+"""Exports and dependencies of the compiled library, and creating its plugins."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def test_it_needs_no_tensorrt_no_cuda_runtime_and_no_driver(plugin_library):
     }  # fmt: skip
 
 
-def test_it_has_code_for_every_gpu_we_name(plugin_library):
+def test_it_has_code_for_every_documented_gpu(plugin_library):
     library = open_library(plugin_library)
     machine_code = {f"sm_{number}" for number in (75, 80, 86, 89, 90, 120)}
     assert set(library.architectures) == machine_code | {"compute_120"}
 
 
-def test_its_version_is_the_one_that_its_plugins_have(emulated_plugins, plugin_library):
+def test_its_version_equals_that_of_its_plugins(emulated_plugins, plugin_library):
     assert open_library(plugin_library).version == PLUGIN_VERSION
     assert emulated_plugins.plugin("RegionSelect").identity()[1] == PLUGIN_VERSION
 
 
-def test_its_plugins_can_be_made_without_a_gpu(emulated_plugins, emulator_path, plugin_library):
+def test_its_plugins_can_be_created_without_a_gpu(emulated_plugins, emulator_path, plugin_library):
     harness = emulated_plugins
     try:
         assert set(harness.open_plugins(plugin_library)) == set(OPERATORS)

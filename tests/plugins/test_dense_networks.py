@@ -1,4 +1,4 @@
-"""TensorRT's parser takes every dense network that the bench builds, at its real widths."""
+"""TensorRT's parser accepts every dense network of the bench, at its real widths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""INT8 region convolutions on the emulator: what FP32 and FP16 do not have."""
+"""INT8 region convolutions in the emulator."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_any_shape_and_types(
 
 @pytest.fixture
 def turing(emulator: Harness) -> Iterator[Harness]:
-    """The emulator, which multiplies as sm_75 does."""
+    """The emulator, with the matrix products of sm_75."""
     emulator.library.lct_emulator_turing(1)
     yield emulator
     emulator.library.lct_emulator_turing(0)
@@ -94,8 +94,8 @@ def launched(conv: CodeConv) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("scale", "bias"), [(0.5, 0.0), (1.5, 0.0), (0.25, 0.25), (2.0, 0.5)])
-def test_ties_go_to_even_and_codes_saturate(emulator, scale, bias):
-    """Every code through a weight of 1; Python's round is half to even too."""
+def test_ties_round_to_even_and_int8_saturates(emulator, scale, bias):
+    """Every INT8 value times a weight of 1; Python's round also rounds half to even."""
     conv = one_by_one(emulator, 16, 8)
     codes = np.zeros((256, 16), np.int8)
     codes[:, 0] = np.arange(-128, 128)
@@ -126,7 +126,7 @@ def test_sums_beyond_what_a_float_counts_are_exact(emulator):
     assert np.array_equal(launched(conv), np.tile(expected, (256, 1)))
 
 
-def test_codes_without_their_scales_are_refused(emulator):
+def test_int8_without_scales_is_refused(emulator):
     conv = one_by_one(emulator, 16, 8)
     conv.more = dict
     with pytest.raises(HarnessError, match="invalid argument"):
@@ -134,7 +134,7 @@ def test_codes_without_their_scales_are_refused(emulator):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_only_codes_may_change_their_type(emulator, dtype):
+def test_only_int8_may_change_its_type(emulator, dtype):
     case = ConvCase.of(16, 8, dtype=dtype)
     for wrong in (
         replace(case, output="int8"),

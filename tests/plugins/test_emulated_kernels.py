@@ -1,4 +1,4 @@
-"""The kernels themselves, run by the emulator on small maps. tests/gpu has the same on a GPU."""
+"""The kernels in the emulator, on small maps; tests/gpu runs them on a GPU."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_conv_segments_are_a_concatenation(emulator, dtype, kernel, segments):
     check_conv(emulator, case)
 
 
-def test_conv_as_large_a_window_as_it_takes(emulator):
+def test_conv_with_the_largest_window(emulator):
     check_conv(emulator, ConvCase.of(8, 8, kernel=(11, 11), size=(1, 6, 7), share="full"))
     check_conv(emulator, ConvCase.of(3, 3, kernel=(11, 11), size=(1, 6, 7), share="full"))
     with pytest.raises(HarnessError, match="invalid argument"):
@@ -195,7 +195,7 @@ def test_conv_replays_with_another_count(emulator, dtype):
     check_conv_replay(emulator, case, [0.5, "full", "empty", "one", 0.2])
 
 
-def test_a_nan_inside_the_region_stays_and_does_not_spread(emulator):
+def test_nan_does_not_spread_within_the_region(emulator):
     conv = Conv(emulator, ConvCase.of(16, 16, kernel=(3, 3), relu=True, size=(1, 9, 9)))
     conv.fill("full")
     conv.rows[0][40] = np.nan  # the map's centre
@@ -205,7 +205,7 @@ def test_a_nan_inside_the_region_stays_and_does_not_spread(emulator):
     assert spoilt.sum() == 9 and spoilt[3:6, 3:6].all()
 
 
-# --- what memory may hold while TensorRT times tactics -------------------------------------------
+# --- garbage in memory, as when TensorRT times tactics --------------------------------------------
 
 
 def spoil(conv: Conv, what: str) -> None:

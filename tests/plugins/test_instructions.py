@@ -1,4 +1,4 @@
-"""Which instructions the convolutions in half precision are made of, by nvcc's PTX."""
+"""Instructions of the half-precision convolutions, from nvcc's PTX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorRT for RTX parses the trained network as we lower it, and does nothing itself to rows."""
+"""TensorRT for RTX parses the lowered trained network; only plugins process rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lc_trt.trt import api as trt
 from lc_trt.trt.parser import parse
 from lc_trt.trt.plugin_library import open_library
 
-# Compiles the library, unless a test before did.
+# Compiles the library, unless an earlier test did.
 pytestmark = pytest.mark.slow
 
 
@@ -47,7 +47,7 @@ def parsed(repository: Path, plugin_library: Path) -> Any:
     [(False, "fp16"), (True, "fp16"), (False, "bf16")],
     ids=["fixed", "symbolic", "bf16"],
 )
-def test_no_layer_of_tensorrt_s_own_reads_rows_of_a_region(parsed, symbolic, half):
+def test_no_layer_of_tensorrt_reads_rows(parsed, symbolic, half):
     model, layers, module = parsed(*((None, None) if symbolic else ((64, 96), 1)), half)
     kind = {"fp16": module.float16, "bf16": module.bfloat16}[half]
     operators = {n.name: n.op_type for n in model.graph.node if n.domain == DOMAIN}
@@ -68,7 +68,7 @@ def test_no_layer_of_tensorrt_s_own_reads_rows_of_a_region(parsed, symbolic, hal
 
 
 def test_region_convolutions_receive_int8_rows_and_weights(repository, parsed):
-    """Read from the layers that TensorRT made; kept ones and the classifiers have FP16."""
+    """From TensorRT's layers; kept layers and classifiers are FP16."""
     ranges = read_table(repository / "calib" / "irnet-small-camvid.json").ranges
     keep = ("stage2/3/project/conv",)
     model, layers, module = parsed((64, 96), 1, "fp16", Quantization(ranges, keep))

@@ -1,4 +1,4 @@
-"""Plugins that are not made are named by the parser's errors, and say why themselves."""
+"""The parser's errors name the refused plugins, which print their own reasons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lc_trt.trt.plugin_library import open_library
 __all__ = ["api"]
 
 
-def test_plugins_that_are_not_made_are_all_named(
+def test_all_refused_plugins_are_named(
     api: TensorRT, plugin_library: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # The harness, in tests before this one, may have given the library its logger.

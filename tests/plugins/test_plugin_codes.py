@@ -77,7 +77,7 @@ def test_weight_without_four_dimensions_has_no_output_shape(emulated_plugins):
         conv(emulated_plugins).output_shapes(inputs, 1)
 
 
-def test_more_products_than_int32_holds_are_refused(emulated_plugins):
+def test_int32_overflow_is_refused(emulated_plugins):
     inputs, outputs = conv_tensors()
     for channels, fits in ((14563, True), (14564, False)):
         inputs[0], inputs[WEIGHT] = tensor(INT8, 96, channels), tensor(INT8, 24, channels, 3, 3)
@@ -89,7 +89,7 @@ def test_more_products_than_int32_holds_are_refused(emulated_plugins):
 
 
 @pytest.mark.parametrize(("kind", "inputs"), [(INT8, 7), (FLOAT, 15), (HALF, 15)])
-def test_a_number_of_inputs_that_the_type_cannot_have_is_refused(emulated_plugins, kind, inputs):
+def test_a_wrong_number_of_inputs_for_the_type_is_refused(emulated_plugins, kind, inputs):
     with pytest.raises(HarnessError, match=f"cannot take {inputs} inputs where x is"):
         conv(emulated_plugins).output_types([kind] * inputs)
 
@@ -114,7 +114,7 @@ def test_attributes_are_refused_with_a_reason(emulated_plugins, attributes, mess
         ({"residual_factor": 0.5}, r"residual_factor is 0\.5.*, expected 1: x is not INT8"),
     ],
 )
-def test_floating_rows_refuse_what_only_codes_have(emulated_plugins, attributes, message):
+def test_floating_point_rows_refuse_int8_attributes(emulated_plugins, attributes, message):
     inputs, _ = conv_tensors()
     inputs = [tensor(HALF if t.type in (INT8, FLOAT) else t.type, *t.sizes[: t.rank])
               for t in (*inputs[:SCALE], *inputs[BIAS:])]  # fmt: skip
@@ -170,13 +170,13 @@ def test_conv_runs(emulated_plugins, more, prepare):
         ({"scale": 1}, "scale is not one float"),
     ],
 )
-def test_a_scale_that_cannot_be_is_refused(emulated_plugins, attributes, message):
+def test_an_invalid_scale_is_refused(emulated_plugins, attributes, message):
     with pytest.raises(HarnessError, match=f"lc_trt::RegionQuantize: .*{message}"):
         emulated_plugins.plugin("RegionQuantize", attributes)
 
 
 @pytest.mark.parametrize("prepare", PREPARATIONS)
-def test_codes_go_the_way_through_a_stage(emulated_plugins, prepare):
+def test_int8_rows_pass_through_a_stage(emulated_plugins, prepare):
     """Gather, pool, narrow: the codes that are there, moved and compared, and nothing else."""
     harness, size, channels = emulated_plugins, (2, 6, 8), 21
     rng = np.random.default_rng(0)
@@ -213,7 +213,7 @@ def test_quantize_runs(emulated_plugins, dtype, prepare, monkeypatch):
     check_quantize(emulated_plugins, mask_of(0.5, (2, 6, 8)), 9, dtype, 0.1)
 
 
-def test_a_nan_has_a_code(emulated_plugins):
+def test_nan_is_quantised(emulated_plugins):
     x = padded(emulated_plugins, np.array([[np.nan, np.inf, -np.inf]], np.float32), 2)
     y = emulated_plugins.poisoned((2, 3), np.int8)
     count = emulated_plugins.put(np.array([1], np.int32))

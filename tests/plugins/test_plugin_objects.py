@@ -1,4 +1,4 @@
-"""The plugins as TensorRT drives them, from creator to enqueue, on the emulator."""
+"""Plugin objects from creator to enqueue, as TensorRT uses them, in the emulator."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def tensors_of(name: str, dtype: int = FLOAT):
     }[name]()
 
 
-def test_there_is_a_plugin_for_each_region_operator_and_for_codes(emulated_plugins, emulator_path):
+def test_there_is_a_plugin_for_each_region_operator_and_quantisation(
+    emulated_plugins, emulator_path
+):
     assert sorted(emulated_plugins.open_plugins(emulator_path)) == sorted(PLUGINS)
 
 
@@ -69,7 +71,7 @@ def test_identity(emulated_plugins, name):
     assert plugin.identity()[:3] == (name, "1", "lc_trt")
 
 
-def test_a_size_that_is_not_known_yet_is_no_mistake(emulated_plugins):
+def test_unknown_sizes_are_accepted(emulated_plugins):
     inputs, outputs = conv_tensors()
     unknown = [tensor(t.type, *([-1] * t.rank)) for t in inputs]
     unknown[0], unknown[4] = tensor(HALF, -1, 16), inputs[4]
@@ -122,7 +124,7 @@ def test_the_others_refuse_shapes_with_a_reason(emulated_plugins, name, at, wron
 
 
 @pytest.mark.parametrize("inputs", [6, 15])
-def test_a_number_of_inputs_that_cannot_be_is_refused(emulated_plugins, inputs):
+def test_a_wrong_number_of_inputs_is_refused(emulated_plugins, inputs):
     with pytest.raises(HarnessError, match=f"cannot take {inputs} inputs"):
         make(emulated_plugins, "RegionConv").output_types([FLOAT] * inputs)
 

@@ -112,7 +112,7 @@ def test_types_and_shapes_of_outputs(emulated_plugins, operator, form):
 
 
 @each_form
-def test_each_tensor_takes_the_schema_s_types_and_no_others(emulated_plugins, operator, form):
+def test_tensors_take_exactly_the_types_of_the_schema(emulated_plugins, operator, form):
     """At each position, with all others as they should be."""
     plugin = plugin_of(emulated_plugins, operator, form)
     for first in first_types(operator, form):
@@ -142,7 +142,7 @@ def test_creators_announce_the_attributes(emulated_plugins, operator):
 
 
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=lambda o: o.name)
-def test_what_is_left_out_has_the_schema_s_default(emulated_plugins, operator):
+def test_omitted_attributes_have_the_defaults_of_the_schema(emulated_plugins, operator):
     given = required(operator)
     values = emulated_plugins.plugin(operator.name, given).serialised()
     # Which channels are read depends on the inputs: nothing is written where all are.

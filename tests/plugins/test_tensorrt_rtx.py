@@ -1,4 +1,4 @@
-"""TensorRT for RTX parses lowered cascades with our plugins in them and builds plans, on a CPU."""
+"""TensorRT for RTX parses lowered cascades with our plugins and builds plans, on a CPU."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from lc_trt.trt.parser import parse
 from lc_trt.trt.plugin_library import open_library
 from lc_trt.utils.progress import ProgressMonitor
 
-# Compiles the library, unless a test before did.
+# Compiles the library, unless an earlier test did.
 pytestmark = pytest.mark.slow
 
-# The parser takes a plugin rather than the function of its name only where it is told both.
+# The parser prefers a plugin over the function of its name only if both attributes are set.
 PLUGIN = {"plugin_version": "1", "plugin_namespace": "lc_trt"}
 CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0")
 SIZE = (48, 72)
@@ -46,7 +46,7 @@ SIZE = (48, 72)
 
 @dataclass
 class Recorder(ProgressMonitor):
-    """Keeps what it is told."""
+    """Records its calls."""
 
     phases: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ def build(api: TensorRT, plugin_library: Path) -> Builds:
 
 
 def created_plugins(log: list[str]) -> list[str]:
-    """Operators that the parser made plugins of, from TensorRT's log."""
+    """Operators that the parser made into plugins, from TensorRT's log."""
     return [line.rpartition(" ")[2] for line in log if "created plugin: Region" in line]
 
 
@@ -131,7 +131,7 @@ def test_a_range_of_batches_and_sizes_builds(build):
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
-    """A cascade of any size in INT8, but for a layer in the middle of a block."""
+    """A cascade of any size in INT8, except for one layer within a block."""
     source = tiny_model("irnet", "aspp")
     ranges = tiny_table(source, image_folder(tmp_path_factory.mktemp("images"), 2)).ranges
     plan = make_plan(prepare(source, SIZE, 1))
@@ -153,7 +153,7 @@ def test_int8_builds_with_readers_of_both_kinds(build, mixed, capability, caplog
 
 
 def half_precision(half: int = TensorProto.FLOAT16) -> onnx.ModelProto:
-    """Half precision by hand, with what a lowered model adds: segments, slices, weights, masks.
+    """A hand-made half-precision graph, as lowered: segments, slices, weights, masks.
 
     There are no functions in it, so that nothing but a plugin can make its nodes.
     """
@@ -210,7 +210,7 @@ def test_half_precision_builds_with_segments_and_slices(build, capability, half)
 
 
 def codes() -> onnx.ModelProto:
-    """INT8 by hand, every plugin that takes it: nothing between them is in floating point.
+    """A hand-made INT8 graph with every plugin that supports it, without floating point between.
 
     RegionConv writes INT8, then FP16 for a reader in floating point, of which RegionQuantize makes
     codes again. There are no functions in it, as above.
@@ -291,7 +291,7 @@ def test_a_shape_that_a_plugin_refuses_fails_the_build_with_its_reason(
     assert reason in capfd.readouterr().err
 
 
-# --- what it does without a word, and we refuse ---------------------------------------------------
+# --- accepted silently by TensorRT, refused by us -------------------------------------------------
 
 
 def test_a_node_that_names_no_plugin_is_refused(build):
@@ -360,10 +360,10 @@ def test_an_interrupt_stops_the_build_and_leaves_the_process(build, stopped):
 # --- the short name -------------------------------------------------------------------------------
 
 
-def test_the_parser_finds_its_library_without_any_setting(plugin_library, tmp_path):
-    """In a process of its own, as a user's: it dies at the first plugin where this is not mended.
+def test_the_parser_finds_its_library_without_loader_settings(plugin_library, tmp_path):
+    """In a new process, which would crash at the first plugin without the short name.
 
-    The package is imported by somebody else first, which must not matter.
+    That the package has been imported before must not matter.
     """
     onnx.save(half_precision(), tmp_path / "model.onnx")
     code = """
@@ -386,5 +386,5 @@ print(len(plan.content))
     assert int(done.stdout) > 10_000
 
 
-def test_the_short_name_leads_to_the_library_that_is_loaded(api):
+def test_the_short_name_resolves_to_the_loaded_library(api):
     assert ctypes.CDLL("libtensorrt_rtx.so").getInferLibVersion() == 10701

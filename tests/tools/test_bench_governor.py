@@ -1,4 +1,4 @@
-"""The governor's bench on a toy: what it records, what it holds against it, what it draws."""
+"""The governor bench on a toy: records, verdict and figure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tools.bench_governor import Phase, Trace
 
 
 def prepare(model: Path, video: Path, bundle: Path) -> None:
-    """In the place of a build and a tuning."""
+    """Replaces build and tuning."""
     bundle.parent.mkdir()
     store_front(toy_bundle(bundle, backend="onnxruntime"), tuned())
     assert read_bundle(bundle)
 
 
-def test_all_of_it(
+def test_the_bench_measures_and_draws(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work, out = tmp_path / "work", tmp_path / "found.json"
@@ -64,7 +64,7 @@ def test_the_exit_code_says_whether_the_rate_was_held(
     capsys: pytest.CaptureFixture[str],
     held: bool,
 ) -> None:
-    """On results that came at the times written here: 10 frames per second, or 5 of them."""
+    """With results at given times: 10 or 5 frames per second."""
     at = np.arange(0, 8, 0.1 if held else 0.2).tolist()
     trace = Trace(at, [1.0] * len(at), [0.5] * len(at), [(0.5, 0.5)] * len(at))
 

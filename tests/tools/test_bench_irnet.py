@@ -1,4 +1,4 @@
-"""What the irnet bench asks of its result."""
+"""Targets of the irnet bench."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_all_reached(tool: ModuleType, capsys: pytest.CaptureFixture[str]) -> No
         (("memory", "second_half_mb", 90.0), "+90 MiB in the second half of 500 frames: growing"),
     ],
 )
-def test_anything_short_is_1(
+def test_a_missed_target_exits_with_1(
     change: tuple[Any, ...],
     line: str,
     tool: ModuleType,

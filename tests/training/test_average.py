@@ -6,7 +6,7 @@ from lc_trt.model.layers import BatchNorm
 from lc_trt.training.average import moving_average
 
 
-def test_the_decay_rises_to_its_value():
+def test_the_decay_ramps_up():
     model = nn.Linear(1, 1, bias=False)
     average = moving_average(model, 0.5)
     want = None
@@ -19,7 +19,7 @@ def test_the_decay_rises_to_its_value():
         assert average.module.weight.item() == pytest.approx(want, rel=1e-6)
 
 
-def test_0_keeps_the_newest():
+def test_decay_0_copies_the_weights():
     model = nn.Linear(2, 2)
     average = moving_average(model, 0.0)
     for _ in range(3):

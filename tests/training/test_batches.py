@@ -12,7 +12,7 @@ from lc_trt.training.config import Augment
 
 
 def how(crop, scale=(1.0, 1.0), aspect=1.0, jitter=0.0, mirror=True):
-    """An `Augment` whose crop may be smaller than a network needs."""
+    """An `Augment` with a crop of any size, also below the minimum of a network."""
     return Augment.model_construct(
         crop=crop,
         scale=scale,
@@ -72,8 +72,8 @@ def test_augment_gives_the_crop_and_keeps_pairs(h, w, crop, scale, seed):
             assert bright.min() > dark.max()
 
 
-def test_augment_stretches_one_axis_against_the_other():
-    """A square keeps its area and, over many draws, gets up to ``aspect`` longer than high."""
+def test_augment_changes_the_aspect_ratio():
+    """A square keeps its area and, over many draws, reaches the aspect ratio ``aspect``."""
     label = np.zeros((200, 200), np.uint8)
     label[50:150, 50:150] = 1
     sample = Sample("x", np.repeat(label[..., None] * 200, 3, 2), label)
@@ -219,8 +219,8 @@ def test_jitter_changes_brightness_contrast_and_saturation_within_its_bounds():
     assert spread.min() < 60 < 110 < spread.max()
 
 
-def test_focus_holds_a_pixel_of_a_class_drawn_evenly():
-    """One pixel of class 1 in 4096 is in half of the crops, and never at their border."""
+def test_focus_crops_contain_a_pixel_of_a_uniformly_drawn_class():
+    """A single pixel of class 1 in 4096 is in half of the crops, never at their border."""
     label = np.zeros((64, 64), np.uint8)
     label[50, 10] = 1
     sample = Sample("x", np.zeros((64, 64, 3), np.uint8), label)
@@ -269,7 +269,7 @@ class Grey(list):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_part_of_a_batch_comes_from_photographs_without_labels(photographs, workers):
+def test_unlabelled_photographs_fill_their_share_of_a_batch(photographs, workers):
     batches = Batches(Grey(), 4, how((48, 40)), 3, workers, photographs, 0.3)
     assert batches.steps_per_epoch == 1  # three of four labelled images
     seen = set()
@@ -283,7 +283,7 @@ def test_a_part_of_a_batch_comes_from_photographs_without_labels(photographs, wo
     assert seen == {100, 101, 102}  # stretched to the crop, never padded
 
 
-def test_photographs_are_scaled_by_a_scale_of_their_own(tmp_path):
+def test_photographs_have_their_own_scale(tmp_path):
     path = tmp_path / "ramp.png"
     cv2.imwrite(str(path), np.tile(np.arange(240, dtype=np.uint8), (120, 1)))
     for scale, low, high in ((1.0, 115, 121), (4.0, 25, 31)):

@@ -38,7 +38,7 @@ def test_weights_of_another_network_are_refused(weights):
         load_into(model, weights)
 
 
-def test_files_that_hold_no_weights(tmp_path):
+def test_files_without_weights_are_refused(tmp_path):
     with pytest.raises(LcTrtError, match=r"none\.safetensors: no such file"):
         load_into(Conv(1, 1), tmp_path / "none.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"not weights at all")
@@ -46,7 +46,7 @@ def test_files_that_hold_no_weights(tmp_path):
         load_into(Conv(1, 1), tmp_path / "bad.safetensors")
 
 
-def test_a_cut_off_state_is_named(tmp_path):
+def test_a_truncated_state_file_is_named(tmp_path):
     path = tmp_path / "last.pt"
     save_state(path, {"step": 3, "model": {"w": torch.zeros(100)}})
     assert load_state(path)["step"] == 3

@@ -18,7 +18,7 @@ def phase(**changes):
     return {"phases": [{"loss": "deep", "epochs": 1, **changes}]}
 
 
-def test_as_dict_is_what_json_and_yaml_give_back():
+def test_as_dict_survives_json_and_yaml():
     values = make().as_dict()
     assert json.loads(json.dumps(values)) == values
     assert yaml.safe_load(yaml.safe_dump(values)) == values
@@ -53,13 +53,13 @@ def test_as_dict_is_what_json_and_yaml_give_back():
         ({"data": {"folder": "x"}}, "data.folder"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(change, place):
+def test_invalid_configurations_are_refused(change, place):
     with pytest.raises(ValidationError) as caught:
         make(**change)
     assert ".".join(str(key) for key in caught.value.errors()[0]["loc"]) == place
 
 
-def test_phases_need_names_of_their_own():
+def test_phases_need_distinct_names():
     twice = [{"loss": "deep", "epochs": 1}, {"loss": "deep", "epochs": 2}]
     with pytest.raises(ValidationError, match="two phases are called 'deep'"):
         make(phases=twice)
@@ -67,7 +67,7 @@ def test_phases_need_names_of_their_own():
     assert [p.title for p in make(phases=twice).phases] == ["deep", "longer"]
 
 
-def test_one_start_only():
+def test_init_and_imagenet_exclude_each_other():
     with pytest.raises(ValidationError, match="init and imagenet: expected one of them"):
         make(init="a", imagenet="b")
 

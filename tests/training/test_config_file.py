@@ -29,7 +29,7 @@ def test_reads_fields_and_defaults(file):
     assert config.batch == 4
 
 
-def test_changes_come_after_the_file(file):
+def test_overrides_are_applied_after_the_file(file):
     changes = [
         "batch=7",
         "augment.jitter=0.1",
@@ -65,7 +65,7 @@ def test_changes_come_after_the_file(file):
         ("phases=3", "phases 3: "),
     ],
 )
-def test_a_wrong_change_is_one_clear_line(file, change, message):
+def test_a_wrong_override_is_a_one_line_error(file, change, message):
     with pytest.raises(UsageError, match=message) as caught:
         read_config(file, [change])
     assert "\n" not in str(caught.value)
@@ -82,7 +82,7 @@ def test_a_wrong_change_is_one_clear_line(file, change, message):
         (b"!!python/object/apply:os.system ['true']", "not YAML"),
     ],
 )
-def test_a_broken_file_is_one_clear_line(tmp_path, content, message):
+def test_a_broken_file_is_a_one_line_error(tmp_path, content, message):
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=message) as caught:
@@ -90,7 +90,7 @@ def test_a_broken_file_is_one_clear_line(tmp_path, content, message):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_missing_file_says_where_examples_are(tmp_path):
+def test_a_missing_file_names_the_examples(tmp_path):
     with pytest.raises(UsageError, match=r"none\.yaml: no such file; .*configs/"):
         read_config(tmp_path / "none.yaml")
 

@@ -1,4 +1,4 @@
-"""docs/training.md shows every field as the program knows it."""
+"""docs/training.md lists every field of the configuration."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ START, END = "<!-- fields -->\n", "<!-- end of fields -->"
 
 
 def table() -> str:
-    """The table in Markdown; what the document should hold."""
+    """The expected table in Markdown."""
     rows = [
         f"| `{name}` | {f'`{default}`' if default else ''} | {text} |"
         for name, default, text in fields()
@@ -17,7 +17,7 @@ def table() -> str:
     return "\n".join(["", "| field | default | meaning |", "|---|---|---|", *rows, "", ""])
 
 
-def test_the_document_shows_every_field() -> None:
+def test_the_document_lists_every_field() -> None:
     text = DOCUMENT.read_text()
     found = text[text.index(START) + len(START) : text.index(END)]
     assert found == table(), f"put this into {DOCUMENT.name}:\n{table()}"

@@ -1,4 +1,4 @@
-"""A checkpoint, or a preset with random weights, as a file of ONNX."""
+"""Exporting a checkpoint, or a preset with random weights."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PUBLIC = {**FACTS, "config": {"data": {"layout": "voc"}, "distil": {"weight": 2}
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """Weights that no preset has by itself: heads of another form, random ones."""
+    """Random weights, with another form of heads than the preset's."""
     torch.manual_seed(3)
     path = tmp_path / "w.safetensors"
     save_weights(path, presets.build_cascade("tiny", 3, "aspp"), FACTS)
@@ -65,7 +65,7 @@ def test_a_checkpoint_brings_its_network_its_classes_and_its_weights(
     np.testing.assert_allclose(found["confidence"], expected.confidence[:, 0], atol=1e-5)
 
 
-def test_half_the_file_runs_nearly_alike(checkpoint: Path, tmp_path: Path) -> None:
+def test_half_precision_storage_barely_changes_the_output(checkpoint: Path, tmp_path: Path) -> None:
     single, half = tmp_path / "single.onnx", tmp_path / "half.onnx"
     for path in (single, half):
         export_file(path, preset=None, checkpoint=checkpoint, half=path == half)
@@ -77,7 +77,7 @@ def test_half_the_file_runs_nearly_alike(checkpoint: Path, tmp_path: Path) -> No
     assert not np.array_equal(first, second)
 
 
-def test_random_weights_are_those_of_the_seed(tmp_path: Path) -> None:
+def test_random_weights_depend_on_the_seed(tmp_path: Path) -> None:
     contents = []
     for seed in (0, 0, 1):
         info = export_file(
@@ -89,13 +89,13 @@ def test_random_weights_are_those_of_the_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("preset", "dense"), [("tiny", True), ("vgg16", False)])
-def test_a_baseline_is_dense_and_a_preset_can_be(tmp_path: Path, preset: str, dense: bool) -> None:
+def test_baselines_are_dense_and_presets_can_be(tmp_path: Path, preset: str, dense: bool) -> None:
     out = tmp_path / "m.onnx"
     assert export_file(out, preset=preset, checkpoint=None, dense=dense).kind == "dense"
     assert [i.name for i in onnx.load(out, load_external_data=False).graph.input] == ["image"]
 
 
-def test_options_that_do_not_go_together(checkpoint: Path, tmp_path: Path) -> None:
+def test_incompatible_options_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.onnx"
     for options, message in (
         ({"preset": None, "checkpoint": checkpoint, "dense": True}, "--dense with --checkpoint"),
@@ -107,7 +107,7 @@ def test_options_that_do_not_go_together(checkpoint: Path, tmp_path: Path) -> No
     assert not out.exists()
 
 
-def test_public_metadata_names_no_folder_and_leaves_the_rest() -> None:
+def test_public_metadata_has_no_folders() -> None:
     assert public_metadata(FACTS) == PUBLIC
     assert FACTS["config"]["imagenet"] == "w.pth", "a copy"
     assert public_metadata(None) is None

@@ -1,4 +1,4 @@
-"""Reads the log as TensorBoard does: TFRecords of Event messages."""
+"""The log, read as TensorBoard does: TFRecords of Event messages."""
 
 import struct
 
@@ -25,7 +25,7 @@ def scalars(folder):
     }
 
 
-def test_steps_and_validations_are_there_by_step(tmp_path):
+def test_steps_and_validations_are_logged_by_step(tmp_path):
     log = Log(tmp_path, 1)
     log.step(StepReport("deep", 1, 2, [1.0, 2.0, 3.0], None, 0.1, 0, 1.0))
     log.step(StepReport("cascade", 2, 2, [0.5, 1.0, 1.5], [0.5, 0.3, 0.2], 0.05, 0, 0.0))
@@ -41,7 +41,7 @@ def test_steps_and_validations_are_there_by_step(tmp_path):
     assert (1, "train_left/stage1") not in found
 
 
-def test_a_resumed_run_replaces_what_it_does_again(tmp_path):
+def test_a_resumed_run_replaces_repeated_steps(tmp_path):
     Log(tmp_path, 1).close()
     Log(tmp_path, 5).close()
     starts = [e.step for e in events(tmp_path) if e.session_log.status == SessionLog.START]

@@ -40,7 +40,7 @@ def test_cross_entropy_is_torchs_mean(logits, label, weight):
 
 
 @pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 2.0, 1.0])])
-def test_no_pixel_that_counts_gives_0_and_no_gradient(logits, label, weight):
+def test_ignored_labels_only_give_zero_loss_and_gradient(logits, label, weight):
     for counts, here in (
         (torch.zeros(2, 4, 5, dtype=torch.bool), label),
         (None, torch.full_like(label, IGNORE)),
@@ -52,7 +52,7 @@ def test_no_pixel_that_counts_gives_0_and_no_gradient(logits, label, weight):
         assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
-def test_only_counted_pixels_count(logits, label):
+def test_ignored_pixels_do_not_contribute(logits, label):
     counts = torch.zeros(2, 4, 5, dtype=torch.bool)
     counts[1, 2, 3] = counts[0, 0, 0] = True  # the second has no label
     loss = cross_entropy(logits, label, None, counts)
@@ -137,7 +137,7 @@ def test_distillation_is_the_divergence_from_the_teacher_and_its_entropy(logits)
     arrays(np.float32, (2, 4, 3, 5), elements=st.floats(-30, 30, width=32)),
     st.floats(0.1, 4),
 )
-def test_a_temperature_is_that_of_the_softmax_it_came_from(logits, temperature):
+def test_a_temperature_equals_that_of_the_softmax(logits, temperature):
     logits = torch.from_numpy(logits).double()
     found = apply_temperature(logits.softmax(1), temperature)
     torch.testing.assert_close(found, (logits / temperature).softmax(1))
@@ -149,7 +149,7 @@ def test_a_small_temperature_keeps_probabilities_finite():
     assert found.flatten().tolist() == [1.0, 0.0]
 
 
-def test_distillation_reads_a_teacher_of_another_size_and_counts_what_it_is_told(logits):
+def test_distillation_resizes_the_teacher_and_applies_the_mask(logits):
     taught = torch.randn(2, 3, 8, 10).softmax(1)
     small = functional.interpolate(taught, (4, 5), mode="bilinear")
     torch.testing.assert_close(distillation_loss(logits, taught), distillation_loss(logits, small))

@@ -47,7 +47,7 @@ def test_deep_is_the_weighted_sum_of_all_stages(model, batch):
     torch.testing.assert_close(other.total, of_stage(model, batch, 0))
 
 
-def test_a_cascade_whose_pixels_all_go_on_is_deep_supervision_with_its_weights(model, batch):
+def test_without_exits_the_cascade_loss_is_weighted_deep_supervision(model, batch):
     found = objective(model, *batch, phase("cascade", exit={"rho": [1, 1]}), None)
     want = sum(w * of_stage(model, batch, s) for s, w in enumerate((0.33, 0.33, 0.8 + 0.2)))
     torch.testing.assert_close(found.total, want, rtol=1e-4, atol=1e-5)
@@ -55,7 +55,7 @@ def test_a_cascade_whose_pixels_all_go_on_is_deep_supervision_with_its_weights(m
 
 
 def test_stage_3_is_also_trained_where_all_pixels_leave(model, batch):
-    """The loss on all pixels keeps the later stages alive, whoever survives."""
+    """The loss on all pixels trains later stages even when no pixel reaches them."""
     everyone = {"exit": {"rho": [0, 0]}}
     found = objective(model, *batch, phase("cascade", **everyone), None)
     assert found.shares == [1, 0, 0]
@@ -69,14 +69,14 @@ def test_stage_3_is_also_trained_where_all_pixels_leave(model, batch):
         assert max(p.grad.abs().max() for p in model.stages[stage].parameters()) == 0
 
 
-def test_a_part_of_the_batch_stands_for_all(model, batch):
+def test_a_share_of_the_batch_is_representative(model, batch):
     half = phase("cascade", exit={"rho": [0, 0]}, final_on_all_part=0.5)
     found = objective(model, *batch, half, None)
     first = of_stage(model, (batch[0][:1], batch[1][:1]), 2)
     torch.testing.assert_close(found.total, 0.33 * found.stage_losses[0] + 0.2 * first)
 
 
-def test_a_pixel_may_leave_by_the_probability_of_its_true_class(model, batch):
+def test_pixels_may_exit_by_the_probability_of_the_true_class(model, batch):
     x, label = batch
     with torch.no_grad():
         probabilities = model.deep(x)[0].softmax(1)
@@ -93,8 +93,8 @@ def test_a_pixel_may_leave_by_the_probability_of_its_true_class(model, batch):
     assert nobody.shares[0] == 1
 
 
-def test_the_truth_is_read_in_the_middle_of_each_feature_pixel(model):
-    """40 x 52 pixels are 5 x 7 of the feature map; the last column's middle is the last pixel."""
+def test_labels_are_sampled_at_the_centre_of_each_feature_pixel(model):
+    """40 x 52 pixels are 5 x 7 feature pixels; the centre of the last column is the last pixel."""
     x = torch.randn(1, 3, 40, 52)
     with torch.no_grad():
         probabilities = model.deep(x)[0].softmax(1)
@@ -113,7 +113,7 @@ def test_the_truth_is_read_in_the_middle_of_each_feature_pixel(model):
 
 
 @pytest.mark.parametrize("loss", ["final", "deep", "cascade"])
-def test_a_teacher_speaks_of_every_stage_and_where_there_is_no_label(model, batch, loss):
+def test_the_teacher_covers_every_stage_and_unlabelled_pixels(model, batch, loss):
     x, label = batch
     teacher = TeacherTarget(torch.rand(2, 3, 5, 7).softmax(1), 0.5)
     here = phase(loss, exit={"rho": [1, 1]}, final_on_all=0)
@@ -130,7 +130,7 @@ def test_a_teacher_speaks_of_every_stage_and_where_there_is_no_label(model, batc
     )
 
 
-def test_of_pixels_that_left_the_teacher_says_nothing_to_later_stages(model, batch):
+def test_the_teacher_is_masked_in_later_stages_where_pixels_left(model, batch):
     teacher = TeacherTarget(torch.rand(2, 3, 5, 7).softmax(1), 1.0)
     here = phase("cascade", exit={"rho": [0, 0]}, final_on_all=1.0, final_on_all_part=0.5)
     found = objective(model, *batch, here, None, teacher=teacher)

@@ -34,13 +34,13 @@ def test_sgd_decays_through_the_gradient(model: Cascade) -> None:
         torch.testing.assert_close(after, before - RATE * (1 + DECAY * before))
 
 
-def test_adamw_decays_apart_from_the_gradient(model: Cascade) -> None:
+def test_adamw_decouples_weight_decay(model: Cascade) -> None:
     for before, after in step(model, Optimizer(name="adamw", rate=RATE, weight_decay=DECAY)):
         # The first step of Adam has length `rate` whatever the gradient is.
         torch.testing.assert_close(after, before * (1 - RATE * DECAY) - RATE, atol=1e-5, rtol=1e-5)
 
 
-def test_heads_are_a_group_with_a_rate_of_their_own(model: Cascade) -> None:
+def test_heads_are_a_parameter_group_with_their_own_rate(model: Cascade) -> None:
     trunk, heads = new_optimizer(model, Optimizer(head_rate=10.0)).param_groups
     assert (trunk["factor"], heads["factor"]) == (1.0, 10.0)
     assert {id(p) for p in heads["params"]} == {id(p) for p in model.heads.parameters()}

@@ -11,7 +11,7 @@ def curve(steps, **values):
     return [rate_factor(schedule, step, steps) for step in range(steps)]
 
 
-def test_poly_is_deeplabs():
+def test_poly_is_the_schedule_of_deeplab():
     assert curve(4, power=2.0) == [1.0, 0.75**2, 0.5**2, 0.25**2]
 
 
@@ -20,7 +20,7 @@ def test_steps_drop_at_their_milestones():
     assert found == pytest.approx([1] * 5 + [0.1] * 3 + [0.01] * 2)
 
 
-def test_constant_stays_and_warms_up():
+def test_a_constant_rate_warms_up():
     assert curve(5, name="constant", warmup=4) == [0.25, 0.5, 0.75, 1.0, 1.0]
 
 

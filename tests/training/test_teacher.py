@@ -19,7 +19,7 @@ SIZE = (64, 64)
 
 
 def colours(path, classes=3, softmax=False):
-    """A plain network: a class a channel of the image, by 1x1, at a quarter of the size."""
+    """A plain network: one class per image channel, at a quarter of the size."""
     weight = np.zeros((classes, 3, 1, 1), np.float32)
     weight[:3, :, 0, 0] = np.eye(3)[: min(classes, 3)]
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], strides=[4, 4])]
@@ -34,7 +34,7 @@ def colours(path, classes=3, softmax=False):
     return path
 
 
-def test_a_plain_network_s_scores_become_probabilities(tmp_path):
+def test_logits_of_a_plain_network_become_probabilities(tmp_path):
     teacher = Teacher(colours(tmp_path / "t.onnx"), numbered(3), 2, SIZE)
     images = frames(2, SIZE)
     found = teacher(images)

@@ -37,7 +37,7 @@ def run(config, out, stop_at=math.inf, **options):
 
 @pytest.fixture(scope="module")
 def whole(tree, tmp_path_factory):
-    """A run of six steps in one go, three a phase."""
+    """An uninterrupted run of six steps, three per phase."""
     return run(tiny_config(tree), tmp_path_factory.mktemp("whole"))
 
 
@@ -59,7 +59,7 @@ def test_a_run_leaves_weights_and_state(whole):
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4], ids=["deep", "boundary", "cascade"])
-def test_a_resumed_run_equals_one_in_one_go(whole, tree, tmp_path, stop_at):
+def test_a_resumed_run_equals_an_uninterrupted_one(whole, tree, tmp_path, stop_at):
     first = run(whole.config, tmp_path, stop_at)
     assert first.step == stop_at
     torch.rand(7)  # a new process has another random state
@@ -69,13 +69,13 @@ def test_a_resumed_run_equals_one_in_one_go(whole, tree, tmp_path, stop_at):
     assert second.best == whole.best
 
 
-def test_a_finished_run_stays_as_it_is(whole):
+def test_a_finished_run_is_not_changed(whole):
     again = run(whole.config, whole.out)
     assert again.step == 6
     assert_same(weights_of(again), weights_of(whole))
 
 
-def test_a_killed_run_goes_on(whole, tree, tmp_path, repository):
+def test_a_killed_run_resumes(whole, tree, tmp_path, repository):
     script = f"""
 import torch
 from tiny_training import TINY, tiny_config
@@ -126,7 +126,7 @@ def test_a_run_starts_from_the_weights_of_another(whole, tree, tmp_path):
         Trainer(tiny_config(tree, init=str(tmp_path / "none.safetensors")), tmp_path)
 
 
-def test_a_changed_crop_is_one_clear_error(whole):
+def test_changed_options_are_a_one_line_error(whole):
     config = tiny_config(whole.config.data.root, augment__crop=[32, 64])
     with pytest.raises(LcTrtError, match=r"augment.crop \[64, 64\], not \[32, 64\]"):
         Trainer(config, whole.out)
@@ -135,12 +135,12 @@ def test_a_changed_crop_is_one_clear_error(whole):
         Trainer(config, whole.out)
 
 
-def test_what_does_not_change_the_outcome_may_change(whole, tree):
+def test_options_without_influence_on_the_result_may_change(whole, tree):
     config = tiny_config(tree, workers=1, checkpoint_seconds=5.0)
     assert Trainer(config, whole.out).step == 6
 
 
-def test_it_learns(tree, tmp_path):
+def test_the_loss_decreases(tree, tmp_path):
     reports = []
     config = tiny_config(tree, deep={"epochs": 8}, cascade={"epochs": 4})
     run(config, tmp_path, on_step=reports.append)
@@ -185,7 +185,7 @@ def poison(trainer, steps):
 
 
 @pytest.mark.parametrize("step", [1, 4], ids=["deep", "cascade"])
-def test_a_step_that_is_not_finite_changes_nothing(tree, tmp_path, step):
+def test_a_non_finite_step_changes_nothing(tree, tmp_path, step):
     trainer = Trainer(tiny_config(tree), tmp_path)
     trainer.run(lambda: trainer.step >= step)
     before = weights_of(trainer)
@@ -232,13 +232,13 @@ def test_batch_norm_is_frozen_while_fine_tuning(tree, tmp_path):
     assert torch.equal(deep, statistics())
 
 
-def test_fine_tuning_starts_with_new_moments(tree, tmp_path):
+def test_fine_tuning_starts_with_a_new_optimizer(tree, tmp_path):
     trainer = run(tiny_config(tree), tmp_path, 5)
     steps = {int(state["step"]) for state in trainer.optimizer.state.values()}
     assert steps == {2}
 
 
-def test_the_best_weights_of_the_phase_are_kept(tree, tmp_path, monkeypatch):
+def test_the_best_weights_of_the_phase_are_saved(tree, tmp_path, monkeypatch):
     trainer = Trainer(tiny_config(tree), tmp_path)
     figures = iter([0.5, 0.3, 0.6, 0.2, 0.1])
     monkeypatch.setattr(Confusion, "miou", lambda self: next(figures))
@@ -256,7 +256,7 @@ def test_the_best_weights_of_the_phase_are_kept(tree, tmp_path, monkeypatch):
     log.close()
 
 
-def test_one_phase_alone(tree, tmp_path):
+def test_runs_of_one_phase(tree, tmp_path):
     deep = run(tiny_config(tree, cascade=None), tmp_path / "deep")
     assert list(deep.best) == ["deep"]
     cascade = run(tiny_config(tree, deep=None), tmp_path / "cascade")
@@ -276,7 +276,7 @@ def test_errors_come_before_training(tree, tmp_path):
         run(tiny_config(tree), tmp_path / "file")
 
 
-def test_the_average_is_what_is_kept_and_validated(tree, tmp_path):
+def test_the_average_is_saved_and_validated(tree, tmp_path):
     trainer = run(tiny_config(tree, ema=0.9, cascade=None), tmp_path)
     kept = load_weights(trainer.best_path)[0]
     assert_same(kept, dict(trainer.average.module.state_dict()))
@@ -284,7 +284,7 @@ def test_the_average_is_what_is_kept_and_validated(tree, tmp_path):
     assert any(not torch.equal(kept[key], newest[key]) for key in kept)
 
 
-def test_a_resumed_average_equals_one_in_one_go(tree, tmp_path):
+def test_a_resumed_average_equals_an_uninterrupted_one(tree, tmp_path):
     config = tiny_config(tree, ema=0.9)
     whole = run(config, tmp_path / "whole")
     run(config, tmp_path / "parts", 2)
@@ -307,7 +307,7 @@ def test_threads_prepare_the_same_batches(tree, tmp_path, whole):
     assert_same(weights_of(trainer), weights_of(whole))
 
 
-def test_heads_learn_at_their_own_rate(tree, tmp_path):
+def test_heads_have_their_own_learning_rate(tree, tmp_path):
     """With plain SGD and no momentum, a step is rate x gradient, ten times that in the heads."""
     optimizer = {"name": "sgd", "rate": 0.1, "momentum": 0.0, "weight_decay": 0.0, "clip": 1e9}
     moved = {}
@@ -324,19 +324,19 @@ def test_heads_learn_at_their_own_rate(tree, tmp_path):
             torch.testing.assert_close(moved[10.0][key], want, rtol=1e-3, atol=2e-6)
 
 
-def test_half_precision_learns_too(tree, tmp_path):
+def test_half_precision_trains(tree, tmp_path):
     trainer = run(tiny_config(tree, precision="bf16", cascade={"epochs": 2}), tmp_path)
     assert trainer.step == 9 and trainer.skipped == 0
     assert all(value.dtype == torch.float32 for value in weights_of(trainer).values())
 
 
-def test_an_own_name_for_a_phase(tree, tmp_path):
+def test_phases_can_be_named(tree, tmp_path):
     trainer = run(tiny_config(tree, deep={"name": "dsn"}, cascade=None), tmp_path)
     assert list(trainer.best) == ["dsn"]
     assert (tmp_path / "dsn.safetensors").exists()
 
 
-def test_imagenet_weights_are_a_start(tree, tmp_path, monkeypatch):
+def test_imagenet_weights_initialise_model_and_average(tree, tmp_path, monkeypatch):
     asked = []
 
     def load(model, source):
@@ -353,7 +353,7 @@ def test_imagenet_weights_are_a_start(tree, tmp_path, monkeypatch):
 
 
 def test_fresh_removes_the_run_and_nothing_else(whole, tree, tmp_path):
-    """Not what somebody keeps beside it, and not the weights that the new run starts from."""
+    """It keeps foreign files, and the weights that the new run starts from."""
     mine, config = tmp_path / "mine.safetensors", tiny_config(tree)
     run(config, tmp_path)
     mine.write_bytes(whole.best_path.read_bytes())
@@ -366,7 +366,7 @@ def test_fresh_removes_the_run_and_nothing_else(whole, tree, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "mine.safetensors"]
 
 
-def test_classes_are_weighed_as_each_phase_says(tree, tmp_path, monkeypatch):
+def test_each_phase_has_its_own_class_weights(tree, tmp_path, monkeypatch):
     seen = []
     real = trainer_module.objective
 

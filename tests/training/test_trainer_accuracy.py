@@ -42,7 +42,7 @@ CONFIG = {
 
 
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Discs (1) and squares (2), whose colours overlap with the ground's, and their labels."""
+    """Discs (1) and squares (2) whose colours overlap with the background's, and their labels."""
     label = np.zeros(SIZE, np.uint8)
     for _ in range(2):
         x, y = int(rng.integers(30, SIZE[1] - 30)), int(rng.integers(30, SIZE[0] - 30))

@@ -1,4 +1,4 @@
-"""Validation during training, beside a plain loop and scikit-learn's metrics."""
+"""Validation during training, against a plain loop and scikit-learn's metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lc_trt.training.validation import validate
 
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
-    """Images of different sizes; labels are of all classes, and some of none."""
+    """Images of different sizes with all classes and ignored pixels."""
     rng = np.random.default_rng(4)
     found = []
     for number, size in enumerate(((48, 72), (33, 50))):
@@ -25,7 +25,7 @@ def samples() -> list[Sample]:
     return found
 
 
-def test_accuracy_is_that_of_the_last_stage_where_nothing_exits(samples: list[Sample]) -> None:
+def test_without_exits_accuracy_is_that_of_the_last_stage(samples: list[Sample]) -> None:
     model = tiny_cascade()
     found = validate(model.train(), samples, to_input, rho=1.0)
     assert not model.training, "batch norm uses its running statistics"

@@ -1,4 +1,4 @@
-"""What hides the packages of TensorRT, against modules that stand for them."""
+"""Loading TensorRT, with fake packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lc_trt.trt import api as trt
 
 
 class Builder:
-    """Keeps the flags that a network is made with."""
+    """Returns the flags of a network."""
 
     def create_network(self, flags: int) -> int:
         return flags
@@ -37,7 +37,7 @@ def package(version: str) -> Any:
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Puts a module in the place of the package tensorrt."""
+    """Replaces the package tensorrt by a module."""
 
     def put(module: Any) -> trt.TensorRT:
         monkeypatch.setitem(sys.modules, "tensorrt", module)
@@ -70,7 +70,7 @@ def test_a_package_without_its_libraries_is_refused(install: Any) -> None:
         install(ModuleType("tensorrt"))
 
 
-def test_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_names_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trt, "find_spec", lambda name: None)
     assert trt.installed() is None
     with pytest.raises(LcTrtError, match=r"TensorRT is not installed; install it: pip install"):
@@ -79,7 +79,7 @@ def test_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         trt.load("tensorrt_rtx")
 
 
-def test_messages_reach_who_asks_for_them(install: Any) -> None:
+def test_messages_are_collected_within_the_block(install: Any) -> None:
     api, echoed = install(package("11.4.0")), []
     error, warning = SimpleNamespace(name="ERROR"), SimpleNamespace(name="WARNING")
     with api.messages(echoed.append) as outer:

@@ -1,4 +1,4 @@
-"""Every name of TensorRT and CUDA in our source is one that they have.
+"""Every name of TensorRT and CUDA in our source exists.
 
 They are asked themselves: tensorrt_rtx, the bindings of TensorRT 11.4, and cuda-python. None of
 them needs a GPU for that. The bindings need TensorRT's libraries to be loaded, which PyPI does not
@@ -25,13 +25,13 @@ import pytest
 ROOT = Path(__file__).parents[2] / "lc_trt"
 SCRIPT = Path(__file__).parents[1] / "helpers" / "dump_names.py"
 
-# What TensorRT for RTX alone has, and is asked for behind a question which one it is.
+# Names of TensorRT for RTX only, used after a check of the package.
 RTX_ONLY = {
     "ComputeCapability.__members__",
     "IBuilderConfig.num_compute_capabilities",
     "IBuilderConfig.set_compute_capability",
 }
-# The class of what a variable of this name holds, in the files that talk to TensorRT.
+# Classes of variables by name, in the files that use TensorRT.
 OBJECTS = {
     "builder": "Builder",
     "config": "IBuilderConfig",
@@ -47,7 +47,7 @@ OBJECTS = {
     "engine": "ICudaEngine",
     "context": "IExecutionContext",
 }
-# The same name for something of our own.
+# Variables of the same names for objects of our own.
 OURS = {
     ("runtime/engines/tensorrt/engine.py", "context"),
     ("runtime/engines/tensorrt/execution_context.py", "error"),
@@ -90,7 +90,7 @@ def module_names() -> set[str]:
 
 
 def object_names() -> set[tuple[str, str]]:
-    """(class, attribute) of what is asked of TensorRT's objects."""
+    """(class, attribute) of each use of TensorRT's objects."""
     found = set()
     for path in TALKERS:
         for chain in chains(path):
@@ -105,7 +105,7 @@ def object_names() -> set[tuple[str, str]]:
 
 @pytest.fixture(scope="module", params=["tensorrt_rtx", "tensorrt"])
 def package(request, tmp_path_factory):
-    """A package's name, and what it has."""
+    """Name of a package, and its names."""
     module = {"tensorrt": "tensorrt_bindings"}.get(request.param, request.param)
     if find_spec(module) is None:
         pytest.skip(f"needs {module}: make setup")
@@ -123,7 +123,7 @@ def package(request, tmp_path_factory):
 
 
 def empty_libraries(folder: Path) -> Path:
-    """Libraries with the entry points that TensorRT's bindings ask for, and nothing in them."""
+    """Empty libraries with the entry points that TensorRT's bindings need."""
     entries = (
         "createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL",
         "createInferRuntime_INTERNAL", "createNvOnnxParserRefitter_INTERNAL",
@@ -203,7 +203,7 @@ def attributes(variable: str, prefix: str) -> set[str]:
 
 
 def test_only_one_file_talks_to_cuda():
-    """cuda-python; the driver itself is asked for the GPU's name in another place."""
+    """cuda-python; the name of the GPU is queried from the driver elsewhere."""
     imports = re.compile(r"^\s*(?:from|import) cuda\b", re.MULTILINE)
     found = [
         p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py") if imports.search(p.read_text())

@@ -1,4 +1,4 @@
-"""What reaches TensorRT's builder, on a stand-in that notes it: TensorRT itself needs a GPU."""
+"""Options that reach TensorRT's builder, on a recording fake: TensorRT itself needs a GPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADA = Gpu("Some Ada", "8.9")
 
 
 class Config:
-    """As IBuilderConfig: what is set on it stays as an attribute."""
+    """IBuilderConfig; settings become attributes."""
 
     def __init__(self) -> None:
         self.flags: list[str] = []
@@ -54,7 +54,7 @@ class Config:
 
 
 class Module:
-    """As the package tensorrt, 11.4, with a GPU; ``built`` is what its builder gives."""
+    """The package tensorrt 11.4 with a GPU; its builder returns ``built``."""
 
     IProgressMonitor = object
     LayerType = SimpleNamespace(PLUGIN_V3="plugin")
@@ -136,7 +136,7 @@ def build(module: Module, options: PlanOptions, show: ProgressMonitor | None = N
     return build_plan(api, dense(), options, batch=Profile(1, 2, 4), size=sizes, gpu=ADA, show=show)
 
 
-def test_nothing_is_set_that_was_not_asked_for() -> None:
+def test_defaults_set_nothing() -> None:
     module = Module()
     assert build(module, PlanOptions()) == Plan(b"plan", None, None)
     config = module.config
@@ -188,7 +188,7 @@ def test_the_inspectors_layers_come_with_their_details() -> None:
         build(module, PlanOptions(save_layers=Path("layers.json")))
 
 
-def test_a_build_that_fails_says_why_and_leaves_the_timing_cache_alone(tmp_path: Path) -> None:
+def test_a_failed_build_gives_its_reason_and_keeps_the_timing_cache(tmp_path: Path) -> None:
     path, module = tmp_path / "times", Module()
     path.write_text('{"gpu": "a", "times": {"pool": 4}}')
     module.built = None  # type: ignore[assignment]

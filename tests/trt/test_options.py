@@ -1,4 +1,4 @@
-"""Options of a plan: profiles as trtexec takes them, and what a package does not know."""
+"""Plan options: profiles as in trtexec, and options that a package lacks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_sizes_ascend_on_both_sides() -> None:
 
 
 @pytest.mark.parametrize("given", [(1, None, None), (None, None, 8), (1, None, 8), (1, 2, None)])
-def test_a_part_of_a_profile_is_refused(given: tuple[int | None, ...]) -> None:
+def test_an_incomplete_profile_is_refused(given: tuple[int | None, ...]) -> None:
     with pytest.raises(UsageError, match="give all of --min-batch, --opt-batch and --max-batch"):
         make_profile("batch", None, *given)
 
@@ -82,7 +82,7 @@ def test_a_fixed_value_and_a_profile_are_refused() -> None:
         ("trt", {"opt_level": 6}, ADA, UsageError, "--opt-level 6: expected 0 to 5"),
     ],
 )
-def test_what_cannot_be_done_is_refused(
+def test_unsupported_options_are_refused(
     package: str,
     options: dict[str, Any],
     gpu: Gpu | None,
@@ -94,7 +94,7 @@ def test_what_cannot_be_done_is_refused(
     assert type(caught.value) is error and "\n" not in str(caught.value)
 
 
-def test_all_of_tensorrts_options_are_taken_with_a_gpu() -> None:
+def test_tensorrt_with_a_gpu_takes_all_options() -> None:
     everything = PlanOptions(
         workspace=64,
         opt_level=5,

@@ -1,4 +1,4 @@
-"""All that TensorRT's parser refuses, though it stops at the first: tried with TensorRT for RTX."""
+"""All nodes that TensorRT's parser refuses, with TensorRT for RTX."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def network(nodes: list[onnx.NodeProto], outputs: str, **constants: Any) -> onnx
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def test_one_after_the_other_through_what_reads_them(api: TensorRT) -> None:
-    """Each kind: no such operator, a value it cannot take, shapes that do not go together."""
+def test_refused_nodes_and_their_readers_are_found(api: TensorRT) -> None:
+    """Each kind: unknown operators, unsupported values, incompatible shapes."""
     model = network(
         [
             node("Conv", ["x", "w5"], ["a"], "narrow"),
@@ -58,8 +58,8 @@ def test_one_after_the_other_through_what_reads_them(api: TensorRT) -> None:
     assert "Unsupported data type" in reasons[3] and reasons[4] == reasons[5]
 
 
-def test_a_node_that_reads_what_nobody_knows_is_looked_up(api: TensorRT) -> None:
-    """The type of an unknown operator's result is unknown, so what reads it cannot be parsed."""
+def test_readers_of_unknown_types_are_checked_by_operator(api: TensorRT) -> None:
+    """The output of an unknown operator has no type, so its readers cannot be parsed."""
     model = network(
         [
             node("Frobnicate", ["x"], ["a"], "first", domain="other"),
@@ -74,7 +74,7 @@ def test_a_node_that_reads_what_nobody_knows_is_looked_up(api: TensorRT) -> None
     ]
 
 
-def test_an_end_is_put_to_it(api: TensorRT, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_attempts_is_bounded(api: TensorRT, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "MOST", 3)
     nodes = [node("Reshape", ["x", "s"], [f"y{i}"], f"r{i}") for i in range(5)]
     model = network(nodes, "x", s=np.array([7, 7], np.int64))

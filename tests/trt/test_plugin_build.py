@@ -1,4 +1,4 @@
-"""Compiling the plugin library, with tools that only note what they are asked."""
+"""Compiling the plugin library, with fake tools that record their arguments."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from lc_trt.trt.plugin_library import FILE
 __all__ = ["tools"]
 
 
-def test_it_is_configured_compiled_and_installed_from_a_folder_that_is_kept(
-    tools: Path, tmp_path: Path
-) -> None:
+def test_the_library_is_built_in_a_persistent_folder(tools: Path, tmp_path: Path) -> None:
     source, work, out = tmp_path / "source", tmp_path / "work", tmp_path / "out"
     path = compile_library(out, work, source=source, jobs=2)
     assert path == out / FILE and path.read_bytes() == library_bytes()
@@ -30,7 +28,7 @@ def test_it_is_configured_compiled_and_installed_from_a_folder_that_is_kept(
     assert install == f"--install {work} --prefix {work}/installed"
 
 
-def test_what_is_missing_is_named_with_its_command(tools: Path, tmp_path: Path) -> None:
+def test_missing_tools_are_named_with_their_installation(tools: Path, tmp_path: Path) -> None:
     (tools / "nvcc").unlink()
     (tools / "include" / "NvInfer.h").unlink()
     assert list(missing_parts()) == ["nvcc", "NvInfer.h"]

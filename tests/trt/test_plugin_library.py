@@ -1,4 +1,4 @@
-"""The plugin library as a file: known by its marker, refused before it is loaded."""
+"""The plugin library is identified by its marker, and foreign files are refused unloaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lc_trt.trt.plugin_library import FILE, find_library, open_library, read_lib
     code=st.sets(st.tuples(st.sampled_from([1, 2]), st.integers(50, 130)), max_size=6),
     version=st.integers(0, 999),
 )
-def test_what_a_file_says(
+def test_version_and_architectures_are_read(
     tmp_path_factory: pytest.TempPathFactory, code: set[tuple[int, int]], version: int
 ) -> None:
     path = tmp_path_factory.mktemp("library") / "any.so"
@@ -40,7 +40,7 @@ def test_a_library_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"lc_trt plugins, version 1\0", b"x" * 4096])
-def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_foreign_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / FILE
     path.write_bytes(content)
     with pytest.raises(LcTrtError, match=r"is no plugin library of lc-trt.*lc-trt plugin build"):
@@ -59,7 +59,7 @@ def test_a_truncated_library_is_read_or_refused(
         assert "is no plugin library" in str(error)
 
 
-def test_none_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lc_trt.trt.plugin_library.HOME", tmp_path)
     assert find_library() is None
     with pytest.raises(LcTrtError, match=r"was not compiled.*lc-trt plugin build"):

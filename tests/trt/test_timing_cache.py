@@ -1,4 +1,4 @@
-"""A timing cache in a file: merged under a lock, and written whole or not at all."""
+"""Timing cache files are merged under a lock and written atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lc_trt.trt.timing_cache import merge_cache, use_cache
 
 
 class Config:
-    """As TensorRT's IBuilderConfig: its builder times what the cache has not."""
+    """IBuilderConfig; its builder times what the cache lacks."""
 
     def __init__(self) -> None:
         self.cache = Cache(b"")
@@ -35,7 +35,7 @@ class Config:
 
 
 def build(path: Path, times: Mapping[str, int]) -> dict[str, int]:
-    """A build that measures ``times``; those that it began with."""
+    """A build that measures ``times``; returns the times that it started with."""
     config = Config()
     use_cache(config, path)
     before = dict(config.cache.body["times"])
@@ -44,7 +44,7 @@ def build(path: Path, times: Mapping[str, int]) -> dict[str, int]:
     return before
 
 
-def test_a_later_build_begins_with_the_times_of_an_earlier_one(tmp_path: Path) -> None:
+def test_builds_reuse_the_times_of_earlier_ones(tmp_path: Path) -> None:
     path = tmp_path / "new" / "times"
     assert build(path, {"conv": 3}) == {}
     assert build(path, {"pool": 4}) == {"conv": 3}
@@ -52,7 +52,7 @@ def test_a_later_build_begins_with_the_times_of_an_earlier_one(tmp_path: Path) -
     assert sorted(p.name for p in path.parent.iterdir()) == ["times", "times.lock"]
 
 
-def test_builds_beside_each_other_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_builds_lose_nothing(tmp_path: Path) -> None:
     first, second, path = Config(), Config(), tmp_path / "times"
     for config, kernel in ((first, "conv"), (second, "pool")):
         use_cache(config, path)
@@ -62,7 +62,7 @@ def test_builds_beside_each_other_lose_nothing(tmp_path: Path) -> None:
     assert json.loads(path.read_bytes())["times"] == {"conv": 1, "pool": 1}
 
 
-def test_processes_take_turns(tmp_path: Path) -> None:
+def test_processes_lock_the_file(tmp_path: Path) -> None:
     path, here = tmp_path / "times", Path(__file__)
     code = (
         "import sys; from pathlib import Path; from test_timing_cache import build\n"
@@ -90,7 +90,7 @@ def test_a_cache_of_another_gpu_is_refused_and_kept(tmp_path: Path) -> None:
     assert json.loads(path.read_bytes())["gpu"] == "b"
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LcTrtError, match=r"--timing-cache .*choose another file"):
         use_cache(Config(), tmp_path / "file" / "times")

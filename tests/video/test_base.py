@@ -1,4 +1,4 @@
-"""What every source does where it says nothing of its own."""
+"""Defaults of a source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lc_trt.video.base import Frame, Source
 
 
 class Two(Source):
-    """Two frames and a note of having been closed."""
+    """Two frames; records that it was closed."""
 
     name, count, fps = "two", 2, None
     closed = False
@@ -23,20 +23,20 @@ class Two(Source):
         self.closed = True
 
 
-def test_a_source_is_ready_reads_no_file_and_reports_nothing_unless_it_says_so() -> None:
+def test_defaults_of_a_source() -> None:
     source = Two()
     assert source.ready and list(source.files()) == [] and list(source.problems()) == []
     assert (source.audio_streams, source.dropped, source.reconnects) == (0, 0, 0)
 
 
-def test_leaving_the_block_closes_it() -> None:
+def test_the_context_manager_closes_the_source() -> None:
     with Two() as source:
         assert [frame.index for frame in source] == [0, 1]
         assert not source.closed
     assert source.closed
 
 
-def test_frames_of_a_film_are_named_in_their_order() -> None:
+def test_frames_of_a_video_are_numbered() -> None:
     image = np.zeros((2, 3, 3), np.uint8)
     names = [Frame.of_video(image, index, index / 25).name for index in (0, 9, 10, 123456)]
     assert names == sorted(names) and len(set(names)) == 4

@@ -1,4 +1,4 @@
-"""Runs: to the end, to a limit, to Ctrl-C, to an error."""
+"""Runs that reach the end or a limit, are interrupted, or fail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def made(
 
 
 class Counted:
-    """Remembers how many frames were done after each."""
+    """Records the number of finished frames after each."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -97,7 +97,7 @@ def test_a_stopped_run_ends_with_a_playable_file(tmp_path: Path, batch: int) -> 
     assert len(read_video(tmp_path / "out.mp4")) == 3
 
 
-def test_a_source_that_gives_nothing_can_be_stopped(tmp_path: Path) -> None:
+def test_a_silent_source_can_be_stopped(tmp_path: Path) -> None:
     gate, asked = threading.Event(), time.monotonic()
 
     class Silent(Source):
@@ -143,7 +143,7 @@ def test_a_dense_run_has_no_shares(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_several_sources_share_a_run(tmp_path: Path, batch: int) -> None:
-    """Two films of other sizes and lengths, and a folder, each into its own file."""
+    """Two videos of different sizes and lengths, and a folder, each into its own file."""
     write_video(tmp_path / "a.mp4", 5)
     write_video(tmp_path / "b.avi", 3, (32, 48))
     (tmp_path / "c").mkdir()
@@ -168,8 +168,8 @@ def test_several_sources_share_a_run(tmp_path: Path, batch: int) -> None:
     assert len(list((tmp_path / "labels" / "a_labels").iterdir())) == 5
 
 
-def test_a_governed_run_of_several_sources(tmp_path: Path) -> None:
-    """The rate is each source's: two at once leave a frame half of the time."""
+def test_a_governed_run_shares_the_target_among_sources(tmp_path: Path) -> None:
+    """The target is per source: with two sources, a frame has half the time."""
 
     class Told(Governor):
         def record(self, seconds: float, frames: int = 1) -> None:
@@ -196,13 +196,13 @@ def test_a_governed_run_of_several_sources(tmp_path: Path) -> None:
     assert two[-1] > two[12]  # once one of them has ended, the other has its time
 
 
-def test_before_the_first_frame() -> None:
+def test_statistics_before_the_first_frame() -> None:
     stats = pipeline.Stats()
     assert (stats.fps, stats.shares, stats.percentile(50)) == (0, None, 0)
 
 
-def test_a_run_of_months_remembers_the_latest_frames_only() -> None:
-    """What a live source leaves behind has a bound, and percentiles are of the present."""
+def test_statistics_of_long_runs_are_bounded() -> None:
+    """Memory is bounded, and percentiles are of the latest frames."""
     stats = pipeline.Stats()
     result = toy()(np.zeros((48, 64, 3), np.uint8))
     for milliseconds in (900.0, 5.0):

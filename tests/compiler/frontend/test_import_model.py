@@ -22,25 +22,25 @@ OWN = tiny_networks.INFO
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """An ONNX of `lc-trt export`."""
+    """An ONNX file of `lc-trt export`."""
     onnx.save(tiny_networks.tiny_model(), tmp_path / "own.onnx")
     return tmp_path / "own.onnx"
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """An ONNX of somebody else."""
+    """A foreign ONNX file."""
     return channel_network.write_network(tmp_path / "plain.onnx")
 
 
-def test_a_model_in_exchange_form_stays_as_it_is(own: Path) -> None:
+def test_an_exchange_model_is_not_changed(own: Path) -> None:
     imported = import_model(own, ImportOptions(size=(64, 64)))
     assert imported.unchanged and not is_plain(own)
     assert imported.model == onnx.load(own)
     assert imported.info == OWN, "its size is its own"
 
 
-def test_classes_replace_its_names_and_no_more(own: Path) -> None:
+def test_classes_replace_names_only(own: Path) -> None:
     classes = numbered(tiny_networks.CLASSES)
     imported = import_model(own, ImportOptions(classes=classes))
     assert (imported.info.classes, imported.info.colours) == (classes.names, classes.colours)
@@ -49,12 +49,12 @@ def test_classes_replace_its_names_and_no_more(own: Path) -> None:
         import_model(own, ImportOptions(classes=find_classes("voc")))
 
 
-def test_it_normalises_itself(own: Path) -> None:
+def test_normalisation_of_an_exchange_model_is_refused(own: Path) -> None:
     with pytest.raises(UsageError, match=r"own.onnx: normalises inside its graph; leave out"):
         import_model(own, ImportOptions(normalisation=Normalisation()))
 
 
-def test_a_plain_network_gets_what_it_does_not_say(plain: Path) -> None:
+def test_options_complete_a_plain_network(plain: Path) -> None:
     options = ImportOptions(
         channel_network.SIZE,
         numbered(channel_network.CLASSES),
@@ -70,7 +70,7 @@ def test_a_plain_network_gets_what_it_does_not_say(plain: Path) -> None:
     assert np.array_equal(labels[0], channel_network.right_labels(image))
 
 
-def test_metadata_is_asked_for_and_read_first(own: Path, plain: Path, tmp_path: Path) -> None:
+def test_metadata_is_read_first(own: Path, plain: Path, tmp_path: Path) -> None:
     model = onnx.load(own)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")

@@ -1,4 +1,4 @@
-"""Reading ONNX files, and telling which are exchange models."""
+"""Reading ONNX files and recognising exchange models."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_region_operators_of_another_version_are_refused():
         check_region_operators(model, "m.onnx")
 
 
-def test_a_lowered_cascade_is_no_source():
+def test_a_lowered_cascade_is_refused():
     model = lowered_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
     with pytest.raises(LcTrtError, match=r"m\.onnx: node .* in the form that TensorRT's plugin"):
         check_region_operators(model, "m.onnx")
@@ -74,7 +74,7 @@ def test_a_cascade_has_three_stages():
     ],
     ids=["missing", "empty", "html", "truncated"],
 )
-def test_what_is_no_onnx_is_refused_in_one_line(tmp_path, content, message):
+def test_other_files_are_a_one_line_error(tmp_path, content, message):
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)

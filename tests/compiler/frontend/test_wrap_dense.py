@@ -100,7 +100,7 @@ def test_bgr_networks_get_their_channels_unswapped():
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_a_network_from_torch_s_own_exporter(tmp_path):
+def test_networks_of_the_torch_exporter_are_wrapped(tmp_path):
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3, stride=2, padding=1),
         torch.nn.BatchNorm2d(8),
@@ -133,7 +133,7 @@ def test_a_network_from_torch_s_own_exporter(tmp_path):
     ],
     ids=["classifier", "grey", "other size", "one class"],
 )
-def test_what_cannot_be_built_is_refused_in_one_line(changes, message):
+def test_unsupported_networks_are_a_one_line_error(changes, message):
     if changes.get("shape", ("", 3))[1] == 1:
         model = plain()
         model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
@@ -156,7 +156,7 @@ def test_a_network_with_two_inputs_is_refused():
         wrap_plain(model, "m.onnx", SIZE, PLAIN, None)
 
 
-def test_every_node_gets_a_name_of_its_own() -> None:
+def test_node_names_are_made_unique() -> None:
     # ONNX asks for no names; passes tell nodes apart by them.
     source = plain()
     for node in source.graph.node:

@@ -1,4 +1,4 @@
-"""Branches that are summed up become one product of the rows that they read."""
+"""Summed branches become one product of their input rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def products(model, head):
     return [name for name in found if "branch" in name or "sum" in name]
 
 
-def test_an_aspp_head_s_branches_are_one_product_with_a_tap_in_common(aspp):
+def test_branches_of_an_aspp_head_are_merged_and_share_a_tap(aspp):
     lowered = run_passes(aspp, [LowerStandard()])
     constants = {t.name: tuple(t.dims) for t in lowered.graph.initializer}
     for head in ("head2", "head3"):
@@ -42,7 +42,7 @@ def test_an_aspp_head_s_branches_are_one_product_with_a_tap_in_common(aspp):
 
 
 @pytest.mark.parametrize("rho", [(-1, -1), (0.3, 0.3), (2, -1), (2, 2)])
-def test_it_gives_what_the_functions_give(aspp, rho):
+def test_merged_sums_equal_the_functions(aspp, rho):
     images = frames(2, SIZE)
     expected = run(session(aspp), images, rho)
     found = run(session(run_passes(aspp, [LowerStandard()])), images, rho)
@@ -51,7 +51,7 @@ def test_it_gives_what_the_functions_give(aspp, rho):
     np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=1e-5)
 
 
-def test_a_tensor_that_is_asked_for_by_name_stays(aspp):
+def test_named_outputs_are_preserved(aspp):
     name = "head2/3/branch3/conv"
     assert any(name in n.output for n in aspp.graph.node)
     lowered = run_passes(aspp, [LowerStandard(named=[name])])
@@ -125,7 +125,7 @@ def not_constant(nodes, constants):
 @pytest.mark.parametrize(
     "change", [activated, scaled, with_residual, widening, read_twice, not_constant]
 )
-def test_what_is_more_than_a_product_and_a_bias_stays(change):
+def test_convolutions_with_an_epilogue_are_left(change):
     fused = find_sums(graph_of_sum(change), ())
     assert not fused.sums and not fused.dropped
 
@@ -139,7 +139,7 @@ def test_what_is_more_than_a_product_and_a_bias_stays(change):
     ],
     ids=["two regions", "read twice", "named"],
 )
-def test_a_sum_that_stays_says_why(graph, named, reason):
+def test_sums_that_are_left_have_a_reason(graph, named, reason):
     fused = find_sums(graph, named)
     assert not fused.sums and not fused.dropped
     ((node, why),) = fused.separate
@@ -151,7 +151,7 @@ def test_a_sum_that_stays_says_why(graph, named, reason):
     kernel=st.tuples(st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 3, 5, 7])),
     dilations=st.tuples(st.integers(1, 24), st.integers(1, 24)),
 )
-def test_a_window_is_row_by_row_around_its_middle(kernel, dilations):
+def test_window_offsets_are_row_major_around_the_centre(kernel, dilations):
     taps = window(kernel, dilations)
     assert len(set(taps)) == len(taps) == kernel[0] * kernel[1]
     assert taps[len(taps) // 2] == (0, 0)

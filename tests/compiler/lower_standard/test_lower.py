@@ -1,4 +1,4 @@
-"""Region operators become standard ones that compute the same."""
+"""Region operators become equivalent standard ones."""
 
 from __future__ import annotations
 

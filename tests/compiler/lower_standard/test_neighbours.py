@@ -1,4 +1,4 @@
-"""Where the neighbours of a pixel stand."""
+"""Rows of the neighbours of a pixel."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from lc_trt.compiler.passes.fold_constants import FoldConstants
 from lc_trt.compiler.passes.freeze import Freeze
 
 
-def test_probabilities_are_made_on_the_map():
+def test_probabilities_are_computed_on_the_map():
     source = run_passes(tiny_model(), [Freeze(1, (48, 72)), FoldConstants()])
     graph = Graph(source)
     report = FullMapHeads().apply(graph)

@@ -43,7 +43,7 @@ def test_a_sum_of_convolutions_becomes_a_chain():
     assert count(fused, "RegionConv") == 4 and not count(fused, "Add")
 
 
-def test_what_has_another_reader_is_not_fused():
+def test_convolutions_with_another_reader_are_not_fused():
     def body(b):
         y = b.conv(b.entered, CHANNELS, CHANNELS)
         return b.conv(b.op("Concat", b.op("Relu", y), y, axis=1), 2 * CHANNELS, 4), 4
@@ -57,7 +57,7 @@ def test_what_has_another_reader_is_not_fused():
         run_passes(region_graph(body), lower_tensorrt())
 
 
-def test_a_factor_after_a_residual_is_not_taken_for_the_convolution_s():
+def test_a_factor_after_a_residual_is_not_fused():
     def body(b):
         y = b.op("Add", b.conv(b.entered, CHANNELS, CHANNELS), b.entered)
         return b.op("Mul", y, b.constant(0.5, np.float32)), CHANNELS

@@ -15,7 +15,7 @@ from lc_trt.compiler.passes.freeze import Freeze
 
 
 @pytest.mark.parametrize("batch", [1, None])
-def test_masks_are_int32_whatever_made_them(batch):
+def test_all_masks_become_int32(batch):
     size = (48, 72) if batch else None
     model = run_passes(tiny_model(), [Freeze(batch, size), FoldConstants(), Int32Masks()])
     types = {

@@ -1,4 +1,4 @@
-"""Widths that the fast path of the kernel takes."""
+"""Padding to widths of the kernel's fast path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lc_trt.compiler.lower_tensorrt.operators import segments_of
 from lc_trt.compiler.options import Quantization
 
 
-def test_rows_are_as_wide_as_the_fast_path_wants_them(tiny):
+def test_rows_are_padded_for_the_fast_path(tiny):
     """Widths that are no multiple of 16, of branches, of the residual stream and of the map."""
     model, ranges, *_ = tiny("irnet", "plain")
     lowered = lowered_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges))

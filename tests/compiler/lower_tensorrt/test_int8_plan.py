@@ -1,4 +1,4 @@
-"""What is noted of the network before it is lowered."""
+"""The INT8 plan, made before lowering."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lc_trt.compiler.lower_tensorrt.operators import LoweringState
 from lc_trt.compiler.options import Quantization
 
 
-def test_convolutions_are_noted_but_those_that_are_kept():
+def test_the_plan_lists_all_convolutions_but_kept_ones():
     def body(b):
         y = b.conv(b.entered, CHANNELS, CHANNELS)  # reads the image
         for _ in range(3):

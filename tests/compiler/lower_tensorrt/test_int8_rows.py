@@ -1,4 +1,4 @@
-"""INT8 on rows, on graphs of a few operators, beside FP32."""
+"""INT8 rows in graphs of a few operators, against FP32."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lc_trt.ir.node_view import NodeView
     kept=st.sets(st.integers(0, 5)),
     seed=st.integers(0, 99),
 )
-def test_branches_and_residuals_of_any_width_and_any_kept(widths, kernel, kept, seed):
+def test_branches_and_residuals_of_any_width(widths, kernel, kept, seed):
     def body(b):
         start = b.op("Relu", b.conv(b.entered, CHANNELS, CHANNELS))  # first, in floating point
         branches = [b.op("Relu", b.conv(start, CHANNELS, width)) for width in widths]
@@ -41,8 +41,8 @@ def test_branches_and_residuals_of_any_width_and_any_kept(widths, kernel, kept, 
     assert bool(int8) == (len(keep) < len(convolutions))
 
 
-def test_branches_that_are_one_product_keep_their_scales():
-    """One is a hundred times as large as the other, which on its scale would be lost."""
+def test_merged_branches_keep_their_scales():
+    """One range is 100 times the other, which a common scale would lose."""
 
     def body(b):
         start = b.op("Relu", b.conv(b.entered, CHANNELS, CHANNELS))
@@ -63,7 +63,7 @@ def test_branches_that_are_one_product_keep_their_scales():
 
 
 @pytest.mark.parametrize("parts", [8, 17])
-def test_more_parts_than_a_plugin_takes_are_added_up_in_floating_point(parts):
+def test_excess_segments_are_summed_in_floating_point(parts):
     def body(b):
         start = b.op("Relu", b.conv(b.entered, CHANNELS, CHANNELS))
         each = [b.conv(start, CHANNELS, 2, 3) for _ in range(parts)]

@@ -1,4 +1,4 @@
-"""Which tensors of rows are INT8."""
+"""Types of row tensors."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_every_region_convolution_but_the_classifiers_is_int8(tiny, network, pre
 LAYERS = ("stage1/1", "stage2/0", "stage2/0/branches/branch1", "stage3", "head2", "head1/0")
 
 
-# Unshrunk: an example takes a second, and says by itself which layers stay.
+# Not shrunk: an example takes a second and already names the kept layers.
 @settings(max_examples=6, phases=(Phase.generate,))
 @given(
     keep=st.sets(st.sampled_from(LAYERS), min_size=1), precision=st.sampled_from(["fp32", "fp16"])
 )
-def test_layers_that_are_kept_are_in_floating_point_and_no_others(tiny, keep, precision):
+def test_exactly_the_kept_layers_are_floating_point(tiny, keep, precision):
     model, ranges, full, _ = tiny("irnet", "plain")
     plan = make_plan(prepare(model, SIZE, 1))
     kept = select_layers(plan, tuple(keep))
@@ -77,7 +77,7 @@ def test_layers_that_are_kept_are_in_floating_point_and_no_others(tiny, keep, pr
         assert np.abs(found["confidence"] - expected["confidence"]).mean() < 0.04
 
 
-def test_rows_with_readers_of_both_kinds_are_floating_point_and_quantised_once(tiny):
+def test_rows_with_mixed_readers_are_quantised_once(tiny):
     model, ranges, *_ = tiny("irnet", "plain")
     plan = make_plan(prepare(model, SIZE, 1))
     kept = select_layers(plan, ("stage2/0/branches/branch1/1",))

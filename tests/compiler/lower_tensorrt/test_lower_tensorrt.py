@@ -1,4 +1,4 @@
-"""What TensorRT is given, in ONNX Runtime, against the exchange model it was made from."""
+"""The model lowered for TensorRT against its exchange model, both in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reference(trunk, form, seed):
 
 
 def a_partial_region(before, images):
-    """Thresholds that no pixel's confidence is near, however the two round."""
+    """Thresholds far from any confidence, so that rounding does not matter."""
     engine = SimpleNamespace(run=lambda x, rho: SimpleNamespace(**run(before, x, tuple(rho))))
     return separating_rho(engine, images)
 
@@ -48,7 +48,7 @@ def assert_same(expected, found, labels=1.0, confidence=1e-4):
         assert np.array_equal(found["stages"], expected["stages"])
 
 
-# Unshrunk: an example takes a second, and says by itself which network and size it is.
+# Not shrunk: an example takes a second and already names network and size.
 @settings(max_examples=5, phases=(Phase.generate,))
 @given(
     network=st.sampled_from([("irnet", "plain"), ("irnet", "aspp"), ("inception", "aspp")]),
@@ -68,7 +68,7 @@ def test_a_lowered_cascade_is_the_cascade(network, seed, batch, size, symbolic):
 
 
 @pytest.mark.parametrize("network", [("irnet", "plain"), ("inception", "aspp")], ids="-".join)
-def test_nothing_but_region_operators_touches_rows(network):
+def test_only_region_operators_touch_rows(network):
     source, _ = reference(*network, 0)
     model = lowered_for_tensorrt(source, SIZE, 1, "fp32")
     rows = {
@@ -103,9 +103,7 @@ def test_the_trained_network_in_fp32_and_fp16(irnet_small, irnet_small_half):
         assert_same(expected, run(half, images, rho), labels=0.99, confidence=0.01)
 
 
-def test_the_trained_network_has_one_product_for_branches_and_multiplies_no_more(
-    irnet_small, irnet_small_half
-):
+def test_merging_adds_no_multiplications_to_the_trained_network(irnet_small, irnet_small_half):
     source, model = (views(m, "RegionConv") for m in (irnet_small, irnet_small_half))
     # The first 1x1s of ten blocks and of five are one, so are three before stage 3; there five
     # projections go onto a residual stream of four parts.

@@ -25,7 +25,7 @@ from lc_trt.quantization.calibration_table import read_table
 from lc_trt.video.sample_frames import check_samples
 
 
-# Unshrunk: an example takes a second, and says by itself which network and size it is.
+# Not shrunk: an example takes a second and already names network and size.
 @settings(max_examples=5, phases=(Phase.generate,))
 @given(
     form=st.sampled_from(["plain", "aspp"]),
@@ -75,7 +75,7 @@ def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic):
     assert np.abs(found["confidence"] - expected["confidence"]).mean() < 1e-3
 
 
-def test_everything_kept_is_the_network_without_int8(tiny):
+def test_keeping_all_layers_gives_the_network_without_int8(tiny):
     model, ranges, *_ = tiny("irnet", "plain")
     plan = make_plan(prepare(model, SIZE, 1))
     kept = lowered_for_tensorrt(model, SIZE, 1, "fp16", Quantization(ranges, plan.convolutions))
@@ -96,7 +96,7 @@ def test_a_tensor_without_a_range_is_named(tiny):
 
 
 def test_the_trained_network_agrees_with_fp32_and_with_the_cpu_s_int8(repository):
-    """On photographs of another kind than it was calibrated on, at both operating points."""
+    """On photographs unlike the calibration images, at both operating points."""
     source = onnx.load(repository / "models" / "irnet-small-camvid" / "model.onnx")
     ranges = read_table(repository / "calib" / "irnet-small-camvid.json").ranges
     info, size, how = read_info(source), (180, 240), Quantization(ranges)

@@ -22,7 +22,7 @@ from lc_trt.compiler.lower_tensorrt.segments import Segments
 from lc_trt.compiler.pass_manager import run_passes
 
 
-def test_branches_on_the_same_rows_become_one_product_that_is_read_in_parts():
+def test_branches_on_the_same_rows_are_merged():
     model = region_graph(residual_block)
     merged = run_passes(model, [FuseEpilogues(), MergeBranches(LoweringState())])
     assert_equal_results(model, merged)
@@ -37,7 +37,7 @@ def test_branches_on_the_same_rows_become_one_product_that_is_read_in_parts():
     assert slices == [([0], [6]), ([3], [8]), ([0, 0], [3, 4])]
 
 
-def test_a_branch_that_something_else_reads_stays_alone():
+def test_a_branch_with_another_reader_is_not_merged():
     def body(b):
         left = b.conv(b.entered, CHANNELS, 3)
         right = b.pool(b.conv(b.entered, CHANNELS, 3))

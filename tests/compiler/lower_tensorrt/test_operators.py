@@ -1,4 +1,4 @@
-"""What the steps know of rows."""
+"""Recognising rows and residuals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lc_trt.compiler.lower_tensorrt.operators import has_residual, region_conv, 
 from lc_trt.ir.node_view import NodeView
 
 
-def test_rows_are_what_region_operators_make_and_what_is_made_of_it():
+def test_rows_are_outputs_of_region_operators_and_what_derives_from_them():
     model = region_graph(residual_block)
     (scatter,) = views(model, "RegionScatter")
     rows = row_tensors(model.graph.node)
@@ -17,7 +17,7 @@ def test_rows_are_what_region_operators_make_and_what_is_made_of_it():
     assert rows.isdisjoint({"x", "y", scatter.input("base"), "confidence"})
 
 
-def test_zeros_1x1_are_no_residual():
+def test_a_1x1_zero_residual_is_omitted():
     def body(b):
         zeros, ones = (b.constant([[value]], "float32") for value in (0.0, 1.0))
         first = b.conv(b.entered, CHANNELS, CHANNELS, residual=zeros)

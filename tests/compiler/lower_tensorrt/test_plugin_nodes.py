@@ -1,4 +1,4 @@
-"""Plugin nodes leave nothing to be guessed."""
+"""Plugin nodes have all attributes explicitly."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def lowered(model):
     return run_passes(model, lower_tensorrt())
 
 
-def test_a_residual_that_is_a_concatenation_stays_in_parts():
+def test_a_concatenated_residual_stays_segmented():
     def body(b):
         joined = b.op("Concat", b.conv(b.entered, CHANNELS, 3, 3), b.entered, axis=1)
         y = b.op("Add", joined, b.conv(joined, 9, 9))
@@ -42,7 +42,7 @@ def test_a_residual_that_is_a_concatenation_stays_in_parts():
 
 
 @pytest.mark.parametrize("parts", [8, 17])
-def test_more_parts_than_a_plugin_takes_are_added_up(parts):
+def test_excess_segments_are_summed(parts):
     def body(b):
         each = [b.conv(b.entered, CHANNELS, 2, 3) for _ in range(parts)]
         y = b.conv(b.op("Concat", *each, axis=1), 2 * parts, CHANNELS, 3)
@@ -80,13 +80,13 @@ def test_sizes_may_be_symbolic():
     assert_equal_results(model, lowered(model))
 
 
-def test_rows_that_were_never_put_together_are_refused_by_who_reads_them():
+def test_unsupported_readers_of_segments_are_refused():
     model = region_graph(lambda b: (b.op("Concat", b.entered, b.entered, axis=1), 2 * CHANNELS))
     with pytest.raises(LcTrtError, match=r"\(RegionScatter\) reads 'concat', rows of a region"):
         lowered(model)
 
 
-def test_rows_that_no_region_operator_made_are_refused():
+def test_rows_of_unknown_origin_are_refused():
     model = region_graph(lambda b: (b.conv(b.entered, CHANNELS, 2), 2))
     views(model, "RegionConv")[0].set_input("x", "outside")
     model.graph.input.append(helper.make_tensor_value_info("outside", TensorProto.FLOAT, ["r", 6]))
@@ -94,7 +94,7 @@ def test_rows_that_no_region_operator_made_are_refused():
         lowered(model)
 
 
-def test_a_weight_that_is_computed_is_refused():
+def test_computed_weights_are_refused():
     def body(b):
         y = b.conv(b.entered, CHANNELS, 2)
         b.nodes.insert(0, helper.make_node("Identity", ["stored"], ["computed"]))

@@ -9,7 +9,7 @@ from lc_trt.compiler.lower_tensorrt.uint8_io import Uint8Io
 from lc_trt.compiler.pass_manager import run_passes
 
 
-def test_uint8_is_at_inputs_and_outputs_only():
+def test_uint8_occurs_at_inputs_and_outputs_only():
     source = tiny_model()
     model = run_passes(source, [Uint8Io()])
     readers = [n for n in model.graph.node if "image" in n.input]

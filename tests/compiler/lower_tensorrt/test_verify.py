@@ -1,4 +1,4 @@
-"""What TensorRT must not get is refused by name."""
+"""Graphs that are wrong for TensorRT are refused by node name."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from lc_trt.compiler.passes.argmax_as_max import ArgMaxAsMax
 
 
 @pytest.mark.parametrize("classes", [2, 21])
-def test_it_takes_the_first_of_equals(classes):
+def test_ties_go_to_the_first_class(classes):
     node = helper.make_node("ArgMax", ["x"], ["y"], name="best", axis=1, keepdims=0)
     graph = helper.make_graph(
         [node],
@@ -31,7 +31,7 @@ def test_it_takes_the_first_of_equals(classes):
     assert session(changed).run(None, {"x": x})[0].max() < classes
 
 
-def test_an_argmax_of_another_form_stays():
+def test_other_forms_of_argmax_are_left():
     source = tiny_model()  # its map has no fixed size yet
     assert operators(run_passes(source, [ArgMaxAsMax()])) == operators(source)
     assert_same(source, run_passes(frozen(source), [ArgMaxAsMax()]))
@@ -54,5 +54,5 @@ def argmax(x=(2, 5, 3, 3), **attributes):
         (argmax(x=(2, 5, 3)), "its input is not known to be a map of fixed size"),
     ],
 )
-def test_an_argmax_that_stays_says_why(model, reason):
+def test_argmax_that_is_left_has_a_reason(model, reason):
     assert reasons(model, ArgMaxAsMax()) == {"best": reason}

@@ -21,13 +21,13 @@ def test_both_kinds_have_the_same_names():
         assert view.x not in graph.constants and view.output_name == view.node.output[0]
 
 
-def test_a_bias_that_was_left_out_can_be_set():
+def test_an_omitted_bias_can_be_set():
     view = convolution(helper.make_node("Conv", ["x", "w"], ["y"]))
     assert view.bias == ""
     view.weight, view.bias = "other", "b"
     assert list(view.node.input) == ["x", "other", "b"]
 
 
-def test_other_nodes_are_none():
+def test_other_nodes_are_no_convolutions():
     assert convolution(helper.make_node("Gemm", ["x", "w"], ["y"])) is None
     assert convolution(helper.make_node("Conv", ["x", "w"], ["y"], domain="other")) is None

@@ -33,7 +33,7 @@ def test_dilated_pools_become_shifted_maxima(kernel, dilation):
     np.testing.assert_array_equal(session(shifted).run(None, {"x": x})[0], expected.numpy())
 
 
-def test_plain_pools_stay():
+def test_pools_without_dilation_are_left():
     model = tiny_model()
     assert operators(run_passes(model, [DilatedMaxPool()])) == operators(model)
 
@@ -53,5 +53,5 @@ def pool(shape=(1, 2, 9, 9), **attributes):
         (pool(pads=None, auto_pad="SAME_UPPER"), "it has no explicit padding"),
     ],
 )
-def test_a_dilated_pool_that_stays_says_why(model, reason):
+def test_dilated_pools_that_are_left_have_a_reason(model, reason):
     assert reasons(model, DilatedMaxPool()) == {"pool": reason}

@@ -1,4 +1,4 @@
-"""Batch norms and factors go into the convolutions before them."""
+"""Batch norms and factors are folded into the preceding convolutions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_batch_norm_and_factors_go_into_convolutions(source):
     assert not factors
 
 
-def test_factors_on_region_convolutions_may_stay():
+def test_factors_of_region_convolutions_can_be_left():
     source = tiny_model()
     model = run_passes(source, [FoldBatchNorm(region_factors=False)])
     assert_same(source, model)
@@ -42,7 +42,7 @@ NORM = {"scale": 1.5, "shift": 0.5, "mean": 0.25, "var": 2.0}
 
 
 def conv_and(node, *others):
-    """A Conv, a node behind it that might be folded, and others."""
+    """A Conv, a candidate for folding behind it, and other nodes."""
     conv = helper.make_node("Conv", ["x", "w"], ["a"], "conv")
     constants = {name: np.full(2, value, np.float32) for name, value in NORM.items()}
     constants |= {"w": np.full((2, 2, 1, 1), 0.5, np.float32), "factor": np.float32(3)}
@@ -71,7 +71,7 @@ def test_a_convolution_with_two_readers_keeps_its_batch_norm():
         ({"weight": "computed"}, "before it is not a constant"),
     ],
 )
-def test_a_region_convolution_that_stays_says_why(change, reason):
+def test_region_convolutions_that_are_left_have_a_reason(change, reason):
     graph = Graph(tiny_model())
     readers = graph.edges().readers
     conv, norm = next(
@@ -90,12 +90,12 @@ def test_a_region_convolution_that_stays_says_why(change, reason):
     assert reason in reasons[norm.name]
 
 
-def test_factors_that_stay_for_tensorrt_say_so():
+def test_factors_left_for_tensorrt_have_a_reason():
     found = set(reasons(tiny_model(), FoldBatchNorm(region_factors=False)).values())
     assert "RegionConv has an attribute for a factor" in found
 
 
-def test_an_activated_region_convolution_is_no_place_for_a_factor():
+def test_factors_are_not_folded_through_an_activation():
     """-2 * relu(conv) is not relu(-2 * conv)."""
     source = run_passes(tiny_model(), [FoldBatchNorm()])
     readers = {i: n for n in source.graph.node for i in n.input}

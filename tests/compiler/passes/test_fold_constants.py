@@ -1,4 +1,4 @@
-"""What no longer depends on an input becomes a constant."""
+"""Nodes that do not depend on an input are folded."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_chain_of_constants_becomes_one():
     np.testing.assert_array_equal(*(session(m).run(None, x)[0] for m in (model, folded(model))))
 
 
-def test_a_shape_with_a_symbolic_size_stays():
+def test_symbolic_shapes_are_not_folded():
     nodes = [
         helper.make_node("Shape", ["x"], ["size"], "shape"),
         helper.make_node("Reshape", ["x", "size"], ["y"], "reshape"),
@@ -79,7 +79,7 @@ def test_a_shape_with_a_symbolic_size_stays():
     ],
     ids=["output", "dequantize", "random", "large", "several outputs"],
 )
-def test_a_constant_that_stays_says_why(node, constants, reason):
+def test_constants_that_are_not_folded_have_a_reason(node, constants, reason):
     model = graph_of([node, helper.make_node("Identity", ["x"], ["z"], "other")], constants)
     found = reasons(model, FoldConstants())
     assert list(found) == ["n"] and reason in found["n"]

@@ -26,7 +26,7 @@ def test_half_storage_halves_the_file_and_folds_back():
     assert not any(t.data_type == TensorProto.FLOAT16 for t in restored.graph.initializer)
 
 
-def test_half_storage_refuses_what_does_not_fit():
+def test_half_storage_refuses_overflowing_weights():
     model = tiny_model()
     tensor = max(model.graph.initializer, key=lambda t: len(t.raw_data))
     value = numpy_helper.to_array(tensor) * 1e9

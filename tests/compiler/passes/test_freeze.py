@@ -12,7 +12,7 @@ from lc_trt.compiler.passes.freeze import Freeze
 
 @pytest.mark.parametrize("batch", [None, 3])
 @pytest.mark.parametrize("size", [None, SIZE])
-def test_freezing_leaves_what_it_is_given_no_value_for(batch, size):
+def test_dimensions_without_a_value_stay_symbolic(batch, size):
     source = tiny_model()
     model = run_passes(source, [Freeze(batch, size)])
     height, width = size or ("height", "width")

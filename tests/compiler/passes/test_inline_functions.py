@@ -1,4 +1,4 @@
-"""Functions that a foreign exporter left are inlined."""
+"""Functions of foreign exporters are inlined."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lc_trt.compiler.passes.inline_functions import InlineFunctions
 
 
 def calling(times):
-    """``y`` = (``x`` + ``shift``) * 3 by a function, so many times."""
+    """``y`` = (``x`` + ``shift``) * 3 by a function, applied repeatedly."""
     body = [
         helper.make_node("Add", ["a", "b"], ["sum"]),
         helper.make_node("Constant", [], ["three"], value_float=3.0),
@@ -34,7 +34,7 @@ def calling(times):
     return model
 
 
-def test_calls_become_what_the_body_says():
+def test_calls_are_replaced_by_the_body():
     model = calling(2)
     inlined = run_passes(model, [InlineFunctions(), FoldConstants()])
     assert operators(inlined) == {"Add", "Mul"} and not inlined.functions
@@ -43,7 +43,7 @@ def test_calls_become_what_the_body_says():
     assert report_of(model, InlineFunctions()).rewrites == 2
 
 
-def test_names_of_inlined_nodes_are_taken():
+def test_names_of_inlined_nodes_are_unique():
     graph = Graph(calling(1))
     apply_passes(graph, [InlineFunctions()])
     names = {name for node in graph.nodes for name in node.output}

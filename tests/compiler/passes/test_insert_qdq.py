@@ -1,4 +1,4 @@
-"""INT8: the pattern in the exchange model, what it computes, and that engines run it in INT8."""
+"""QDQ in the exchange model: its pattern, its results, and INT8 kernels of the engines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def case(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inception(tmp_path_factory):
-    """With average pooling, region pooling, a signed sum and classifiers of five parts."""
+    """With average pooling, region pooling, a signed sum and five-branch classifiers."""
     return make_case(("inception", "aspp"), tmp_path_factory.mktemp("images"))
 
 
@@ -59,7 +59,7 @@ def producers(model):
 
 
 @pytest.mark.parametrize("name", ["case", "inception"])
-def test_convolutions_read_decoded_codes_and_classifiers_floating_point(name, request):
+def test_convolutions_read_dequantised_inputs_and_classifiers_floating_point(name, request):
     model, ranges = request.getfixturevalue(name)
     folded = prepare(model, SIZE, 1)
     made = quantised(folded, Quantization(ranges))
@@ -98,7 +98,7 @@ def test_the_exchange_form_runs_as_it_is_and_stays_near_fp32(inception):
 @pytest.mark.parametrize(
     ("name", "backend"), [("case", "openvino"), ("case", "onnxruntime"), ("inception", "openvino")]
 )
-def test_engines_compute_what_the_exchange_form_says(name, backend, request):
+def test_engines_equal_the_exchange_model(name, backend, request):
     model, ranges = request.getfixturevalue(name)
     branches = backend == "onnxruntime"
     made = quantised(prepare(model, SIZE, 2), Quantization(ranges), branches=branches)
@@ -155,7 +155,7 @@ def test_a_missing_range_is_named(case):
         quantised(prepare(model, SIZE, 1), Quantization(some))
 
 
-def test_a_missing_neighbour_decodes_to_exactly_zero(case):
+def test_missing_neighbours_dequantise_to_zero(case):
     model, ranges = case
     compiled = lowered(model, "openvino", SIZE, 1, Quantization(ranges))
     values = constants(compiled)
@@ -186,14 +186,14 @@ def test_weights_are_symmetric_per_output_channel():
         ([(0, 1.27)], True, 127, 0),
     ],
 )
-def test_zero_is_a_code_and_the_largest_value_is_reached(ranges, signed, code, zero):
+def test_zero_and_the_largest_value_are_representable(ranges, signed, code, zero):
     scale, point = parameters(ranges, signed=signed)
     assert point == zero and point.dtype == (np.int8 if signed else np.uint8)
     assert scale.dtype == np.float32 and scale.shape == ()
     assert (code - zero) * scale == pytest.approx(max(r[1] for r in ranges), rel=1e-6)
 
 
-def test_fingerprints_tell_weights_apart_and_not_sizes(case):
+def test_fingerprints_depend_on_weights_and_not_on_sizes(case):
     model, _ = case
     folded = prepare(model, SIZE, 1)
     plan = make_plan(folded)
@@ -242,7 +242,7 @@ def _is_text(value):
 
 
 def test_onnx_runtime_picks_int8_kernels(case, tmp_path):
-    """Read from the graph that it made for execution."""
+    """From its optimised graph."""
     model, ranges = case
     plan = make_plan(prepare(model, SIZE, 1))
     compiled = lowered(model, "onnxruntime", SIZE, 1, Quantization(ranges))

@@ -1,4 +1,4 @@
-"""Biases of 8-bit products as int32, which ONNX Runtime's integer kernels want."""
+"""Biases of 8-bit products as int32, for ONNX Runtime's integer kernels."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def test_a_bias_is_rounded_to_steps_of_the_product(inputs):
         (("x", "dw"), "only one of its factors is quantised"),
     ],
 )
-def test_a_product_that_stays_says_why(inputs, reason):
+def test_products_that_are_left_have_a_reason(inputs, reason):
     assert reasons(quantised_conv(*inputs), Int32Bias()) == {"conv": reason}

@@ -1,4 +1,4 @@
-"""FP16 and BF16 as types in the graph: where they are, where not, and what does not fit."""
+"""FP16 and BF16 types in the graph, and values that overflow them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def types_of(model):
     scope="module", params=[("irnet", "fp16"), ("inception", "fp16"), ("irnet", "bf16")]
 )
 def typed(request):
-    """A lowered cascade, and the type that half precision has in it."""
+    """A lowered cascade, and its half-precision type."""
     network, half = request.param
     lowered = lowered_for_tensorrt(tiny_model(network, "aspp"), (48, 72), 1, half)
     return lowered, {"fp16": HALF, "bf16": BF16}[half]
@@ -45,7 +45,7 @@ def cascade(typed):
     return typed[0]
 
 
-def test_products_are_half_and_what_decides_is_full(typed):
+def test_products_are_half_precision_and_decisions_fp32(typed):
     cascade, half = typed
     types = types_of(cascade)
     seen = set()
@@ -68,14 +68,14 @@ def test_products_are_half_and_what_decides_is_full(typed):
     assert {"Conv", "RegionConv", "Softmax", "Resize", "ArgMax", "RegionSelect"} <= seen
 
 
-def test_images_are_normalised_in_full(cascade):
+def test_images_are_normalised_in_fp32(cascade):
     types = types_of(cascade)
     for op_type in ("Sub", "Transpose"):
         (node,) = [n for n in cascade.graph.node if n.op_type == op_type]
         assert types[node.output[0]] == FULL
 
 
-def test_casts_stand_where_the_type_changes_and_once(cascade):
+def test_casts_are_inserted_once_per_type_change(cascade):
     casts = [n for n in cascade.graph.node if n.op_type == "Cast"]
     types = types_of(cascade)
     assert all(types[n.input[0]] != types[n.output[0]] for n in casts)
@@ -105,21 +105,21 @@ def conv(x, y, w="w"):
     return helper.make_node("Conv", [x, w], [y], y)
 
 
-def test_a_weight_that_does_not_fit_is_named_with_its_node():
+def test_an_overflowing_weight_is_named_with_its_node():
     model = graph_of([conv("x", "y")], {"w": weight(1e6)})
     expected = r"node 'y': weight 'w' reaches 1e\+06, over FP16's 65504; build with --fp32"
     with pytest.raises(LcTrtError, match=expected):
         run_passes(model, [ToHalf()])
 
 
-def test_another_constant_that_does_not_fit_keeps_its_operator_in_full():
+def test_an_overflowing_constant_keeps_its_operator_in_fp32():
     nodes = [conv("x", "a"), helper.make_node("Mul", ["a", "big"], ["b"]), conv("b", "y")]
     half = run_passes(graph_of(nodes, {"w": weight(), "big": np.float32(1e6)}), [ToHalf()])
     types = types_of(half)
     assert [types[n.input[0]] for n in half.graph.node if n.op_type != "Cast"] == [HALF, FULL, HALF]
 
 
-def test_what_makes_or_reads_a_kept_tensor_is_in_full():
+def test_producers_and_readers_of_kept_tensors_are_fp32():
     nodes = [conv("x", "a"), helper.make_node("Relu", ["a"], ["b"]), conv("b", "c"), conv("c", "y")]
     half = run_passes(graph_of(nodes, {"w": weight()}), [ToHalf(keep=["a"])])
     types = types_of(half)
@@ -129,7 +129,7 @@ def test_what_makes_or_reads_a_kept_tensor_is_in_full():
     assert [n.op_type for n in big.graph.node] == ["Conv"], "a weight that does not fit may be kept"
 
 
-def test_the_note_names_what_the_types_say():
+def test_the_metadata_lists_the_fp32_tensors():
     model = lowered_for_tensorrt(tiny_model(), (48, 72), 1, "fp32")
     keep = ["stage1/1/relu"]
     types = types_of(run_passes(model, [ToHalf(keep=keep)]))
@@ -145,7 +145,7 @@ def test_the_note_names_what_the_types_say():
     assert not {"stage1/0/conv", "stage1/3/branch1/conv"} & full
 
 
-def test_bf16_keeps_nothing_for_its_range():
+def test_bf16_keeps_no_tensor_for_its_range():
     nodes = [conv("x", "a"), helper.make_node("Mul", ["a", "big"], ["y"])]
     model = graph_of(nodes, {"w": weight(1e6), "big": np.float32(1e6)})
     notes = [
@@ -155,7 +155,7 @@ def test_bf16_keeps_nothing_for_its_range():
     assert notes == ["[]", '["y"]']
 
 
-def test_parts_of_an_operator_want_what_it_wanted():
+def test_decomposed_operators_keep_the_precision_of_the_original():
     nodes = [conv("x", "a"), helper.make_node("MatMul", ["a", "m"], ["y"], "up/wide")]
     graph = Graph(graph_of(nodes, {"w": weight(), "m": np.eye(4, dtype=np.float32)}))
     notes = []
@@ -166,8 +166,8 @@ def test_parts_of_an_operator_want_what_it_wanted():
     assert notes == ["[]", '["y"]', "[]"]
 
 
-def test_casts_that_were_there_before_decide_nothing():
-    """What an exporter of a half network left: the types are given anew."""
+def test_existing_casts_are_ignored():
+    """As an FP16 exporter leaves them; the types are assigned again."""
     nodes = [
         helper.make_node("Cast", ["x"], ["h"], to=HALF),
         conv("h", "a"),
@@ -185,7 +185,7 @@ def test_casts_that_were_there_before_decide_nothing():
     np.testing.assert_allclose(found, expected, atol=1e-2)
 
 
-def test_an_output_keeps_its_type_and_one_that_is_read_too():
+def test_outputs_keep_their_types():
     nodes = [conv("x", "a"), helper.make_node("Relu", ["a"], ["y"]), conv("y", "z")]
     half = run_passes(graph_of(nodes, {"w": weight()}, outputs=("y", "z")), [ToHalf()])
     types = types_of(half)
@@ -200,7 +200,7 @@ def test_an_output_keeps_its_type_and_one_that_is_read_too():
     np.testing.assert_allclose(z, np.maximum(x, 0), atol=1e-2)
 
 
-def test_an_operator_with_a_graph_inside_is_named():
+def test_operators_with_subgraphs_are_refused():
     body = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["inner"])], "body", [],
         [helper.make_tensor_value_info("inner", FULL, None)],
@@ -212,7 +212,7 @@ def test_an_operator_with_a_graph_inside_is_named():
         run_passes(graph_of([node], {"c": np.asarray(True)}), [ToHalf()])
 
 
-def test_an_operator_whose_type_nobody_knows_is_named():
+def test_operators_of_unknown_type_are_refused():
     node = helper.make_node("Mystery", ["x"], ["a"], "mystery", domain="elsewhere")
     model = graph_of([node, conv("a", "y")], {"w": weight()})
     model.opset_import.append(helper.make_opsetid("elsewhere", 1))

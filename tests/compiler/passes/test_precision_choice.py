@@ -14,7 +14,7 @@ from lc_trt.compiler.precision import Precision
 
 
 def chain(*nodes):
-    """A Conv of ``x`` that makes ``a``, then nodes from ``a`` to ``y``."""
+    """A Conv from ``x`` to ``a``, then nodes from ``a`` to ``y``."""
     constants = {"w": np.ones((2, 2, 1, 1), np.float32), "big": np.float32(1e6)}
     return Graph(graph_of([helper.make_node("Conv", ["x", "w"], ["a"], "conv"), *nodes], constants))
 

@@ -81,7 +81,7 @@ class Probe:
 
 
 def around(mask: np.ndarray, radius: int) -> list[np.ndarray]:
-    """For each offset up to the radius what stands there, 0 outside."""
+    """Values at each offset up to the radius, 0 outside."""
     padded = np.pad(mask, ((0, 0), (radius, radius), (radius, radius)))
     h, w = mask.shape[1:]
     steps = range(2 * radius + 1)
@@ -95,7 +95,7 @@ def rule(
     past: Maps,
     limits: tuple[float, float],
 ) -> Maps:
-    """One frame by the words of `TemporalReuse`."""
+    """One frame, as `TemporalReuse` documents it."""
     tolerance, cut = limits
     before = dict(zip(PAST, (past[name] for name in PAST), strict=True))
     features, kept, stages = (before[name] for name in PAST)
@@ -152,12 +152,12 @@ def nothing(reusing: onnxruntime.InferenceSession, images: np.ndarray) -> Maps:
 
 
 def carry(found: Maps) -> Maps:
-    """What a frame leaves to the next."""
+    """State for the next frame."""
     return {before: found[after] for before, after in zip(PAST, PRESENT, strict=True)}
 
 
 def video(size: tuple[int, int], batch: int, seed: int) -> list[np.ndarray]:
-    """A picture, the same, noise on it, a patch that moves, another picture, and that again."""
+    """A picture, the same again, with noise, with a moving patch, then another picture twice."""
     rng = np.random.default_rng(seed)
     first, second = frames(2 * batch, size, seed).reshape(2, batch, *size, 3)
     noisy = np.clip(first + rng.normal(0, 4, first.shape), 0, 255).astype(np.uint8)
@@ -175,7 +175,7 @@ def video(size: tuple[int, int], batch: int, seed: int) -> list[np.ndarray]:
     cut=st.sampled_from([0.0, 0.3, 0.7, 1.0]),
     seed=st.integers(0, 99),
 )
-def test_a_video_goes_by_the_rule(
+def test_a_video_follows_the_rule(
     trunk: str,
     size: tuple[int, int],
     batch: int,
@@ -202,7 +202,7 @@ def test_a_video_goes_by_the_rule(
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
-def test_the_rule_is_put_to_the_test(trunk: str) -> None:
+def test_the_rule_is_exercised(trunk: str) -> None:
     # So that the test above cannot pass on videos in which everything or nothing is kept.
     reusing, _, plain = networks(trunk)
     shown = video((80, 112), 1, 3)
@@ -217,7 +217,7 @@ def test_the_rule_is_put_to_the_test(trunk: str) -> None:
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
-def test_without_a_state_it_is_the_network_as_it_was(trunk: str) -> None:
+def test_without_a_state_nothing_is_reused(trunk: str) -> None:
     reusing, _, plain = networks(trunk)
     images = frames(2, (50, 70))
     for rho in ((-1.0, -1.0), middle_rho(plain, images), (1.0, 1.0)):
@@ -229,7 +229,7 @@ def test_without_a_state_it_is_the_network_as_it_was(trunk: str) -> None:
             np.testing.assert_array_equal(found[name], expected)
 
 
-def test_what_is_no_number_has_moved() -> None:
+def test_nan_counts_as_changed() -> None:
     reusing, _, _ = networks("irnet")
     images = frames(1, (48, 72))
     past = carry(step(reusing, images, (1, 1), nothing(reusing, images), (0.1, 1)))
@@ -240,7 +240,7 @@ def test_what_is_no_number_has_moved() -> None:
     assert np.isfinite(found[PRESENT[0]]).all()
 
 
-def test_a_frame_that_left_early_does_not_spoil_what_was_kept() -> None:
+def test_early_exits_keep_the_stored_features() -> None:
     reusing, _, plain = networks("irnet")
     images = frames(1, (48, 72))
     rho = middle_rho(plain, images)
@@ -252,13 +252,13 @@ def test_a_frame_that_left_early_does_not_spoil_what_was_kept() -> None:
     np.testing.assert_array_equal(again["labels"], first["labels"])
 
 
-def test_what_is_no_cascade_is_refused() -> None:
+def test_other_models_are_refused() -> None:
     with pytest.raises(LcTrtError, match=r"0 RegionSelect nodes.*without --reuse"):
         run_passes(tiny_model(), [ToDense(), TemporalReuse()])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_it_passes_through_the_lowering_for_tensorrt(precision: str) -> None:
+def test_reuse_survives_lowering_for_tensorrt(precision: str) -> None:
     source = run_passes(tiny_model(), [TemporalReuse()])
     size = (48, 72)
     model = run_passes(source, [Freeze(1, size), FoldConstants()])

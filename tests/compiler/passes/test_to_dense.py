@@ -42,7 +42,7 @@ def test_the_dense_network_is_the_cascade_without_exits(form):
 
 
 def test_it_unfolds_a_fused_residual_and_activation():
-    """What a later pass may fuse into RegionConv comes out again as standard operators."""
+    """An epilogue of RegionConv becomes standard operators."""
     source = run_passes(tiny_model(), [FoldBatchNorm()])
     fused = onnx.ModelProto()
     fused.CopyFrom(source)

@@ -1,4 +1,4 @@
-"""Interpolating and comparing class by class gives the classes that Resize and ArgMax give."""
+"""Interpolating and comparing class by class equals Resize and ArgMax."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def test_the_classes_are_those_of_resize_and_argmax(classes, height, width, scal
         (4, (1.5, 2)),  # rows of the map lie differently between those it is upsampled to
     ],
 )
-def test_other_scales_stay(height, scale):
+def test_other_scales_are_left(height, scale):
     source = model([1, 5, height, 7], scale)
     x = np.random.default_rng(0).normal(size=(1, 5, height, 7)).astype(np.float32)
     np.testing.assert_array_equal(ort(run_passes(source, [UpsampledArgMax()]), x), ort(source, x))
     assert operators(run_passes(source, [UpsampledArgMax()])) == {"Resize", "ArgMax"}
 
 
-def test_the_first_of_equals_and_some_class_for_nan():
+def test_ties_go_to_the_first_class_and_nan_gives_any():
     changed = run_passes(model([1, 11, 3, 4], (8, 8)), [UpsampledArgMax()])
     assert (ort(changed, np.ones((1, 11, 3, 4), np.float32)) == 0).all()
     assert ort(changed, np.full((1, 11, 3, 4), np.nan, np.float32)).max() < 11
@@ -108,7 +108,7 @@ def test_openvino_computes_the_same():
         ([1, 5, 4, 4], {"antialias": 1}),
     ],
 )
-def test_others_stay(shape, changes):
+def test_other_resizes_are_left(shape, changes):
     source = model(shape, (2, 2), **changes)
     assert operators(run_passes(source, [UpsampledArgMax()])) == {"Resize", "ArgMax"}
 
@@ -125,11 +125,11 @@ def test_others_stay(shape, changes):
         ),
     ],
 )
-def test_an_argmax_that_stays_says_why(source, reason):
+def test_argmax_that_is_left_has_a_reason(source, reason):
     assert reason in reasons(source, UpsampledArgMax())["best"]
 
 
-def test_a_resize_that_something_else_reads_stays():
+def test_a_resize_with_another_reader_is_left():
     source = model([1, 5, 4, 4], (2, 2))
     source.graph.output.append(helper.make_tensor_value_info("big", TensorProto.FLOAT, None))
     found = reasons(source, UpsampledArgMax())

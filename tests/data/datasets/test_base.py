@@ -1,4 +1,4 @@
-"""`lc_trt.data.datasets.base`: reading and checking a sample, whatever the layout."""
+"""Reading and checking samples of any layout."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_values_are_decoded(tmp_path: Path) -> None:
 def test_palettes_read_as_their_indices(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, bits: int
 ) -> None:
-    """Whatever colours they have, two of one colour included, at every depth of the format."""
+    """Whatever the colours, also equal ones, at every bit depth."""
     values = data.draw(arrays(np.uint8, SIZE, elements=st.integers(0, 2**bits - 1)))
     count = 2**bits
     colours = data.draw(st.binary(min_size=3 * count, max_size=3 * count))
@@ -94,7 +94,7 @@ def test_grey_needs_no_pillow_and_a_palette_says_so(
         samples[1]
 
 
-def test_samples_are_kept_as_far_as_they_fit(tmp_path: Path) -> None:
+def test_samples_are_cached_up_to_the_limit(tmp_path: Path) -> None:
     one = SIZE[0] * SIZE[1] * 4
     samples = Dataset(pairs(tmp_path, 3), 3, cache_bytes=2 * one)
     first, second, third = samples
@@ -149,7 +149,7 @@ def test_a_label_of_another_kind_is_named(
 
 
 @given(st.integers(1, 255), st.integers(0, 255))
-def test_a_value_is_a_class_or_named(
+def test_values_are_classes_or_refused(
     tmp_path_factory: pytest.TempPathFactory, classes: int, value: int
 ) -> None:
     made = pairs(tmp_path_factory.mktemp("values"), 1)
@@ -166,7 +166,7 @@ def test_a_value_is_a_class_or_named(
 
 
 @pytest.mark.parametrize("name", ["1.png", "1_label.png"])
-def test_a_file_that_is_no_image_is_named(tmp_path: Path, name: str) -> None:
+def test_unreadable_images_are_named(tmp_path: Path, name: str) -> None:
     made = pairs(tmp_path)
     (tmp_path / name).write_bytes(b"not a picture")
     with pytest.raises(LcTrtError, match=rf"/{name}: not a readable image"):
@@ -175,7 +175,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("left", [30, 200, 850])
 def test_a_damaged_palette_is_named(tmp_path: Path, left: int) -> None:
-    """Cut within the header, the palette and the pixels."""
+    """Truncated within the header, the palette and the pixels."""
     made = pairs(tmp_path)
     noise = np.random.default_rng(0).integers(0, 21, SIZE).astype(np.uint8)
     write_palette(made[1].label, noise, bytes(range(256)) * 3)

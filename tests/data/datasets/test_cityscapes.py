@@ -1,4 +1,4 @@
-"""Layout ``cityscapes`` on a small tree of two cities a split."""
+"""Layout ``cityscapes`` on a small tree with two cities per split."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FILES = {"train": ("ulm/ulm_000001_000019", "bonn/bonn_000040_000019"), "val": (
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """leftImg8bit and gtFine; a label map holds every id there is, of 255 too."""
+    """leftImg8bit and gtFine; label maps contain every id, including 255."""
     stored = np.zeros(SIZE, np.uint8)
     stored.reshape(-1)[:35] = [*range(34), 255]
     for split, files in FILES.items():
@@ -89,7 +89,7 @@ def test_label_ids_become_train_ids(root: Path) -> None:
     assert (found[35:] == IGNORE).all()  # id 0 is "unlabeled"
 
 
-def test_an_id_that_is_none_is_named(root: Path) -> None:
+def test_an_unknown_id_is_named(root: Path) -> None:
     path = root / "gtFine/val/lindau/lindau_0_gtFine_labelIds.png"
     cv2.imwrite(str(path), np.full(SIZE, 34, np.uint8))
     with pytest.raises(LcTrtError, match=r"labelIds\.png: value 34, expected 0 to 33 or 255"):
@@ -103,7 +103,7 @@ def test_a_missing_label_is_named(root: Path) -> None:
         opened(root)
 
 
-def test_a_split_that_is_not_there_names_those_that_are(root: Path) -> None:
+def test_a_missing_split_names_the_existing_ones(root: Path) -> None:
     with pytest.raises(LcTrtError, match=r"leftImg8bit/test: no split 'test'.* has train, val$"):
         opened(root, "test")
 

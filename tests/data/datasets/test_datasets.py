@@ -1,4 +1,4 @@
-"""`lc_trt.data.datasets`: what `open_dataset` refuses, and the layout of plain folders."""
+"""Layouts and classes that `open_dataset` refuses."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def opened(root: Path, split: str = "train") -> Dataset:
     return open_dataset("folder", root, split, find_classes("3"))
 
 
-def test_a_split_that_is_not_there_names_those_that_are(tree: Path) -> None:
+def test_a_missing_split_names_the_existing_ones(tree: Path) -> None:
     with pytest.raises(LcTrtError, match=r"test/images: no split 'test' there; .* has train, val$"):
         opened(tree, "test")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_root_without_any_split_says_how_one_lies(tmp_path: Path, layout: str) -> None:
+def test_a_root_without_splits_names_the_expected_layout(tmp_path: Path, layout: str) -> None:
     classes = find_classes("3" if layout == "folder" else layout)
     for root in (tmp_path, tmp_path / "none"):
         with pytest.raises(LcTrtError, match=rf"no split 'val' there; layout {layout} is ROOT"):
@@ -62,6 +62,8 @@ def test_unknown_layout(tree: Path) -> None:
         ("cityscapes", "34", "classes '34 classes': 34 classes, expected 19 for layout cityscapes"),
     ],
 )
-def test_classes_that_do_not_fit(tree: Path, layout: str, classes: str, line: str) -> None:
+def test_classes_that_do_not_match_the_layout(
+    tree: Path, layout: str, classes: str, line: str
+) -> None:
     with pytest.raises(UsageError, match=line):
         open_dataset(layout, tree, "train", find_classes(classes))

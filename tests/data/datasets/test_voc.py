@@ -49,7 +49,7 @@ def write_palette(path: Path, values: npt.NDArray[np.uint8]) -> None:
 
 @pytest.fixture
 def devkit(tmp_path: Path) -> Path:
-    """VOCdevkit with VOC2012 in it, without the augmented labels."""
+    """VOCdevkit with VOC2012 and no augmented labels."""
     home = tmp_path / "VOCdevkit" / "VOC2012"
     for folder in ("JPEGImages", "SegmentationClass", "SegmentationObject", "Annotations"):
         (home / folder).mkdir(parents=True)
@@ -73,7 +73,7 @@ def home(devkit: Path) -> Path:
 
 @pytest.fixture
 def augmented(home: Path) -> Path:
-    """The same with SegmentationClassAug: grey, and one image more."""
+    """With SegmentationClassAug: grey label maps, and one more image."""
     (home / "SegmentationClassAug").mkdir()
     for name in (*LISTS["trainval"], "2007_000027"):
         label = np.full(SIZE, 7, np.uint8)
@@ -102,14 +102,14 @@ def test_the_folder_of_a_year(devkit: Path, year: str) -> None:
         assert [s.name for s in opened(root, "val")] == ["2007_000033"]
 
 
-def test_of_two_years_the_later(devkit: Path) -> None:
+def test_the_later_of_two_years_is_used(devkit: Path) -> None:
     lists = devkit / "VOC2007" / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
     (lists / "val.txt").write_text("000001\n")
     assert [s.name for s in opened(devkit, "val")] == ["2007_000033"]
 
 
-def test_augmented_labels_take_the_place_of_the_others(augmented: Path) -> None:
+def test_augmented_labels_replace_the_others(augmented: Path) -> None:
     assert all((s.label == 7).all() for s in opened(augmented, "val"))
 
 
@@ -129,7 +129,7 @@ def test_augmented_labels_may_have_a_palette(augmented: Path) -> None:
     assert np.array_equal(sample.label, label_of("2007_000033"))
 
 
-def test_a_list_that_is_not_there_names_those_that_are(devkit: Path) -> None:
+def test_a_missing_list_names_the_existing_ones(devkit: Path) -> None:
     line = r"ImageSets/Segmentation/trainaug\.txt: no split 'trainaug'.*has train, trainval, val$"
     with pytest.raises(LcTrtError, match=line):
         opened(devkit, "trainaug")
@@ -151,13 +151,13 @@ def test_a_missing_file_is_named(devkit: Path, home: Path, name: str) -> None:
 
 
 def test_a_missing_augmented_label_is_named(augmented: Path) -> None:
-    """VOC's own label is no stand-in: it is drawn by other rules."""
+    """VOC's own label is no substitute: it follows other rules."""
     (augmented / "SegmentationClassAug" / "2007_000033.png").unlink()
     with pytest.raises(LcTrtError, match=r"SegmentationClassAug/2007_000033\.png: no such file"):
         opened(augmented, "val")
 
 
-def test_a_value_that_is_no_class_is_named(devkit: Path, home: Path) -> None:
+def test_an_invalid_label_value_is_named(devkit: Path, home: Path) -> None:
     write_palette(home / "SegmentationClass/2007_000033.png", np.full(SIZE, 21, np.uint8))
     with pytest.raises(LcTrtError, match=r"2007_000033\.png: value 21, expected 0 to 20 or 255"):
         opened(devkit, "val")[0]

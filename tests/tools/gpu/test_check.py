@@ -14,7 +14,7 @@ HOUR = 60.0
 
 
 @pytest.mark.parametrize("script", ["check", "bench_kernels", "bench_network"])
-def test_without_a_gpu_is_one_line_and_1(script, gpu_tool, monkeypatch, tmp_path, capsys):
+def test_without_a_gpu_scripts_exit_with_1(script, gpu_tool, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", [script, "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as caught:

@@ -38,7 +38,7 @@ def test_kernel_lines_are_added_up(gpu_tool, tmp_path):
     assert [line.split("|")[5].strip() for line in table.worst(found)[2:]] == ["clustered"]
 
 
-def test_the_network_s_table_and_figure(gpu_tool, tmp_path, monkeypatch, capsys):
+def test_table_and_figure_of_a_network(gpu_tool, tmp_path, monkeypatch, capsys):
     rows = [
         {"name": "dense (fused)", "ms": 4.0, "images_per_second": 2000.0, "speedup": 1.0,
          "ceiling": None, "reached": None, "goal": None, "met": None, "shares": None,

@@ -1,4 +1,4 @@
-"""Images as sinks: complete under their name or not there at all."""
+"""Image sinks write atomically."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-def test_an_image_is_of_the_kind_of_its_suffix(tmp_path: Path, suffix: str) -> None:
+def test_the_suffix_selects_the_image_format(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     sink = PictureSink(path, image_encoder(suffix))
     picture = bgr(10, 200, 30)
@@ -47,7 +47,7 @@ def test_an_image_that_cannot_be_encoded_is_an_error(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_folder_keeps_names_apart(tmp_path: Path) -> None:
+def test_equal_names_in_a_folder_get_numbers(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "other.png").write_bytes(b"x")
     sink = FolderSink(tmp_path / "out", PNG)
@@ -58,7 +58,7 @@ def test_a_folder_keeps_names_apart(tmp_path: Path) -> None:
     assert np.array_equal(cv2.imread(str(tmp_path / "out" / "a_2.png")), bgr(2, 2, 2))
 
 
-def test_names_are_told_apart() -> None:
+def test_names_are_made_unique() -> None:
     taken = UniqueNames()
     assert [taken.unique(name) for name in ("a", "a", "b", "a_2", "a")] == [
         *("a", "a_2", "b", "a_2_2", "a_3")

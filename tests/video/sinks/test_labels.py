@@ -1,4 +1,4 @@
-"""Label maps as files, read back with other people's readers."""
+"""Label maps as files, read back with Pillow and NumPy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_palette_png_holds_labels_and_colours(size: tuple[int, int], seed: int
     assert np.array_equal(np.asarray(image.convert("RGB")), np.array(COLOURS, np.uint8)[labels])
 
 
-def test_an_npz_holds_maps_by_name(tmp_path: Path) -> None:
+def test_an_npz_contains_label_maps_by_name(tmp_path: Path) -> None:
     sink = NpzSink(tmp_path / "out.npz")
     found = maps(3)
     for name, labels in zip(("a", "b", "a"), found, strict=True):
@@ -59,7 +59,7 @@ def test_an_aborted_npz_leaves_nothing(tmp_path: Path, written: int) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reader_that_left_is_an_error() -> None:
+def test_a_closed_pipe_is_an_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with (

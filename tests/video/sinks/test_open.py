@@ -1,4 +1,4 @@
-"""What goes where: by suffix, by source, all or none."""
+"""Which sink an output path gets, by its suffix and by source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lc_trt.video.sources.open import open_source
 
 
 class Announced(Source):
-    """A source that only announces what it has."""
+    """A source with properties and no frames."""
 
     def __init__(self, count: int | None, fps: float | None, name: str = "film.mp4") -> None:
         self.count, self.fps, self.name = count, fps, name
@@ -58,7 +58,7 @@ def names(folder: Path) -> Sequence[str]:
         (Announced(None, 30.0), 6, 6, 3),
     ],
 )
-def test_an_image_of_a_film_is_its_middle(
+def test_an_image_of_a_video_is_its_middle_frame(
     tmp_path: Path, source: Source, limit: int | None, written: int, expected: int
 ) -> None:
     sink = one(tmp_path / "out.png", source, limit)
@@ -71,13 +71,13 @@ def test_an_image_of_a_film_is_its_middle(
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.png", "out"])
-def test_an_unwritable_place_is_found_before_the_run(tmp_path: Path, name: str) -> None:
+def test_an_unwritable_path_is_refused_before_the_run(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LcTrtError, match=r"file.out.*: cannot be written .*--save"):
         one(tmp_path / "file" / name)
 
 
-def test_what_makes_no_sense_is_named(tmp_path: Path) -> None:
+def test_meaningless_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown output format '\.wav'; expected a video"):
         one(tmp_path / "out.wav")
     with pytest.raises(UsageError, match="has 3; save to a folder"):
@@ -109,7 +109,7 @@ def test_the_source_is_not_replaced(tmp_path: Path) -> None:
         one(tmp_path, open_source(str(tmp_path)))
 
 
-def test_several_are_all_opened_or_none(tmp_path: Path) -> None:
+def test_either_all_sinks_are_opened_or_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="given twice"):
         open_outputs([FILM], wish(tmp_path / "a.mp4", tmp_path / "a.mp4"), COLOURS)
     with pytest.raises(UsageError, match="unknown output format"):
@@ -133,7 +133,7 @@ def test_each_of_several_sources_gets_its_own_file(tmp_path: Path) -> None:
     ]
 
 
-def test_sound_that_a_video_loses_is_told_of(tmp_path: Path) -> None:
+def test_a_lost_audio_track_is_reported(tmp_path: Path) -> None:
     loud = Announced(5, 30.0, "concert.mp4")
     loud.audio_streams = 1
     paths = [tmp_path / "a.mp4", tmp_path / "b.png"]
@@ -157,5 +157,5 @@ def test_sound_that_a_video_loses_is_told_of(tmp_path: Path) -> None:
         (Announced(5, None, "photos/*.png"), "images_stages"),
     ],
 )
-def test_a_name_for_who_gives_none(source: Source, expected: str) -> None:
+def test_default_output_names(source: Source, expected: str) -> None:
     assert default_output(source, "stages") == Path(expected)

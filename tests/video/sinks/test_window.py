@@ -1,4 +1,4 @@
-"""A window on a screen that nobody sees."""
+"""A window on a virtual screen."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.close(reading)
 
 
-def test_it_shows_pictures_until_it_is_closed(screen: None) -> None:
+def test_a_window_shows_pictures_until_it_is_closed(screen: None) -> None:
     window = Window("street")
     for size in ((48, 64), (1, 1), (900, 1600)):
         picture = bgr(10, 200, 30, size)

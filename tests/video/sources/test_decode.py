@@ -1,4 +1,4 @@
-"""Decoding: upright frames at their own times, and damage that is counted."""
+"""Decoding gives upright frames with time stamps, and counts damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lc_trt.video.sources.video_file import VideoFile
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_a_turned_phone_gives_upright_frames(tmp_path: Path, degrees: int) -> None:
+def test_rotated_videos_are_decoded_upright(tmp_path: Path, degrees: int) -> None:
     path = film(tmp_path / "v.mp4")
     content = bytearray(path.read_bytes())
     # The display matrix of the track header: 16.16 fixed point (ISO/IEC 14496-12, 8.3.2).
@@ -36,7 +36,7 @@ def test_a_turned_phone_gives_upright_frames(tmp_path: Path, degrees: int) -> No
     assert np.abs(found[0].astype(int) - clockwise).mean() < 6
 
 
-def test_a_variable_rate_is_kept(tmp_path: Path) -> None:
+def test_a_variable_frame_rate_is_decoded(tmp_path: Path) -> None:
     moments = [0, 0.04, 0.2, 0.21, 0.5]
     path = film(tmp_path / "v.mp4", 5, moments)
     with VideoFile(str(path)) as source:
@@ -49,8 +49,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return film(tmp_path_factory.mktemp("whole") / "v.mp4", 40, noise=90).read_bytes()
 
 
-def test_a_damaged_middle_is_counted(whole: bytes, tmp_path: Path) -> None:
-    """Bytes within the pictures' data turned to noise: the rest is read, the damage told of."""
+def test_damaged_frames_are_counted(whole: bytes, tmp_path: Path) -> None:
+    """Noise in the picture data: the rest is decoded, the damage reported."""
     content = bytearray(whole)
     start, end = content.index(b"mdat"), content.index(b"moov")
     middle = start + (end - start) // 2
@@ -63,7 +63,7 @@ def test_a_damaged_middle_is_counted(whole: bytes, tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(0, 10_000), flips=st.lists(st.integers(0, 10**9), max_size=30))
-def test_no_damage_does_more_than_an_error(
+def test_any_damage_is_at_worst_an_error(
     whole: bytes, tmp_path_factory: pytest.TempPathFactory, cut: int, flips: list[int]
 ) -> None:
     content = bytearray(whole[: len(whole) - len(whole) * cut // 10_000])
@@ -81,7 +81,7 @@ def test_no_damage_does_more_than_an_error(
         assert str(error).startswith(str(path)) and "\n" not in str(error)
 
 
-def test_pictures_only_in_sound_files_are_refused(tmp_path: Path) -> None:
+def test_cover_art_of_audio_files_is_no_video(tmp_path: Path) -> None:
     loud = add_sound(write_video(tmp_path / "v.mp4", 2), tmp_path / "loud.mp4")
     with av.open(str(loud)) as source, av.open(str(tmp_path / "a.m4a"), "w") as target:
         sound = target.add_stream_from_template(source.streams.audio[0])

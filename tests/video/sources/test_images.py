@@ -1,4 +1,4 @@
-"""Images of all kinds come as 8-bit colour, upright; what cannot be read is told of."""
+"""Images are read as upright 8-bit colour; unreadable ones are reported."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_any_number_of_channels_and_bits_becomes_colour(tmp_path: Path) -> None:
     ("orientation", "turns"),
     [(1, 0), (3, 2), (6, -1), (8, 1)],  # EXIF 2.3, table 6; turns counter-clockwise as NumPy's
 )
-def test_a_turned_photograph_is_upright(tmp_path: Path, orientation: int, turns: int) -> None:
+def test_the_exif_orientation_is_applied(tmp_path: Path, orientation: int, turns: int) -> None:
     upright = data.coffee()[:96, :160]
     exif = Pillow.Exif()
     exif[0x0112] = orientation
@@ -54,7 +54,7 @@ def test_a_turned_photograph_is_upright(tmp_path: Path, orientation: int, turns:
     assert np.abs(found[:, :, ::-1].astype(int) - upright).mean() < 4
 
 
-def test_one_damaged_among_several_is_passed_over_and_told_of(
+def test_a_damaged_image_is_skipped_and_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a", "b", "c"):
@@ -75,15 +75,15 @@ def test_one_damaged_among_several_is_passed_over_and_told_of(
     assert capfd.readouterr().out == ""
 
 
-def test_what_is_no_image_is_found_before_the_run(tmp_path: Path) -> None:
+def test_files_without_images_are_refused_before_the_run(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), bgr(0, 0, 0))
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(LcTrtError, match=r"b\.png: not an image that OpenCV reads"):
         open_source(str(tmp_path))
 
 
-def test_a_photograph_that_is_cut_is_used_and_told_of(tmp_path: Path) -> None:
-    """One with a thumbnail, whose own end must not be taken for the photograph's."""
+def test_a_truncated_photograph_is_used_and_reported(tmp_path: Path) -> None:
+    """With a thumbnail, whose end marker must not count as the photograph's."""
     photograph = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
     thumbnail = cv2.imencode(".jpg", photograph[::8, ::8])[1].tobytes()
     whole = cv2.imencode(".jpg", photograph)[1].tobytes()
@@ -101,7 +101,7 @@ def test_a_photograph_that_is_cut_is_used_and_told_of(tmp_path: Path) -> None:
     assert source.problems() == [f"{path}: truncated; the missing part is gray"]
 
 
-def test_numbers_that_are_no_colours_are_named(
+def test_values_that_are_not_colours_are_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "a.tif"
@@ -111,7 +111,7 @@ def test_numbers_that_are_no_colours_are_named(
     assert capfd.readouterr() == ("", "")  # no chatter of OpenCV's
 
 
-def test_a_header_that_promises_too_much_is_an_error(tmp_path: Path) -> None:
+def test_a_header_with_an_excessive_size_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.ppm"
     path.write_bytes(b"P6 2000000000 2000000000 255\n" + bytes(100))
     with pytest.raises(LcTrtError, match=r"a\.ppm: a damaged image"):
@@ -119,7 +119,7 @@ def test_a_header_that_promises_too_much_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png"])
-def test_a_moving_image_is_a_film(tmp_path: Path, name: str) -> None:
+def test_an_animated_image_is_a_video(tmp_path: Path, name: str) -> None:
     pictures = [Pillow.new("RGB", (64, 48), (50 * i, 0, 0)) for i in range(5)]
     pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], duration=100)
     source = open_source(str(tmp_path / name))
@@ -132,7 +132,7 @@ def test_a_moving_image_is_a_film(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a.tif"])
-def test_more_pictures_than_are_read_are_told_of(tmp_path: Path, name: str) -> None:
+def test_additional_pages_are_reported(tmp_path: Path, name: str) -> None:
     pictures = [Pillow.new("RGB", (64, 48), (50 * i, 0, 0)) for i in range(5)]
     pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
     source = open_source(str(tmp_path / name))

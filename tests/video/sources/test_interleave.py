@@ -1,4 +1,4 @@
-"""Several sources as one: in turns, and none waits for a silent one."""
+"""Several sources as one, round-robin, without waiting for a silent one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lc_trt.video.sources.interleave import interleave
 
 
 class Counting(Source):
-    """So many frames; with a gate, only once that is open."""
+    """A number of frames; with a gate, only once it is open."""
 
     fps = None
 
@@ -35,7 +35,7 @@ class Counting(Source):
     counts=st.lists(st.integers(0, 6), min_size=1, max_size=4),
     limit=st.none() | st.integers(1, 4),
 )
-def test_one_of_each_in_turn(counts: list[int], limit: int | None) -> None:
+def test_sources_are_interleaved_round_robin(counts: list[int], limit: int | None) -> None:
     found = [
         (frame.source, frame.index) for frame in interleave([Counting(c) for c in counts], limit)
     ]
@@ -48,7 +48,7 @@ def test_one_of_each_in_turn(counts: list[int], limit: int | None) -> None:
     assert found == expected
 
 
-def test_a_silent_source_holds_up_no_other() -> None:
+def test_a_silent_source_does_not_block_the_others() -> None:
     gate = threading.Event()
     found = []
     for frame in interleave([Counting(4), Counting(2, gate), Counting(3)]):
@@ -58,7 +58,7 @@ def test_a_silent_source_holds_up_no_other() -> None:
     assert found[:6] == [0, 2, 0, 2, 0, 2] and sorted(found[6:]) == [0, 1, 1]
 
 
-def test_it_tells_how_many_are_left() -> None:
+def test_it_counts_the_remaining_sources() -> None:
     left: list[int] = []
     order = []
     for frame in interleave([Counting(1), Counting(3), Counting(0)], running=left.append):

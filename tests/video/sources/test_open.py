@@ -1,4 +1,4 @@
-"""Sources: what is named is found, read in order, or refused in one line."""
+"""Sources are recognised, read in order, or refused in one line."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_an_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", ".dat"])
-def test_content_counts_not_the_suffix(tmp_path: Path, suffix: str) -> None:
+def test_images_are_recognised_by_content(tmp_path: Path, suffix: str) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), bgr(1, 2, 3))
     path = (tmp_path / "a.png").rename(tmp_path / f"picture{suffix}")
     assert len(list(open_source(str(path)))) == 1
 
 
-def test_a_folder_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+def test_a_folder_is_sorted_by_number(tmp_path: Path) -> None:
     for name in ("f10.png", "f2.png", "f1.JPG", "g.bmp"):
         cv2.imwrite(str(tmp_path / name), bgr(0, 0, 0))
     (tmp_path / "notes.txt").write_text("x")
@@ -76,7 +76,9 @@ def refusal(text: str, capfd: pytest.CaptureFixture[str]) -> str:
     return message
 
 
-def test_what_is_no_source_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_unusable_sources_are_refused_by_name(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert "no such file" in refusal(str(tmp_path / "none.mp4"), capfd)
     assert "no images in it" in refusal(str(tmp_path), capfd)
     assert "no matching file" in refusal(str(tmp_path / "*.png"), capfd)
@@ -101,7 +103,7 @@ def test_a_video_without_frames(tmp_path: Path, capfd: pytest.CaptureFixture[str
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """The address of a server of the files in the folder."""
+    """Address of a web server for the files in the folder."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -116,7 +118,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     made.server_close()
 
 
-def test_a_film_on_a_server_ends(tmp_path: Path, server: str) -> None:
+def test_a_video_file_on_a_server_is_finite(tmp_path: Path, server: str) -> None:
     write_video(tmp_path / "v.mp4", 7)
     with open_source(f"{server}/v.mp4") as source:
         assert isinstance(source, VideoFile) and source.count == 7
@@ -125,13 +127,15 @@ def test_a_film_on_a_server_ends(tmp_path: Path, server: str) -> None:
         open_source(f"{server}/none.mp4")
 
 
-def test_a_webcam_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_webcam_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(LcTrtError, match="webcam 97: cannot be opened; is it plugged in"):
         open_source("97")
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_file_of_a_number_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_named_by_a_number_is_no_webcam(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     cv2.imwrite("a.png", bgr(0, 0, 0))
     Path("a.png").rename("0")

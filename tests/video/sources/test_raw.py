@@ -21,7 +21,7 @@ from lc_trt.video.sources.raw import RawFrames
     rest=st.integers(0, 242),
     piece=st.integers(1, 400),
 )
-def test_frames_come_whole_however_they_are_cut(
+def test_frames_are_assembled_from_partial_reads(
     size: tuple[int, int], count: int, rest: int, piece: int
 ) -> None:
     frames = np.random.default_rng(count).integers(0, 256, (count, *size, 3), np.uint8)
@@ -46,7 +46,7 @@ def test_frames_come_whole_however_they_are_cut(
     )
 
 
-def test_a_silent_pipe_can_be_closed() -> None:
+def test_closing_unblocks_a_silent_pipe() -> None:
     reading, writing = os.pipe()
     source = RawFrames((2, 2), reading)
     assert not source.ready

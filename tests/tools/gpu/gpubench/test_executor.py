@@ -46,7 +46,7 @@ CPU = torch.device("cpu")
         ("inception", "plain", "float16", 4e-3),
     ],
 )
-def test_it_computes_what_onnx_runtime_does(kernels, trunk, form, kind, tolerance):
+def test_it_equals_onnx_runtime(kernels, trunk, form, kind, tolerance):
     """The same lowered ONNX, on regions that are empty, full, and cut twice."""
     model = lower(tiny_model(trunk, form), SIZE, BATCH, kind)
     runner, cascade = session(model), executor(model, kernels)
@@ -68,7 +68,7 @@ def with_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])
-def test_int8_computes_what_onnx_runtime_does(kernels, trunk, tmp_path):
+def test_int8_equals_onnx_runtime(kernels, trunk, tmp_path):
     """Stages 2 and 3 have exact sums. A convolution on the map has not, and what lies half-way
     between two integers may be rounded otherwise; so the former begin with ONNX Runtime's maps.
     """
@@ -106,7 +106,7 @@ def replaced(cascade: Executor, values: dict[str, torch.Tensor]):
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
-def test_it_computes_what_pytorch_s_cascade_does(kernels, kind):
+def test_it_equals_the_pytorch_cascade(kernels, kind):
     """Also in BF16, which ONNX Runtime has no convolution for."""
     network, source = tiny_cascade("irnet", "plain"), tiny_model("irnet", "plain")
     cascade = executor(lower(source, SIZE, BATCH, kind), kernels)
@@ -151,7 +151,7 @@ def test_it_knows_every_node_of_a_preset(kernels, preset, kind):
 
 
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])
-def test_the_reference_is_pytorch_s_cascade(trunk):
+def test_the_reference_equals_the_pytorch_cascade(trunk):
     network, source = tiny_cascade(trunk, "aspp"), tiny_model(trunk, "aspp")
     reference = Reference(source, SIZE, BATCH, CPU)
     with torch.no_grad():

@@ -84,7 +84,7 @@ def relu_of_rows(graph):
         (relu_of_rows, r"node 'leak' \(Relu\): reads 'stage2/enter', rows of a region"),
     ],
 )
-def test_what_it_does_not_know_is_refused_by_name(kernels, change, message):
+def test_unknown_nodes_are_refused_by_name(kernels, change, message):
     with pytest.raises(LcTrtError, match=message):
         Executor(edited(change), kernels, "plain")
 
@@ -113,7 +113,7 @@ def test_sums_and_relus_join_the_convolution_before_them(kernels):
     assert [step.operator for step in steps.values()].count("Add") == 2  # the map of stages
 
 
-def test_what_is_read_twice_joins_nothing(kernels):
+def test_nodes_with_two_readers_are_not_fused(kernels):
     def read_again(graph):
         conv = node_of(graph, "Conv")
         graph.output.append(helper.make_empty_tensor_value_info(conv.output[0]))

@@ -47,7 +47,7 @@ def test_clusters_have_neighbours():
     assert together("clustered") > 0.6 > 0.4 > together("scattered")
 
 
-def test_a_layer_s_floor_is_its_slower_rate():
+def test_the_floor_of_a_layer_is_its_slower_rate():
     rows, weights = 100, 3 * 24 * 16
     fast = bound(LAYER, rows, Rates(1e12, 1e30, ""))
     assert fast.limit == "arithmetic"
@@ -67,7 +67,7 @@ def test_a_median_warms_up_first(fake_backend):
     assert median(fake_backend(iter([])), lambda: next(values), 3, copies=2) == 1.0
 
 
-def test_a_budget_ends():
+def test_a_budget_is_spent():
     clock = iter([0.0, 59.0, 60.0]).__next__
     budget = Budget(1.0, clock)
     assert not budget.spent
@@ -175,7 +175,7 @@ def test_a_quantized_convolution_is_the_same_up_to_rounding():
 
 
 @pytest.mark.parametrize(("rows", "depth", "channels"), [(40, 24, 16), (3, 9, 21)])
-def test_a_dense_product_has_the_convolution_s_size(rows, depth, channels):
+def test_a_dense_product_has_the_size_of_the_convolution(rows, depth, channels):
     from gpubench.int8 import DenseProduct
 
     product = DenseProduct(rows, depth, channels, torch.device("cpu"))
@@ -195,7 +195,7 @@ def test_a_wrong_result_is_not_timed(gpu_tool, kernels, unit, fake_backend, monk
         next(rows)
 
 
-def test_a_cut_off_run_is_taken_up(gpu_tool, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(gpu_tool, tmp_path, monkeypatch):
     bench = gpu_tool("bench_kernels")
     monkeypatch.setattr(bench, "preset_layers", lambda preset, kind: {LAYER: 2, THIN: 1})
     monkeypatch.setattr(bench, "Bench", lambda unit, kernels: FakeBench(unit))

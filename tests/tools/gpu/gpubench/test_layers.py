@@ -16,7 +16,7 @@ SIZE = (40, 56)
 
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])
 @pytest.mark.parametrize("form", ["plain", "aspp"])
-def test_they_have_the_exported_graph_s_operations(trunk: str, form: str) -> None:
+def test_layers_have_the_operations_of_the_exported_graph(trunk: str, form: str) -> None:
     source = tiny_model(trunk, form)
     macs = stage_macs(source, SIZE)
     _, h, w = feature_map(1, SIZE)
@@ -34,7 +34,7 @@ def test_sizes_do_not_matter_and_types_are_those_of_the_graph(kind: str) -> None
     assert types == ({"int8", "float16"} if kind == "int8" else {kind})
 
 
-def test_int8_has_the_widths_that_the_kernel_wants() -> None:
+def test_int8_layers_have_padded_widths() -> None:
     source = tiny_model("irnet")  # widths of 8
     convs = dict(region_convolutions(lower(source, None, None, "int8")))
     integers = [layer for layer in convs.values() if layer.type == "int8"]
@@ -60,5 +60,5 @@ def test_the_stages_of_irnet_have_the_blocks_of_the_paper() -> None:
     assert by_name["1x1 256+256+384+1152>384"] == by_name["1x1 192+256>384 +r"] == 5
 
 
-def test_a_dense_network_has_none() -> None:
+def test_a_dense_network_has_no_region_layers() -> None:
     assert layers_of(lower(run_passes(tiny_model(), [ToDense()]), SIZE, 1, "float16")) == {}
