@@ -105,7 +105,7 @@ def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, caps
     check_trace(irnet, capsys.readouterr().err)
     bundle = check_bundle(out, plugin_library, precision, ["8.0", "8.6", "8.9", "12.0"])
     weights = irnet.stat().st_size / (1 if precision == "fp32" else 2)
-    assert bundle.engine.stat().st_size > 0.9 * weights
+    assert bundle.file(PLAN).stat().st_size > 0.9 * weights
 
 
 def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys):
@@ -130,7 +130,7 @@ def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys
     values = {t.name: onnx.numpy_helper.to_array(t) for t in lowered.graph.initializer}
     decoded = [n.input[0] for n in lowered.graph.node if n.op_type == "DequantizeLinear"]
     weights = [values[name] for name in decoded if name in values]
-    plan = bundle.engine.read_bytes()
+    plan = bundle.file(PLAN).read_bytes()
     assert len(weights) == 51
     assert all(np.ascontiguousarray(w.transpose(0, 2, 3, 1)).tobytes() in plan for w in weights)
 
@@ -145,7 +145,7 @@ def test_irnet_builds_in_int8_for_all_gpus_at_once(irnet, tmp_path, plugin_libra
     bundle = check_bundle(out, plugin_library, "int8", ["8.0", "8.6", "8.9", "12.0"])
     assert bundle.manifest.calibration.int8.fallback_precision == "fp16"
     assert bundle.manifest.calibration.int8.excluded[0].layers == ("stage3/0",)
-    assert bundle.engine.stat().st_size < 0.4 * irnet.stat().st_size
+    assert bundle.file(PLAN).stat().st_size < 0.4 * irnet.stat().st_size
 
 
 def test_int8_combines_with_bf16_which_needs_ampere(source, tmp_path, plugin_library, capsys):
