@@ -128,7 +128,7 @@ def _biased(model):
         ({"backend": "tpu"}, UsageError, "unknown backend 'tpu'"),
         ({"size": (10, 500)}, UsageError, "size 10x500: expected HxW"),
         ({"batch": 0}, UsageError, "batch 0: expected at least 1"),
-        ({"precision": "fp64"}, UsageError, "unknown precision 'fp64': expected fp32, bf16"),
+        ({"precision": "fp64"}, UsageError, "unknown precision 'fp64': expected fp32, fp16, bf16"),
         ({"batch": Profile(1, 2, 4)}, UsageError, "a range of batches or sizes: for --backend"),
         (
             {"tensorrt": PlanOptions(workspace=64, compute_capabilities=("8.9",))},
