@@ -1,6 +1,6 @@
 # make demo   segment a street video with the shipped cascade
-# make test   set up, then lint, types and tests (what CI runs)
-# make setup  what both need, in .venv
+# make test   lint, type check and tests, as in CI
+# make setup  create the environment for both in .venv
 # make lint   ruff, mypy, clang-format
 # make clean  remove caches, builds and the demo's output; .venv and downloads stay
 
@@ -15,18 +15,18 @@ MODEL := models/irnet-small-street/model.onnx
 BUNDLE := demo/irnet-small.lct
 VIDEO := demo/cache/bikes.mp4
 FRAME := demo/cache/bikes.png
-# The shape of the video, and small: its close-ups then show things about as large as the network
-# saw them while it learned.
+# The aspect ratio of the video, at a small size: objects in its close-ups then have about the size of
+# those in the training data.
 SIZE := 168x400
 
 .PHONY: demo test setup lint clean
 .DELETE_ON_ERROR:
 
-# --- environment: one stamp for what the demo needs, one for what the tests add ------------------
+# --- environment: one stamp for the demo, one for the tests --------------------------------------
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=..." >&2; exit 1; }
+		{ echo "error: $(PYTHON) is older than Python 3.11; specify a newer one: make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
@@ -34,10 +34,10 @@ $(VENV)/.core: $(VENV)/.created pyproject.toml setup.py tools/constraints.txt
 	$(PIP) --editable '.[bench]'
 	@touch $@
 
-# The constraints name torch's version: PyPI's newest would bring gigabytes of CUDA.
+# The constraints pin torch, because the newest version on PyPI depends on gigabytes of CUDA.
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[train,bench,report,dev]'
-# TensorRT's headers, and its Python names to check ours against; what else the packages want is
+# TensorRT's headers, and its Python bindings, to test the names that we use; their dependencies are
 # not needed.
 	$(PIP) --no-deps kernel-lens tensorrt-cu13-bindings
 	@touch $@
@@ -57,14 +57,14 @@ test: lint
 
 # --- make demo ------------------------------------------------------------------------------------
 
-# Fetches the video too; the frame is written last.
+# Also fetches the video; the frame is written last.
 $(FRAME): tools/fetch_bikes.py | $(VENV)/.core
 	$(BIN)/python tools/fetch_bikes.py demo/cache
 
 $(BUNDLE)/manifest.json: $(MODEL) Makefile $(SOURCES) | $(VENV)/.core
 	$(BIN)/lc-trt build $(MODEL) -o $(BUNDLE) --size $(SIZE)
 
-# --no-check: the demo shows this machine's speed and does not fail where it is below the target.
+# --no-check: the demo shows this machine's speed and does not fail below the target.
 demo: $(BUNDLE)/manifest.json $(FRAME)
 	$(BIN)/lc-trt run $(BUNDLE) --source $(VIDEO) \
 		--view overlay --save demo/overlay.mp4 --view stages --save demo/stages.mp4

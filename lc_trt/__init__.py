@@ -25,7 +25,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    # The command line's help must stay quick, so the runtime is imported when first used.
+    # Lazy imports keep the command line's help fast.
     if name not in _LAZY:
         raise AttributeError(f"module 'lc_trt' has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""Segment what OpenCV reads.
+"""Segment a video in an OpenCV loop.
 
 python opencv_loop.py MODEL.lct VIDEO OUT.avi
 """
@@ -16,8 +16,8 @@ def main(model: str, video: str, out: str) -> None:
     writer = None
     with lc_trt.load(model) as segmenter:
         while True:
-            found, frame = capture.read()
-            if not found:
+            success, frame = capture.read()
+            if not success:
                 break
             result = segmenter(frame)
             picture = result.overlay()

@@ -1,4 +1,4 @@
-"""PyAV in and out; reading, segmenting and writing overlap, and each frame keeps its time.
+"""PyAV for input and output: reading, inference and writing overlap, and timestamps are kept.
 
 python pyav_file.py MODEL.lct VIDEO OUT.mp4
 """
@@ -14,7 +14,7 @@ import lc_trt
 
 
 def main(model: str, video: str, out: str) -> None:
-    """Write the stages of each frame of a video."""
+    """Write the stage map of each frame of a video."""
     with (
         av.open(video) as source,
         av.open(out, "w") as target,

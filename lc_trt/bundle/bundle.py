@@ -1,8 +1,8 @@
-"""What a built engine is on disk: a folder NAME.lct/ with a manifest beside plain files.
+"""A built engine on disk: a folder NAME.lct/ with a manifest and plain files.
 
-``manifest.json`` says what the files are and what they hash to; ``model.onnx`` (for TensorRT
-``engine.plan``) is the network compiled for its backend, ``source.onnx`` the exchange model it
-came from. Beside a plan lies the plugin library it was built with.
+``manifest.json`` describes the files and holds their hashes. ``model.onnx`` (``engine.plan`` for
+TensorRT) is the network compiled for its backend, ``source.onnx`` the exchange model it was built
+from. A TensorRT bundle also holds the plugin library that the plan was built with.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
-MODEL = "model.onnx"  # what runs
-PLAN = "engine.plan"  # what runs under TensorRT
+MODEL = "model.onnx"  # the compiled network
+PLAN = "engine.plan"  # the compiled network for TensorRT
 PLUGINS = "liblc_trt_plugins.so"
-SOURCE = "source.onnx"  # what it was built from
-CALIBRATION = "calibration.json"  # the table of an INT8 engine
-TUNING = "tuning.json"  # the thresholds that a governor moves over
+SOURCE = "source.onnx"  # the exchange model
+CALIBRATION = "calibration.json"  # calibration table of an INT8 engine
+TUNING = "tuning.json"  # Pareto front of the thresholds
 _ADVICE = "choose another -o"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that has been checked.
+    """A validated bundle.
 
     Attributes:
-        path: its folder.
-        manifest: what it says about itself.
-        notes: differences that do no harm, in words (a newer backend, for one).
+        path: folder of the bundle.
+        manifest: its metadata.
+        notes: harmless differences from this machine, one sentence each, such as a newer backend.
     """
 
     path: Path
@@ -61,20 +61,31 @@ class Bundle:
     notes: tuple[str, ...] = ()
 
     def file(self, name: str) -> Path:
-        """Path of one of the bundle's files, ``model.onnx`` or ``source.onnx`` for two."""
+        """Path of a file in the bundle.
+
+        Args:
+            name: file name, such as ``model.onnx``.
+
+        Raises:
+            LcTrtError: the bundle has no such file.
+        """
         if name not in self.manifest.files:
             raise LcTrtError(
-                f"{self.path}: holds no {name}, only {', '.join(sorted(self.manifest.files))}; "
+                f"{self.path}: has no {name}, only {', '.join(sorted(self.manifest.files))}; "
                 f"{_rebuild(self.path)}"
             )
         return self.path / name
 
 
 def check_out(out: Path, *, overwrite: bool = True) -> None:
-    """Refuse a path that `write_bundle` would refuse, before the work is done.
+    """Check that `write_bundle` can write to a path, before a long build.
+
+    Args:
+        out: folder to write.
+        overwrite: whether an existing bundle may be replaced.
 
     Raises:
-        LcTrtError: something other than a bundle is there, or nothing can be written there.
+        LcTrtError: the path is taken, or is not writable.
     """
     _check_free(out, overwrite)
     check_folder(out, _ADVICE)
@@ -87,37 +98,43 @@ def write_bundle(
     *,
     overwrite: bool = True,
 ) -> Bundle:
-    """Write a bundle at ``out``, whole or not at all.
+    """Write a bundle atomically.
 
-    Everything goes into a temporary neighbour that is renamed when it is complete, so a
-    build that is killed leaves nothing that loads. Paths among ``files`` are copied, also
-    out of the bundle that is being replaced.
+    The files are written to a temporary folder beside ``out``, which is renamed once complete, so
+    a build that is killed leaves no bundle that loads. Files may be copied from the bundle that is
+    replaced.
 
     Args:
-        out: the folder to write; an existing bundle there is replaced.
-        manifest: all but the file hashes, which are filled in here.
-        files: content or a file to copy, by name inside the bundle.
-        overwrite: False refuses an existing bundle too.
+        out: folder to write; an existing bundle is replaced.
+        manifest: metadata; the file hashes are filled in.
+        files: content, or path of a file to copy, by file name in the bundle.
+        overwrite: whether an existing bundle may be replaced.
+
+    Returns:
+        The written bundle.
 
     Raises:
-        LcTrtError: ``out`` is something other than a bundle, or cannot be written.
+        LcTrtError: the path is taken, or is not writable.
     """
     out = Path(os.path.abspath(out))
     _check_free(out, overwrite)
     with atomic_folder(out, _ADVICE) as partial:
         hashes = {name: _put(partial / name, content) for name, content in files.items()}
         complete = replace(manifest, files=hashes)
-        # Last: a folder without a manifest is no bundle, however much else is in it.
+        # Last, because only a folder with a manifest is a bundle.
         _put(partial / MANIFEST, complete.dumps().encode())
     return Bundle(out, complete)
 
 
 def read_bundle(path: str | Path) -> Bundle:
-    """Open a bundle and check its format, that its files are there, and their hashes.
+    """Open a bundle; check its format and the presence and hashes of its files.
+
+    Args:
+        path: folder of the bundle.
 
     Raises:
-        LcTrtError: it is no bundle, or not whole; the message names what differs and the
-            command that mends it.
+        LcTrtError: not a bundle, or incomplete; names the file, the difference and the command
+            that rebuilds it.
     """
     path = Path(path)
     manifest = _read_manifest(path)
@@ -125,11 +142,11 @@ def read_bundle(path: str | Path) -> Bundle:
         file = path / name
         if not file.is_file():
             raise LcTrtError(f"{path}: {name} is missing; {_rebuild(path)}")
-        found = _hash(file)
-        if found != expected:
+        actual = _hash(file)
+        if actual != expected:
             raise LcTrtError(
                 f"{path}: {name} was truncated or edited since the build "
-                f"(SHA-256 {found[:12]}, expected {expected[:12]}); {_rebuild(path)}"
+                f"(SHA-256 {actual[:12]}, expected {expected[:12]}); {_rebuild(path)}"
             )
     return Bundle(path, manifest, _notes(manifest))
 
@@ -162,32 +179,32 @@ def _rebuild(path: Path) -> str:
 
 
 def _notes(manifest: Manifest) -> tuple[str, ...]:
-    if manifest.backend == "tensorrt":  # whether a plan runs here is decided where it is loaded
+    if manifest.backend == "tensorrt":  # the plan's compatibility is checked on loading
         return ()
-    # Other backends compile model.onnx when it is loaded, so another version of them runs it;
-    # only what the build measured may no longer be exact.
-    here = module_version(manifest.backend)
-    if here is None or here == manifest.backend_version:
+    # Other backends compile model.onnx when loading it, so another version runs it as well; only
+    # the agreement and speed measured by the build may differ.
+    installed = module_version(manifest.backend)
+    if installed is None or installed == manifest.backend_version:
         return ()
     return (
         f"built and checked with {manifest.backend} {manifest.backend_version}, "
-        f"this machine has {here}",
+        f"this machine has {installed}",
     )
 
 
 def _check_free(out: Path, overwrite: bool) -> None:
-    """Refuse anything but a bundle at ``out``, or that too."""
+    """Check that ``out`` does not exist or, with ``overwrite``, is a bundle."""
     if not os.path.lexists(out):
         return
     if not (out / MANIFEST).is_file():
         kind = "folder" if out.is_dir() else "file"
-        raise LcTrtError(f"{out}: a {kind} that is no bundle is in the way; choose another -o")
+        raise LcTrtError(f"{out}: is a {kind}, not a bundle; choose another -o")
     if not overwrite:
-        raise LcTrtError(f"{out}: exists already; remove it or choose another -o")
+        raise LcTrtError(f"{out}: already exists; remove it or choose another -o")
 
 
 def _put(path: Path, content: bytes | Path) -> str:
-    """Write or copy a file; its SHA-256."""
+    """Write or copy a file; return its SHA-256."""
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:

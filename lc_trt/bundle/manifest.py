@@ -1,4 +1,4 @@
-"""The manifest of a bundle: its fields, and their checked way to and from JSON."""
+"""The manifest of a bundle: its fields, and their validated conversion from and to JSON."""
 
 from __future__ import annotations
 
@@ -41,32 +41,34 @@ def _unchecked() -> Check:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says about itself.
+    """Metadata of a bundle.
 
     Attributes:
-        backend: the engine it was compiled for, and the version it was checked with.
+        backend: the backend that it was compiled for.
+        backend_version: version of the backend that the build ran.
         kind: ``cascade`` or ``dense``.
-        name: the network, ``irnet-small`` for one.
-        model_sha256: hash of the exchange ONNX it was built from.
-        classes: names by label value.
-        colours: RGB, 0 to 255, by label value.
-        size: the engine's input, (height, width) in pixels; of a size profile, its optimum.
-        batch: images per pass; of a batch profile, its optimum.
-        default_rho: thresholds of boundaries 1|2 and 2|3 (None for a dense network).
-        fast_rho: the same for ``rho="fast"``.
+        name: name of the network, such as ``irnet-small``.
+        model_sha256: hash of the exchange ONNX that it was built from.
+        classes: class names, indexed by label.
+        colours: RGB, 0 to 255, indexed by label.
+        size: input size, (height, width) in pixels; the optimum of a size profile.
+        batch: images per pass; the optimum of a batch profile.
+        default_rho: thresholds of boundaries 1|2 and 2|3; None for a dense network.
+        fast_rho: thresholds for ``rho="fast"``; None for a dense network.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
-        gpu: the GPU that a TensorRT engine was built on; None where it was built without one, and
-            for other backends.
-        plugin: the plugin library; None where the engine needs none.
-        tensorrt: how TensorRT built the engine; None for other backends.
-        batch_profile: images per pass that the engine takes; None where ``batch`` is fixed.
-        size_profile: (height, width) that the engine takes; None where ``size`` is fixed.
-        calibration: what was measured for INT8 and FP16; None for other precisions.
-        reuse: of an engine that lets frames reuse results; None for others.
-        check: the comparison after the build.
-        trained: facts of the model card, None for untrained weights.
-        files: SHA-256 by file name; `lc_trt.bundle.bundle.write_bundle` fills it in.
+        gpu: the GPU that a TensorRT engine was built on; None if built without one, and for other
+            backends.
+        plugin: the plugin library; None if the engine needs none.
+        tensorrt: TensorRT's build options; None for other backends.
+        batch_profile: supported images per pass; None if ``batch`` is fixed.
+        size_profile: supported (height, width); None if ``size`` is fixed.
+        calibration: INT8 and FP16 calibration; None for other precisions.
+        reuse: extra inputs for temporal reuse; None if built without it.
+        check: comparison with FP32 after the build.
+        trained: facts from the model card; None for untrained weights.
+        files: SHA-256 by file name, filled in by `lc_trt.bundle.bundle.write_bundle`.
         created: UTC, ISO 8601.
+        lc_trt_version: version that wrote the bundle.
     """
 
     backend: str
@@ -96,33 +98,33 @@ class Manifest:
 
     @property
     def floating_precision(self) -> str:
-        """The precision, or of an INT8 engine that of what it does not compute in INT8."""
+        """Precision of the layers outside INT8; ``precision`` itself for other engines."""
         if self.calibration is None or self.calibration.int8 is None:
             return self.precision
         return self.calibration.int8.fallback_precision
 
     def dumps(self) -> str:
         """The manifest as JSON text."""
-        # The format first: it decides how the rest is read.
+        # The format comes first, because it determines how the rest is read.
         body = {"format": FORMAT, "lc_trt_version": self.lc_trt_version, **asdict(self)}
         return json.dumps(body, indent=2) + "\n"
 
     @classmethod
     def loads(cls, text: str) -> Manifest:
-        """Read JSON text, of this format or of format 1.
+        """Read JSON text of the current format or format 1.
 
         Args:
             text: content of ``manifest.json``.
 
         Raises:
-            JsonError: it cannot be used; the message continues a sentence about the file.
+            JsonError: invalid content; the message starts with a verb, to follow the file name.
         """
         try:
             body = json.loads(text)
         except json.JSONDecodeError as error:
             raise JsonError(f"is not JSON ({error})") from error
         if not isinstance(body, dict) or not isinstance(body.get("format"), int):
-            raise JsonError('is no manifest (expected a JSON object with "format")')
+            raise JsonError('is not a manifest (expected a JSON object with "format")')
         if body["format"] == manifest_v1.FORMAT:
             body = manifest_v1.upgrade(body)
         elif body["format"] != FORMAT:
@@ -131,11 +133,11 @@ class Manifest:
                 f"lc-trt {__version__} reads formats {manifest_v1.FORMAT} and {FORMAT}"
             )
         manifest = read(cls, body)
-        manifest._check_together(body)
+        manifest._check_consistency(body)
         return manifest
 
-    def _check_together(self, body: dict[str, Any]) -> None:
-        """Refuse fields that contradict each other; ``body`` has them as they were read."""
+    def _check_consistency(self, body: dict[str, Any]) -> None:
+        """Raise if fields contradict each other; messages quote the values of ``body``."""
         count, cascade = len(self.classes), self.kind == "cascade"
         thresholds = f"{'two thresholds' if cascade else 'null'} for kind {self.kind}"
         rules = {
@@ -145,11 +147,11 @@ class Manifest:
             "fast_rho": (cascade == (self.fast_rho is not None), thresholds),
             "batch_profile": (
                 _ascends(self.batch_profile, lambda batch: (batch,), self.batch),
-                f"min, opt and max that ascend, with opt {self.batch} as batch",
+                f"ascending min, opt and max, with opt equal to batch {self.batch}",
             ),
             "size_profile": (
                 _ascends(self.size_profile, tuple, self.size),
-                f"min, opt and max that ascend, with opt {list(self.size)} as size",
+                f"ascending min, opt and max, with opt equal to size {list(self.size)}",
             ),
             "tensorrt": (
                 (self.backend == "tensorrt") == (self.tensorrt is not None),
@@ -176,7 +178,7 @@ class Manifest:
 def _ascends(
     profile: Profile[Any] | None, sides: Callable[[Any], tuple[int, ...]], optimum: Any
 ) -> bool:
-    """Whether a profile is None, or ascends on every side and has the optimum in its middle."""
+    """Whether a profile is None, or ascends in every dimension and has the given optimum."""
     if profile is None:
         return True
     steps = [sides(value) for value in (profile.min, profile.opt, profile.max)]

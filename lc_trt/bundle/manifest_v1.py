@@ -1,6 +1,6 @@
-"""Manifests of format 1, brought to the shape of format 2 before they are read.
+"""Conversion of manifests from format 1 to format 2.
 
-Format 1 had ``calibration`` in three shapes, ``check`` in two, and names of its own in both.
+Format 1 had three layouts of ``calibration`` and two of ``check``, with other key names.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ _SPEED = ("over_dense", "over_fp32")
 
 
 def upgrade(body: dict[str, Any]) -> dict[str, Any]:
-    """The fields of format 2 from those of format 1; what is amiss in them is left to its reader.
+    """Convert a manifest of format 1. Values are validated later, by the reader of format 2.
 
     Args:
-        body: the JSON object of a manifest of format 1.
+        body: JSON object of format 1.
+
+    Returns:
+        JSON object of format 2.
 
     Raises:
-        JsonError: a section that was reshaped has not the shape that format 1 gave it.
+        JsonError: a section does not have the layout of format 1.
     """
     upgraded = dict(body)
     reshaped = {"calibration": _calibration, "check": _check, "reuse": _reuse}
@@ -33,7 +36,7 @@ def upgrade(body: dict[str, Any]) -> dict[str, Any]:
             upgraded[name] = reshape(body)
         except (AttributeError, KeyError, TypeError) as error:
             problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise JsonError(f"has {name} that is none of format {FORMAT} ({problem})") from error
+            raise JsonError(f"has an invalid {name} for format {FORMAT} ({problem})") from error
     return upgraded
 
 
@@ -46,7 +49,7 @@ def _calibration(body: dict[str, Any]) -> dict[str, Any] | None:
     table = {k: v for k, v in old.items() if k not in ("kept", "keep", "rest", "overflow")}
     int8 = {
         "table": table,
-        "fallback_precision": old.get("rest", "fp32"),  # the CPU's engines had no other
+        "fallback_precision": old.get("rest", "fp32"),  # the only fallback of the CPU backends
         "excluded": _exclusions(old["kept"]),
         "excluded_convolutions": old["keep"],
     }
@@ -61,28 +64,28 @@ def _fp16(old: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _exclusions(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"layers": entry["layers"], "reason": entry["why"]} for entry in kept]
+def _exclusions(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"layers": entry["layers"], "reason": entry["why"]} for entry in entries]
 
 
 def _check(body: dict[str, Any]) -> dict[str, Any]:
     old = body["check"]
-    found = old if old["checked"] else old.get("network")
+    compared = old if old["checked"] else old.get("network")
     check: dict[str, Any] = dict.fromkeys(
         ("run_by", "images", "agreement", "required", "miou", "speed")
     )
     check["skip_reason"] = None if old["checked"] else old["reason"]
-    if found is None:
+    if compared is None:
         return check
-    speed = {name: found.get(f"speed_{name}") for name in _SPEED}
+    speed = {name: compared.get(f"speed_{name}") for name in _SPEED}
     return check | {
-        "run_by": found.get("run_by", body["backend"]),
-        "images": found["images"],
-        # Older builds did not count what is not finite.
-        "agreement": {"non_finite": found.get("non_finite", 0)}
-        | {name: found[name] for name in _AGREEMENT},
-        "required": found.get("required"),
-        "miou": found.get("miou"),
+        "run_by": compared.get("run_by", body["backend"]),
+        "images": compared["images"],
+        # Older builds did not count non-finite confidences.
+        "agreement": {"non_finite": compared.get("non_finite", 0)}
+        | {name: compared[name] for name in _AGREEMENT},
+        "required": compared.get("required"),
+        "miou": compared.get("miou"),
         "speed": speed if None not in speed.values() else None,
     }
 

@@ -1,4 +1,4 @@
-"""The Pareto front of two thresholds that a tuned bundle carries."""
+"""The Pareto front of thresholds in a tuned bundle."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FORMAT = 1
 def pareto_front(
     points: Iterable[T], time: Callable[[T], float], quality: Callable[[T], float]
 ) -> list[T]:
-    """Select the points that no other beats in both time and quality.
+    """Select the points that no other point beats in both time and quality.
 
     Args:
-        points: in any order; of several equal ones, the first may be selected.
-        time: returns what is to be low.
-        quality: returns what is to be high.
+        points: candidates in any order; the first of several equal points may be selected.
+        time: returns the time of a point, to minimise.
+        quality: returns the quality of a point, to maximise.
 
     Returns:
         Points in strictly ascending time and quality.
@@ -39,14 +39,14 @@ def pareto_front(
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """A pair of thresholds, and what it costs and gives.
+    """A pair of thresholds with its time and quality.
 
     Attributes:
         rho: thresholds of boundaries 1|2 and 2|3.
-        ms: milliseconds of the engine an image, by the line through all that was measured.
-        measured_ms: the median of those measured with these thresholds.
-        quality: 0 to 1, by the front's measure.
-        shares: mean share of the pixels leaving at each stage, 0 to 1.
+        ms: milliseconds per image in the engine, from a line fitted to all measurements.
+        measured_ms: median of the milliseconds measured with these thresholds.
+        quality: 0 to 1, see `Front.measure`.
+        shares: mean share of the pixels that exit at each stage, 0 to 1.
     """
 
     rho: Pair
@@ -58,14 +58,15 @@ class FrontPoint:
 
 @dataclass(frozen=True)
 class Front:
-    """Pairs of thresholds that none beats in both time and quality, fastest first.
+    """Threshold pairs that no other pair beats in both time and quality, fastest first.
 
     Attributes:
-        points: the first is the bundle's fast setting.
-        top: the thresholds up to which was measured.
-        measure: what quality is, in words.
-        images: how many images it was measured on, and ``origin`` which, in words.
-        environment: the machine, as JSON values.
+        points: operating points; the first is the bundle's fast setting.
+        top: highest thresholds that were measured.
+        measure: description of the quality measure.
+        images: number of images it was measured on.
+        origin: description of these images.
+        environment: description of the machine, as JSON values.
     """
 
     points: tuple[FrontPoint, ...]
@@ -76,15 +77,18 @@ class Front:
     environment: dict[str, Any] = field(default_factory=dict)
 
     def dumps(self) -> str:
-        """As JSON text."""
+        """The front as JSON text."""
         return json.dumps({"format": _FORMAT, **asdict(self)}, indent=2) + "\n"
 
     @classmethod
     def loads(cls, text: str) -> Front:
         """Read JSON text.
 
+        Args:
+            text: content of ``tuning.json``.
+
         Raises:
-            ValueError: it is no front; the message continues a sentence about the file.
+            ValueError: invalid content; the message starts with a verb, to follow the file name.
         """
         try:
             body = json.loads(text)
@@ -98,18 +102,21 @@ class Front:
             )
             front = cls(points=points, top=_numbers(body.pop("top"), 2), **body)
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"holds no Pareto front ({error})") from error
+            raise ValueError(f"has no Pareto front ({error})") from error
         front_points = pareto_front(points, lambda p: p.ms, lambda p: p.quality)
         if not points or list(points) != front_points:
-            raise ValueError("holds points that are no Pareto front")
+            raise ValueError("has points that do not form a Pareto front")
         return front
 
 
 def read_front(bundle: Bundle) -> Front | None:
-    """The front of a tuned bundle; None where it was never tuned.
+    """Read the front of a bundle; None if it was not tuned.
+
+    Args:
+        bundle: of any backend.
 
     Raises:
-        LcTrtError: the file is not what `lc-trt tune` writes.
+        LcTrtError: ``tuning.json`` is invalid.
     """
     if TUNING not in bundle.manifest.files:
         return None
@@ -117,22 +124,28 @@ def read_front(bundle: Bundle) -> Front | None:
         return Front.loads(bundle.file(TUNING).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise LcTrtError(
-            f"{bundle.path}: {TUNING} {error}; tune it again: "
-            f"lc-trt tune {bundle.path} --images DIR"
+            f"{bundle.path}: {TUNING} {error}; rewrite it: lc-trt tune {bundle.path} --images DIR"
         ) from error
 
 
 def store_front(bundle: Bundle, front: Front) -> Bundle:
-    """Write a front into a bundle, whole or not at all; all else in it stays as it is.
+    """Write a front into a bundle atomically; its other files stay as they are.
+
+    Args:
+        bundle: bundle to rewrite.
+        front: replaces an earlier one.
+
+    Returns:
+        The rewritten bundle.
 
     Raises:
         LcTrtError: the bundle cannot be written.
     """
-    kept: dict[str, Any] = {name: bundle.path / name for name in bundle.manifest.files}
-    return write_bundle(bundle.path, bundle.manifest, {**kept, TUNING: front.dumps().encode()})
+    files: dict[str, Any] = {name: bundle.path / name for name in bundle.manifest.files}
+    return write_bundle(bundle.path, bundle.manifest, {**files, TUNING: front.dumps().encode()})
 
 
 def _numbers(values: Any, count: int) -> Any:
     if len(values) != count or not all(isinstance(v, int | float) and 0 <= v <= 1 for v in values):
-        raise ValueError(f"holds {values!r}, expected {count} numbers from 0 to 1")
+        raise ValueError(f"has {values!r}, expected {count} numbers from 0 to 1")
     return tuple(float(v) for v in values)

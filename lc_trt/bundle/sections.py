@@ -21,7 +21,7 @@ Capability = Annotated[str, matches(r"\d+\.\d+", "a compute capability such as 8
 
 @dataclass(frozen=True)
 class Profile(Generic[T]):
-    """The values that an engine takes: from ``min`` to ``max``, fastest at ``opt``."""
+    """The values that an engine supports: ``min`` to ``max``, fastest at ``opt``."""
 
     min: T
     opt: T
@@ -29,22 +29,26 @@ class Profile(Generic[T]):
 
     @classmethod
     def of(cls, value: T) -> Profile[T]:
-        """This value and no other."""
+        """A profile of a single value.
+
+        Args:
+            value: minimum, optimum and maximum.
+        """
         return cls(value, value, value)
 
     @property
     def fixed(self) -> T | None:
-        """The value where there is only one."""
+        """The only value; None if there are several."""
         return self.opt if self.min == self.max else None
 
 
 @dataclass(frozen=True)
 class Exclusion:
-    """What stays out of a reduced precision.
+    """Layers or tensors excluded from a reduced precision.
 
     Attributes:
-        layers: paths of layers or the start of one (INT8), names of tensors (FP16).
-        reason: why, in words.
+        layers: paths of layers, or a common prefix (INT8); tensor names (FP16).
+        reason: why they are excluded.
     """
 
     layers: tuple[str, ...]
@@ -57,15 +61,16 @@ class TableSummary:
 
     Attributes:
         model: name of the network.
-        model_sha256: over what computes its tensors, not over a file.
-        method: of `lc_trt.quantization.range_estimators`; ``percentile`` is its parameter,
-            0 to 100, None where it has none.
-        images: how many were seen; ``skipped`` counts those that were broken.
-        images_sha256: of the image list.
-        size: (height, width) they were seen at.
-        rho: thresholds they were seen at; None for a dense network.
-        tensors: how many have a range.
-        lc_trt_version: what made the table.
+        model_sha256: hash of the weights and nodes that compute its tensors, not of a file.
+        method: range estimator, see `lc_trt.quantization.range_estimators`.
+        percentile: parameter of the method, 0 to 100; None if it has none.
+        images: number of images that were used.
+        skipped: number of unreadable images.
+        images_sha256: hash of the image list.
+        size: (height, width) of the network's input in pixels.
+        rho: thresholds of boundaries 1|2 and 2|3; None for a dense network.
+        tensors: number of tensors with a range.
+        lc_trt_version: version that wrote the table.
     """
 
     model: str
@@ -86,11 +91,10 @@ class Int8Calibration:
     """How an engine was quantised.
 
     Attributes:
-        table: where the ranges are from.
-        fallback_precision: of what is not computed in INT8: ``fp32``, ``fp16`` or ``bf16``.
-        excluded: layers that stay out of INT8, and why.
-        excluded_convolutions: paths of all convolutions that these layers hold, for
-            `lc_trt.compiler.passes.insert_qdq.Quantization`.
+        table: source of the ranges.
+        fallback_precision: precision of the layers outside INT8: ``fp32``, ``fp16`` or ``bf16``.
+        excluded: layers excluded from INT8, with reasons.
+        excluded_convolutions: paths of all convolutions in these layers.
     """
 
     table: TableSummary
@@ -101,10 +105,11 @@ class Int8Calibration:
 
 @dataclass(frozen=True)
 class Fp16Calibration:
-    """What values beyond FP16 keep in FP32.
+    """Tensors that stay in FP32 because their values exceed the range of FP16.
 
     Attributes:
-        source: the images on which values were measured, in words; ``images`` counts them.
+        source: description of the images on which the values were measured.
+        images: number of these images.
         excluded: one entry per tensor that stays in FP32.
     """
 
@@ -120,11 +125,12 @@ class Fp16Calibration:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured on images to build in a reduced precision.
+    """Measurements on images for a build in reduced precision.
 
     Attributes:
-        int8: of an INT8 engine; None for others.
-        fp16: of an engine that computes in FP16, all of it or beside INT8; None for others.
+        int8: calibration of an INT8 engine; None for others.
+        fp16: calibration of an engine that computes in FP16, alone or as the fallback of INT8;
+            None for others.
     """
 
     int8: Int8Calibration | None = None
@@ -133,16 +139,16 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two engines compared, over all images and thresholds.
+    """Agreement of two engines over all images and thresholds.
 
     Attributes:
         count: images times thresholds.
-        labels: share of equal labels, the worst pass.
-        stages: share of equal stages, the worst pass; 1 for dense networks.
-        confidence: largest difference of confidence where the stage is the same.
-        mean_labels, mean_stages: the shares over all passes.
+        labels: share of equal labels in the worst pass, 0 to 1.
+        stages: share of equal stages in the worst pass, 0 to 1; 1 for dense networks.
+        confidence: largest difference in confidence between pixels of equal stage.
+        mean_labels, mean_stages: mean shares over all passes.
         non_finite: number of confidences that are NaN or infinite in either engine. Their pixels
-            are in none of the shares.
+            count as disagreement.
     """
 
     count: int
@@ -159,8 +165,8 @@ class Miou:
     """mIoU on labelled images at the default thresholds.
 
     Attributes:
-        fp32, int8: 0 to 1.
-        drop: how much INT8 costs, in points (0 to 100).
+        fp32, int8: mIoU in each precision, 0 to 1.
+        drop: FP32 minus INT8, in percentage points.
     """
 
     fp32: Share
@@ -170,7 +176,12 @@ class Miou:
 
 @dataclass(frozen=True)
 class SpeedRatios:
-    """Another engine's time over this engine's, at this engine's thresholds; over 1 is faster."""
+    """Speed-ups over another engine: its time divided by this engine's; above 1 is faster.
+
+    Attributes:
+        default: at the default thresholds.
+        fast: at the fast thresholds.
+    """
 
     default: float
     fast: float
@@ -178,11 +189,11 @@ class SpeedRatios:
 
 @dataclass(frozen=True)
 class Speed:
-    """Whether a cascade in reduced precision pays, from a few passes on the machine of the build.
+    """Speed-ups of a cascade in reduced precision, from a few passes on the build machine.
 
     Attributes:
-        over_dense: beside the dense network in the same precision.
-        over_fp32: beside the same cascade in FP32.
+        over_dense: over the dense network in the same precision.
+        over_fp32: over the same cascade in FP32.
     """
 
     over_dense: SpeedRatios
@@ -194,14 +205,14 @@ class Check:
     """The comparison with FP32 after the build.
 
     Attributes:
-        skip_reason: why the engine was not compared; None where it was.
-        run_by: the backend that ran what was compared: the engine's own; ONNX Runtime for the
-            network of an INT8 engine that could not run where it was built; None where nothing was.
-        images: what both ran, in words.
-        agreement: with ONNX Runtime in FP32.
-        required: the share that had to agree, 0 to 1; None where ``miou`` decided.
-        miou: of an INT8 engine built with labelled images.
-        speed: of a cascade in reduced precision on the CPU.
+        skip_reason: why the engine was not compared; None if it was.
+        run_by: the backend that ran the compared network: the engine's own; ONNX Runtime if an
+            INT8 engine could not run on the build machine; None without a comparison.
+        images: description of the images.
+        agreement: agreement with ONNX Runtime in FP32; None without a comparison.
+        required: share of labels that had to agree, 0 to 1; None if ``miou`` decided.
+        miou: accuracy of an INT8 engine built with labelled images; None for others.
+        speed: speed-ups of a cascade in reduced precision on the CPU; None for others.
     """
 
     skip_reason: str | None = None
@@ -219,7 +230,7 @@ class Check:
 
     @property
     def summary(self) -> str:
-        """What the comparison found, in words."""
+        """The result of the comparison as a sentence."""
         if self.agreement is None:
             return f"not checked: {self.skip_reason}"
         shares = (
@@ -239,12 +250,13 @@ class TensorRTBuild:
     """How TensorRT built the engine.
 
     Attributes:
-        package: ``tensorrt`` or ``tensorrt_rtx``; ``version`` is its version.
-        compute_capabilities: GPUs that it was built for; empty where for the GPU at hand only.
-        workspace_mib: largest scratch memory of an operator; None for all of the GPU's.
-        optimization_level: 0 to 5; None for TensorRT's own.
-        version_compatible: whether later TensorRT of the same major version loads it.
-        hardware_compatible: whether GPUs from Ampere on run it.
+        package: ``tensorrt`` or ``tensorrt_rtx``.
+        version: version of the package.
+        compute_capabilities: GPU targets; empty for the GPU of the build machine only.
+        workspace_mib: workspace limit per operator in MiB; None for all GPU memory.
+        optimization_level: builder optimisation level, 0 to 5; None for TensorRT's default.
+        version_compatible: whether later TensorRT releases of the same major version load it.
+        hardware_compatible: whether all GPUs from Ampere on run it.
     """
 
     package: str
@@ -261,9 +273,10 @@ class PluginRecord:
     """The plugin library that an engine needs.
 
     Attributes:
-        name: namespace of the plugins; ``version`` is that of their inputs and attributes.
-        sha256: of the library.
-        file: its name in the bundle.
+        name: namespace of the plugins.
+        version: version of the plugins' inputs and attributes.
+        sha256: hash of the library.
+        file: file name in the bundle.
     """
 
     name: str
@@ -274,11 +287,11 @@ class PluginRecord:
 
 @dataclass(frozen=True)
 class ReuseInputs:
-    """What an engine takes that lets frames reuse results.
+    """Extra inputs of an engine built for temporal reuse.
 
     Attributes:
-        inputs: shapes of its extra inputs by name (`lc_trt.ir.interface`); each ``past_*`` has an
-            output ``present_*``.
+        inputs: shapes by input name (`lc_trt.ir.interface`); each ``past_*`` has an output
+            ``present_*``.
     """
 
     inputs: dict[str, tuple[Count, ...]]

@@ -1,4 +1,4 @@
-"""Thresholds (rho) as people give them: where pixels leave the cascade."""
+"""Early-exit thresholds (rho) as users specify them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ _EXPECTED = "expected one or two numbers from 0 to 1, or fast"
 
 
 def parse_rho(text: str) -> Rho:
-    """``0.9``, ``0.9,0.8`` or ``fast``, from a command line."""
+    """Parse thresholds from the command line.
+
+    Args:
+        text: ``0.9``, ``0.9,0.8`` or ``fast``.
+
+    Raises:
+        UsageError: none of these.
+    """
     if text == FAST:
         return FAST
     try:
@@ -27,9 +34,16 @@ def parse_rho(text: str) -> Rho:
 
 
 def as_pair(rho: float | Sequence[float]) -> tuple[float, float]:
-    """Both thresholds, checked to be 0 to 1."""
+    """Thresholds of boundaries 1|2 and 2|3.
+
+    Args:
+        rho: one threshold for both boundaries, or one per boundary, 0 to 1 each.
+
+    Raises:
+        UsageError: neither, or out of range.
+    """
     try:
-        # Real takes NumPy's numbers too.
+        # Real includes NumPy scalars.
         values = [float(rho)] * 2 if isinstance(rho, float | Real) else [float(r) for r in rho]
     except (TypeError, ValueError):
         raise UsageError(f"rho {rho}: {_EXPECTED}") from None
@@ -45,14 +59,20 @@ def resolve_rho(
     default: tuple[float, float] | None,
     fast: tuple[float, float] | None,
 ) -> tuple[float, float] | None:
-    """The thresholds of one run; None for a dense network (whose ``default`` is None).
+    """Resolve thresholds to one per boundary; None for a dense network.
+
+    Args:
+        rho: one threshold for both boundaries, one per boundary, ``"fast"``, or None for the
+            default.
+        default: default thresholds; None for a dense network.
+        fast: thresholds for ``"fast"``; None for a dense network.
 
     Raises:
-        UsageError: not 0 to 1, or given for a dense network.
+        UsageError: out of range, or thresholds for a dense network.
     """
     if default is None:
         if rho is not None:
-            raise UsageError(f"rho {rho!r}: the network is dense and has no stages to leave at")
+            raise UsageError(f"rho {rho!r}: the network is dense and has no thresholds")
         return None
     if rho is None:
         return default

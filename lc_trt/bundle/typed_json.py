@@ -1,7 +1,7 @@
-"""A typed reader of JSON: dataclasses from what ``json.loads`` gives, or one line of refusal.
+"""A typed JSON reader: converts the values of ``json.loads`` to dataclasses, or raises.
 
-The types say what is read: dataclasses (generic ones too), ``X | None``, ``tuple[X, ...]``,
-``tuple[X, Y]``, ``dict[str, X]``, the scalars, and ``Annotated[X, Rule(...)]`` for a range.
+Supported types: dataclasses (also generic), ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y]``,
+``dict[str, X]``, scalars, and ``Annotated[X, Rule(...)]`` for constraints.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 D = TypeVar("D")
-_SHOWN = 60  # characters of a value in a message
+_MAX_CHARACTERS = 60  # of a value in a message
 _SCALARS = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
 
 
 class JsonError(ValueError):
-    """A value that cannot be read; the message continues a sentence about the file."""
+    """An invalid value. The message starts with a verb, to follow the file name."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value has to be beyond its type.
+    """A constraint on a value beyond its type.
 
     Attributes:
-        holds: whether a value, already of its type, is one of them.
-        expected: what is expected, in words, for the message.
+        holds: whether a value of the right type satisfies it.
+        expected: description of valid values, for messages.
     """
 
     holds: Callable[[Any], bool]
@@ -36,47 +36,71 @@ class Rule:
 
 
 def at_least(least: int) -> Rule:
-    """Whole numbers from ``least`` on."""
+    """Constraint: a whole number of at least ``least``.
+
+    Args:
+        least: smallest valid value.
+    """
     return Rule(lambda value: value >= least, f"a whole number of at least {least}")
 
 
 def between(least: float, most: float) -> Rule:
-    """Numbers from ``least`` to ``most``, both included; never NaN."""
+    """Constraint: a number from ``least`` to ``most``, both included; never NaN.
+
+    Args:
+        least: smallest valid value.
+        most: largest valid value.
+    """
     return Rule(lambda value: least <= value <= most, f"a number from {least} to {most}")
 
 
 def one_of(*values: str) -> Rule:
-    """One of some texts."""
+    """Constraint: one of several strings.
+
+    Args:
+        *values: the valid ones.
+    """
     return Rule(lambda value: value in values, " or ".join(values))
 
 
 def matches(pattern: str, expected: str) -> Rule:
-    """Text that a regular expression describes from its first to its last character."""
+    """Constraint: a string that a regular expression matches in full.
+
+    Args:
+        pattern: regular expression.
+        expected: description of valid values, for messages.
+    """
     return Rule(lambda value: re.fullmatch(pattern, value) is not None, expected)
 
 
 def read(kind: type[D], value: Any, where: str = "") -> D:
-    """A dataclass from a JSON object.
+    """Convert a JSON object to a dataclass.
 
-    Every field has to be there; what the class does not know is passed over.
+    Every field is required; unknown keys are ignored.
 
     Args:
         kind: the dataclass.
-        value: what ``json.loads`` gave.
-        where: the path of ``value`` in its file, as in ``check.agreement``; empty at the top.
+        value: JSON value, as `json.loads` returns it.
+        where: path of ``value`` in its file, such as ``check.agreement``; empty at the top.
 
     Raises:
-        JsonError: names the field, what was found and what was expected.
+        JsonError: names the field, the value found and what was expected.
     """
-    found: D = _read_object(kind, {}, value, where)
-    return found
+    result: D = _read_object(kind, {}, value, where)
+    return result
 
 
 def refuse(where: str, value: Any, expected: str) -> JsonError:
-    """The error for a value at a path that is not what was expected."""
+    """Create the error for an invalid value.
+
+    Args:
+        where: path of the value in its file.
+        value: JSON value.
+        expected: description of valid values.
+    """
     text = json.dumps(value)
-    if len(text) > _SHOWN:
-        text = f"{text[: _SHOWN - 3]}..."
+    if len(text) > _MAX_CHARACTERS:
+        text = f"{text[: _MAX_CHARACTERS - 3]}..."
     return JsonError(f"has {where} {text}, expected {expected}")
 
 
@@ -88,11 +112,11 @@ def _read(kind: Any, variables: dict[Any, Any], value: Any, where: str) -> Any:
         return value
     if origin is Annotated:
         inner, *rules = arguments
-        found = _read(inner, variables, value, where)
+        result = _read(inner, variables, value, where)
         for rule in rules:
-            if not rule.holds(found):
+            if not rule.holds(result):
                 raise refuse(where, value, rule.expected)
-        return found
+        return result
     if origin in (Union, UnionType):
         (inner,) = (a for a in arguments if a is not NoneType)
         return None if value is None else _read(inner, variables, value, where)
@@ -108,7 +132,7 @@ def _read(kind: Any, variables: dict[Any, Any], value: Any, where: str) -> Any:
             _read(name, variables, k, where): _read(content, variables, v, f"{where}.{k}")
             for k, v in value.items()
         }
-    # bool is an int to Python; a whole number is a float in JSON.
+    # Exact types, because bool is an int in Python. A JSON float may be written as an integer.
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
@@ -124,13 +148,13 @@ def _read_object(kind: Any, variables: dict[Any, Any], value: Any, where: str) -
         known = (variables.get(a, a) for a in get_args(kind))
         variables = dict(zip(cls.__parameters__, known, strict=True))
     hints = get_type_hints(cls, include_extras=True)
-    found = {}
+    arguments = {}
     for entry in fields(cls):
         path = f"{where}.{entry.name}" if where else entry.name
         if entry.name not in value:
             raise JsonError(f"lacks {path!r}")
-        found[entry.name] = _read(hints[entry.name], variables, value[entry.name], path)
-    return cls(**found)
+        arguments[entry.name] = _read(hints[entry.name], variables, value[entry.name], path)
+    return cls(**arguments)
 
 
 def _read_list(

@@ -1,4 +1,4 @@
-"""What can be evaluated: a checkpoint, an ONNX or a bundle, all as a `Segmenter`."""
+"""Open a checkpoint, an ONNX or a bundle as a `Segmenter` for evaluation."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def open_model(
     threads: int | None = None,
     device: str | int | None = None,
 ) -> Segmenter:
-    """Open a checkpoint (.safetensors), an ONNX or a bundle (a folder).
+    """Open a checkpoint (.safetensors), an ONNX (.onnx) or a bundle (a folder).
 
     Args:
         path: the file or folder.
-        options: how to read a plain ONNX; None for the defaults. A checkpoint takes their size
-            only; a cascade ONNX and a bundle have their own.
+        options: import options of a plain ONNX; None for the defaults. A checkpoint uses only
+            their size; the size of an exchange ONNX or a bundle is fixed.
         threads: CPU threads; None for all.
-        device: of a bundle, as `lc_trt.load` takes it; the others run on the CPU.
+        device: device of a bundle, as for `lc_trt.load`; other models run on the CPU.
 
     Raises:
-        LcTrtError: it is none of the three, or cannot be used; the message says what mends it.
-        UsageError: another size than the model's own, a device that it does not run on, or
-            options of a plain ONNX for another model.
+        LcTrtError: not a model, or unusable; the message says how to fix it.
+        UsageError: a size other than the model's own, a device that it does not run on, or
+            import options for a model other than a plain ONNX.
     """
     options = options or ImportOptions()
     size = options.size
@@ -58,7 +58,7 @@ def open_model(
         return segmenter
     if parse_device(device) not in (None, CPU):
         raise UsageError(
-            f"device {device}: {path} is no bundle and is run on the CPU; leave --device out, or "
+            f"device {device}: {path} is not a bundle and runs on the CPU; omit --device, or "
             "build it for a GPU: lc-trt build MODEL.onnx --backend tensorrt"
         )
     if path.suffix == ".safetensors":
@@ -69,23 +69,31 @@ def open_model(
     if path.suffix == ".onnx":
         return _open_onnx(path, options, threads)
     raise LcTrtError(
-        f"{path}: not a model by its name; expected a checkpoint (.safetensors), "
+        f"{path}: unknown file type; expected a checkpoint (.safetensors), "
         "an ONNX (.onnx) or a bundle (a folder NAME.lct)"
     )
 
 
 def takes_import_options(path: Path) -> bool:
-    """Whether a model is a plain ONNX, whose `ImportOptions` `open_model` does not refuse."""
+    """Whether `open_model` accepts all import options: for a plain ONNX.
+
+    Args:
+        path: file or folder of the model.
+    """
     return path.suffix == ".onnx" and path.is_file() and is_plain(path)
 
 
 def takes_size(path: Path) -> bool:
-    """Whether a model runs at any size: a checkpoint, or a plain ONNX."""
+    """Whether `open_model` accepts a size: for a checkpoint or a plain ONNX.
+
+    Args:
+        path: file or folder of the model.
+    """
     return path.suffix == ".safetensors" or takes_import_options(path)
 
 
 def _open_onnx(path: Path, options: ImportOptions, threads: int | None) -> Segmenter:
-    """The exchange model's own function bodies in ONNX Runtime; nothing is compiled."""
+    """Run the function bodies of the exchange model in ONNX Runtime, uncompiled."""
     imported = import_model(path, options)
     info = imported.info
     _check_size(path, options.size, info.size, f"lc-trt export --checkpoint WEIGHTS -o {path}")
@@ -108,14 +116,14 @@ def _open_onnx(path: Path, options: ImportOptions, threads: int | None) -> Segme
 def _refuse_import_options(path: Path, kind: str, options: ImportOptions) -> None:
     if options.classes is not None or options.normalisation is not None:
         raise UsageError(
-            f"{path}: is {kind}, which knows its classes and its normalisation; leave out "
+            f"{path}: is {kind}, with its own classes and normalisation; omit "
             "--classes, --mean, --std, --bgr"
         )
 
 
-def _check_size(path: Path, asked: Size | None, own: Size, command: str) -> None:
-    if asked is not None and asked != own:
+def _check_size(path: Path, requested: Size | None, own: Size, command: str) -> None:
+    if requested is not None and requested != own:
         raise UsageError(
-            f"--size {asked[0]}x{asked[1]}: {path} is for {own[0]}x{own[1]}; leave --size out, or "
-            f"make it for that size: {command} --size {asked[0]}x{asked[1]}"
+            f"--size {requested[0]}x{requested[1]}: {path} has size {own[0]}x{own[1]}; omit "
+            f"--size, or recreate it: {command} --size {requested[0]}x{requested[1]}"
         )

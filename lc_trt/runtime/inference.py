@@ -1,4 +1,4 @@
-"""The three steps of a pass: frames to the engine's size, the engine, results at their size."""
+"""The steps of a pass: resize frames, run the engine, resize its output."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from lc_trt.runtime.temporal_reuse import Reuse
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """Frames of one pass at the engine's size.
+    """A batch of frames, resized for the engine.
 
     Attributes:
-        frames: uint8 [H, W, 3] each, at least one.
-        sources: which video each frame belongs to.
-        images: what the engine takes, uint8 [N, H, W, 3]; N may exceed the number of frames.
-        milliseconds: how long this took.
+        frames: original frames, uint8 [H, W, 3] each, at least one.
+        sources: the source of each frame.
+        images: input of the engine, uint8 [N, H, W, 3]; N may exceed the number of frames.
+        milliseconds: duration of the preparation.
     """
 
     frames: Sequence[npt.NDArray[np.uint8]]
@@ -40,12 +40,12 @@ class PreparedBatch:
 
 @dataclass(frozen=True)
 class InferredBatch:
-    """A batch after its pass.
+    """A batch with the engine's output.
 
     Attributes:
-        batch: what went in.
-        output: what the engine computed.
-        rho: the thresholds of the pass; None for a dense network.
+        batch: the input.
+        output: the engine's output.
+        rho: thresholds of boundaries 1|2 and 2|3; None for a dense network.
         milliseconds: duration of the pass.
     """
 
@@ -56,7 +56,7 @@ class InferredBatch:
 
 
 class InferenceSteps:
-    """The steps of the passes of one call or stream; those of different batches may overlap."""
+    """The steps of each pass of a call or stream. Steps of different batches may overlap."""
 
     def __init__(
         self,
@@ -71,22 +71,22 @@ class InferenceSteps:
         """Create the steps.
 
         Args:
-            engine: what runs.
-            manifest: of the engine's bundle.
-            fit: how frames of another shape are brought to the engine's size.
-            policy: chooses the thresholds of each pass, and gets its duration.
-            reuse: state of the sources; None computes every frame by itself.
-            overlap: whether the steps of different batches overlap. Then thresholds change the
-                rate through the engine's time only, else through that of all steps.
+            engine: runs the network.
+            manifest: metadata of the engine's bundle.
+            fit: how frames are fitted to the engine's size.
+            policy: chooses the thresholds of each pass and records its duration.
+            reuse: state of the sources; None disables temporal reuse.
+            overlap: whether the steps of different batches overlap. If so, the policy records the
+                time of the engine, else that of all steps.
         """
         self.engine, self.manifest, self.fit = engine, manifest, fit
         self.policy, self.reuse, self.overlap = policy, reuse, overlap
 
     def prepare(self, frames: Sequence[SourceFrame]) -> PreparedBatch:
-        """Bring frames to the engine's size.
+        """Resize frames to the engine's size.
 
         Args:
-            frames: checked, at least one, at most as many as a pass takes.
+            frames: validated frames, from one to the engine's batch size.
         """
         start = perf_counter()
         size = self.engine.size
@@ -107,7 +107,7 @@ class InferenceSteps:
             batch: what `prepare` returned.
 
         Raises:
-            LcTrtError: the network computed confidences that are no probabilities.
+            LcTrtError: the network's confidences are not probabilities.
         """
         start = perf_counter()
         rho = self.policy.rho
@@ -123,19 +123,19 @@ class InferenceSteps:
         return InferredBatch(batch, output, rho, milliseconds)
 
     def _check(self, confidence: npt.NDArray[np.float32]) -> None:
-        # The largest of K probabilities is 1 / K at least. A backend may hide NaN in it and give
-        # 0 instead, so this looks for what cannot be, and is written so that NaN fails. The
-        # slack is for rounding in reduced precision.
+        # The largest of K probabilities is at least 1 / K. Some backends turn NaN into 0, so the
+        # check is for impossible values, written so that NaN fails too. The slack allows for
+        # rounding in reduced precision.
         least, most = 0.9 / len(self.manifest.classes), 1.01
         if not (confidence.min() >= least and confidence.max() <= most):
             raise LcTrtError(
-                f"{self.manifest.name}: the network computed confidences that are no "
-                "probabilities (NaN, for one), so its weights or its size of numbers are at "
-                "fault: export weights without NaN, or build with a higher precision"
+                f"{self.manifest.name}: the network's confidences are not probabilities (NaN, "
+                "for example); export weights without NaN, or build with a higher precision: "
+                "lc-trt build MODEL.onnx --precision fp32"
             )
 
     def finish(self, inferred: InferredBatch) -> list[Result]:
-        """Bring the output to the frames' sizes.
+        """Resize the output to the sizes of the frames.
 
         Args:
             inferred: what `infer` returned.
@@ -147,8 +147,8 @@ class InferenceSteps:
         results = []
         for i, frame in enumerate(batch.frames):
             begin = perf_counter()
-            part = resize.window(_size(frame), self.engine.size, self.fit)
-            labels = resize.labels_to_size(part.cut(output.labels[i]), _size(frame))
+            visible = resize.window(_size(frame), self.engine.size, self.fit)
+            labels = resize.labels_to_size(visible.cut(output.labels[i]), _size(frame))
             cells = None if output.stages is None else output.stages[i]
             timing = {
                 "prepare": batch.milliseconds / len(batch.frames),
@@ -185,25 +185,25 @@ def infer_reusing(
     reuse: Reuse,
     sources: tuple[Hashable, ...],
 ) -> EngineOutput:
-    """Run an engine from the state of earlier frames, and keep the state after it.
+    """Run an engine with temporal reuse: load the state of each source, and store the new one.
 
     Args:
-        engine: built for temporal reuse.
-        images: uint8 [N, H, W, 3].
-        rho: thresholds, float32 [2].
+        engine: engine built for temporal reuse.
+        images: uint8 [N, H, W, 3], BGR.
+        rho: thresholds of boundaries 1|2 and 2|3, float32 [2].
         reuse: state of the sources.
-        sources: which video each image belongs to, at least one. Further images, which only fill
-            the batch, start from the state of the last one and leave none.
+        sources: the source of each image, at least one. If there are fewer than N, the remaining
+            images are padding: they use the state of the last source, and theirs is dropped.
     """
-    fill = sources[-1:] * (len(images) - len(sources))
-    past = reuse.load(engine, (*sources, *fill), engine.no_state())
+    padding = sources[-1:] * (len(images) - len(sources))
+    past = reuse.load(engine, (*sources, *padding), engine.no_state())
     output, present = engine.run_reusing(images, rho, past, reuse.limits)
     reuse.store(engine, sources, present)
     return output
 
 
 def thresholds_array(rho: tuple[float, float] | None) -> npt.NDArray[np.float32] | None:
-    """Thresholds as an engine takes them, float32 [2].
+    """Thresholds as an array for the engine, float32 [2].
 
     Args:
         rho: thresholds of boundaries 1|2 and 2|3; None for a dense network.

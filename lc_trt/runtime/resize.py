@@ -1,4 +1,4 @@
-"""Frames to the engine's size, and its maps back to the frame's."""
+"""Resize frames to the engine's size, and its output maps to the frame's size."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from lc_trt.errors import UsageError
 
-CELL = 8  # pixels of the engine's image a cell of the stage and confidence maps stands for
+CELL = 8  # input pixels per side of a cell of the stage and confidence maps
 
-_GREY = 114  # around a letterboxed frame, as the YOLO family pads
+_GREY = 114  # letterbox padding, as in YOLO
 
 _EXPECTED = "expected uint8 [H, W, 3], BGR as OpenCV reads it"
 
 
 class Fit(StrEnum):
-    """How a frame of another shape comes to the engine's size."""
+    """How a frame is fitted to the engine's size."""
 
     STRETCH = "stretch"
     LETTERBOX = "letterbox"
@@ -28,7 +28,12 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True)
 class Window:
-    """The part of the engine's image that shows the frame, in pixels."""
+    """The part of the engine's input that shows the frame, in pixels.
+
+    Attributes:
+        top, left: first row and column.
+        height, width: size.
+    """
 
     top: int
     left: int
@@ -36,18 +41,30 @@ class Window:
     width: int
 
     def cut(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """That part of a map [H, W, ...] of the engine's size, contiguous."""
+        """Crop a map to the window.
+
+        Args:
+            pixels: map [H, W, ...] of the engine's size.
+
+        Returns:
+            Contiguous array [height, width, ...].
+        """
         rows = slice(self.top, self.top + self.height)
         return np.ascontiguousarray(pixels[rows, self.left : self.left + self.width])
 
 
 def window(frame: tuple[int, int], engine: tuple[int, int], fit: Fit | str) -> Window:
-    """Where a frame of (H, W) lies in an image of (H, W): all of it, or the middle.
+    """The window of a frame in the engine's input: all of it if stretched, centred if letterboxed.
 
-    Letterboxed, the frame keeps its shape to within a pixel, and at least one row and column.
+    A letterboxed frame keeps its aspect ratio to within a pixel.
+
+    Args:
+        frame: (height, width) of the frame.
+        engine: (height, width) of the engine's input.
+        fit: ``stretch`` or ``letterbox``.
 
     Raises:
-        UsageError: no such fit.
+        UsageError: unknown ``fit``.
     """
     if fit not in list(Fit):
         raise UsageError(f"fit {fit!r}: expected {' or '.join(Fit)}")
@@ -61,43 +78,70 @@ def window(frame: tuple[int, int], engine: tuple[int, int], fit: Fit | str) -> W
 
 
 def check_frame(frame: Any) -> npt.NDArray[np.uint8]:
-    """The frame, contiguous; one that is not uint8 [H, W, 3] is an error that says the way out."""
+    """Validate a frame.
+
+    Args:
+        frame: uint8 [H, W, 3], BGR.
+
+    Returns:
+        The frame as a contiguous array.
+
+    Raises:
+        UsageError: another type, dtype or shape; the message says how to convert it.
+    """
     if frame is None:
-        raise UsageError(f"frame is None (cv2.imread gives that for no image); {_EXPECTED}")
+        raise UsageError(
+            f"frame is None (cv2.imread returns it for an unreadable file); {_EXPECTED}"
+        )
     if not isinstance(frame, np.ndarray):
         raise UsageError(f"frame is a {type(frame).__name__}; {_EXPECTED}; read files first")
-    found = f"frame is {frame.dtype} {list(frame.shape)}; {_EXPECTED}"
+    problem = f"frame is {frame.dtype} {list(frame.shape)}; {_EXPECTED}"
     if frame.ndim == 4:
-        raise UsageError(f"{found}; several at once go to segmenter.batch(frames)")
+        raise UsageError(f"{problem}; pass several frames to segmenter.batch(frames)")
     if frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 1):
-        raise UsageError(f"{found}; convert grey: cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)")
+        raise UsageError(f"{problem}; convert grey: cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)")
     if frame.ndim == 3 and frame.shape[2] == 4:
-        raise UsageError(f"{found}; drop alpha: cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)")
+        raise UsageError(f"{problem}; drop alpha: cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)")
     if frame.ndim == 3 and frame.shape[0] == 3 and frame.shape[2] != 3:
-        raise UsageError(f"{found}; channels last: frame.transpose(1, 2, 0)")
+        raise UsageError(f"{problem}; move channels last: frame.transpose(1, 2, 0)")
     if frame.ndim != 3 or frame.shape[2] != 3:
-        raise UsageError(found)
+        raise UsageError(problem)
     if frame.size == 0:
-        raise UsageError(f"{found}; it is empty")
+        raise UsageError(f"{problem}; it is empty")
     if frame.dtype != np.uint8:
-        raise UsageError(f"{found}; convert values of 0 to 1: (frame * 255).astype('uint8')")
+        raise UsageError(f"{problem}; convert values of 0 to 1: (frame * 255).astype('uint8')")
     return np.ascontiguousarray(frame)
 
 
 def place(
-    frame: npt.NDArray[np.uint8], engine: tuple[int, int], part: Window
+    frame: npt.NDArray[np.uint8], engine: tuple[int, int], visible: Window
 ) -> npt.NDArray[np.uint8]:
-    """The engine's image [H, W, 3] with the frame in a part of it and grey around."""
-    inside = to_size(frame, (part.height, part.width))
-    if inside.shape[:2] == engine:
-        return inside
+    """Place a frame in the engine's input; the rest is padded with grey.
+
+    Args:
+        frame: uint8 [H, W, 3], BGR.
+        engine: (height, width) of the engine's input.
+        visible: window of the frame.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    resized = to_size(frame, (visible.height, visible.width))
+    if resized.shape[:2] == engine:
+        return resized
     image = np.full((*engine, 3), _GREY, np.uint8)
-    image[part.top : part.top + part.height, part.left : part.left + part.width] = inside
+    rows = slice(visible.top, visible.top + visible.height)
+    image[rows, visible.left : visible.left + visible.width] = resized
     return image
 
 
 def to_size(frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """A frame stretched to (H, W): averaged when it shrinks, bilinear when it grows."""
+    """Resize a frame: by area when shrinking, bilinear otherwise.
+
+    Args:
+        frame: uint8 [H, W, 3].
+        size: (height, width).
+    """
     if frame.shape[:2] == size:
         return frame
     shrinks = size[0] <= frame.shape[0] and size[1] <= frame.shape[1]
@@ -105,29 +149,46 @@ def to_size(frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[
 
 
 def labels_to_size(labels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """A label map [H, W] at another size: the nearest pixel's label, by pixel centres."""
+    """Resize a label map by nearest neighbour, aligned by pixel centres.
+
+    Args:
+        labels: uint8 [H, W].
+        size: (height, width).
+    """
     if labels.shape == size:
         return labels
     return _resize(labels, size, cv2.INTER_NEAREST_EXACT)
 
 
 def stages_to_size(
-    cells: npt.NDArray[np.uint8], part: Window, size: tuple[int, int]
+    cells: npt.NDArray[np.uint8], visible: Window, size: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
-    """A stage map [h, w] of cells at a frame's size, where ``part`` shows the frame."""
+    """Resize a stage map to the frame's size by nearest neighbour.
+
+    Args:
+        cells: uint8 [h, w], one value per cell of ``CELL`` x ``CELL`` input pixels.
+        visible: window of the frame in the engine's input.
+        size: (height, width) of the frame.
+    """
     pixels = cells.repeat(CELL, 0).repeat(CELL, 1)
-    return labels_to_size(part.cut(pixels), size)
+    return labels_to_size(visible.cut(pixels), size)
 
 
 def confidence_to_size(
-    cells: npt.NDArray[np.float32], part: Window, size: tuple[int, int]
+    cells: npt.NDArray[np.float32], visible: Window, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """A confidence map [h, w] of cells at a frame's size, bilinear; ``part`` shows the frame."""
+    """Resize a confidence map to the frame's size, bilinear.
+
+    Args:
+        cells: float32 [h, w], one value per cell of ``CELL`` x ``CELL`` input pixels.
+        visible: window of the frame in the engine's input.
+        size: (height, width) of the frame.
+    """
     height, width = cells.shape
-    # The last row and column of cells may reach beyond the engine's image.
-    pixels = part.cut(_resize(cells, (height * CELL, width * CELL), cv2.INTER_LINEAR))
+    # The last row and column of cells may extend beyond the engine's input.
+    pixels = visible.cut(_resize(cells, (height * CELL, width * CELL), cv2.INTER_LINEAR))
     return pixels if pixels.shape == size else _resize(pixels, size, cv2.INTER_LINEAR)
 
 
-def _resize(image: npt.NDArray[Any], size: tuple[int, int], how: int) -> npt.NDArray[Any]:
-    return cv2.resize(image, (size[1], size[0]), interpolation=how)
+def _resize(image: npt.NDArray[Any], size: tuple[int, int], interpolation: int) -> npt.NDArray[Any]:
+    return cv2.resize(image, (size[1], size[0]), interpolation=interpolation)

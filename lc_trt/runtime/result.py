@@ -1,4 +1,4 @@
-"""What a segmenter finds in one frame."""
+"""The segmentation of one frame."""
 
 from __future__ import annotations
 
@@ -18,32 +18,31 @@ from lc_trt.runtime.visualize import View
 if TYPE_CHECKING:
     from supervision import Detections
 
-ALPHA = 0.55  # how much of an overlay is class colour
+ALPHA = 0.55  # opacity of the class colours in an overlay
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Labels of one frame, and how the cascade came to them.
+    """Labels of one frame, with the exit stages and timing of the cascade.
 
     Attributes:
         labels: class index per pixel, uint8 [H, W], at the frame's size.
-        shares: parts of the feature map (0 to 1, adding up to 1) that left at stage 1, 2
-            and 3, the grey around a letterboxed frame included, as it is computed too; None
-            for a dense network.
-        rho: the thresholds that were used, None for a dense network.
-        timing: milliseconds a frame: ``prepare`` (to the engine's size), ``engine``,
-            ``finish`` (back to the frame's) and their sum ``total``. In a batch ``engine``
-            is this frame's part of the pass.
-        classes: names by label.
-        colours: RGB by label.
-        frame: the frame itself, not a copy: drawing reads it.
-        engine_size: (H, W) the engine worked at.
-        cell_stages: uint8 [h, w], the stage map as the engine gives it, a cell for 8 x 8
-            pixels of its image; None for a dense network.
-        cell_confidence: float32 [h, w], the same of the winning probability.
-        cell_work: uint8 [h, w], what was done for each cell (codes of
-            `lc_trt.ir.interface.PixelWork`); None without temporal reuse.
-        fit: how the frame came to the engine's size.
+        shares: shares of the feature map (0 to 1, summing to 1) that exited at stages 1, 2 and 3,
+            including the padding of a letterboxed frame; None for a dense network.
+        rho: thresholds of boundaries 1|2 and 2|3; None for a dense network.
+        timing: milliseconds per frame: ``prepare`` (resize to the engine's size), ``engine``,
+            ``finish`` (resize to the frame's size) and their sum ``total``. In a batch, the time
+            of the pass is divided evenly among its frames.
+        classes: class names, indexed by label.
+        colours: RGB, indexed by label.
+        frame: the frame itself, not a copy, uint8 [H, W, 3], BGR; drawing reads it.
+        engine_size: (height, width) of the engine's input.
+        cell_stages: exit stages from the engine, uint8 [h, w], one cell per 8 x 8 input pixels;
+            None for a dense network.
+        cell_confidence: probabilities of the winning class, float32 [h, w], per cell.
+        fit: how the frame was fitted to the engine's size.
+        cell_work: `lc_trt.ir.interface.PixelWork` values, uint8 [h, w], per cell; None without
+            temporal reuse.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -61,38 +60,44 @@ class Result:
 
     @cached_property
     def stages(self) -> npt.NDArray[np.uint8] | None:
-        """uint8 [H, W] at the frame's size: the stage (1 to 3) a pixel left at; None if dense."""
+        """Exit stage (1 to 3) per pixel, uint8 [H, W], at the frame's size; None if dense."""
         if self.cell_stages is None:
             return None
         return resize.stages_to_size(self.cell_stages, self._window, self._size)
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
-        """float32 [H, W] at the frame's size: the winning class's probability, 0 to 1."""
+        """Probability of the winning class, 0 to 1, float32 [H, W], at the frame's size."""
         return resize.confidence_to_size(self.cell_confidence, self._window, self._size)
 
     @cached_property
     def areas(self) -> tuple[float, ...]:
-        """The part of the frame that each class covers, by label; they add up to 1."""
+        """Share of the frame covered by each class, indexed by label; they sum to 1."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
         return tuple((counts / self.labels.size).tolist())
 
     @property
     def computed(self) -> float | None:
-        """The part of the feature map that stages 2 and 3 computed; None without reuse."""
-        return self._part(PixelWork.COMPUTED, PixelWork.CONTEXT)
+        """Share of the feature map that stages 2 and 3 computed; None without reuse."""
+        return self._work_share(PixelWork.COMPUTED, PixelWork.CONTEXT)
 
     @property
     def reused(self) -> float | None:
-        """The part of the feature map that kept an earlier frame's result; None without reuse."""
-        return self._part(PixelWork.KEPT, PixelWork.CONTEXT)
+        """Share of the feature map that reused an earlier frame's result; None without reuse."""
+        return self._work_share(PixelWork.KEPT, PixelWork.CONTEXT)
 
     def overlay(self, alpha: float = ALPHA, *, legend: bool = True) -> npt.NDArray[np.uint8]:
-        """The frame under the class colours; BGR uint8 [H, W, 3].
+        """Blend the class colours over the frame.
 
         Args:
-            alpha: share of the colours, 0 to 1.
-            legend: name the classes along the top.
+            alpha: opacity of the colours, 0 to 1.
+            legend: whether to draw the class names along the top.
+
+        Returns:
+            BGR uint8 [H, W, 3].
+
+        Raises:
+            UsageError: ``alpha`` out of range.
         """
         picture = draw.blend(self.frame, self.mask(), _checked(alpha))
         if legend:
@@ -100,21 +105,21 @@ class Result:
         return picture
 
     def mask(self) -> npt.NDArray[np.uint8]:
-        """The class colours alone; BGR uint8 [H, W, 3]."""
+        """The class colours alone, BGR uint8 [H, W, 3]."""
         return draw.colour_map(self.labels, self.colours)
 
     def stage_map(self, alpha: float = ALPHA, *, legend: bool = True) -> npt.NDArray[np.uint8]:
-        """The grey frame under the stage colours: green left at stage 1, amber at 2, red at 3.
+        """Blend the exit stages over the grey frame: green for stage 1, amber for 2, red for 3.
 
         Args:
-            alpha: share of the colours, 0 to 1.
-            legend: write the shares along the top.
+            alpha: opacity of the colours, 0 to 1.
+            legend: whether to draw the shares along the top.
 
         Returns:
             BGR uint8 [H, W, 3].
 
         Raises:
-            UsageError: the network is dense.
+            UsageError: the network is dense, or ``alpha`` is out of range.
         """
         if self.stages is None or self.shares is None:
             raise UsageError("view stages: the network is dense and has no stages")
@@ -125,14 +130,32 @@ class Result:
         return picture
 
     def side_by_side(self, alpha: float = ALPHA) -> npt.NDArray[np.uint8]:
-        """Frame, overlay and stage map in a row, BGR uint8 [H, 3 * W, 3]; 2 * W if dense."""
+        """Frame, overlay and stage map in a row.
+
+        Args:
+            alpha: opacity of the colours, 0 to 1.
+
+        Returns:
+            BGR uint8 [H, 3 * W, 3]; 2 * W for a dense network.
+        """
         pictures = [self.frame, self.overlay(alpha)]
         if self.stages is not None:
             pictures.append(self.stage_map(alpha))
         return draw.side_by_side(pictures)
 
     def view(self, name: View | str, alpha: float = ALPHA) -> npt.NDArray[np.uint8]:
-        """The picture of that name (see `View`); BGR uint8."""
+        """Draw a view.
+
+        Args:
+            name: one of `View`.
+            alpha: opacity of the colours, 0 to 1.
+
+        Returns:
+            BGR uint8 [H, W, 3]; wider for ``side-by-side``.
+
+        Raises:
+            UsageError: unknown view, or ``stages`` of a dense network.
+        """
         if name not in list(View):
             raise UsageError(f"view {name!r}: expected {', '.join(View)}")
         view = View(name)
@@ -143,12 +166,11 @@ class Result:
         return self.stage_map(alpha) if view is View.STAGES else self.side_by_side(alpha)
 
     def to_supervision(self) -> Detections:
-        """One detection a class in the frame, for the ``supervision`` package.
+        """One detection per class in the frame, for the ``supervision`` package.
 
         Returns:
-            ``supervision.Detections`` with ``mask`` bool [n, H, W], ``xyxy`` the boxes around
-            them, ``class_id``, ``confidence`` (the mean over the mask) and
-            ``data["class_name"]``.
+            ``supervision.Detections`` with ``mask`` (bool [n, H, W]), ``xyxy`` (bounding boxes),
+            ``class_id``, ``confidence`` (mean over the mask) and ``data["class_name"]``.
 
         Raises:
             LcTrtError: supervision is not installed.
@@ -170,8 +192,8 @@ class Result:
             data={"class_name": np.array([self.classes[label] for label in present])},
         )
 
-    def _part(self, *codes: PixelWork) -> float | None:
-        return None if self.cell_work is None else float(np.isin(self.cell_work, codes).mean())
+    def _work_share(self, *work: PixelWork) -> float | None:
+        return None if self.cell_work is None else float(np.isin(self.cell_work, work).mean())
 
     @property
     def _window(self) -> resize.Window:

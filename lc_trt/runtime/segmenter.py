@@ -1,4 +1,4 @@
-"""The library's front door: load a bundle, give it frames."""
+"""The main entry point of the library: a loaded bundle that segments frames."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from lc_trt.runtime.temporal_reuse import Reuse, check_reuse
 if TYPE_CHECKING:  # needs cuda-python
     from lc_trt.runtime.engines.tensorrt.engine import DeviceOutput
 
-IN_FLIGHT = 3  # groups of a stream: one being read, one inferred, one drawn
+IN_FLIGHT = 3  # batches of a stream: one being read, one inferred, one drawn
 
 
 class Segmenter:
-    """A loaded network. Threads may share one.
+    """A loaded network. It may be shared between threads.
 
     Example:
         ```python
@@ -38,10 +38,10 @@ class Segmenter:
         ```
 
     Attributes:
-        manifest: what the bundle says about itself: classes, size, thresholds.
-        engine: the engine that runs it.
-        fit: how frames of another shape than the engine's come to its size.
-        front: the thresholds that `govern` moves over; None where the bundle was never tuned.
+        manifest: metadata of the bundle: classes, size, thresholds.
+        engine: the engine that runs the network.
+        fit: how frames are fitted to the engine's size.
+        front: Pareto front for `govern`; None if the bundle was not tuned.
     """
 
     def __init__(
@@ -52,14 +52,26 @@ class Segmenter:
         fit: Fit | str = Fit.STRETCH,
         front: Front | None = None,
     ) -> None:
+        """Create a segmenter; `lc_trt.load` does so from a bundle.
+
+        Args:
+            engine: runs the network.
+            manifest: metadata of the bundle.
+            fit: how frames are fitted to the engine's size, ``stretch`` or ``letterbox``.
+            front: Pareto front for `govern`.
+
+        Raises:
+            LcTrtError: engine and manifest contradict each other.
+            UsageError: unknown ``fit``.
+        """
         for name in ("kind", "size", "batch"):
-            found, expected = getattr(engine, name), getattr(manifest, name)
-            if found != expected:
+            actual, expected = getattr(engine, name), getattr(manifest, name)
+            if actual != expected:
                 raise LcTrtError(
-                    f"the manifest says {name} {expected}, the model has {found}; "
+                    f"the manifest has {name} {expected}, the model has {actual}; "
                     "build the bundle again: lc-trt build MODEL.onnx"
                 )
-        resize.window(engine.size, engine.size, fit)  # refuses what is none
+        resize.window(engine.size, engine.size, fit)  # raises if fit is unknown
         self.engine = engine
         self.manifest = manifest
         self.fit = Fit(fit)
@@ -76,16 +88,16 @@ class Segmenter:
 
         Args:
             frame: uint8 [H, W, 3] of any size, BGR as OpenCV reads it.
-            rho: thresholds: None for the bundle's own, ``"fast"`` for its fast ones, a
-                number from 0 to 1 for both boundaries, or one for each. A pixel leaves
-                where its confidence is greater, so 1 sends all of them through all stages. A
-                policy (see `govern`) chooses them for each pass.
-            reuse: state of the video that this is the next frame of.
+            rho: thresholds: None for the bundle's default, ``"fast"`` for its fast thresholds,
+                one number from 0 to 1 for both boundaries, or one per boundary. A pixel exits at
+                a boundary if its confidence exceeds the threshold, so 1 sends all pixels through
+                all stages. A policy (see `govern`) chooses them for each pass.
+            reuse: state of the video; the frame is its next one.
 
         Raises:
-            UsageError: another kind of array, a rho that is no threshold, or a bundle that was
-                built without reuse.
-            LcTrtError: the network computed confidences that are no probabilities.
+            UsageError: an invalid frame or threshold, or ``reuse`` with a bundle that was built
+                without it.
+            LcTrtError: the network's confidences are not probabilities.
         """
         return self.batch([frame], rho, reuse=reuse)[0]
 
@@ -96,13 +108,13 @@ class Segmenter:
         *,
         reuse: Reuse | None = None,
     ) -> list[Result]:
-        """Segment several frames, as many per pass as the engine was built for.
+        """Segment several frames, with the engine's batch size per pass.
 
         Args:
-            frames: as in a call; they may differ in size. A last batch that is smaller than the
-                engine takes is filled with its last frame, whose extra results are dropped.
-            rho: as in a call.
-            reuse: as for `stream`.
+            frames: uint8 [H, W, 3] each, BGR; sizes may differ. An incomplete last batch is
+                padded with its last frame.
+            rho: thresholds or a policy, as in a call.
+            reuse: temporal reuse, as for `stream`.
 
         Returns:
             One result per frame.
@@ -127,7 +139,7 @@ class Segmenter:
         in_flight: int = IN_FLIGHT,
         reuse: Reuse | None = None,
     ) -> Stream[Result]:
-        """Segment frames as they come: reading, inference and drawing overlap.
+        """Segment frames as they arrive: reading, inference and drawing overlap.
 
         Example:
             ```python
@@ -137,23 +149,23 @@ class Segmenter:
             ```
 
         Args:
-            frames: as for `batch`; iterated in a thread of the stream, never more than
-                ``batch * in_flight`` frames ahead of the result that is being used. A frame
-                may not change until its result was used. Frames of several videos are
-                `lc_trt.SourceFrame`, which name their video.
-            rho: thresholds, as for one frame; a policy may change them with every pass.
-            batch: frames per pass, 1 to what the engine was built for, which is the default.
-                A pass waits until so many have come or the frames end.
-            in_flight: maximum number of passes under way, from reading to drawing.
-            reuse: lets unchanged pixels of each video keep their results; one per stream.
+            frames: as for `batch`; iterated in a thread of the stream, at most
+                ``batch * in_flight`` frames ahead of the consumer. Do not modify a frame before
+                its result has been used. For several videos, pass `lc_trt.SourceFrame`, which
+                identifies the video of each frame.
+            rho: thresholds, as in a call; a policy may change them with every pass.
+            batch: frames per pass, from 1 to the engine's batch size, which is the default. A
+                pass starts when the batch is complete or the frames end.
+            in_flight: maximum number of batches in flight, from reading to drawing.
+            reuse: temporal reuse between the frames of each video; one object per stream.
 
         Returns:
-            Results in the order of the frames. An error of the frames or the engine is raised
-            by the next result that is asked for.
+            Results in the order of the frames. An exception in ``frames`` or the engine is raised
+            when the next result is requested.
 
         Raises:
-            UsageError: thresholds, a batch or ``in_flight`` out of range, or a bundle that was
-                built without reuse.
+            UsageError: thresholds, ``batch`` or ``in_flight`` out of range, or ``reuse`` with a
+                bundle that was built without it.
         """
         batch = self.engine.batch if batch is None else batch
         if batch > self.engine.batch:
@@ -178,10 +190,10 @@ class Segmenter:
         *,
         tell: Callable[[str], None] = log.warning,
     ) -> Governor:
-        """A policy that holds a frame rate with the least loss, as ``rho`` for one stream.
+        """Create a policy that holds a frame rate at the best quality, the ``rho`` of one stream.
 
-        It moves both thresholds, pass by pass, along the front that ``lc-trt tune`` stored in the
-        bundle, between its fast setting and a quality bound (docs/governor.md).
+        Before each pass, it chooses thresholds on the Pareto front stored by ``lc-trt tune``,
+        between the fast setting and a quality bound (docs/governor.md).
 
         Example:
             ```python
@@ -191,66 +203,65 @@ class Segmenter:
             ```
 
         Args:
-            fps: frames per second to hold, of each source.
-            quality: the bound, thresholds that are not exceeded; by default those up to which the
-                bundle was tuned, its default thresholds.
-            tell: called with a line when the rate cannot be held, once until it can again; by
-                default a warning of the logger ``lc_trt``.
+            fps: target frames per second per source.
+            quality: upper bound of the thresholds; by default the highest thresholds that were
+                tuned, the bundle's default.
+            tell: called with a message when the rate can no longer be held, once per episode; by
+                default, a warning of the logger ``lc_trt``.
 
         Raises:
-            UsageError: no such rate or bound, or the network is dense.
-            LcTrtError: the bundle was never tuned.
+            UsageError: an invalid rate or bound, or the network is dense.
+            LcTrtError: the bundle was not tuned.
         """
         bound = resolve_rho(quality, self.manifest.default_rho, self.manifest.fast_rho)
         if bound is None:
-            raise UsageError("the network is dense and has no thresholds to hold a rate with")
+            raise UsageError("the network is dense and has no thresholds to adapt")
         if self.front is None:
-            raise LcTrtError(f"the bundle has no front of thresholds to hold a rate with; {TUNE}")
+            raise LcTrtError(f"the bundle has no Pareto front of thresholds; {TUNE}")
         curve = find_operating_curve(self.front, None if quality is None else bound)
         return Governor(curve, fps, tell=tell)
 
     def threshold_policy(self, rho: Rho | ThresholdPolicy | None = None) -> ThresholdPolicy:
-        """The policy that ``rho`` stands for: a policy itself, or fixed thresholds.
+        """The policy for ``rho``: a policy itself, or fixed thresholds.
 
         Args:
-            rho: as in a call.
+            rho: thresholds or a policy, as in a call.
 
         Raises:
-            UsageError: a rho that is no threshold, or given for a dense network.
+            UsageError: invalid thresholds, or thresholds for a dense network.
         """
         if isinstance(rho, ThresholdPolicy):
             return rho
-        own = self.manifest
-        return FixedThresholds(resolve_rho(rho, own.default_rho, own.fast_rho))
+        return FixedThresholds(resolve_rho(rho, self.manifest.default_rho, self.manifest.fast_rho))
 
     def run_device(
         self, images: Any, rho: Rho | None = None, *, stream: Any = None
     ) -> DeviceOutput:
-        """Segment images on the GPU, and leave the results there.
+        """Segment images on the GPU; the results stay in device memory.
 
-        Nothing is resized: the images have the engine's size.
+        Images are not resized; they must have the engine's size.
 
         Args:
-            images: uint8 [N, H, W, 3], BGR: an array of pycuda, cupy, torch or NumPy.
-            rho: as in a call.
-            stream: the CUDA stream to run on; see `TensorRTEngine.run_device`, which also says
-                how long the results hold.
+            images: uint8 [N, H, W, 3], BGR: a pycuda, cupy, torch or NumPy array.
+            rho: thresholds, as in a call.
+            stream: CUDA stream; see `TensorRTEngine.run_device`, also for the lifetime of the
+                results.
 
         Raises:
-            UsageError: the bundle was not built for a GPU.
+            UsageError: invalid thresholds, or the bundle was not built for a GPU.
         """
         run = getattr(self.engine, "run_device", None)
         if run is None:
             raise UsageError(
-                f"the bundle was built for {self.engine.backend}, which has no results on a GPU; "
-                "build it for one: lc-trt build MODEL.onnx --backend tensorrt"
+                f"the bundle was built for {self.engine.backend}, which does not run on a GPU; "
+                "build for one: lc-trt build MODEL.onnx --backend tensorrt"
             )
         fixed = self.threshold_policy(rho)
         output: DeviceOutput = run(images, thresholds_array(fixed.rho), stream=stream)
         return output
 
     def close(self) -> None:
-        """Free the engine."""
+        """Release the engine."""
         self.engine.close()
 
     def __enter__(self) -> Segmenter:

@@ -1,4 +1,4 @@
-"""A frame and which video it belongs to."""
+"""A frame and the video that it belongs to."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ FrameLike: TypeAlias = npt.NDArray[np.uint8] | SourceFrame
 
 
 def check_frames(frames: Iterable[FrameLike]) -> list[SourceFrame]:
-    """Frames with their sources and contiguous images.
+    """Validate frames.
 
     Args:
-        frames: uint8 [H, W, 3] of any sizes, BGR; those without a source all belong to one.
+        frames: uint8 [H, W, 3] each, BGR, of any sizes; those without a source share one.
+
+    Returns:
+        Frames with a source and a contiguous image.
 
     Raises:
-        UsageError: a frame of another type or shape; the message says how to convert it.
+        UsageError: another type or shape; the message says how to convert it.
     """
     sourced = (f if isinstance(f, SourceFrame) else SourceFrame(f) for f in frames)
     return [SourceFrame(check_frame(f.image), source=f.source) for f in sourced]

@@ -14,18 +14,18 @@ from lc_trt.errors import UsageError
 Item = TypeVar("Item")
 Out = TypeVar("Out")
 
-_CLOSE_TIMEOUT = 0.5  # seconds that closing waits for a step under way
+_CLOSE_TIMEOUT = 0.5  # seconds that closing waits for a running step
 
 
 class Stream(Generic[Out]):
-    """Results in the order of their items.
+    """An iterator over results, in the order of the items.
 
-    One thread reads and prepares, another infers; ``finish`` runs in the consumer's thread. So
-    reading, inference and drawing overlap.
+    One thread reads and prepares, another infers; ``finish`` runs in the consumer's thread, so
+    that reading, inference and drawing overlap.
 
-    It ends when the items do, when `close` is called from any thread, or when the items or a step
-    raise: `get` then raises the error at once, and work under way is dropped. A stream left before
-    its end is closed at the end of its ``with`` block, else when it is garbage collected.
+    The stream ends with the items, when `close` is called from any thread, or when the items or a
+    step raise: `get` then raises the exception at once, and batches in flight are dropped. An
+    unfinished stream is closed at the end of its ``with`` block, or when garbage collected.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Stream(Generic[Out]):
         """Start the threads.
 
         Args:
-            items: the input; one thread iterates it.
-            prepare: takes up to ``batch`` items.
-            infer: takes what ``prepare`` returns.
-            finish: takes what ``infer`` returns, and returns one result per item.
-            batch: items per group.
-            in_flight: maximum number of groups between being read and the last of their results
-                being released (when the next is asked for). With 1 nothing overlaps.
+            items: input, iterated in a thread.
+            prepare: called with a batch, up to ``batch`` items.
+            infer: called with the result of ``prepare``.
+            finish: called with the result of ``infer``; returns one result per item.
+            batch: items per batch.
+            in_flight: maximum number of batches in flight, from reading until the result after
+                their last one is requested. With 1, nothing overlaps.
 
         Raises:
             UsageError: ``batch`` or ``in_flight`` below 1.
@@ -55,7 +55,7 @@ class Stream(Generic[Out]):
         for name, value in (("batch", batch), ("in_flight", in_flight)):
             if value < 1:
                 raise UsageError(f"{name} {value}: expected at least 1")
-        # The threads refer to the pipe only, so that an abandoned stream can be collected.
+        # The threads reference only the pipe, so that an abandoned stream can be collected.
         self._pipe = _Pipe(in_flight)
         self._finish = finish
         self._ready: deque[Out] = deque()
@@ -73,11 +73,11 @@ class Stream(Generic[Out]):
         """The next result.
 
         Args:
-            timeout: seconds to wait for it; None waits for as long as it takes.
+            timeout: seconds to wait; None waits indefinitely.
 
         Raises:
-            StopIteration: there is none, or the stream was closed.
-            TimeoutError: not within ``timeout``; ask again.
+            StopIteration: the stream has ended or was closed.
+            TimeoutError: no result within ``timeout``; call again.
         """
         while not self._ready:
             if not self._pipe.wait(timeout):
@@ -93,13 +93,13 @@ class Stream(Generic[Out]):
         return self._ready.popleft()
 
     def close(self) -> None:
-        """End the stream now, dropping work under way; waits briefly for the threads."""
+        """End the stream, drop batches in flight, and wait briefly for the threads."""
         self._ready.clear()
         self._pipe.stop()
         deadline = monotonic() + _CLOSE_TIMEOUT
         for thread in self._threads:
             if thread is not threading.current_thread():
-                # A thread blocked in the items ends as soon as they return.
+                # A thread that is blocked in the items ends once they return.
                 thread.join(max(0.0, deadline - monotonic()))
 
     def __iter__(self) -> Iterator[Out]:
@@ -115,7 +115,7 @@ class Stream(Generic[Out]):
         self.close()
 
     def __del__(self) -> None:
-        # Not close(): whoever drops the last reference may hold what a thread waits for.
+        # Not close(): the last reference may be dropped while holding a lock of the threads.
         if hasattr(self, "_pipe"):
             self._pipe.stop()
 
@@ -126,10 +126,10 @@ class _Pipe:
     def __init__(self, slots: int) -> None:
         self._changed = threading.Condition()
         self._slots = slots
-        self._held = False  # a slot, by the group whose results are being given out
+        self._slot_in_use = False  # by the batch whose results are being consumed
         self._prepared: deque[Any] = deque()
         self._inferred: deque[Any] = deque()
-        self._unfinished = 2  # threads that may still add a group
+        self._unfinished = 2  # threads that may still add a batch
         self._stopped = False
         self._error: BaseException | None = None
 
@@ -143,7 +143,7 @@ class _Pipe:
             self._changed.notify_all()
 
     def take_slot(self) -> bool:
-        """Wait for room for another group; False when stopped."""
+        """Wait for a free slot; return False if the pipe was stopped."""
         with self._changed:
             self._changed.wait_for(lambda: self._slots or self._stopped)
             self._slots -= 1
@@ -162,22 +162,22 @@ class _Pipe:
                 self._changed.notify_all()
 
     def done(self) -> None:
-        """The calling thread adds no more groups."""
+        """Declare that the calling thread adds no more batches."""
         with self._changed:
             self._unfinished -= 1
             self._changed.notify_all()
 
     def next_prepared(self) -> Any:
-        """The next group to infer; None when no more will come."""
+        """The next batch to infer; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._prepared or self._stopped or self._unfinished < 2)
             return self._prepared.popleft() if self._prepared else None
 
     def wait(self, timeout: float | None) -> bool:
-        """Release the slot of the previous group, and wait until `next_inferred` can return."""
+        """Release the slot of the previous batch; wait until `next_inferred` can return."""
         with self._changed:
-            if self._held:
-                self._held = False
+            if self._slot_in_use:
+                self._slot_in_use = False
                 self._slots += 1
                 self._changed.notify_all()
             return self._changed.wait_for(
@@ -185,14 +185,14 @@ class _Pipe:
             )
 
     def next_inferred(self) -> Any:
-        """The next group to finish, None at the end; raises the error of a step."""
+        """The next batch to finish; None at the end. Raises the exception of a step."""
         with self._changed:
             if self._error is not None:
                 error, self._error = self._error, None
                 raise error
             if not self._inferred:
                 return None
-            self._held = True
+            self._slot_in_use = True
             return self._inferred.popleft()
 
 

@@ -1,4 +1,4 @@
-"""Temporal reuse: results of earlier frames that unchanged pixels of a video keep."""
+"""Temporal reuse: unchanged pixels of a video reuse the results of earlier frames."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from lc_trt.runtime.engines.base import Engine, State
 
 @dataclass
 class _History:
-    """One source: its state, arrays [1, ...], and the frames since all of it was computed."""
+    """State of one source, arrays [1, ...], and the number of frames since its last refresh."""
 
     state: State
     frames: int = 0
 
 
 class Reuse:
-    """Lets unchanged pixels of a video keep the results of earlier frames.
+    """Lets unchanged pixels of a video reuse the results of earlier frames.
 
-    It holds the state of each source, so each stream needs its own. The bundle has to be built
-    for it: ``lc-trt build MODEL.onnx --reuse``.
+    It holds the state of each source, so use one object per stream. It requires a bundle built
+    with ``lc-trt build MODEL.onnx --reuse``.
 
     Example:
         ```python
@@ -37,12 +37,13 @@ class Reuse:
         ```
 
     Attributes:
-        tolerance: how far the features around a pixel may be from those that its result was
-            computed from, relative to their length (for the formula see
-            `lc_trt.compiler.passes.temporal_reuse.TemporalReuse`); 0 reuses only identical ones.
-        every: refresh interval: after so many frames of a source all of its pixels are computed.
-        cut: share (0 to 1) of changed hard pixels above which all of them are computed: a scene
-            cut, or a moving camera. 1 never does.
+        tolerance: largest distance between the features around a pixel and those of its stored
+            result, relative to their norm (see
+            `lc_trt.compiler.passes.temporal_reuse.TemporalReuse` for the formula); 0 reuses
+            results for identical features only.
+        every: refresh interval: frames of a source after which all of its pixels are computed.
+        cut: share (0 to 1) of changed hard pixels above which all of them are computed, as after
+            a scene cut or with a moving camera; 1 disables this.
     """
 
     def __init__(
@@ -51,9 +52,9 @@ class Reuse:
         """Create an empty state.
 
         Args:
-            tolerance: as the attribute, 0 or more.
-            every: as the attribute, in frames.
-            cut: as the attribute.
+            tolerance: relative distance of features, 0 or more.
+            every: refresh interval in frames, at least 1.
+            cut: share of changed hard pixels, 0 to 1.
 
         Raises:
             UsageError: a value out of range.
@@ -71,23 +72,22 @@ class Reuse:
         self._histories: dict[Hashable, _History] = {}
 
     def reset(self) -> None:
-        """Forget everything: the next frame of each source is computed entirely."""
+        """Clear the state: the next frame of each source is computed in full."""
         with self._lock:
             self._histories.clear()
 
     @property
     def limits(self) -> npt.NDArray[np.float32]:
-        """``tolerance`` and ``cut`` as an engine takes them, float32 [2]."""
+        """``tolerance`` and ``cut`` as input of an engine, float32 [2]."""
         return np.array([self.tolerance, self.cut], np.float32)
 
     def load(self, engine: object, sources: Sequence[Hashable], initial: State) -> State:
-        """The state from which a pass starts.
+        """The state at the start of a pass.
 
         Args:
-            engine: identifies the engine; the states of another one are forgotten.
-            sources: which video each image of the pass belongs to. Those of one video start from
-                the same state.
-            initial: the state before the first frame of a video, arrays [1, ...].
+            engine: the engine; the states of another one are cleared.
+            sources: the source of each image. Images of one source start from the same state.
+            initial: state before the first frame of a source, arrays [1, ...].
 
         Returns:
             Arrays [N, ...] for N sources.
@@ -96,15 +96,15 @@ class Reuse:
             if self._engine is None or self._engine() is not engine:
                 self._engine = weakref.ref(engine)
                 self._histories.clear()
-            return State.join([self._before(source, initial) for source in sources])
+            return State.join([self._load_one(source, initial) for source in sources])
 
     def store(self, engine: object, sources: Sequence[Hashable], present: State) -> None:
-        """Keep the state after a pass; the last image of each video leaves its own.
+        """Store the state after a pass; the last image of each source determines it.
 
         Args:
-            engine: as for `load`; the state of an engine that is no longer used is dropped.
-            sources: which video each image belongs to.
-            present: arrays [N, ...], N at least the number of sources.
+            engine: the engine; ignored unless it was the last one in `load`.
+            sources: the source of each image.
+            present: state after the pass, arrays [N, ...], N at least the number of sources.
         """
         with self._lock:
             if self._engine is None or self._engine() is not engine:
@@ -115,22 +115,22 @@ class Reuse:
                     history.state = present.of(number)
                     history.frames += 1
 
-    def _before(self, source: Hashable, initial: State) -> State:
+    def _load_one(self, source: Hashable, initial: State) -> State:
         history = self._histories.setdefault(source, _History(initial))
         if history.frames >= self.every:
-            # Without a stage nothing of it is used.
+            # Nothing of a state without stages is reused.
             history.state, history.frames = history.state.forgotten(), 0
         return history.state
 
 
 def check_reuse(engine: Engine) -> None:
-    """Refuse an engine that was built without temporal reuse.
+    """Check that an engine was built for temporal reuse.
 
     Args:
-        engine: what is to run with a `Reuse`.
+        engine: engine to run with a `Reuse`.
 
     Raises:
-        UsageError: it keeps no state between frames; names the command that builds one that does.
+        UsageError: it was not; names the command that builds one.
     """
     if engine.state is not None:
         return

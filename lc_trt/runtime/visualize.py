@@ -1,4 +1,4 @@
-"""Class and stage colours on frames. Colours in manifests are RGB, frames are BGR."""
+"""Draw class and stage colours on frames. Colours are RGB, images BGR."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Colour: TypeAlias = tuple[int, int, int]
 
 STAGE_COLOURS: tuple[Colour, ...] = ((46, 178, 76), (255, 184, 28), (228, 40, 56))  # RGB
 STAGE_NAMES = ("easy", "moderate", "hard")
-LEAST_SHARE = 0.002  # of the pixels, for a class to be in the legend
+MIN_SHARE = 0.002  # of the pixels, for a class to appear in the legend
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_STRIP = 0.35  # what is left of the frame's brightness under the legend
+_STRIP_BRIGHTNESS = 0.35  # of the frame under the legend
 
 
 class View(StrEnum):
-    """What to draw of a result."""
+    """A visualisation of a result."""
 
     OVERLAY = "overlay"
     MASK = "mask"
@@ -32,39 +32,72 @@ class View(StrEnum):
 
 
 def colour_map(labels: Image, colours: tuple[Colour, ...]) -> Image:
-    """Labels [H, W] as a BGR picture; a label without a colour is black."""
+    """Colour a label map.
+
+    Args:
+        labels: uint8 [H, W].
+        colours: RGB, indexed by label; labels without a colour are black.
+
+    Returns:
+        BGR uint8 [H, W, 3].
+    """
     return _image(cv2.applyColorMap(labels, _palette(colours)))
 
 
 def blend(frame: Image, colours: Image, alpha: float) -> Image:
-    """``alpha`` of the colours, the rest of the frame."""
+    """Blend colours over a frame.
+
+    Args:
+        frame: BGR uint8 [H, W, 3].
+        colours: BGR uint8 [H, W, 3].
+        alpha: opacity of the colours, 0 to 1.
+    """
     return _image(cv2.addWeighted(colours, alpha, frame, 1 - alpha, 0))
 
 
 def grey(frame: Image) -> Image:
-    """A BGR frame without its colours, still with three channels."""
+    """Convert a frame to grey, keeping three channels.
+
+    Args:
+        frame: BGR uint8 [H, W, 3].
+    """
     return _image(cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR))
 
 
 def side_by_side(pictures: Sequence[Image]) -> Image:
-    """Pictures of one height from left to right."""
+    """Concatenate pictures from left to right.
+
+    Args:
+        pictures: BGR uint8 [H, W, 3] each, of equal height.
+    """
     return _image(cv2.hconcat(pictures))
 
 
 def class_legend(
     picture: Image, labels: Image, names: Sequence[str], colours: Sequence[Colour]
 ) -> None:
-    """Write the classes that ``labels`` holds on top of a picture.
+    """Draw a legend of the classes in a label map, in place.
 
-    They stand in the order of their labels, which in a video keeps them from jumping about.
+    Classes are ordered by label, which keeps their positions steady in a video.
+
+    Args:
+        picture: BGR uint8 [H, W, 3].
+        labels: uint8 [H, W].
+        names: class names, indexed by label.
+        colours: RGB, indexed by label.
     """
     counts = np.bincount(labels.ravel(), minlength=256)[: len(names)]
-    present = np.flatnonzero(counts >= LEAST_SHARE * labels.size).tolist()
+    present = np.flatnonzero(counts >= MIN_SHARE * labels.size).tolist()
     legend(picture, [(names[k], colours[k]) for k in present])
 
 
 def stage_legend(picture: Image, shares: Sequence[float]) -> None:
-    """Write the stages and their shares (0 to 1) on top of a picture."""
+    """Draw a legend of the stages and their shares, in place.
+
+    Args:
+        picture: BGR uint8 [H, W, 3].
+        shares: share of the pixels per stage, 0 to 1.
+    """
     texts = [
         f"stage {i} {name} {share:.0%}"
         for i, (name, share) in enumerate(zip(STAGE_NAMES, shares, strict=True), 1)
@@ -73,46 +106,50 @@ def stage_legend(picture: Image, shares: Sequence[float]) -> None:
 
 
 def legend(picture: Image, entries: Sequence[tuple[str, Colour]]) -> None:
-    """A dark strip along the top, in place: a swatch (RGB) and a text for each entry.
+    """Draw a legend on a dark strip along the top, in place.
 
-    Entries wrap; what would cover more than a third of the picture is left out.
+    Entries wrap; those that would extend below a third of the picture are omitted.
+
+    Args:
+        picture: BGR uint8 [H, W, 3].
+        entries: text and RGB colour of each swatch.
     """
     height, width = picture.shape[:2]
     scale = min(max(height / 640, 0.45), 1.6)
     line = _text("Ag", scale).shape[0]
-    unit = round(0.7 * line)  # a swatch's edge, and the measure of the gaps
+    unit = round(0.7 * line)  # edge length of a swatch and unit of the gaps
     row_height = line + unit // 2
     rows = max(1, height // (3 * row_height))
     placed: list[tuple[int, int, Image, Colour]] = []
     x, row = unit, 0
     for text, colour in entries:
         tile = _text(text, scale)
-        needed = unit + unit // 2 + tile.shape[1]
-        if x + needed > width and x > unit:
+        entry_width = unit + unit // 2 + tile.shape[1]
+        if x + entry_width > width and x > unit:
             x, row = unit, row + 1
-        if row >= rows or x + needed > width or row_height > height:
+        if row >= rows or x + entry_width > width or row_height > height:
             break
         placed.append((x, row * row_height, tile, colour))
-        x += needed + unit
+        x += entry_width + unit
     if not placed:
         return
     strip = picture[: placed[-1][1] + row_height]
-    strip[:] = (strip * _STRIP).astype(np.uint8)
+    strip[:] = (strip * _STRIP_BRIGHTNESS).astype(np.uint8)
     for x, y, tile, colour in placed:
         top = y + (row_height - unit) // 2
         # The pale edge keeps a dark colour visible on the dark strip.
         cv2.rectangle(picture, (x - 1, top - 1, unit + 2, unit + 2), (210, 210, 210), 1)
         strip[top : top + unit, x : x + unit] = colour[::-1]
         left, upper = x + unit + unit // 2, y + unit // 4
-        spot = strip[upper : upper + line, left : left + tile.shape[1]]
-        # White by the text's coverage, so its edges are smooth on any ground.
-        spot[:] = spot + (255 - spot) * tile[:, :, None].astype(np.uint16) // 255
+        box = strip[upper : upper + line, left : left + tile.shape[1]]
+        # Blend white by coverage, for smooth edges on any background.
+        box[:] = box + (255 - box) * tile[:, :, None].astype(np.uint16) // 255
 
 
 @lru_cache(maxsize=512)
 def _text(text: str, scale: float) -> Image:
-    """Coverage [h, w] of a line of text, 0 to 255; kept, as drawing one takes milliseconds."""
-    # The fonts of OpenCV 4 are ASCII and would draw anything else a byte at a time.
+    """Coverage [h, w] of a line of text, 0 to 255; cached, because drawing takes milliseconds."""
+    # OpenCV 4 fonts are ASCII-only and draw one glyph per byte of other characters.
     text = text.encode("ascii", "replace").decode()
     thickness = 1 if scale < 1 else 2
     (width, _), _ = cv2.getTextSize(text, _FONT, scale, thickness)

@@ -1,4 +1,4 @@
-"""Frames from sources through a segmenter into sinks."""
+"""Segment frames from sources and write the results to sinks."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from lc_trt.video.base import Frame, Source
 from lc_trt.video.sinks.open import Output, abort, finish
 from lc_trt.video.sources.interleave import interleave
 
-_LATENCIES = 10_000  # frames whose latency is kept: a camera may run for months
-_POLL = 0.1  # seconds between calls of ``stop`` while no frame comes
+_LATENCIES = 10_000  # frames with recorded latency; bounded, because a camera may run for months
+_POLL = 0.1  # seconds between calls of ``stop`` while no frame arrives
 
 
 @dataclass
 class Stats:
-    """Figures of a run so far.
+    """Statistics of a run.
 
     Attributes:
         frames: frames segmented.
         seconds: wall time, including reading, drawing and writing.
-        latency: milliseconds of the segmenter for each of the last 10,000 frames.
-        expected: frames the sources announced, no more than the limit; None if unknown.
-        dropped: frames that live sources dropped.
-        reconnects: how often live sources were reconnected.
-        interrupted: whether ``stop()`` ended it.
+        latency: milliseconds in the segmenter, for the last 10,000 frames.
+        expected: frames to be expected from the sources, up to the limit; None if unknown.
+        dropped: frames dropped by live sources.
+        reconnects: reconnections of live sources.
+        interrupted: whether ``stop()`` ended the run.
     """
 
     expected: int | None = None
@@ -51,7 +51,7 @@ class Stats:
         """Add a frame.
 
         Args:
-            result: of the frame.
+            result: result of the frame.
         """
         self.frames += 1
         self.latency.append(result.timing["total"])
@@ -65,12 +65,12 @@ class Stats:
 
     @property
     def fps(self) -> float:
-        """Frames per second over the whole run, 0 before the first frame."""
+        """Frames per second over the whole run; 0 before the first frame."""
         return self.frames / self.seconds if self.seconds else 0.0
 
     @property
     def shares(self) -> tuple[float, float, float] | None:
-        """Mean shares of the pixels that left at stages 1, 2 and 3; None for a dense network."""
+        """Mean shares of the pixels that exited at stages 1, 2 and 3; None for a dense network."""
         if self._shares is None:
             return None
         a, b, c = self._shares
@@ -78,7 +78,7 @@ class Stats:
 
     @property
     def reuse(self) -> tuple[float, float] | None:
-        """Mean shares of the pixels that stages 2 and 3 computed, and that kept a result."""
+        """Mean shares of the pixels that were computed by stages 2 and 3, and that were reused."""
         if self._reuse is None:
             return None
         return self._reuse[0] / self.frames, self._reuse[1] / self.frames
@@ -87,10 +87,10 @@ class Stats:
         """Percentile of the latency of the last frames.
 
         Args:
-            q: 0 to 100.
+            q: percentile, 0 to 100.
 
         Returns:
-            Milliseconds, 0 before the first frame.
+            Milliseconds; 0 before the first frame.
         """
         return float(np.percentile(self.latency, q)) if self.frames else 0.0
 
@@ -106,24 +106,26 @@ def run(
     on_frame: Callable[[Stats, Source, Frame, Result], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Stats:
-    """Segment sources to their end, to ``limit`` frames of each or until ``stop()``.
+    """Segment sources until they end, reach ``limit`` frames each, or ``stop()`` returns True.
 
     Frames of several sources are interleaved and share passes. Reading, inference and drawing
-    overlap. All outputs are complete at the end; an error leaves none behind.
+    overlap. Outputs are completed at the end; an error deletes all of them.
 
     Args:
-        sources: where frames come from.
-        segmenter: runs the network, with as many frames per pass as it was built for.
-        outputs: for each source, which picture of each result goes where.
-        rho: thresholds or a policy, as `Segmenter` takes them.
-        reuse: lets unchanged pixels keep their results, source by source.
-        limit: frames of each source after which it counts as ended.
-        on_frame: called after each frame is written, to show progress.
-        stop: asked before each frame, and several times a second where none comes; nothing is
-            written after a True.
+        sources: sources of frames.
+        segmenter: runs the network, with its batch size per pass.
+        outputs: views and sinks per source.
+        rho: thresholds or a policy, as for `Segmenter`.
+        reuse: temporal reuse between the frames of each source.
+        limit: maximum number of frames per source; None for all.
+        on_frame: called after each frame is written.
+        stop: called before each frame, and every 0.1 s while none arrives; True ends the run.
 
     Returns:
-        Figures of the whole run.
+        Statistics of the whole run.
+
+    Raises:
+        LcTrtError: a source, the network or a sink failed.
     """
     stats = Stats(_expected(sources, limit))
     policy = segmenter.threshold_policy(rho)
@@ -148,12 +150,12 @@ def run(
                 except StopIteration:
                     break
                 frame = in_flight.popleft()
-                source, wanted = by_id[frame.source]
-                for output in wanted:
+                source, source_outputs = by_id[frame.source]
+                for output in source_outputs:
                     output.sink.write(output.draw(result), frame)
                 stats.add(result)
-                stats.dropped = sum(one.dropped for one in sources)
-                stats.reconnects = sum(one.reconnects for one in sources)
+                stats.dropped = sum(s.dropped for s in sources)
+                stats.reconnects = sum(s.reconnects for s in sources)
                 stats.seconds = perf_counter() - start
                 if on_frame is not None:
                     on_frame(stats, source, frame, result)

@@ -60,7 +60,7 @@ def test_a_bundle_without_its_engine_is_named(tmp_path: Path) -> None:
     path = write_bundle(tmp_path / "m.lct", fake_manifest(), {SOURCE: b"source"}).path
     with (
         registered(TensorRTBackend(FakeToolchain(None))),
-        pytest.raises(LcTrtError, match=r"m\.lct: holds no engine\.plan, only source\.onnx"),
+        pytest.raises(LcTrtError, match=r"m\.lct: has no engine\.plan, only source\.onnx"),
     ):
         lc_trt.load(path)
 

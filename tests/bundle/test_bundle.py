@@ -53,7 +53,7 @@ def test_what_is_written_is_read(path: Path) -> None:
     assert bundle.manifest == toy_manifest_of(path)
     assert bundle.file(MODEL).read_bytes() == toy_model()
     assert sorted(p.name for p in path.iterdir()) == sorted([MANIFEST, MODEL, SOURCE])
-    with pytest.raises(LcTrtError, match=r"holds no engine\.plan, only model\.onnx, source\.onnx"):
+    with pytest.raises(LcTrtError, match=r"has no engine\.plan, only model\.onnx, source\.onnx"):
         bundle.file("engine.plan")
 
 
@@ -130,7 +130,7 @@ def test_a_manifest_that_is_not_text_is_named(path: Path) -> None:
 
 def test_a_manifest_without_the_model_is_named(path: Path) -> None:
     edit(path, files={SOURCE: toy_manifest_of(path).files[SOURCE]})
-    with pytest.raises(LcTrtError, match=r"holds no model\.onnx, only source\.onnx"):
+    with pytest.raises(LcTrtError, match=r"has no model\.onnx, only source\.onnx"):
         read_bundle(path).file(MODEL)
 
 
@@ -168,11 +168,11 @@ def test_what_is_no_bundle_is_not_replaced(tmp_path: Path, path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "a.png").write_bytes(b"x")
-    with pytest.raises(LcTrtError, match="a folder that is no bundle is in the way"):
+    with pytest.raises(LcTrtError, match="is a folder, not a bundle"):
         toy_bundle(folder)
-    with pytest.raises(LcTrtError, match="a file that is no bundle is in the way"):
+    with pytest.raises(LcTrtError, match="is a file, not a bundle"):
         toy_bundle(folder / "a.png")
-    with pytest.raises(LcTrtError, match="exists already"):
+    with pytest.raises(LcTrtError, match="already exists"):
         write_bundle(path, toy_manifest(), {}, overwrite=False)
     assert (folder / "a.png").read_bytes() == b"x"
 
@@ -191,7 +191,7 @@ def test_a_place_is_tried_without_a_trace(tmp_path: Path, path: Path) -> None:
     assert not list((tmp_path / "new").iterdir())
     read_bundle(path)
     (tmp_path / "new" / "b.lct").write_text("x")
-    with pytest.raises(LcTrtError, match="a file that is no bundle"):
+    with pytest.raises(LcTrtError, match="is a file, not a bundle"):
         check_out(tmp_path / "new" / "b.lct")
 
 

@@ -139,10 +139,13 @@ def test_what_a_later_version_may_add_is_passed_over() -> None:
         ({"batch_profile": {"min": 1, "opt": 1}}, "lacks 'batch_profile.max'"),
         (
             {"batch_profile": {"min": 2, "opt": 1, "max": 4}},
-            "expected min, opt and max that ascend",
+            "expected ascending min, opt and max",
         ),
-        ({"batch_profile": {"min": 1, "opt": 2, "max": 4}}, "with opt 1 as batch"),
-        ({"size_profile": {"min": [36, 61], "opt": [36, 60], "max": [36, 60]}}, "that ascend"),
+        ({"batch_profile": {"min": 1, "opt": 2, "max": 4}}, "with opt equal to batch 1"),
+        (
+            {"size_profile": {"min": [36, 61], "opt": [36, 60], "max": [36, 60]}},
+            "expected ascending",
+        ),
         ({"size_profile": {"min": [8], "opt": [36, 60], "max": [36, 60]}}, "size_profile.min [8]"),
         ({"backend": "tensorrt"}, "has tensorrt null, expected an object for tensorrt"),
         ({"gpu": {"name": "some GPU"}}, "lacks 'gpu.compute_capability'"),
@@ -200,7 +203,11 @@ def test_every_field_has_to_be_there() -> None:
 
 
 def test_an_error_continues_a_sentence() -> None:
-    for text, message in (("", "is not JSON"), ("[1]", "is no manifest"), ("{}", "is no manifest")):
+    for text, message in (
+        ("", "is not JSON"),
+        ("[1]", "is not a manifest"),
+        ("{}", "is not a manifest"),
+    ):
         with pytest.raises(JsonError, match=f"^{message}"):
             Manifest.loads(text)
 

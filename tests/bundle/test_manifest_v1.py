@@ -202,12 +202,12 @@ def test_inspect_shows_a_bundle_of_format_1(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"calibration": {}}, "has calibration that is none of format 1 (lacks 'kept')"),
-        ({"calibration": 5}, "has calibration that is none of format 1 ("),
-        ({"calibration": {"kept": [{}], "keep": []}}, "of format 1 (lacks 'layers')"),
-        ({"check": {}}, "has check that is none of format 1 (lacks 'checked')"),
-        ({"check": {"checked": True, "images": "x"}}, "has check that is none of format 1 (lacks"),
-        ({"check": None}, "has check that is none of format 1 ("),
+        ({"calibration": {}}, "has an invalid calibration for format 1 (lacks 'kept')"),
+        ({"calibration": 5}, "has an invalid calibration for format 1 ("),
+        ({"calibration": {"kept": [{}], "keep": []}}, "for format 1 (lacks 'layers')"),
+        ({"check": {}}, "has an invalid check for format 1 (lacks 'checked')"),
+        ({"check": {"checked": True, "images": "x"}}, "has an invalid check for format 1 (lacks"),
+        ({"check": None}, "has an invalid check for format 1 ("),
         ({"reuse": []}, "has reuse.inputs [], expected an object"),
         ({"size": [0, 64]}, "has size[0] 0, expected a whole number of at least 1"),
     ],

@@ -79,15 +79,15 @@ def broken(**changes: object) -> str:
     ("text", "message"),
     [
         ("{", "Expecting property name"),
-        ("[]", "holds no Pareto front"),
-        ("{}", "holds no Pareto front"),
+        ("[]", "has no Pareto front"),
+        ("{}", "has no Pareto front"),
         (broken(format=2), "another version"),
-        (broken(points=[]), "no Pareto front"),
-        (broken(points=[{"rho": [0.5, 0.5]}]), "holds no Pareto front"),
+        (broken(points=[]), "do not form a Pareto front"),
+        (broken(points=[{"rho": [0.5, 0.5]}]), "has no Pareto front"),
         (broken(top=[0.5]), "expected 2 numbers"),
         (broken(top=[0.5, 2]), "expected 2 numbers from 0 to 1"),
-        (broken(points=json.loads(tuned().dumps())["points"][::-1]), "no Pareto front"),
-        (broken(more=1), "holds no Pareto front"),
+        (broken(points=json.loads(tuned().dumps())["points"][::-1]), "do not form a Pareto front"),
+        (broken(more=1), "has no Pareto front"),
     ],
 )
 def test_what_is_no_front(text: str, message: str) -> None:
@@ -99,5 +99,5 @@ def test_the_error_names_file_and_command(tmp_path: Path) -> None:
     built = toy_bundle(tmp_path / "toy.lct")
     stored = store_front(built, tuned())
     (built.path / TUNING).write_text("{}")
-    with pytest.raises(LcTrtError, match=r"toy\.lct: tuning\.json holds no .*lc-trt tune .*toy"):
+    with pytest.raises(LcTrtError, match=r"toy\.lct: tuning\.json has no .*lc-trt tune .*toy"):
         read_front(stored)

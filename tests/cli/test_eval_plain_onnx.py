@@ -90,7 +90,7 @@ def test_a_model_that_normalises_itself_refuses_them(
     own, bundle = tmp_path / "own.onnx", root / "right.lct"
     for model, line in (
         (own, "own.onnx: normalises inside its graph; leave out --mean, --std, --bgr"),
-        (bundle, "right.lct: is a bundle, which knows its classes and its normalisation"),
+        (bundle, "right.lct: is a bundle, with its own classes and normalisation"),
     ):
         assert line in failure(capsys, "eval", model, "--data", root, *option)
     images = ["--images", root / "val" / "images"]
@@ -105,7 +105,7 @@ def test_a_size_or_classes_of_another_model_are_refused(
     shown = failure(capsys, "compare", bundle, bundle, *images, *SIZE)
     assert "--size: " in shown and "have their own; leave it out" in shown
     shown = failure(capsys, "eval", bundle, "--data", root, "--classes", "camvid")
-    assert "leave out --classes" in shown
+    assert "omit --classes" in shown
     (tmp_path / "best.safetensors").write_bytes(b"")
     shown = failure(capsys, "eval", tmp_path / "best.safetensors", "--data", root, "--bgr")
     assert "best.safetensors: is a checkpoint" in shown

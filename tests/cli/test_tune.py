@@ -154,7 +154,7 @@ def test_a_run_without_a_target_says_nothing_of_it(
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["--target-fps", "20"], 1, "no front of thresholds to hold a rate with; measure one: "),
+        (["--target-fps", "20"], 1, "no Pareto front of thresholds; measure one: "),
         (["--target-fps", "0"], 2, "--target-fps"),
         (["--target-fps", "20", "--rho", "2"], 2, "rho 2: expected"),
     ],

@@ -93,7 +93,7 @@ def test_a_dense_network_has_no_stages_to_compare(root):
     found = compare(root, b="dense.lct")
     assert found.stages == 1.0 and found.shares[1] is None
     assert "equal stages" not in dict(found.rows())
-    with pytest.raises(UsageError, match="is dense and has no stages"):
+    with pytest.raises(UsageError, match="is dense and has no thresholds"):
         compare(root, "dense.lct", "dense.lct", rho=0.5)
 
 

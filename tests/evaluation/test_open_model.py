@@ -132,7 +132,7 @@ def test_a_checkpoint_takes_any_size_and_the_exports_by_default(checkpoint: Path
 def test_an_onnx_and_a_bundle_have_their_own_size(exported: Path, tmp_path: Path) -> None:
     bundle = toy_bundle(tmp_path / "toy.lct").path
     for path, own in ((exported, "52x76"), (bundle, "36x60")):
-        with pytest.raises(UsageError, match=f"--size 64x64: .* is for {own}; leave --size out"):
+        with pytest.raises(UsageError, match=f"--size 64x64: .* has size {own}; omit --size"):
             open_model(path, ImportOptions((64, 64)))
     with open_model(exported, ImportOptions(SIZE)) as segmenter:
         assert segmenter.engine.size == SIZE
@@ -161,7 +161,7 @@ def test_errors(checkpoint: Path, tmp_path: Path) -> None:
         open_model(tmp_path / "nowhere.lct")
     other = tmp_path / "model.pth"
     other.write_bytes(b"")
-    with pytest.raises(LcTrtError, match=r"model.pth: not a model .* expected a checkpoint"):
+    with pytest.raises(LcTrtError, match=r"model.pth: unknown file type; expected a checkpoint"):
         open_model(other)
     with pytest.raises(UsageError, match="size 8x8"):
         open_model(checkpoint, ImportOptions((8, 8)))

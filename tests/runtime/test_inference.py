@@ -72,7 +72,7 @@ def test_the_policy_gets_the_time_that_decides_the_rate(overlap: bool) -> None:
 def test_what_is_no_probability_is_an_error(confidence: float) -> None:
     engine = FakeEngine([np.full((3, 1, 2, 3), confidence, np.float32)])
     segmenter = Segmenter(engine, replace(toy_manifest(), size=engine.size))
-    with pytest.raises(LcTrtError, match="no probabilities"):
+    with pytest.raises(LcTrtError, match="not probabilities"):
         segmenter(bgr(0, 0, 0))
 
 
@@ -95,7 +95,7 @@ def damaged(backend: str, head: int) -> Segmenter:
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_network_that_gives_nan_is_an_error(backend: str) -> None:
     segmenter = damaged(backend, head=2)
-    with pytest.raises(LcTrtError, match="toy: the network computed confidences that are no"):
+    with pytest.raises(LcTrtError, match="toy: the network's confidences are not"):
         segmenter(frames(1, INFO.size)[0], 1)
     with pytest.raises(LcTrtError, match="export weights without NaN"):
         list(segmenter.stream(frames(3, INFO.size), 1))

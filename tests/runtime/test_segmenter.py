@@ -197,7 +197,7 @@ def test_after_the_block_it_is_closed(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_another_model_is_refused() -> None:
-    with pytest.raises(LcTrtError, match=r"says size \(36, 60\), the model has \(40, 60\)"):
+    with pytest.raises(LcTrtError, match=r"has size \(36, 60\), the model has \(40, 60\)"):
         Segmenter(open_onnx("onnxruntime", model(size=(40, 60))), toy_manifest())
 
 

@@ -1,4 +1,4 @@
-"""Holds a frame rate: moves both thresholds along a tuned bundle's front, pass by pass."""
+"""Holds a frame rate by adapting both thresholds along a tuned bundle's Pareto front."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from lc_trt.runtime.governor.load_estimator import LoadEstimator
 from lc_trt.runtime.governor.operating_curve import OperatingCurve
 from lc_trt.runtime.governor.threshold_policy import PolicyStatus, ThresholdPolicy
 
-HEADROOM = 0.03  # of a frame's period, for what lies between two passes
-_TOLERANCE = 0.03  # of a frame's period: a rate missed by less counts as held
+HEADROOM = 0.03  # of the frame period, for the time between two passes
+_TOLERANCE = 0.03  # of the frame period: a rate missed by less counts as held
 HOLD_OFF = 1.0  # seconds until ``held`` changes
-_TICK = 1e-9  # seconds; a clock may show none for a pass
-_SMOOTHING = 0.5  # seconds, time constant of the frame time that ``held`` is judged by
+_TICK = 1e-9  # seconds; a coarse clock may measure 0 for a pass
+_SMOOTHING = 0.5  # seconds, time constant of the frame time that determines ``held``
 
 log = logging.getLogger("lc_trt")
 
 
 class Governor(ThresholdPolicy):
-    """Thresholds for the next pass, from the durations of the passes before it.
+    """Chooses the thresholds of the next pass from the durations of earlier passes.
 
-    `lc_trt.Segmenter.govern` creates one; pass it as ``rho`` wherever thresholds are taken, one
-    governor per stream. It reads no clock: durations are recorded by the caller, so waiting for a
-    camera, a decoder or a consumer costs no quality.
+    `lc_trt.Segmenter.govern` creates one; pass it as ``rho``, one governor per stream. It does
+    not read a clock: the caller records durations, so waiting for a camera, a decoder or a
+    consumer does not cost quality.
 
-    Every pass shows how much slower it was than the front says (`LoadEstimator`), whatever the
-    cause: another machine, other content, other work on the same cores. The level for the next
-    pass is where the front, slowed down alike, just fits into a frame's period, and the nearest
-    bound where none does.
+    The ratio of measured to expected time (`LoadEstimator`) covers every cause of a slowdown: a
+    different machine, different content, other processes. The next level is the highest at which
+    the expected time, scaled by this ratio, fits the frame period, clipped to the bounds.
 
     Example:
         ```python
@@ -42,26 +41,26 @@ class Governor(ThresholdPolicy):
         ```
 
     Attributes:
-        curve: the thresholds it moves over.
-        fps: frames per second to hold, of each source.
-        level: where it is, 0 at the fast setting and 1 at the quality bound.
-        held: whether the rate can be held; False after a second at the fast setting without
+        curve: operating points to choose from.
+        fps: target frames per second per source.
+        level: current operating point, from 0 (fast setting) to 1 (quality bound).
+        held: whether the target rate is held; False after a second at the fast setting without
             reaching it.
-        episodes: how often it could not.
+        episodes: how often the target rate was lost.
     """
 
     def __init__(
         self, curve: OperatingCurve, fps: float, *, tell: Callable[[str], None] = log.warning
     ) -> None:
-        """See `lc_trt.Segmenter.govern`.
+        """Create a governor; see `lc_trt.Segmenter.govern`.
 
         Args:
-            curve: the thresholds to move over.
-            fps: frames per second to hold, of each source.
-            tell: called with a line when the rate cannot be held, once per episode.
+            curve: operating points to choose from.
+            fps: target frames per second per source.
+            tell: called with a message when the rate can no longer be held, once per episode.
 
         Raises:
-            UsageError: no such rate.
+            UsageError: ``fps`` is not a positive number.
         """
         if not 0 < fps < float("inf"):
             raise UsageError(f"fps {fps}: expected a number above 0")
@@ -95,7 +94,7 @@ class Governor(ThresholdPolicy):
         with self._lock:
             self._frames += frames
             self._level_sum += frames * self.level
-            if self._warm:  # the first pass allocates what later ones reuse
+            if self._warm:  # the first pass includes one-off allocations
                 self._update(seconds, frames)
             self._warm = True
             self._missed += 0 if self.held else frames
@@ -123,7 +122,7 @@ class Governor(ThresholdPolicy):
     def _update(self, seconds: float, frames: int) -> None:
         per_frame = max(seconds, _TICK) / frames
         nominal = frames * self._period
-        # The next pass does not begin before its frames have come.
+        # The next pass does not start before its frames arrive.
         interval = max(seconds, nominal)
         self._load.update(per_frame * 1e3 / self.curve.ms(self.level), interval, nominal)
         gain = min(1.0, nominal / _SMOOTHING)

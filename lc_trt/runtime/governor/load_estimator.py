@@ -1,4 +1,4 @@
-"""How much slower than expected passes are: a moving average with change-point detection."""
+"""Estimates the slowdown of passes: a moving average with change-point detection."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from collections import deque
 from statistics import median
 
 LONG, SHORT = 1.5, 0.2  # seconds, time constants of the average and of the change detector
-_MAX_GAIN = 0.5  # of one pass: more overshoots where the time reacts more than expected
-_MIN_STEP = 0.02  # of the factor
+_MAX_GAIN = 0.5  # of one pass; more overshoots if the time reacts more strongly than expected
+_MIN_STEP = 0.02  # of the factor, relative
 _SIGNIFICANT = 4.0  # standard deviations
-_MAX_DEVIATION = 0.15  # mean: after erratic passes, too, a step has to show within a second
-_MAX_RATIO = 3.0  # times the factor: the most that a single pass counts for
-_RARE = 0.2  # seconds per pass, from which on no pass is discarded as an outlier
+_MAX_DEVIATION = (
+    0.15  # mean; bounded so that a step is detected within a second after erratic passes too
+)
+_MAX_RATIO = 3.0  # times the factor; larger ratios of a single pass are clipped
+_RARE = 0.2  # seconds per pass; passes at least this long are never discarded as outliers
 
 
 class LoadEstimator:
     """Estimates the ratio of measured to expected time.
 
-    An exponential moving average with a long time constant gives the mean, which decides
-    throughput, and hardly moves with noise. A second one with a short time constant detects
-    changes: where the median of the latest ratios has left its baseline by more than noise
-    explains, the factor jumps with it (F. Gustafsson, Adaptive Filtering and Change Detection,
-    2000).
+    An exponential moving average with a long time constant estimates the mean, which determines
+    throughput, and is robust to noise. A second one with a short time constant detects changes:
+    if the median of the latest ratios drifts from its baseline by more than the noise explains,
+    the factor follows at once (F. Gustafsson, Adaptive Filtering and Change Detection, 2000).
 
     Attributes:
-        value: the factor; 1 is as expected.
+        value: estimated ratio of measured to expected time.
     """
 
     def __init__(self) -> None:
@@ -37,21 +38,20 @@ class LoadEstimator:
         self._passes = 0
 
     def update(self, ratio: float, interval: float, nominal: float) -> None:
-        """Add a pass.
+        """Update the estimate with a pass.
 
         Args:
             ratio: measured over expected time, above 0.
-            interval: seconds from this pass to the next: with fewer passes per second each has
-                more weight in the change detector.
-            nominal: seconds that the interval should be. It gives all passes the same weight in the
-                average, where slow ones would count twice otherwise.
+            interval: seconds from this pass to the next, its weight in the change detector.
+            nominal: expected seconds from this pass to the next, its weight in the average; with
+                the actual interval, slow passes would count twice.
         """
         self._passes += 1
         self._latest.append(ratio)
         current = math.log(median(self._latest) if nominal < _RARE else ratio)
         short = min(1 - math.exp(-interval / SHORT), _MAX_GAIN)
         self._drift += short * (current - self._baseline - self._drift)
-        # 1.25: from the mean absolute to the standard deviation of a normal distribution.
+        # 1.25: ratio of standard to mean absolute deviation of a normal distribution.
         spread = 1.25 * self._deviation * math.sqrt(short / (2 - short))
         limit = max(_MIN_STEP, _SIGNIFICANT * spread)
         if abs(self._drift) > limit:
@@ -59,8 +59,8 @@ class LoadEstimator:
             self._baseline += self._drift
             self._drift = 0.0
             return
-        # The first passes are averaged among themselves, without the initial value; and a drift
-        # that may yet prove a change shortens the time constant, by half at half of the limit.
+        # The first passes are averaged without the initial value. A drift below the limit shortens
+        # the time constant, by half at half of the limit, because it may prove to be a change.
         long = max(1 - math.exp(-nominal / LONG), 1 / (self._passes + 1))
         long = min(long * (1 + (2 * self._drift / limit) ** 4), short)
         self.value += long * (min(ratio, _MAX_RATIO * self.value) - self.value)

@@ -1,4 +1,4 @@
-"""A path along a Pareto front: two thresholds as one level."""
+"""A path along a Pareto front that maps one level to two thresholds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lc_trt.errors import UsageError
 
 
 class OperatingCurve:
-    """Thresholds between two bounds as one level: 0 is the fast setting, 1 the quality bound.
+    """Maps a level to thresholds, from 0 (fast setting) to 1 (quality bound).
 
-    It interpolates linearly between points of the front, and neither threshold falls along it: the
-    work increases with the level whatever the content, and all its thresholds lie between the
-    bounds. The level is linear in the measured time: 0.5 is halfway in time.
+    It interpolates linearly between points of the front. Both thresholds are non-decreasing in the
+    level, so the work increases with it for any content. The level is linear in the measured time:
+    0.5 is halfway in time.
 
     Attributes:
-        points: the points it goes through, fastest first.
+        points: interpolated operating points, fastest first.
         least, most: milliseconds per image at levels 0 and 1.
     """
 
@@ -26,7 +26,7 @@ class OperatingCurve:
         """Create a curve.
 
         Args:
-            points: in ascending time, at least two.
+            points: at least two operating points, in ascending time.
         """
         times = np.array([p.ms for p in points])
         self.points = tuple(points)
@@ -44,7 +44,7 @@ class OperatingCurve:
         return first, second
 
     def ms(self, level: float) -> float:
-        """Milliseconds per image as measured at a level.
+        """Expected milliseconds per image at a level.
 
         Args:
             level: 0 to 1.
@@ -52,7 +52,7 @@ class OperatingCurve:
         return self.least + level * (self.most - self.least)
 
     def level(self, ms: float) -> float:
-        """The level at which an image takes a time, clipped to 0 to 1.
+        """The level for a time per image, clipped to 0 to 1.
 
         Args:
             ms: milliseconds per image.
@@ -61,30 +61,29 @@ class OperatingCurve:
 
 
 def find_operating_curve(front: Front, quality: Pair | None = None) -> OperatingCurve:
-    """The curve along a front from its fast setting up to a quality bound.
+    """Find the curve along a front from its fast setting to a quality bound.
 
-    It ends at the best point within the bound. Of all paths there on which no threshold falls, it
-    is the one with the highest mean quality over the times between its ends.
+    It ends at the best point within the bound. Of all paths with non-decreasing thresholds, it
+    has the highest mean quality over time.
 
     Args:
-        front: of a tuned bundle.
-        quality: the bound, neither threshold of which is passed; by default as far as was
-            measured.
+        front: Pareto front of a tuned bundle.
+        quality: upper bound of both thresholds; by default, the highest measured ones.
 
     Raises:
-        UsageError: the bound is not between the fast setting and what was measured, or nothing
-            lies between them.
+        UsageError: the bound is not between the fast setting and the highest measured thresholds,
+            or fewer than two points lie between them.
     """
     bound, fast = quality or front.top, front.points[0].rho
     if not _below(bound, front.top):
         raise UsageError(
-            f"quality bound {_text(bound)}: measured was up to {_text(front.top)}; "
-            f"measure further: lc-trt tune MODEL.lct --images DIR --rho {_text(bound)}"
+            f"quality bound {_text(bound)}: tuned only up to {_text(front.top)}; "
+            f"tune further: lc-trt tune MODEL.lct --images DIR --rho {_text(bound)}"
         )
     inside = [p for p in front.points if _below(p.rho, bound) and _below(fast, p.rho)]
     if len(inside) < 2:
         raise UsageError(
-            f"quality bound {_text(bound)}: nothing to choose between it and the fast thresholds "
+            f"quality bound {_text(bound)}: no operating points between it and the fast thresholds "
             f"{_text(fast)}; expected a bound above them, or a finer grid: "
             "lc-trt tune MODEL.lct --images DIR --grid N"
         )
@@ -92,10 +91,10 @@ def find_operating_curve(front: Front, quality: Pair | None = None) -> Operating
 
 
 def _best_path(points: Sequence[FrontPoint]) -> list[FrontPoint]:
-    """From the first point to the last: the largest area under quality over time.
+    """The path from the first point to the last with the largest area under quality over time.
 
-    Up to the next point counts the quality of the one before: what lies between was not measured,
-    and linear interpolation would let the path leave points out.
+    Quality is a step function of time: interpolation is not measured, and with linear segments the
+    path could skip points at no cost.
     """
     areas: list[float] = [0.0]
     before: list[int] = [0]
@@ -103,7 +102,7 @@ def _best_path(points: Sequence[FrontPoint]) -> list[FrontPoint]:
         area, i = max(
             (areas[i] + (point.ms - p.ms) * p.quality, i)
             for i, p in enumerate(points[:j])
-            if _below(p.rho, point.rho)  # as the first one is
+            if _below(p.rho, point.rho)  # true of the first point
         )
         areas.append(area)
         before.append(i)

@@ -1,4 +1,4 @@
-"""Where a pass gets its thresholds from: fixed thresholds, or a policy that adapts them."""
+"""Threshold policies: choose the thresholds of each pass, fixed or adaptive."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lc_trt.bundle.pareto_front import Pair
 
 @dataclass(frozen=True)
 class PolicyStatus:
-    """How well a policy that holds a frame rate does.
+    """State of a policy that holds a frame rate.
 
     Attributes:
-        target_fps: frames per second to hold, of each source.
-        level: where the thresholds are, 0 at the fast setting and 1 at the quality bound.
-        held: whether the rate can be held now.
-        held_share: share of the frames so far while it could, 0 to 1.
-        episodes: how often it could not.
-        mean_level: over the frames so far.
-        fast, quality: the thresholds at levels 0 and 1.
+        target_fps: target frames per second per source.
+        level: current operating point, from 0 (fast setting) to 1 (quality bound).
+        held: whether the target rate is held.
+        held_share: share of the frames so far with the rate held, 0 to 1.
+        episodes: how often the target rate was lost.
+        mean_level: mean level over the frames so far.
+        fast, quality: thresholds at levels 0 and 1.
     """
 
     target_fps: float
@@ -33,7 +33,7 @@ class PolicyStatus:
     quality: Pair
 
     def summary(self) -> dict[str, Any]:
-        """The report of a whole run, as JSON values: see docs/governor.md."""
+        """Summary of a run as JSON values; see docs/governor.md."""
         return {
             "target_fps": self.target_fps,
             "held": round(self.held_share, 4),
@@ -54,17 +54,17 @@ class ThresholdPolicy(ABC):
 
     @abstractmethod
     def record(self, seconds: float, frames: int = 1) -> None:
-        """Record the duration of a pass at `rho`.
+        """Record the duration of a pass with `rho`.
 
         Args:
-            seconds: the time that decides the rate: of the engine where reading and drawing
-                overlap with it, of the whole call where they do not.
+            seconds: time that limits the rate: of the engine if reading and drawing overlap with
+                it, else of the whole call.
             frames: frames in the pass.
         """
 
     @abstractmethod
     def set_sources(self, count: int) -> None:
-        """Set how many sources share the passes from now on.
+        """Set the number of sources that share the passes.
 
         Args:
             count: sources that have not ended.
@@ -72,7 +72,7 @@ class ThresholdPolicy(ABC):
 
     @abstractmethod
     def status(self) -> PolicyStatus | None:
-        """How well a frame rate is held; None for a policy that holds none."""
+        """State of the frame rate; None for a policy without a target rate."""
 
 
 class FixedThresholds(ThresholdPolicy):
@@ -92,10 +92,10 @@ class FixedThresholds(ThresholdPolicy):
         return self._rho
 
     def record(self, seconds: float, frames: int = 1) -> None:
-        """Durations change nothing."""
+        """Does nothing."""
 
     def set_sources(self, count: int) -> None:
-        """The number of sources changes nothing."""
+        """Does nothing."""
 
     def status(self) -> None:
-        """No frame rate is held."""
+        """None: there is no target rate."""

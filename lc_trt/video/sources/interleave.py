@@ -1,4 +1,4 @@
-"""Frames of several sources as one sequence."""
+"""Merge the frames of several sources."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from time import sleep
 
 from lc_trt.video.base import Frame, Source
 
-_NAP = 0.005  # seconds, where no source has a frame yet
+_NAP = 0.005  # seconds to sleep while no source has a frame
 
 
 def interleave(
     sources: Sequence[Source],
     limit: int | None = None,
-    running: Callable[[int], None] = lambda sources: None,
+    on_running: Callable[[int], None] = lambda sources: None,
 ) -> Iterator[Frame]:
-    """One frame of each source in turn, until all have ended.
+    """Iterate over sources in turn, one frame each, until all have ended.
 
-    A live source without a frame is skipped, so a lost camera does not delay the others.
+    A live source without a frame is skipped, so that a lost camera does not delay the others.
 
     Args:
-        sources: where frames come from.
-        limit: frames of each source after which it counts as ended.
-        running: called with the number of sources that have not ended, at first and when one does.
+        sources: sources of frames.
+        limit: maximum number of frames per source; None for all.
+        on_running: called with the number of running sources, at the start and whenever one ends.
 
     Yields:
         Frames whose ``source`` is the index in ``sources``.
     """
-    running(len(sources))
+    on_running(len(sources))
     turns = deque((number, source, iter(source), 0) for number, source in enumerate(sources))
     idle = 0
     while turns:
@@ -47,4 +47,4 @@ def interleave(
             yield replace(frame, source=number)
             turns.append((number, source, frames, count + 1))
         else:
-            running(len(turns))
+            on_running(len(turns))

@@ -130,7 +130,7 @@ def test_the_quality_bound() -> None:
     one = segmenter()
     assert one.govern(25).curve.rho(1) == TOP
     assert all(a <= b for a, b in zip(one.govern(25, 0.9).curve.rho(1), (0.9, 0.9), strict=True))
-    with pytest.raises(UsageError, match="nothing to choose between"):
+    with pytest.raises(UsageError, match="no operating points between"):
         one.govern(25, "fast")
     with pytest.raises(UsageError, match="expected one or two numbers"):
         one.govern(25, 1.5)

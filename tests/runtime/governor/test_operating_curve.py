@@ -90,10 +90,10 @@ def test_all_of_the_front_where_it_rises() -> None:
 
 
 def test_bounds_that_leave_nothing() -> None:
-    with pytest.raises(UsageError, match=r"measured was up to 0\.995,0\.995; .*--rho 1,1"):
+    with pytest.raises(UsageError, match=r"tuned only up to 0\.995,0\.995; .*--rho 1,1"):
         find_operating_curve(tuned(), (1.0, 1.0))
-    with pytest.raises(UsageError, match="nothing to choose between it and the fast"):
+    with pytest.raises(UsageError, match="no operating points between it and the fast"):
         find_operating_curve(tuned(), FAST)
     alone = replace(tuned(), points=tuned().points[:1])
-    with pytest.raises(UsageError, match="nothing to choose"):
+    with pytest.raises(UsageError, match="no operating points"):
         find_operating_curve(alone)

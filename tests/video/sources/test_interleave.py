@@ -61,7 +61,7 @@ def test_a_silent_source_does_not_block_the_others() -> None:
 def test_it_counts_the_remaining_sources() -> None:
     left: list[int] = []
     order = []
-    for frame in interleave([Counting(1), Counting(3), Counting(0)], running=left.append):
+    for frame in interleave([Counting(1), Counting(3), Counting(0)], on_running=left.append):
         order.append((frame.source, left[-1]))
     assert order == [(0, 3), (1, 3), (1, 1), (1, 1)]
     assert left == [3, 2, 1, 0]

@@ -1,12 +1,12 @@
-"""A GStreamer element that draws what lc-trt sees over the frames that pass through it.
+"""A GStreamer element that draws the segmentation of lc-trt over each frame.
 
     export GST_PLUGIN_PATH=docs/examples/gstreamer
     gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert \
         ! lctrt model=model.lct view=overlay ! videoconvert ! autovideosink
 
 Debian: apt install gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-python3-plugin-loader
-python3-gst-1.0. The loader runs the system's own Python; where lc-trt is in a virtual environment
-of the same version, PYTHONPATH names its site-packages, and the environment is not active.
+python3-gst-1.0. The loader runs the system's Python. If lc-trt is installed in a virtual
+environment of the same Python version, add its site-packages to PYTHONPATH and do not activate it.
 """
 
 import gi
@@ -23,7 +23,7 @@ from lc_trt.errors import LcTrtError  # noqa: E402
 
 Gst.init(None)
 CAPS = Gst.Caps.from_string("video/x-raw,format=BGR")
-VIEWS = ("overlay", "mask", "stages")  # of the frame's own size
+VIEWS = ("overlay", "mask", "stages")  # those of the frame's size
 
 
 class LcTrt(GstBase.BaseTransform):
@@ -32,7 +32,7 @@ class LcTrt(GstBase.BaseTransform):
     __gstmetadata__ = (
         "Layer Cascade segmentation",
         "Filter/Effect/Video",
-        "Draws the classes, or the stages, that lc-trt finds in each frame",
+        "Draws the classes or exit stages of each frame",
         "lc-trt",
     )
     __gsttemplates__ = (
@@ -40,11 +40,11 @@ class LcTrt(GstBase.BaseTransform):
         Gst.PadTemplate.new("sink", Gst.PadDirection.SINK, Gst.PadPresence.ALWAYS, CAPS),
     )
 
-    model = GObject.Property(type=str, nick="Model", blurb="Bundle that lc-trt build made")
+    model = GObject.Property(type=str, nick="Model", blurb="Bundle of lc-trt build")
     view = GObject.Property(
         type=str, nick="View", blurb="overlay, mask or stages", default="overlay"
     )
-    fast = GObject.Property(type=bool, nick="Fast", blurb="The fast thresholds", default=False)
+    fast = GObject.Property(type=bool, nick="Fast", blurb="Use the fast thresholds", default=False)
 
     def do_start(self) -> bool:
         """Load the model."""
@@ -57,18 +57,18 @@ class LcTrt(GstBase.BaseTransform):
         return True
 
     def fail(self, text: str) -> bool:
-        """Tell the pipeline, which ends for it."""
+        """Post an error, which stops the pipeline."""
         error = GLib.Error.new_literal(Gst.stream_error_quark(), text, Gst.StreamError.FAILED)
         self.post_message(Gst.Message.new_error(self, error, ""))
         return False
 
     def do_stop(self) -> bool:
-        """Free it."""
+        """Release the model."""
         self.segmenter.close()
         return True
 
     def do_set_caps(self, incaps: Gst.Caps, outcaps: Gst.Caps) -> bool:
-        """Remember the size, and the bytes a row, which GStreamer rounds up."""
+        """Store the frame size and the row stride in bytes, which GStreamer rounds up."""
         info = GstVideo.VideoInfo.new_from_caps(incaps)
         self.size = (info.height, info.width)
         self.stride = info.stride[0]
@@ -77,8 +77,8 @@ class LcTrt(GstBase.BaseTransform):
     def do_transform_ip(self, buffer: Gst.Buffer) -> Gst.FlowReturn:
         """Draw into one frame."""
         height, width = self.size
-        found, memory = buffer.map(Gst.MapFlags.READ | Gst.MapFlags.WRITE)
-        if not found:
+        mapped, memory = buffer.map(Gst.MapFlags.READ | Gst.MapFlags.WRITE)
+        if not mapped:
             return Gst.FlowReturn.ERROR
         try:
             rows = np.ndarray(
@@ -86,8 +86,8 @@ class LcTrt(GstBase.BaseTransform):
             )
             result = self.segmenter(rows.copy(), "fast" if self.fast else None)
             rows[:] = result.view(self.view)
-        except LcTrtError as error:  # stages of a dense network, for one
-            # Logged only: a message from this thread, and gst-launch waits for it for ever.
+        except LcTrtError as error:  # for example, stages of a dense network
+            # Only logged: gst-launch hangs after an error message from this thread.
             Gst.error(f"lctrt: {error}")
             return Gst.FlowReturn.ERROR
         finally:
