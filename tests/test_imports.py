@@ -65,6 +65,19 @@ def test_imports_go_one_way(path: Path) -> None:
         assert other == own or RANK[other] < RANK[own], f"{own} imports {name}"
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    known = {".".join(p.relative_to(ROOT.parent).with_suffix("").parts): p for p in MODULES}
+    needed = {
+        name: {other for other in imported(ast.parse(path.read_text())) if other in known} - {name}
+        for name, path in known.items()
+    }
+    # Leaves go first, again and again; what is left are circles and what imports one.
+    while leaves := [name for name, others in needed.items() if not others & needed.keys()]:
+        for name in leaves:
+            del needed[name]
+    assert set(needed) == set()
+
+
 def names(*folders: str) -> list[str]:
     """Module names of whole folders."""
     found = [p for folder in folders for p in sorted((ROOT / folder).rglob("*.py"))]

@@ -18,7 +18,7 @@ from lc_trt.cli.option_groups.output import Json
 from lc_trt.cli.option_groups.thresholds import RhoOrFast
 
 if TYPE_CHECKING:
-    from lc_trt.evaluation.runner import Outcome
+    from lc_trt.evaluation.outcome import Outcome
     from lc_trt.evaluation.tables import Table
 
 

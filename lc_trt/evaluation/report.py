@@ -18,7 +18,7 @@ from lc_trt.evaluation.pictures import Picture
 from lc_trt.evaluation.sweep import ENOUGH
 
 if TYPE_CHECKING:
-    from lc_trt.evaluation.runner import Outcome
+    from lc_trt.evaluation.outcome import Outcome
 
 PAGE, DATA = "index.html", "evaluation.json"
 TEMPLATE = "report.html.j2"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lc_trt.bundle.thresholds import Rho, resolve_rho
 from lc_trt.compiler.frontend.import_model import ImportOptions
-from lc_trt.data.classes import ClassSet
 from lc_trt.data.images import spread
 from lc_trt.errors import UsageError
 from lc_trt.evaluation import pictures, report
 from lc_trt.evaluation.data import class_set, open_samples
-from lc_trt.evaluation.evaluate import Evaluation, evaluate
+from lc_trt.evaluation.evaluate import evaluate
 from lc_trt.evaluation.open_model import open_model
+from lc_trt.evaluation.outcome import Outcome
 from lc_trt.evaluation.sweep import Point, pairs, sweep
 from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.progress import SILENT, ProgressMonitor
@@ -50,51 +48,6 @@ class Options:
     threads: int | None = None
     device: str | None = None
     report: Path | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Result of an evaluation.
-
-    Attributes:
-        model: name of the network.
-        classes: its classes.
-        backend: name and version of the backend.
-        size: input (height, width) in pixels.
-        rho: thresholds of ``evaluation``; None for a dense network.
-        data: names of the data set's folder and the split.
-        evaluation: metrics at ``rho``.
-        points: metrics of the sweep; empty without one.
-        grid: whether the sweep covers all pairs of thresholds.
-        environment: the machine.
-        command: the command that reproduces it.
-    """
-
-    model: str
-    classes: ClassSet
-    backend: str
-    size: tuple[int, int]
-    rho: tuple[float, float] | None
-    data: str
-    evaluation: Evaluation
-    points: Sequence[Point]
-    grid: bool
-    environment: dict[str, Any]
-    command: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Values for ``--json``."""
-        return {
-            "model": self.model,
-            "backend": self.backend,
-            "size": list(self.size),
-            "rho": None if self.rho is None else list(self.rho),
-            "data": self.data,
-            **self.evaluation.as_dict(),
-            "sweep": [point.as_dict() for point in self.points] or None,
-            "environment": self.environment,
-            "command": self.command,
-        }
 
 
 def measure(

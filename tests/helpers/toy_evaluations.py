@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lc_trt.data.classes import CLASS_SETS, ClassSet
 from lc_trt.evaluation.evaluate import Evaluation
-from lc_trt.evaluation.runner import Outcome
+from lc_trt.evaluation.outcome import Outcome
 from lc_trt.evaluation.stages import StageFigures
 from lc_trt.evaluation.sweep import Point, pairs
 
