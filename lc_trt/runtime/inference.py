@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from lc_trt.runtime.resize import Fit
 from lc_trt.runtime.result import Result
 from lc_trt.runtime.source_frame import SourceFrame
 from lc_trt.runtime.temporal_reuse import Reuse
+from lc_trt.utils import timing
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class InferenceSteps:
         Args:
             frames: validated frames, from one to the engine's batch size.
         """
-        start = perf_counter()
+        start = timing.clock()
         size = self.engine.size
         originals = [frame.image for frame in frames]
         images = [
@@ -98,7 +98,7 @@ class InferenceSteps:
         images += [images[-1]] * (self.engine.smallest[0] - len(images))
         stacked = np.stack(images) if len(images) > 1 else images[0][None]
         sources = tuple(frame.source for frame in frames)
-        return PreparedBatch(originals, sources, stacked, (perf_counter() - start) * 1e3)
+        return PreparedBatch(originals, sources, stacked, (timing.clock() - start) * 1e3)
 
     def infer(self, batch: PreparedBatch) -> InferredBatch:
         """Run the engine.
@@ -109,14 +109,14 @@ class InferenceSteps:
         Raises:
             LcTrtError: the network's confidences are not probabilities.
         """
-        start = perf_counter()
+        start = timing.clock()
         rho = self.policy.rho
         thresholds = thresholds_array(rho)
         if self.reuse is None or thresholds is None:
             output = self.engine.run(batch.images, thresholds)
         else:
             output = infer_reusing(self.engine, batch.images, thresholds, self.reuse, batch.sources)
-        milliseconds = (perf_counter() - start) * 1e3
+        milliseconds = (timing.clock() - start) * 1e3
         self._check(output.confidence)
         if self.overlap:
             self.policy.record(milliseconds / 1e3, len(batch.frames))
@@ -146,22 +146,22 @@ class InferenceSteps:
         batch, output = inferred.batch, inferred.output
         results = []
         for i, frame in enumerate(batch.frames):
-            begin = perf_counter()
+            begin = timing.clock()
             visible = resize.window(_size(frame), self.engine.size, self.fit)
             labels = resize.labels_to_size(visible.cut(output.labels[i]), _size(frame))
             cells = None if output.stages is None else output.stages[i]
-            timing = {
+            durations = {
                 "prepare": batch.milliseconds / len(batch.frames),
                 "engine": inferred.milliseconds / len(batch.frames),
-                "finish": (perf_counter() - begin) * 1e3,
+                "finish": (timing.clock() - begin) * 1e3,
             }
-            timing["total"] = sum(timing.values())
+            durations["total"] = sum(durations.values())
             results.append(
                 Result(
                     labels=labels,
                     shares=None if cells is None else stage_shares(cells),
                     rho=inferred.rho,
-                    timing=timing,
+                    timing=durations,
                     classes=self.manifest.classes,
                     colours=self.manifest.colours,
                     frame=frame,

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from fake_plant import costed, tuned
+from fake_backends import WrappedBackend
+from fake_engine import FakeClock
+from fake_plant import CostlyStages, tuned
 from toy_models import SIZE, toy_bundle
 from toy_videos import write_video
 
+from lc_trt.backends.registry import registered
 from lc_trt.bundle.bundle import read_bundle
 from lc_trt.bundle.pareto_front import read_front, store_front
 from lc_trt.cli.app import main
-from lc_trt.evaluation import pareto_search as tune
-from lc_trt.evaluation import sweep
 from lc_trt.runtime.governor import governor
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with a bundle, images and a video; the toy's costs are made up."""
+    """The current folder, with a bundle, images and a video."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tune, "sweep", lambda *a, **k: costed(sweep.sweep(*a, **k)))
     toy_bundle(Path("toy.lct"), backend="onnxruntime")
     write_video(Path("v.mp4"), 30)
     Path("images").mkdir()
@@ -33,10 +34,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def costly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Later stages of the toy take time and are right more often."""
+    clock = FakeClock()
+    monkeypatch.setattr("lc_trt.utils.timing.clock", clock)
+    with registered(WrappedBackend("onnxruntime", alter=CostlyStages(clock))):
+        yield
+
+
 def call(*args: str) -> int:
     return main(["tune", "toy.lct", "--limit", "1", "--grid", "3", "--threads", "1", *args])
 
 
+@pytest.mark.usefixtures("costly")
 def test_a_table_and_a_picture(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--images", "images", "--plot", "front.png") == 0
     out, err = capsys.readouterr()
@@ -51,6 +62,7 @@ def test_a_table_and_a_picture(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert sorted(p.name for p in here.iterdir()) == ["front.png", "images", "toy.lct", "v.mp4"]
 
 
+@pytest.mark.usefixtures("costly")
 def test_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--images", "images", "--rho", "0.8,0.7", "--json") == 0
     found = json.loads(capsys.readouterr().out)

@@ -7,12 +7,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from toy_models import SIZE, bgr, toy_bundle
+from fake_backends import WrappedBackend
+from toy_models import SIZE, bgr, toy_bundle, toy_manifest, toy_model
 
+from lc_trt.backends.registry import registered
+from lc_trt.bundle.bundle import MODEL, SOURCE, write_bundle
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.evaluation import compare as comparing
-from lc_trt.evaluation.compare import DIFFERENT, Options, compare_models
-from lc_trt.runtime.segmenter import Segmenter
+from lc_trt.evaluation.compare import DIFFERENT, Comparison, Options, compare_models
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def root(tmp_path):
 
 
 def compare(root, a="a.lct", b="b.lct", **options):
-    asked = Options(picture=root / "worst.png", threads=1, **options)
-    return compare_models(root / a, root / b, root / "images", asked)
+    settings = Options(picture=root / "worst.png", threads=1, **options)
+    return compare_models(root / a, root / b, root / "images", settings)
 
 
 def test_equal_models_agree(root):
@@ -39,21 +40,16 @@ def test_equal_models_agree(root):
     assert found.shares[0] == found.shares[1] == pytest.approx((0.25, 0, 0.75), abs=0.02)
 
 
-def test_the_worst_image_is_found_and_drawn(root, monkeypatch):
-    """The second model calls bright pixels class 0 and is less sure of them."""
-    real, first = Segmenter.__call__, []
+def test_the_worst_image_is_found_and_drawn(root):
+    """The second model labels bright pixels class 0, with lower confidence."""
 
-    def altered(self, frame, rho=None):
-        result = real(self, frame, rho)
-        first.append(self.engine)
-        if self.engine is first[0]:
-            return result
-        bright = result.labels == 3
-        labels = np.where(bright, 0, result.labels).astype(np.uint8)
-        return replace(result, labels=labels, cell_confidence=result.cell_confidence - 0.125)
+    def altered(output):
+        labels = np.where(output.labels == 3, 0, output.labels).astype(np.uint8)
+        return replace(output, labels=labels, confidence=output.confidence - 0.125)
 
-    monkeypatch.setattr(Segmenter, "__call__", altered)
-    found = compare(root)
+    toy_bundle(root / "altered.lct", backend="openvino")
+    with registered(WrappedBackend("openvino", alter=altered)):
+        found = compare(root, b="altered.lct")
     assert (found.worst, found.worst_labels, found.labels) == ("half.png", 0.5, 0.75)
     assert found.probability == pytest.approx(0.125)
     picture = cv2.imread(str(root / "worst.png"))
@@ -62,26 +58,23 @@ def test_the_worst_image_is_found_and_drawn(root, monkeypatch):
     assert not (marked[:, : SIZE[1] // 2] == DIFFERENT).all(axis=2).any()
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_nan_confidence_is_no_agreement(root, monkeypatch, which):
-    """Equal labels; one model's left half has probability NaN, which resizing spreads."""
-    real, engines = Segmenter.__call__, []
+def test_nan_confidence_is_an_error(root):
+    def altered(output):
+        return replace(output, confidence=output.confidence * np.nan)
 
-    def altered(self, frame, rho=None):
-        result = real(self, frame, rho)
-        if self.engine not in engines:
-            engines.append(self.engine)
-        if engines.index(self.engine) == which:
-            result.cell_confidence[:, : result.cell_confidence.shape[1] // 2] = np.nan
-        return result
+    toy_bundle(root / "altered.lct", backend="openvino")
+    with (
+        registered(WrappedBackend("openvino", alter=altered)),
+        pytest.raises(LcTrtError, match="no probabilities"),
+    ):
+        compare(root, b="altered.lct")
 
-    monkeypatch.setattr(Segmenter, "__call__", altered)
-    found = compare(root)
-    assert 0.3 < found.labels <= 0.5 and found.stages == found.labels
-    assert found.non_finite == round(2 * SIZE[0] * SIZE[1] * (1 - found.labels))
-    assert found.probability == 0
-    assert found.as_dict()["non_finite"] == found.non_finite
-    assert dict(found.rows())["pixels without a finite probability"] == str(found.non_finite)
+
+def test_non_finite_pixels_are_shown_only_if_there_are_any():
+    title = "pixels without a finite probability"
+    found = Comparison(2, 0, 0.5, 0.5, 0.0, 30, "a.png", 0.4, (None, None))
+    assert dict(found.rows())[title] == "30" and found.as_dict()["non_finite"] == 30
+    assert title not in dict(replace(found, non_finite=0).rows())
 
 
 def test_thresholds_are_the_first_models_unless_given(root):
@@ -106,21 +99,13 @@ def test_broken_images_are_skipped_unless_all_are(root):
         compare(root)
 
 
-def test_different_classes_and_unwritable_pictures_are_refused(root, monkeypatch):
+def test_different_classes_and_unwritable_pictures_are_refused(root):
     with pytest.raises(LcTrtError, match=r"--save .*cannot be written .*; choose another file"):
         compare_models(
             root / "a.lct", root / "b.lct", root / "images", Options(root / "no" / "w.png"),
         )  # fmt: skip
-    monkeypatch.setattr(comparing, "open_model", _other_classes(comparing.open_model))
+    content = toy_model()
+    manifest = replace(toy_manifest(backend="onnxruntime"), classes=("a", "b", "c", "d"))
+    write_bundle(root / "other.lct", manifest, {MODEL: content, SOURCE: content})
     with pytest.raises(UsageError, match="4 classes, expected the same 4 classes as"):
-        compare(root)
-
-
-def _other_classes(real):
-    def opened(path, options, **hardware):
-        segmenter = real(path, options, **hardware)
-        if path.name == "b.lct":
-            segmenter.manifest = replace(segmenter.manifest, classes=("a", "b", "c", "d"))
-        return segmenter
-
-    return opened
+        compare(root, b="other.lct")

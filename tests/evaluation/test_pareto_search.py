@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from fake_engine import FakeEngine, random_levels
-from fake_plant import COST, costed
+from fake_backends import WrappedBackend
+from fake_engine import FakeClock, FakeEngine, random_levels
+from fake_plant import COST, CostlyStages
 from hypothesis import given
 from hypothesis import strategies as st
 from recording_monitor import RecordingMonitor
 from toy_models import DEFAULT_RHO, FAST_RHO, SIZE, toy_bundle
 
 from lc_trt.backends.load import load
+from lc_trt.backends.registry import registered
 from lc_trt.bundle.bundle import read_bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.pareto_front import FrontPoint, read_front
 from lc_trt.data.datasets import Sample
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation import pareto_search as tune
-from lc_trt.evaluation import sweep
 from lc_trt.evaluation.pareto_search import AGREEMENT, MIOU, Options
 from lc_trt.runtime.segmenter import Segmenter
 
@@ -46,9 +48,12 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def costly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The toy takes no time and is right at every stage: both are made up from its shares."""
-    monkeypatch.setattr(tune, "sweep", lambda *a, **k: costed(sweep.sweep(*a, **k)))
+def costly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Later stages of the toy take time and are right more often."""
+    clock = FakeClock()
+    monkeypatch.setattr("lc_trt.utils.timing.clock", clock)
+    with registered(WrappedBackend("onnxruntime", alter=CostlyStages(clock))):
+        yield
 
 
 @pytest.mark.usefixtures("costly")

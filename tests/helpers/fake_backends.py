@@ -13,7 +13,7 @@ from lc_trt.backends.registry import get_backend
 from lc_trt.backends.tensorrt import Toolchain
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.errors import LcTrtError
-from lc_trt.runtime.engines.base import Engine
+from lc_trt.runtime.engines.base import Engine, EngineOutput
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.builder import Plan
 from lc_trt.utils.machine import Gpu
@@ -21,13 +21,14 @@ from lc_trt.utils.progress import ProgressMonitor
 
 
 class WrappedBackend(Backend):
-    """Records the calls of a backend, optionally with changed models.
+    """Records the calls of a backend, optionally with changed models and results.
 
     Args:
         name: of the backend, which this one replaces once registered.
         change: applied to each model before it is compiled.
         capabilities: None for those of the backend.
         installed: whether it counts as installed.
+        alter: applied to the output of each pass without temporal reuse.
 
     Attributes:
         compiled: the options of each compilation.
@@ -40,8 +41,10 @@ class WrappedBackend(Backend):
         change: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model,
         capabilities: Capabilities | None = None,
         installed: bool = True,
+        alter: Callable[[EngineOutput], EngineOutput] = lambda output: output,
     ) -> None:
-        self.inner, self.change, self._installed = get_backend(name), change, installed
+        self.inner, self.change, self.alter = get_backend(name), change, alter
+        self._installed = installed
         self.name, self.title = name, self.inner.title  # type: ignore[misc]
         self.install, self.engine_file = self.inner.install, self.inner.engine_file  # type: ignore[misc]
         self.capabilities = capabilities or self.inner.capabilities  # type: ignore[misc]
@@ -66,8 +69,11 @@ class WrappedBackend(Backend):
     def _open(
         self, content: bytes | Path, compiled: Compiled, threads: int | None, device: str | None
     ) -> Engine:
-        self.opened.append(self.inner.open(compiled, threads=threads, device=device))
-        return self.opened[-1]
+        engine = self.inner.open(compiled, threads=threads, device=device)
+        run = engine.run
+        engine.run = lambda image, rho=None: self.alter(run(image, rho))  # type: ignore[method-assign]
+        self.opened.append(engine)
+        return engine
 
 
 def _no_plan(network: onnx.ModelProto, options: CompileOptions) -> Plan:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from fake_engine import FakeClock
 
 from lc_trt.bundle.pareto_front import Front, FrontPoint
-from lc_trt.evaluation.sweep import Point
+from lc_trt.runtime.engines.base import EngineOutput
 from lc_trt.runtime.governor.governor import Governor
 from lc_trt.runtime.governor.operating_curve import OperatingCurve, find_operating_curve
 
@@ -110,12 +111,24 @@ def drive(governor: Governor, plant: Plant, seconds: float, frames: int = 1) -> 
     return Run(np.array(at), np.array(took), np.array(levels))
 
 
-def costed(points: list[Point]) -> list[Point]:
-    """Points of a sweep with times and quality computed from their exit shares."""
-    found = []
-    for point in points:
-        _, second, third = point.shares
-        ms = COST[0] + COST[1] * (second + third) + COST[2] * third
-        quality = 0.5 + 0.2 * (second + third) + 0.1 * third
-        found.append(replace(point, engine_ms=ms, miou=quality, pixel_accuracy=quality))
-    return found
+class CostlyStages:
+    """Makes a toy cascade take `COST` on a clock, and mislabel half of what exits at stage 1.
+
+    Args:
+        clock: advanced by each pass.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+
+    def __call__(self, output: EngineOutput) -> EngineOutput:
+        """Alter the output of a pass, as `fake_backends.WrappedBackend` takes it."""
+        stages = output.stages
+        if stages is None:
+            return output
+        second, third = (float((stages >= stage).mean()) for stage in (2, 3))
+        self.clock.now += (COST[0] + COST[1] * second + COST[2] * third) / 1e3
+        height, width = output.labels.shape[1:]
+        wrong = (stages == 1).repeat(8, 1).repeat(8, 2)[:, :height, :width]
+        wrong[:, ::2] = False
+        return replace(output, labels=np.where(wrong, (output.labels + 1) % 4, output.labels))
