@@ -6,10 +6,6 @@ Nothing is imported before `load` is called. Names of the package are used as ``
 
 from __future__ import annotations
 
-import ctypes
-import os
-import platform
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +18,7 @@ from typing import Any
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.trt.plugin_library import BUILD_COMMAND, PluginLibrary
+from lc_trt.trt.short_name import provide_short_name
 
 # In order of preference; supported versions: at least the first, below the second.
 PACKAGES = {"tensorrt": ((10, 13), (12, 0)), "tensorrt_rtx": ((1, 7), (2, 0))}
@@ -73,7 +70,7 @@ class TensorRT:
     module: Any
     logger: Any
     _sinks: list[Callable[[str, str], None]]
-    _loaded: dict[str, Any] = field(default_factory=dict)
+    _loaded: dict[str, Any] = field(default_factory=dict, init=False)
 
     @property
     def rtx(self) -> bool:
@@ -191,11 +188,19 @@ def load(package: str | None = None) -> TensorRT:
     if find_spec(chosen) is None:
         title = "TensorRT" if package is None else chosen
         raise LcTrtError(f"{title} is not installed; install it: {INSTALL[chosen]}")
-    return _load(chosen)
+    return import_package(chosen)
 
 
 @cache
-def _load(package: str) -> TensorRT:
+def import_package(package: str) -> TensorRT:
+    """Import an installed package, once per process.
+
+    Args:
+        package: ``tensorrt`` or ``tensorrt_rtx``.
+
+    Raises:
+        LcTrtError: as of `load`.
+    """
     try:
         module: Any = import_module(package)
         version: str = module.__version__
@@ -211,7 +216,7 @@ def _load(package: str) -> TensorRT:
             f"{_dotted(below)}; install it: {INSTALL[package]}"
         )
     if package == "tensorrt_rtx":
-        _answer_to_short_name()
+        provide_short_name()
     sinks: list[Callable[[str, str], None]] = []
     lock = threading.Lock()
 
@@ -240,63 +245,3 @@ def _dotted(version: tuple[int, ...]) -> str:
 def _readable(text: str) -> str:
     # "[file.cpp::function::12] Error Code 4: Internal Error (reason)", or the reason alone
     return text.partition("] ")[2] if text.startswith("[") and "] " in text else text
-
-
-# --- TensorRT for RTX under the name that its parser asks for -------------------------------------
-
-
-def _answer_to_short_name() -> None:
-    """Make dlopen("libtensorrt_rtx.so") find the library that is loaded as "libtensorrt_rtx.so.1".
-
-    The parser of RTX does that at the first plugin, its wheel has no file of that name, and the
-    process dies. The loader takes a library that is loaded already if its SONAME is the name that
-    is asked for, so one of that SONAME is loaded, which holds nothing and needs the real one.
-    """
-    try:
-        ctypes.CDLL("libtensorrt_rtx.so")  # an installation that has the name
-        return
-    except OSError:
-        pass
-    # In memory, since a temporary folder may not allow code. The descriptor stays open: the loader
-    # knows the library by its number, and another file must not get it.
-    descriptor = os.memfd_create("libtensorrt_rtx.so")
-    os.write(descriptor, _empty_library("libtensorrt_rtx.so", needs="libtensorrt_rtx.so.1"))
-    try:
-        ctypes.CDLL(f"/proc/self/fd/{descriptor}")
-    except OSError as error:
-        os.close(descriptor)
-        raise LcTrtError(
-            f"tensorrt_rtx: its library cannot be given its short name ({error}); put a link "
-            "libtensorrt_rtx.so to libtensorrt_rtx.so.1 on LD_LIBRARY_PATH"
-        ) from error
-
-
-def _empty_library(soname: str, needs: str) -> bytes:
-    """A shared library in ELF without code: a name, and one library that it needs.
-
-    Two segments, all of it and its dynamic table (System V ABI, chapters 4 and 5).
-    """
-    file_header, program_header, entry, symbol = 64, 56, 16, 24
-    names = b"\0" + soname.encode() + b"\0" + needs.encode() + b"\0"
-    dynamic_at = file_header + 2 * program_header
-    symbols_at = dynamic_at + 6 * entry
-    names_at = symbols_at + symbol
-    size = names_at + len(names)
-    table = {
-        1: 2 + len(soname),  # DT_NEEDED: where in the names
-        14: 1,  # DT_SONAME
-        5: names_at,  # DT_STRTAB
-        10: len(names),  # DT_STRSZ
-        6: symbols_at,  # DT_SYMTAB: the empty symbol only
-        0: 0,
-    }
-    dynamic = b"".join(struct.pack("<qQ", tag, value) for tag, value in table.items())
-    machine = {"x86_64": 62, "aarch64": 183}[platform.machine()]
-    head = b"\x7fELF\x02\x01\x01" + bytes(9)
-    head += struct.pack("<HHIQQQI", 3, machine, 1, 0, file_header, 0, 0)
-    head += struct.pack("<HHHHHH", file_header, program_header, 2, 0, 0, 0)
-    everything = struct.pack("<IIQQQQQQ", 1, 6, 0, 0, 0, size, size, 0x10000)
-    only_dynamic = struct.pack(
-        "<IIQQQQQQ", 2, 6, dynamic_at, dynamic_at, dynamic_at, len(dynamic), len(dynamic), 8
-    )
-    return head + everything + only_dynamic + dynamic + bytes(symbol) + names

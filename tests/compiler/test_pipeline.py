@@ -9,7 +9,6 @@ from compilation import CPU_BACKENDS, lowered
 from tiny_networks import frames, middle_rho, run, session, tiny_model
 
 from lc_trt.backends.load import open_onnx
-from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.quantization_plan import make_plan
@@ -60,10 +59,7 @@ def test_a_dense_engine_equals_onnx_runtime(backend):
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
-def test_a_model_is_encoded_once(backend, monkeypatch):
-    encoded = []
-    real = Graph.encode
-    monkeypatch.setattr(Graph, "encode", lambda graph: encoded.append(graph) or real(graph))
+def test_a_model_is_encoded_once(backend, encoded):
     source = tiny_model()
     ranges = dict.fromkeys(make_plan(prepare(source, SIZE, 1)).tensors, (0.0, 6.0))
     compiled = lowered(source, backend, SIZE, 1, Quantization(ranges), reuse=True)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -311,8 +311,8 @@ def test_a_library_without_entry_points_is_refused(api, tmp_path):
 
 
 def fresh(api: TensorRT) -> TensorRT:
-    """The same package, with no plugins loaded as far as it knows."""
-    return TensorRT(api.package, api.version, api.module, api.logger, api._sinks)
+    """The same package without a record of loaded plugins."""
+    return replace(api)
 
 
 def test_another_library_in_the_same_process_is_refused(api, build, tmp_path, plugin_library):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -27,6 +26,7 @@ class Logger:
 
 def package(version: str) -> Any:
     module = ModuleType("tensorrt")
+    module.__spec__ = ModuleSpec("tensorrt", None)
     vars(module).update(
         __version__=version,
         ILogger=Logger,
@@ -41,12 +41,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def put(module: Any) -> trt.TensorRT:
         monkeypatch.setitem(sys.modules, "tensorrt", module)
-        monkeypatch.setattr(trt, "find_spec", lambda name: name == "tensorrt" or None)
-        trt._load.cache_clear()
+        trt.import_package.cache_clear()
         return trt.load()
 
     yield put
-    trt._load.cache_clear()
+    trt.import_package.cache_clear()
 
 
 @pytest.mark.parametrize(("version", "flags"), [("10.13.3.9", 2), ("11.4.0.106", 0)])
@@ -65,13 +64,16 @@ def test_another_version_is_refused(install: Any, version: str) -> None:
 
 
 def test_a_package_without_its_libraries_is_refused(install: Any) -> None:
-    # As what pip leaves of tensorrt where its libraries could not be fetched.
+    # As pip leaves tensorrt if it could not download the libraries.
+    module = ModuleType("tensorrt")
+    module.__spec__ = ModuleSpec("tensorrt", None)
     with pytest.raises(LcTrtError, match=r"cannot be imported .* install it again: pip install"):
-        install(ModuleType("tensorrt"))
+        install(module)
 
 
 def test_a_missing_package_names_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trt, "find_spec", lambda name: None)
+    for name in trt.PACKAGES:
+        monkeypatch.setitem(sys.modules, name, None)
     assert trt.installed() is None
     with pytest.raises(LcTrtError, match=r"TensorRT is not installed; install it: pip install"):
         trt.load()
@@ -92,13 +94,3 @@ def test_messages_are_collected_within_the_block(install: Any) -> None:
     assert outer.errors() == ["Error Code 4: the reason"]
     assert inner.lines == [("WARNING", "careful")] and inner.errors() == []
     assert echoed[0] == "VERBOSE: something" and len(echoed) == 3
-
-
-def test_a_library_without_code_loads_and_has_its_name() -> None:
-    """Needs nothing of TensorRT: any library stands for the real one."""
-    content = trt._empty_library("liblc_trt_any_name.so", needs="libc.so.6")
-    descriptor = os.memfd_create("any")
-    os.write(descriptor, content)
-    ctypes.CDLL(f"/proc/self/fd/{descriptor}")
-    # Found by its SONAME, in no folder, and with what the library that it needs has.
-    assert ctypes.CDLL("liblc_trt_any_name.so").getpid() == os.getpid()

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from parser_refusals import api, refusal
 
 from lc_trt.errors import LcTrtError
-from lc_trt.trt import parser_errors as refusals
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.parser import parse
+from lc_trt.trt.parser_errors import MOST
 
 __all__ = ["api"]
 
@@ -74,14 +74,14 @@ def test_readers_of_unknown_types_are_checked_by_operator(api: TensorRT) -> None
     ]
 
 
-def test_the_number_of_attempts_is_bounded(api: TensorRT, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST", 3)
-    nodes = [node("Reshape", ["x", "s"], [f"y{i}"], f"r{i}") for i in range(5)]
+def test_the_number_of_attempts_is_bounded(api: TensorRT) -> None:
+    count = MOST + 2  # each attempt finds one
+    nodes = [node("Reshape", ["x", "s"], [f"y{i}"], f"r{i}") for i in range(count)]
     model = network(nodes, "x", s=np.array([7, 7], np.int64))
     del model.graph.output[:]
-    model.graph.output.extend(value(f"y{i}", 1, None) for i in range(5))
+    model.graph.output.extend(value(f"y{i}", 1, None) for i in range(count))
     with api.messages() as messages, pytest.raises(LcTrtError) as caught:
         parse(api, api.module.Builder(api.logger), model, "m", messages)
     text = str(caught.value)
-    assert "'r2' (Reshape)" in text and "'r3'" not in text
-    assert text.endswith("and perhaps more: the rest was not parsed after 3 times")
+    assert f"'r{MOST - 1}' (Reshape)" in text and f"'r{MOST}'" not in text
+    assert text.endswith(f"and perhaps more: the rest was not parsed after {MOST} times")
