@@ -1,4 +1,4 @@
-"""The `lc-trt` command: its subcommands by name, loaded when one is called, and its errors."""
+"""The `lc-trt` command: its subcommands, each imported when it is called, and its errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import lc_trt
 from lc_trt.cli import console
 from lc_trt.errors import LcTrtError
 
-# One module a subcommand, lc_trt/cli/NAME.py, with a function of that name. The summaries repeat
+# One module per subcommand, lc_trt/cli/NAME.py, with a function of that name. The summaries repeat
 # the first lines of its docstrings, because reading those would import what `--help` must not.
 SUBCOMMANDS = {
     "export": "Export a network from PyTorch to a cascade ONNX.",
@@ -31,7 +31,7 @@ SUBCOMMANDS = {
     "doctor": "Show what this machine has of what lc-trt can use.",
 }
 
-# The extra of lc-trt that brings a module; None is a package that lc-trt always needs.
+# The extra of lc-trt that installs a module; None for a package that lc-trt always needs.
 _EXTRAS = {
     "torch": "train",
     "safetensors": "train",
@@ -89,7 +89,11 @@ app = typer.Typer(name="lc-trt", cls=_LazyGroup, **_STYLE)
 
 
 def load_subcommand(name: str) -> Any:
-    """The command object of a subcommand; imports its module and no other subcommand's."""
+    """The command object of a subcommand; imports its module and no other subcommand's.
+
+    Args:
+        name: of the subcommand.
+    """
     function = getattr(import_module(f"lc_trt.cli.{name}"), name)
     alone = typer.Typer(**_STYLE)
     alone.command(name, cls=_GroupedCommand)(function)
@@ -104,9 +108,9 @@ def _keep_examples(text: str) -> str:
     return "\n\n".join(f"\b\n{p}" if p.startswith("Example") else p for p in paragraphs)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        console.out().print(f"lc-trt {lc_trt.__version__}", highlight=False)
+def _version(requested: bool) -> None:
+    if requested:
+        console.show(f"lc-trt {lc_trt.__version__}")
         raise typer.Exit
 
 
@@ -138,10 +142,15 @@ for _name, _summary in SUBCOMMANDS.items():
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run `lc-trt` with these arguments (default: the process's) and return its exit code.
+    """Run `lc-trt`.
 
-    0 is success, 1 a failure, 2 wrong usage, 130 an interrupt. An error is one line on stderr;
-    its traceback is shown with ``--debug`` only.
+    An error is one line on stderr; its traceback is shown with ``--debug`` only.
+
+    Args:
+        args: the arguments; None for those of the process.
+
+    Returns:
+        The exit code: 0 for success, 1 for a failure, 2 for wrong usage, 130 after an interrupt.
     """
     args = sys.argv[1:] if args is None else args
     console.settings.debug = console.settings.quiet = False
@@ -175,7 +184,7 @@ def _explain(error: Exception, args: list[str]) -> tuple[str, int]:
         package = error.name.partition(".")[0]
         if package in _EXTRAS:
             extra = _EXTRAS[package]
-            wanted = f"'lc-trt[{extra}]'" if extra else "lc-trt"
-            return f"the package {package} is not installed: pip install {wanted}", 1
-    again = " ".join(["lc-trt --debug", *args])
-    return f"unexpected {type(error).__name__}: {error}; rerun with --debug: {again}", 1
+            requirement = f"'lc-trt[{extra}]'" if extra else "lc-trt"
+            return f"the package {package} is not installed: pip install {requirement}", 1
+    command = " ".join(["lc-trt --debug", *args])
+    return f"unexpected {type(error).__name__}: {error}; rerun with --debug: {command}", 1

@@ -70,7 +70,7 @@ def bench(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Exit with 1 where it does not.")
+        bool, typer.Option("--check/--no-check", help="Exit with 1 if it misses the target.")
     ] = True,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")
@@ -78,9 +78,9 @@ def bench(
 ) -> None:
     """Measure the speed of a built engine beside published figures.
 
-    Rows are the dense network, the cascade (LC) and its fast mode, measured in turns on a
-    different frame every time. Speed-up is over the fastest dense row; the ceiling is what the
-    skipped operations allow at most.
+    Rows are the dense network, the cascade (LC) and its fast mode, interleaved, each pass on
+    another frame. Speed-up is over the fastest dense row; the ceiling is the largest speed-up that
+    the skipped operations allow.
 
     Example:
         lc-trt bench model.lct --json bench.json
@@ -120,9 +120,7 @@ def bench(
 def _print(report: Report) -> None:
     from lc_trt.bench.report import COLUMNS
 
-    out = console.out()
-    out.print(console.table(COLUMNS, [row.cells() for row in report.rows], report.title()))
-    for line in report.lines():
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    rows = [row.cells() for row in report.rows]
+    console.show(console.table(COLUMNS, rows, report.title()), *report.lines())
     for note in report.notes:
         console.warn(note)

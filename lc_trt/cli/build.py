@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from lc_trt.cli import build_report, console
 from lc_trt.cli.option_groups.compilation import Engine, Shape, TensorRT, Verification
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.model import PlainOnnx
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.output import Output
 from lc_trt.cli.option_groups.quantization import Quantization
 from lc_trt.cli.option_groups.thresholds import DefaultThresholds
 
@@ -26,6 +27,7 @@ def build(
     quantization: Quantization,
     verification: Verification,
     tensorrt: TensorRT,
+    output: Output,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The bundle.", show_default="MODEL.lct")
     ] = None,
@@ -36,7 +38,6 @@ def build(
             help="Show what each pass did and why it left a node, and TensorRT's log.",
         ),
     ] = False,
-    as_json: Json = False,
 ) -> None:
     """Build an engine from an ONNX.
 
@@ -89,4 +90,5 @@ def build(
             verify=verification.verify_options(),
             monitor=monitor,
         )
-    build_report.show(bundle, as_json)
+    manifest = bundle.manifest
+    output.print(json.loads(manifest.dumps()), build_report.describe(bundle.path.name, manifest))

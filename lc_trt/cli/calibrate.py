@@ -12,7 +12,7 @@ from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.data import Images
 from lc_trt.cli.option_groups.hardware import Threads
 from lc_trt.cli.option_groups.model import PlainOnnx, Size
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.output import Output
 from lc_trt.cli.option_groups.quantization import Calibration
 from lc_trt.cli.option_groups.thresholds import Rho
 
@@ -26,20 +26,19 @@ def calibrate(
     size: Size,
     plain: PlainOnnx,
     hardware: Threads,
+    output: Output,
     out: Annotated[Path, typer.Option("--out", "-o", help="The table.")] = Path("table.json"),
-    as_json: Json = False,
 ) -> None:
     """Find the ranges of a network's activations, for INT8.
 
-    Takes 100 images or more. They go through the network in FP32 one by one; what was seen so far
-    is stored beside the table until that is written, so the same command given again goes on where
-    a stopped one ended.
+    Takes 100 images or more. They run through the network in FP32 one by one; the progress is
+    stored beside the table until that is written, so the same command continues a run that was
+    stopped.
 
     Example:
       lc-trt calibrate model.onnx --images photos/ -o table.json
       lc-trt build model.onnx --int8 --calib table.json
     """
-    import json
     from dataclasses import asdict
 
     from lc_trt.data.images import list_images
@@ -53,23 +52,18 @@ def calibrate(
         rho=thresholds.pair(),
         threads=hardware.threads,
     )
-    chosen = list_images(photographs.images).subset(photographs.limit)
+    images = list_images(photographs.images).subset(photographs.limit)
     table = calibrate_file(
         model,
-        chosen,
+        images,
         out,
         settings,
         imports=plain.import_options(),
         monitor=console.BarMonitor(),
     )
-    if as_json:
-        typer.echo(json.dumps(asdict(table.summary()), indent=2))
-        return
     skipped = f", {len(table.skipped)} skipped" if table.skipped else ""
-    console.out().print(
+    output.print(
+        asdict(table.summary()),
         f"{out}: {len(table.tensors)} tensors of {table.model}, {table.method}, "
         f"{table.images} images{skipped}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""The command that made a result, as it is written into the result."""
+"""The command that produced a result, for the result itself."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 
 
 def command_line(program: str, arguments: Iterable[str]) -> str:
-    """What to type to get a result again, naming no folder of this machine.
+    """The command to reproduce a result, without folders of this machine.
 
     Args:
-        program: what is run, as it is typed: ``lc-trt``, ``python tools/bench_reuse.py``.
-        arguments: as they were given. Absolute paths, also those after ``--option=``, are cut to
-            their last part, since the result may be shared.
+        program: as it is typed: ``lc-trt``, ``python tools/bench_reuse.py``.
+        arguments: as they were typed. Absolute paths, also those after ``--option=``, are cut to
+            their last component, since the result may be shared.
+
+    Returns:
+        The command, quoted for a shell.
     """
     return f"{program} {shlex.join(map(_shortened, arguments))}".rstrip()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.data import Images
 from lc_trt.cli.option_groups.hardware import Hardware
 from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.output import Output
 from lc_trt.cli.option_groups.thresholds import RhoOrFast
 
 
@@ -26,19 +25,20 @@ def compare(
     size: FreeSize,
     plain: PlainOnnx,
     hardware: Hardware,
+    output: Output,
     save: Annotated[Path, typer.Option(metavar="FILE", help="Picture of the worst image.")] = Path(
         "worst.png"
     ),
     min_agreement: Annotated[
         float,
-        typer.Option(metavar="PERCENT", help="Exit with 1 under so many equal labels or stages."),
+        typer.Option(
+            metavar="PERCENT", help="Exit with 1 below this agreement in labels or stages."
+        ),
     ] = 0.0,
-    as_json: Json = False,
 ) -> None:
     """Compare labels, stages and probabilities of two models.
 
-    Thresholds are A's own unless given. The options of a plain ONNX are for those of the two that
-    are one.
+    Thresholds are A's own unless given. The options of a plain ONNX apply to A and B alike.
 
     Example:
       lc-trt compare fp32.lct int8.lct --images photos/ --save worst.png
@@ -54,16 +54,14 @@ def compare(
         device=hardware.device_name(),
         picture=save,
     )
-    found = compare_models(a, b, photographs.images, options, monitor=console.BarMonitor())
-    if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=2))
-    else:
-        rows = [(name, value) for name, value in found.rows()]
-        console.out().print(console.table(("what", "value"), rows))
-    console.note(f"wrote {save}: {found.worst}, the image they agree on least")
-    if min(found.labels, found.stages) * 100 < min_agreement:
+    comparison = compare_models(a, b, photographs.images, options, monitor=console.BarMonitor())
+    table = console.table(("what", "value"), list(comparison.rows()))
+    output.print(comparison.as_dict(), table)
+    console.note(f"wrote {save}: {comparison.worst}, the image they agree on least")
+    labels, stages = comparison.labels, comparison.stages
+    if min(labels, stages) * 100 < min_agreement:
         console.error(
-            f"{a} and {b} agree on {found.labels:.2%} of the labels and {found.stages:.2%} of the "
-            f"stages, expected {min_agreement:g} % of both"
+            f"{a} and {b} agree on {labels:.2%} of the labels and {stages:.2%} of the stages, "
+            f"expected {min_agreement:g} % of both"
         )
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What the subcommands print with: results on stdout, everything else on stderr."""
+"""Output of the subcommands: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ _PIPED_WIDTH = 160  # characters; a pipe has no width, and a table must not lose
 
 @dataclass
 class Settings:
-    """The options before the subcommand's name, and all arguments as they were given."""
+    """The options before the subcommand's name, and the command line.
+
+    Attributes:
+        debug: show the traceback of an error.
+        quiet: show no progress, notes and warnings.
+        arguments: all arguments, as they were typed.
+    """
 
     debug: bool = False
     quiet: bool = False
@@ -50,26 +56,51 @@ def _console(stderr: bool) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH)
 
 
+def show(*parts: str | Table) -> None:
+    """Print parts of a result on stdout.
+
+    Args:
+        *parts: tables, and text, which is printed as it is: neither markup nor wrapped.
+    """
+    for part in parts:
+        if isinstance(part, str):
+            out().print(part, markup=False, highlight=False, soft_wrap=True)
+        else:
+            out().print(part)
+
+
 def error(message: str) -> None:
-    """One red line ``error: message`` on stderr, also when quiet."""
+    """Print one red line ``error: MESSAGE`` on stderr, also when quiet.
+
+    Args:
+        message: names the file or option, what was found, what was expected, and the remedy.
+    """
     _line(f"error: {message}", "red")
 
 
 def warn(message: str) -> None:
-    """One yellow line ``warning: message`` on stderr."""
+    """Print one yellow line ``warning: MESSAGE`` on stderr, unless quiet.
+
+    Args:
+        message: one sentence.
+    """
     if not settings.quiet:
         _line(f"warning: {message}", "yellow")
 
 
 def note(message: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr, unless quiet.
+
+    Args:
+        message: the line.
+    """
     if not settings.quiet:
         _line(message, None)
 
 
 @contextmanager
 def log(shown: bool) -> Iterator[None]:
-    """Notes of everything that the package logs while the block runs.
+    """Print everything that the package logs while the block runs, as notes.
 
     Args:
         shown: False leaves logging as it is.
@@ -99,21 +130,25 @@ def _line(text: str, style: str | None) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> Table:
-    """A table of ready strings; a column whose cells all start with a digit or a sign is numeric.
+    """A table for `show`.
 
-    Numeric columns are set to the right. Print it with ``out().print(...)``.
+    Args:
+        columns: headings.
+        rows: formatted cells, one per column. A column whose cells all start with a digit or a
+            sign is aligned to the right.
+        title: above the table.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    result = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for index, column in enumerate(columns):
         numeric = all(row[index][:1] in "0123456789+-." for row in rows)
-        made.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        result.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    return made
+        result.add_row(*(Text(cell) for cell in row))
+    return result
 
 
 def bars(*columns: ProgressColumn | str) -> Progress:
@@ -122,7 +157,7 @@ def bars(*columns: ProgressColumn | str) -> Progress:
     Nothing is drawn where stderr is no terminal, or with ``--quiet``.
 
     Args:
-        columns: further ones, before the time left (`rich.progress.Progress`).
+        *columns: further ones, before the time left (`rich.progress.Progress`).
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from typing import TYPE_CHECKING
 
 import typer
 
 from lc_trt.cli import console
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.output import Output
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import PLUGIN_VERSION
 from lc_trt.trt.plugin_build import INSTALL, find_headers, find_tool, missing_parts
@@ -19,49 +20,47 @@ from lc_trt.trt.plugin_library import (
 )
 from lc_trt.utils.machine import Environment, describe
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _DRIVER = "apt-get install nvidia-open (NVIDIA's repository)"
 
 
-def doctor(
-    as_json: Json = False,
-) -> None:
+@takes_groups
+def doctor(output: Output) -> None:
     """Show what this machine has of what lc-trt can use.
 
-    What is missing is shown with the command that installs it.
-
-    Exits with 1 where a package is missing that lc-trt always needs.
+    Each missing part has the command that installs it. Exits with 1 where a package is missing
+    that lc-trt always needs.
 
     Example:
         lc-trt doctor
     """
     machine = describe()
     plugin, remark = _plugin()
-    if as_json:
-        body = machine.as_dict()
-        body["plugin"] = plugin.as_dict() if plugin else None
-        body["plugin_needs"] = missing_parts()
-        typer.echo(json.dumps(body, indent=2))
-    else:
-        _print(machine, plugin, remark)
+    values = machine.as_dict()
+    values["plugin"] = plugin.as_dict() if plugin else None
+    values["plugin_needs"] = missing_parts()
+    output.print(values, _table(machine, plugin, remark))
     if any(package.required and package.version is None for package in machine.packages):
         raise typer.Exit(1)
 
 
 def _plugin() -> tuple[PluginLibrary | None, str]:
-    """The compiled plugin library, and what to say about it."""
+    """The compiled plugin library, and a remark about it."""
     if find_library() is None:
         return None, f"TensorRT plugins of a cascade: {BUILD_COMMAND}"
     try:
         library = read_library()
     except LcTrtError as error:
         return None, str(error)
-    code = f"{', '.join(library.architectures)}; SHA-256 {library.sha256[:12]}"
+    remark = f"{', '.join(library.architectures)}; SHA-256 {library.sha256[:12]}"
     if library.version != PLUGIN_VERSION:
-        code += f"; this lc-trt needs version {PLUGIN_VERSION}: {BUILD_COMMAND}"
-    return library, code
+        remark += f"; this lc-trt needs version {PLUGIN_VERSION}: {BUILD_COMMAND}"
+    return library, remark
 
 
-def _print(machine: Environment, plugin: PluginLibrary | None, remark: str) -> None:
+def _table(machine: Environment, plugin: PluginLibrary | None, remark: str) -> Table:
     features = " ".join(machine.cpu_features) or "no AVX2 or newer"
     rows = [
         ("lc-trt", machine.lc_trt, ""),
@@ -88,12 +87,12 @@ def _print(machine: Environment, plugin: PluginLibrary | None, remark: str) -> N
         _compiler("NvInfer.h", find_headers()),
         ("plugin", f"version {plugin.version}" if plugin else "not built", remark),
     ]
-    console.out().print(console.table(("what", "found", "remark"), rows))
+    return console.table(("what", "found", "remark"), rows)
 
 
-def _compiler(part: str, found: object) -> tuple[str, str, str]:
-    """A row for what compiles the plugin library."""
+def _compiler(part: str, path: object) -> tuple[str, str, str]:
+    """A row for a part of the tool chain that compiles the plugin library."""
     purpose = "compiles the TensorRT plugins"
-    if found is None:
+    if path is None:
         return part, "missing", f"{purpose}: {INSTALL[part]}"
-    return part, str(found) if part == "nvcc" else "found", purpose
+    return part, str(path) if part == "nvcc" else "found", purpose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +14,13 @@ from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.data import LabelledData
 from lc_trt.cli.option_groups.hardware import Hardware
 from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.output import Output
 from lc_trt.cli.option_groups.thresholds import RhoOrFast
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from lc_trt.evaluation.outcome import Outcome
-    from lc_trt.evaluation.tables import Table
 
 
 @takes_groups
@@ -32,6 +33,7 @@ def eval(
     size: FreeSize,
     plain: PlainOnnx,
     hardware: Hardware,
+    output: Output,
     rho_sweep: Annotated[
         bool, typer.Option("--rho-sweep", help="Also at the paper's eight thresholds.")
     ] = False,
@@ -41,7 +43,6 @@ def eval(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a page with figures there.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Measure the accuracy of a model on labelled images.
 
@@ -75,10 +76,7 @@ def eval(
         command=command_line("lc-trt", console.settings.arguments),
         monitor=console.BarMonitor(),
     )
-    if as_json:
-        typer.echo(json.dumps(outcome.as_dict(), indent=2))
-    else:
-        _print(outcome)
+    output.print(outcome.as_dict(), *_tables(outcome), _sentence(outcome))
     images = outcome.evaluation.images
     if outcome.points and images < ENOUGH:
         console.warn(f"{images} images are too few to compare times; use at least {ENOUGH}")
@@ -86,29 +84,32 @@ def eval(
         console.note(f"wrote {report / 'index.html'}")
 
 
-def _print(outcome: Outcome) -> None:
+def _tables(outcome: Outcome) -> Iterator[Table]:
     from lc_trt.evaluation import tables
 
-    found = outcome.evaluation
-    _table(tables.accuracy(found))
-    if found.stages is not None:
-        _table(tables.left_by_class(found), "Exit shares per class")
-        _table(tables.near_boundary(found), "Difficulty at boundaries")
+    def titled(table: tables.Table, title: str | None = None) -> Table:
+        return console.table(table.columns, table.rows, title)
+
+    evaluation = outcome.evaluation
+    yield titled(tables.accuracy(evaluation))
+    if evaluation.stages is not None:
+        yield titled(tables.left_by_class(evaluation), "Exit shares per class")
+        yield titled(tables.near_boundary(evaluation), "Difficulty at boundaries")
     if outcome.points:
-        _table(tables.thresholds(outcome.points), "One threshold at both boundaries")
+        yield titled(tables.thresholds(outcome.points), "One threshold at both boundaries")
     if outcome.grid:
-        _table(tables.grid(outcome.points), "Two thresholds: mIoU % / ms per image")
-        _table(tables.front(outcome.points), "Pareto front of time and mIoU")
-    line = (
-        f"{outcome.model} on {outcome.data}: mIoU {100 * found.miou:.2f} %, pixel accuracy "
-        f"{100 * found.pixel_accuracy:.2f} %, {found.images} images, "
-        f"{found.ms_per_image:.1f} ms each"
+        yield titled(tables.grid(outcome.points), "Two thresholds: mIoU % / ms per image")
+        yield titled(tables.front(outcome.points), "Pareto front of time and mIoU")
+
+
+def _sentence(outcome: Outcome) -> str:
+    evaluation = outcome.evaluation
+    sentence = (
+        f"{outcome.model} on {outcome.data}: mIoU {100 * evaluation.miou:.2f} %, pixel accuracy "
+        f"{100 * evaluation.pixel_accuracy:.2f} %, {evaluation.images} images, "
+        f"{evaluation.ms_per_image:.1f} ms each"
     )
-    if found.shares is not None:
-        left = "/".join(f"{100 * share:.0f}" for share in found.shares)
-        line += f", {left} % left at stages 1/2/3"
-    console.out().print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(made: Table, title: str | None = None) -> None:
-    console.out().print(console.table(made.columns, made.rows, title))
+    if evaluation.shares is not None:
+        left = "/".join(f"{100 * share:.0f}" for share in evaluation.shares)
+        sentence += f", {left} % left at stages 1/2/3"
+    return sentence

@@ -60,10 +60,7 @@ def export(
         seed=seed,
     )
     weights = "random weights" if info.trained is None else "trained"
-    console.out().print(
+    console.show(
         f"{out}: {info.kind} {info.name}, {len(info.classes)} classes, {weights}, "
-        f"{out.stat().st_size / 1e6:.1f} MB",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"{out.stat().st_size / 1e6:.1f} MB"
     )

@@ -11,9 +11,11 @@ import typer
 from lc_trt.cli import console
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.model import Size
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.output import Output
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from lc_trt.bundle.manifest import Manifest
     from lc_trt.bundle.pareto_front import Front
     from lc_trt.compiler.frontend.summary import Summary
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 def inspect(
     file: Annotated[Path, typer.Argument(help="An ONNX, or a bundle NAME.lct.")],
     size: Size,
-    as_json: Json = False,
+    output: Output,
 ) -> None:
     """Show what is inside an ONNX or a built engine.
 
@@ -46,17 +48,14 @@ def inspect(
     else:
         model = load_onnx(file)
     summary = summarise(model, size.pixels() or (manifest.size if manifest else None))
-    if as_json:
-        body = summary.as_dict()
-        if manifest:
-            body["manifest"] = json.loads(manifest.dumps())
-            body["tuning"] = front and json.loads(front.dumps())
-        typer.echo(json.dumps(body, indent=2))
-        return
-    _print(file, summary, manifest, front)
+    values = summary.as_dict()
+    if manifest:
+        values["manifest"] = json.loads(manifest.dumps())
+        values["tuning"] = front and json.loads(front.dumps())
+    output.print(values, _facts(file, summary, manifest, front), _parts(summary))
 
 
-def _print(file: Path, summary: Summary, manifest: Manifest | None, front: Front | None) -> None:
+def _facts(file: Path, summary: Summary, manifest: Manifest | None, front: Front | None) -> Table:
     info = summary.info
     rows = [("file", file.name), ("kind", summary.kind)]
     if info:
@@ -82,8 +81,10 @@ def _print(file: Path, summary: Summary, manifest: Manifest | None, front: Front
     rows += [("opset", str(summary.opset)), ("parameters", f"{summary.parameters / 1e6:.2f} M")]
     for kind, tensors in (("input", summary.inputs), ("output", summary.outputs)):
         rows += [(kind, f"{t.name} {t.dtype} {list(t.shape)}") for t in tensors]
-    out = console.out()
-    out.print(console.table(("what", "value"), rows))
+    return console.table(("what", "value"), rows)
+
+
+def _parts(summary: Summary) -> Table:
     macs = summary.macs or {}
     size = f" at {summary.size[0]}x{summary.size[1]}" if summary.size and macs else ""
     parts = [
@@ -96,4 +97,4 @@ def _print(file: Path, summary: Summary, manifest: Manifest | None, front: Front
     ]
     if "dense" in macs:
         parts.append(("dense network", f"{macs['dense'] / 1e9:.2f}", ""))
-    out.print(console.table(("part", f"GMAC{size}", "operators"), parts))
+    return console.table(("part", f"GMAC{size}", "operators"), parts)

@@ -1,4 +1,4 @@
-"""Ctrl-C as a question that a loop asks between two steps, not as an exception within one."""
+"""Ctrl-C as a flag that a loop reads between two steps, not as an exception within one."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from contextlib import contextmanager
 
 from lc_trt.cli import console
 
-# A service manager or a container ends a program with the second.
+# Service managers and containers stop a program with the second.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def interrupts(message: str) -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C was pressed, or SIGTERM came; a second one raises KeyboardInterrupt.
+    """Catch the first Ctrl-C or SIGTERM while the block runs; a second raises KeyboardInterrupt.
 
     Args:
         message: printed at the first, so that nobody takes the wait for a hang.
+
+    Returns:
+        A context whose value returns whether a signal came.
     """
     pressed = False
 
     def press(*_: object) -> None:
         nonlocal pressed
         pressed = True
-        # Not what was there before, which in a background job is to ignore it.
+        # Not the previous handler, which in a background job ignores the signal.
         for number in _SIGNALS:
             signal.signal(number, signal.default_int_handler)
         console.note(message)

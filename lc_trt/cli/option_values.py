@@ -1,4 +1,4 @@
-"""Values of options that several subcommands take."""
+"""Parsers of option values. Their errors name the option."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from lc_trt.errors import UsageError
 
 
 def size(option: str, text: str) -> tuple[int, int]:
-    """``300x500`` as (height, width)."""
+    """Parse ``300x500`` as (height, width) in pixels.
+
+    Args:
+        option: name for the error.
+        text: the value.
+
+    Raises:
+        UsageError: no such size.
+    """
     found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text.strip())
     if not found:
         raise UsageError(f"{option} {text!r}: expected HxW in pixels, as in 300x500")
@@ -17,7 +25,15 @@ def size(option: str, text: str) -> tuple[int, int]:
 
 
 def width_height(option: str, text: str) -> tuple[int, int]:
-    """``640x480``, width first as FFmpeg and cameras say it, as (height, width)."""
+    """Parse ``640x480``, width first as in FFmpeg, as (height, width) in pixels.
+
+    Args:
+        option: name for the error.
+        text: the value.
+
+    Raises:
+        UsageError: no such size.
+    """
     found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
     if not found:
         raise UsageError(f"{option} {text!r}: expected WxH in pixels, as in 640x480")
@@ -25,7 +41,15 @@ def width_height(option: str, text: str) -> tuple[int, int]:
 
 
 def capabilities(option: str, text: str) -> tuple[str, ...]:
-    """``8.6,8.9`` as compute capabilities; sm_89 and SM89 are 8.9, too."""
+    """Parse ``8.6,8.9`` as compute capabilities; sm_89 and SM89 mean 8.9.
+
+    Args:
+        option: name for the error.
+        text: the value.
+
+    Raises:
+        UsageError: another form.
+    """
     found = []
     for part in text.split(","):
         match = re.fullmatch(r"(?:(?i:sm)_?(\d{1,2})|(\d{1,2})\.)(\d)", part.strip())
@@ -35,16 +59,32 @@ def capabilities(option: str, text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def one_of(what: str, **given: bool) -> str | None:
-    """The name of the flag that is given; None where none is."""
-    names = [name for name, wanted in given.items() if wanted]
+def one_of(what: str, **flags: bool) -> str | None:
+    """The name of the flag that is set; None where none is.
+
+    Args:
+        what: they choose, for the error.
+        **flags: values by name.
+
+    Raises:
+        UsageError: more than one is set.
+    """
+    names = [name for name, is_set in flags.items() if is_set]
     if len(names) > 1:
         raise UsageError(f"{' and '.join(f'--{name}' for name in names)}: expected one {what}")
     return names[0] if names else None
 
 
 def thresholds(option: str, text: str) -> tuple[float, float]:
-    """``0.985`` or ``0.985,0.97`` as a pair."""
+    """Parse ``0.985`` or ``0.985,0.97`` as one threshold per boundary.
+
+    Args:
+        option: name for the error.
+        text: the value.
+
+    Raises:
+        UsageError: not one or two numbers from 0 to 1.
+    """
     from lc_trt.bundle.thresholds import as_pair
 
     values = numbers(option, text)
@@ -55,7 +95,15 @@ def thresholds(option: str, text: str) -> tuple[float, float]:
 
 
 def three(option: str, text: str) -> tuple[float, float, float]:
-    """``1,2,3`` as three numbers."""
+    """Parse ``1,2,3`` as three numbers.
+
+    Args:
+        option: name for the error.
+        text: the value.
+
+    Raises:
+        UsageError: another count, or no finite numbers.
+    """
     values = numbers(option, text)
     if len(values) != 3:
         raise UsageError(f"{option} {text!r}: expected three numbers, as in 123.7,116.3,103.5")
@@ -63,11 +111,19 @@ def three(option: str, text: str) -> tuple[float, float, float]:
 
 
 def numbers(option: str, text: str) -> list[float]:
-    """Numbers with commas between."""
+    """Parse finite numbers separated by commas.
+
+    Args:
+        option: name for the error.
+        text: the value.
+
+    Raises:
+        UsageError: no such numbers.
+    """
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
     if not values or not all(map(math.isfinite, values)):
-        raise UsageError(f"{option} {text!r}: expected numbers with commas between")
+        raise UsageError(f"{option} {text!r}: expected numbers separated by commas")
     return values

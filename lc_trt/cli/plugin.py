@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from enum import StrEnum
 from pathlib import Path
@@ -12,20 +11,23 @@ from typing import Annotated
 import typer
 
 from lc_trt.cli import console
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.compose import takes_groups
+from lc_trt.cli.option_groups.output import Output
 from lc_trt.errors import UsageError
 from lc_trt.trt.plugin_build import compile_library
 from lc_trt.trt.plugin_library import HOME, open_library
 
 
 class Action(StrEnum):
-    """What to do with the plugin library."""
+    """Actions on the plugin library."""
 
     BUILD = "build"
 
 
+@takes_groups
 def plugin(
     action: Annotated[Action, typer.Argument(help="build compiles it with nvcc.")],
+    output: Output,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Folder.", show_default="in the package"),
@@ -40,16 +42,15 @@ def plugin(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", help="Compilers at a time.", show_default="one a core"),
+        typer.Option("--jobs", "-j", help="Compilers at a time.", show_default="one per core"),
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show what CMake and the compilers print.")
     ] = False,
-    as_json: Json = False,
 ) -> None:
     """Compile the TensorRT plugins.
 
-    Takes nvcc 13, CMake, a C++ compiler and TensorRT's headers; lc-trt doctor says which are
+    Needs nvcc 13, CMake, a C++ compiler and TensorRT's headers; lc-trt doctor shows which are
     missing and how to install them.
 
     Example:
@@ -72,13 +73,8 @@ def plugin(
             monitor=console.BarMonitor(),
         )
     library = open_library(path)
-    if as_json:
-        typer.echo(json.dumps(library.as_dict(), indent=2))
-        return
-    console.out().print(
+    output.print(
+        library.as_dict(),
         f"{path}: version {library.version}, {', '.join(library.architectures)}, compiled in "
         f"{perf_counter() - start:.0f} s",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )

@@ -18,20 +18,20 @@ from lc_trt.runtime.resize import Fit
 
 @takes_groups
 def run(
-    model: Annotated[Path, typer.Argument(help="Bundle that lc-trt build made.")],
+    model: Annotated[Path, typer.Argument(help="Bundle of lc-trt build.")],
     sources: Sources,
     outputs: Outputs,
     thresholds: GovernedRho,
     temporal: TemporalReuse,
     hardware: Hardware,
     fit: Annotated[
-        Fit, typer.Option(help="How frames of another shape come to the engine's size.")
+        Fit, typer.Option(help="How frames of another shape are brought to the engine's size.")
     ] = Fit.STRETCH,
 ) -> None:
     """Segment images, videos, cameras and streams with an engine.
 
-    Pictures have the frame's own size. --save and --view may be repeated, first with first,
-    to get several views from one pass. Ctrl-C ends a run with its outputs complete.
+    Pictures have the frame's own size. --save and --view may be repeated, in the same order, to
+    get several views from one pass. Ctrl-C ends a run with its outputs complete.
 
     Example:
       lc-trt run model.lct --source traffic.mp4 --save out.mp4
@@ -83,8 +83,8 @@ def run(
             )
         if stats.interrupted:
             console.note(f"stopped after {stats.frames} frames")
-        for one in opened:
-            for line in one.problems():
-                console.warn(f"{one.name}: {line}")
+        for source in opened:
+            for line in source.problems():
+                console.warn(f"{source.name}: {line}")
     written = paths(sinks) if stats.frames else []
     report.end(stats, opened, written, quiet=outputs.labels_to_stdout)

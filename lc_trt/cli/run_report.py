@@ -1,4 +1,4 @@
-"""What `lc-trt run` says: a bar, a line of JSON a frame, a summary."""
+"""Reports of `lc-trt run`: a bar, one line of JSON per frame, a summary."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Report:
     """Shows progress on stderr and prints results on stdout.
 
     Attributes:
-        refused: whether whoever read stdout has closed it.
+        refused: whether the reader of stdout has closed it.
     """
 
     def __init__(self, bar: Progress, as_json: bool, policy: ThresholdPolicy) -> None:
@@ -53,7 +53,14 @@ class Report:
         self._task = bar.add_task("segmenting", total=None, text="")
 
     def frame(self, stats: Stats, source: Source, frame: Frame, result: Result) -> None:
-        """Tell of one frame."""
+        """Report one frame.
+
+        Args:
+            stats: of the run so far.
+            source: of the frame.
+            frame: the frame.
+            result: of the frame.
+        """
         shares = "" if stats.shares is None else f"  stages {_percent(stats.shares)}"
         if stats.reuse is not None:
             shares += f"  computed {stats.reuse[0]:.0%}"
@@ -71,7 +78,14 @@ class Report:
     def end(
         self, stats: Stats, sources: Sequence[Source], paths: list[Path], *, quiet: bool
     ) -> None:
-        """Tell of the whole run; ``quiet`` where stdout holds something else."""
+        """Report the whole run.
+
+        Args:
+            stats: of the run.
+            sources: all of them; their problems are part of the JSON.
+            paths: the files that were written.
+            quiet: whether stdout holds other data, so that the sentence goes to stderr.
+        """
         status = self._policy.status()
         if self._json:
             self._print(json.dumps({"summary": _summary(stats, sources, paths, status)}))
@@ -86,14 +100,19 @@ class Report:
         try:
             print(text, flush=True)
         except BrokenPipeError:
-            # As `... | head` does. Python would complain when it closes stdout at its end.
+            # As with `... | head`. Python would complain when it closes stdout at exit.
             self.refused = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def reporter(as_json: bool, policy: ThresholdPolicy) -> Iterator[Report]:
-    """A report with a bar on stderr while the block runs."""
+    """A report with a bar on stderr while the block runs.
+
+    Args:
+        as_json: print one line of JSON per frame and for the summary.
+        policy: of the run; its status is part of the reports.
+    """
     with console.bars("{task.fields[text]}") as bar:
         yield Report(bar, as_json, policy)
 
@@ -132,7 +151,7 @@ def _summary(
         "dropped": stats.dropped,
         "reconnects": stats.reconnects,
         "interrupted": stats.interrupted,
-        "problems": [f"{one.name}: {line}" for one in sources for line in one.problems()],
+        "problems": [f"{source.name}: {line}" for source in sources for line in source.problems()],
         "outputs": [str(path) for path in paths],
     }
 

@@ -14,7 +14,7 @@ from lc_trt.cli import console
 from lc_trt.cli.interrupts import interrupts
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.hardware import Threads
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.output import Output
 from lc_trt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _LINE_EVERY = 50  # steps between progress lines where stderr is no terminal
 @takes_groups
 def train(
     cpu: Threads,
+    output: Output,
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", metavar="FILE", help="The run in YAML, as in configs/."),
@@ -50,16 +51,14 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Start over, or go on where a run stopped.")
     ] = False,
-    as_json: Json = False,
     show_fields: Annotated[
         bool, typer.Option("--fields", help="List every field of a configuration and stop.")
     ] = False,
 ) -> None:
     """Train a cascade as a YAML file says: data, network, phases.
 
-    A run that was stopped or killed goes on when the same command is given again. DIR then
-    holds best.safetensors, for `lc-trt export --checkpoint`, last.pt, to resume from, and log/,
-    for TensorBoard.
+    The same command continues a run that was stopped or killed. DIR holds best.safetensors, for
+    `lc-trt export --checkpoint`, last.pt, to resume from, and log/, for TensorBoard.
 
     Example:
       lc-trt train --config configs/irnet-small-camvid.yaml --data camvid --out runs/small
@@ -69,14 +68,14 @@ def train(
 
     if show_fields:
         rows = [(name, default, meaning) for name, default, meaning in fields()]
-        console.out().print(console.table(("field", "default", "meaning"), rows))
+        console.show(console.table(("field", "default", "meaning"), rows))
         return
     if config is None or out is None:
         missing = "--config FILE" if config is None else "--out DIR"
         raise UsageError(f"missing {missing}: lc-trt train --config FILE --data ROOT --out DIR")
-    given = [f"data.root={json.dumps(data)}"] if data is not None else []
-    given += [f"init={json.dumps(init)}"] if init is not None else []
-    run = read_config(config, [*(changes or ()), *given])
+    overrides = [f"data.root={json.dumps(data)}"] if data is not None else []
+    overrides += [f"init={json.dumps(init)}"] if init is not None else []
+    run = read_config(config, [*(changes or ()), *overrides])
     if not run.data.root:
         raise UsageError(f"{config}: data.root is empty; give the data set's folder with --data")
 
@@ -95,8 +94,8 @@ def train(
     with interrupts(warning) as stop, _reports(trainer.step, trainer.steps) as trainer.on_step:
         trainer.run(stop)
     finished = trainer.step == trainer.steps
-    if as_json:
-        summary = {
+    output.print(
+        {
             "finished": finished,
             "step": trainer.step,
             "steps": trainer.steps,
@@ -104,7 +103,7 @@ def train(
             "val_miou": trainer.best,
             "weights": str(trainer.best_path) if trainer.best else None,
         }
-        typer.echo(json.dumps(summary))
+    )
     if not finished:
         console.note(
             f"stopped and saved at step {trainer.step} of {trainer.steps}; "
@@ -115,7 +114,7 @@ def train(
 
 
 def _device(name: str) -> str:
-    """torch's name of a device that is there."""
+    """An existing device, as torch names it."""
     import torch
 
     if name == "auto":
@@ -131,11 +130,11 @@ def _device(name: str) -> str:
     return name
 
 
-def _validated(phase: str, found: Validation) -> None:
-    left = "/".join(f"{100 * share:.0f}" for share in found.shares)
+def _validated(phase: str, validation: Validation) -> None:
+    left = "/".join(f"{100 * share:.0f}" for share in validation.shares)
     console.note(
-        f"{phase}: val mIoU {100 * found.miou:.2f} %, pixel accuracy "
-        f"{100 * found.pixel_accuracy:.2f} %, {left} % left at stages 1/2/3"
+        f"{phase}: val mIoU {100 * validation.miou:.2f} %, pixel accuracy "
+        f"{100 * validation.pixel_accuracy:.2f} %, {left} % left at stages 1/2/3"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +12,13 @@ from lc_trt.cli import console
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.data import Images
 from lc_trt.cli.option_groups.hardware import Hardware
-from lc_trt.cli.option_groups.output import Json
+from lc_trt.cli.option_groups.output import Output
 from lc_trt.cli.option_groups.thresholds import Rho
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from lc_trt.bundle.pareto_front import Front
     from lc_trt.evaluation.pareto_search import Tuned
 
 
@@ -47,24 +49,24 @@ class _Highest(Rho):
 
 @takes_groups
 def tune(
-    model: Annotated[Path, typer.Argument(help="Bundle of a cascade, that lc-trt build made.")],
+    model: Annotated[Path, typer.Argument(help="Bundle of a cascade, of lc-trt build.")],
     photographs: _Images,
     highest: _Highest,
     hardware: Hardware,
+    output: Output,
     grid: Annotated[
         int,
         typer.Option(metavar="N", min=2, max=20, help="N thresholds per boundary: N x N pairs."),
     ] = 7,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a picture of the front (PNG).")
+        Path | None, typer.Option(metavar="FILE", help="Write a figure of the front (PNG).")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Find the thresholds with which to hold a frame rate.
 
     Every pair of a grid of thresholds is measured: pixels leaving at each stage, time, and
-    quality. Those that no other beats in both time and quality are stored in the bundle, and a
-    governor then moves over them to hold a frame rate. The network runs about
+    quality. The Pareto front of time and quality is stored in the bundle, and a governor then
+    moves along it to hold a frame rate. The network runs about
     (limit + 1) * (grid * grid + 3) times.
 
     Example:
@@ -86,24 +88,20 @@ def tune(
         threads=hardware.threads,
         device=hardware.device_name(),
     )
-    found = tuning.tune(model, photographs.images, options, monitor=console.BarMonitor())
+    tuned = tuning.tune(model, photographs.images, options, monitor=console.BarMonitor())
     if plot is not None:
-        tune_figure.write(plot, found)
-    if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=2))
-    else:
-        _print(model, found)
-    if found.uneven > tuning.UNEVEN:
+        tune_figure.write(plot, tuned)
+    output.print(tuned.as_dict(), _table(tuned.front), _sentence(model, tuned))
+    if tuned.uneven > tuning.UNEVEN:
         console.warn(
-            f"times lay {found.uneven:.0%} off the line through them, as with other work on the "
+            f"times lay {tuned.uneven:.0%} off the line through them, as with other work on the "
             "machine; tune again when it is idle"
         )
     if plot is not None:
         console.note(f"wrote {plot}")
 
 
-def _print(model: Path, found: Tuned) -> None:
-    front = found.front
+def _table(front: Front) -> Table:
     rows = [
         (
             *(f"{rho:g}" for rho in point.rho),
@@ -114,13 +112,14 @@ def _print(model: Path, found: Tuned) -> None:
         for point in front.points
     ]
     columns = ("rho 1", "rho 2", "stage 1 %", "stage 2 %", "stage 3 %", "quality %", "ms")
-    console.out().print(console.table(columns, rows, "Pareto front of time and quality"))
+    return console.table(columns, rows, "Pareto front of time and quality")
+
+
+def _sentence(model: Path, tuned: Tuned) -> str:
+    front = tuned.front
     least, most = front.points[0], front.points[-1]
-    console.out().print(
-        f"{model}: {len(front.points)} of {len(found.points)} pairs stored, {least.ms:.1f} to "
+    return (
+        f"{model}: {len(front.points)} of {len(tuned.points)} pairs stored, {least.ms:.1f} to "
         f"{most.ms:.1f} ms ({1e3 / most.ms:.1f} to {1e3 / least.ms:.1f} fps); quality is "
-        f"{front.measure}, over {front.images} images of {front.origin}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{front.measure}, over {front.images} images of {front.origin}"
     )

@@ -1,4 +1,4 @@
-"""What the subcommands print with."""
+"""Output of the subcommands."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import logging
 import time
 
 import pytest
-from rich.console import Console
+from terminals import screen
 
 from lc_trt.cli import console
+
+__all__ = ["screen"]
 
 
 def test_messages_keep_brackets_and_stay_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,7 +22,7 @@ def test_messages_keep_brackets_and_stay_on_one_line(capsys: pytest.CaptureFixtu
 
 def test_table_sets_numbers_right_and_keeps_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     table = console.table(("name", "fps"), [("dense [fp32]", "5.5"), ("fast", "12.25")], "Speed")
-    console.out().print(table)
+    console.show(table)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[0].strip() == "Speed"
     assert " dense [fp32]     5.5" in lines
@@ -29,7 +31,7 @@ def test_table_sets_numbers_right_and_keeps_brackets(capsys: pytest.CaptureFixtu
 
 def test_table_is_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     wide = ["x" * 15] * 8
-    console.out().print(console.table([str(i) for i in range(8)], [wide]))
+    console.show(console.table([str(i) for i in range(8)], [wide]))
     assert capsys.readouterr().out.count("x" * 15) == 8
 
 
@@ -40,11 +42,7 @@ def test_progress_draws_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "")
 
 
-def test_phases_have_bars_of_their_own_until_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-    terminal = Console(file=screen, force_terminal=True, width=100)
-    monkeypatch.setattr(console, "err", lambda: terminal)
-    monkeypatch.setattr(console.settings, "quiet", False)
+def test_phases_have_bars_of_their_own_until_they_end(screen: io.StringIO) -> None:
     monitor = console.BarMonitor()
     with monitor.phase("building", 4):
         monitor.step("reading")

@@ -1,8 +1,7 @@
-"""`lc-trt run` of what goes on without end, and what it shows meanwhile."""
+"""`lc-trt run` of sources without an end."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -13,41 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from rich.console import Console
-from toy_models import toy_bundle, toy_manifest, toy_model
+from toy_models import toy_bundle
 from toy_videos import read_video, write_video
-
-from lc_trt.backends.load import open_onnx
-from lc_trt.cli import console, run_report
-from lc_trt.runtime.segmenter import Segmenter
-from lc_trt.video.base import Frame
-from lc_trt.video.pipeline import Stats
-from lc_trt.video.sources.open import open_source
-
-
-def test_the_bar_shows_rate_shares_and_drops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown = io.StringIO()
-    terminal = Console(file=shown, force_terminal=True, width=160, color_system=None)
-    monkeypatch.setattr(console, "err", lambda: terminal)
-    segmenter = Segmenter(open_onnx("onnxruntime", toy_model(), threads=1), toy_manifest())
-    picture = np.full((48, 64, 3), 255, np.uint8)  # all of it leaves at stage 1
-    stats = Stats(expected=40, dropped=3)
-    with (
-        open_source(str(write_video(tmp_path / "v.avi", 2))) as source,
-        run_report.reporter(False, segmenter.threshold_policy()) as report,
-    ):
-        for _ in range(2):
-            result = segmenter(picture)
-            stats.add(result)
-            stats.seconds += 0.1
-            report.frame(stats, source, Frame(picture, 0, "a", 0.0), result)
-    line = shown.getvalue().splitlines()[-1]
-    for text in ("segmenting", "2/40", "10.0 fps", "stages 100% / 0% / 0%", "3 dropped"):
-        assert text in shown.getvalue(), line
 
 
 def test_a_camera_over_http_is_lost_and_comes_back(tmp_path: Path, repository: Path) -> None:

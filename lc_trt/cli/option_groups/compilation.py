@@ -1,4 +1,4 @@
-"""Options for what an engine is compiled for, and how it is checked."""
+"""Options for the compilation and verification of an engine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PrecisionFlags = make_dataclass(
 
 @dataclass(frozen=True)
 class Engine(_PrecisionFlags):  # type: ignore[misc,valid-type]
-    """The backend, and what the engine computes in."""
+    """The backend and the precision of an engine."""
 
     reuse: Annotated[
         bool,
@@ -61,7 +61,7 @@ class Engine(_PrecisionFlags):  # type: ignore[misc,valid-type]
         return quantized[0] if quantized else self._floating()
 
     def fallback_precision(self) -> Precision | None:
-        """The precision of what INT8 leaves in floating point; None for the default."""
+        """The precision of layers outside INT8; None for the backend's default."""
         precision = self.precision()
         return self._floating() if precision is not None and precision.quantized else None
 
@@ -73,7 +73,7 @@ class Engine(_PrecisionFlags):  # type: ignore[misc,valid-type]
 
 @dataclass(frozen=True)
 class Shape(Size):
-    """The sizes and batches that an engine takes: one of each, or with TensorRT profiles."""
+    """Image size and batch of an engine; with TensorRT ranges of them, too."""
 
     PANEL = "Shape"
 
@@ -92,7 +92,11 @@ class Shape(Size):
     )
 
     def size_profile(self) -> Profile[tuple[int, int]] | None:
-        """(height, width) in pixels; None for the model's own size."""
+        """(height, width) in pixels; None for the model's own size.
+
+        Raises:
+            UsageError: another form, or an incomplete or descending profile.
+        """
         from lc_trt.trt.options import make_profile
 
         texts = {
@@ -106,7 +110,11 @@ class Shape(Size):
         return make_profile("size", self.pixels(), least, optimum, most)
 
     def batch_profile(self) -> Profile[int] | int:
-        """Images per pass."""
+        """Images per pass.
+
+        Raises:
+            UsageError: an incomplete or descending profile.
+        """
         from lc_trt.trt.options import make_profile
 
         profile = make_profile("batch", self.batch, self.min_batch, self.opt_batch, self.max_batch)
@@ -115,7 +123,7 @@ class Shape(Size):
 
 @dataclass(frozen=True)
 class TensorRT(OptionGroup):
-    """Options of TensorRT's builder; they mean what they mean to trtexec."""
+    """Options of TensorRT's builder, with the meaning that trtexec gives them."""
 
     PANEL = "TensorRT"
 
@@ -125,14 +133,18 @@ class TensorRT(OptionGroup):
     ] = None
     opt_level: Annotated[
         int | None,
-        typer.Option(metavar="0-5", help="How long to look for fast kernels.", show_default="3"),
+        typer.Option(
+            metavar="0-5", help="How thoroughly to search for fast kernels.", show_default="3"
+        ),
     ] = None
     timing_cache: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Times of kernels, read and added to.")
+        Path | None, typer.Option(metavar="FILE", help="Kernel timings, read and updated.")
     ] = None
     version_compatible: Annotated[
         bool,
-        typer.Option("--version-compatible", help="Load in later versions of the same major one."),
+        typer.Option(
+            "--version-compatible", help="Load in later versions of the same major version."
+        ),
     ] = False
     hardware_compatible: Annotated[
         bool, typer.Option("--hardware-compatible", help="Run on all GPUs from Ampere on.")
@@ -141,7 +153,7 @@ class TensorRT(OptionGroup):
         str | None,
         typer.Option(
             metavar="X.Y[,X.Y]",
-            help="TensorRT for RTX: GPUs to build for, which need not be here.",
+            help="TensorRT for RTX: GPUs to build for, present or not.",
             show_default="8.0,8.6,8.9,12.0",
         ),
     ] = None
@@ -176,28 +188,29 @@ class TensorRT(OptionGroup):
 
 @dataclass(frozen=True)
 class Verification(OptionGroup):
-    """The check of an engine before it is written."""
+    """Verification of an engine before it is written."""
 
     PANEL = "Check"
 
     check_images: Annotated[
-        Path | None, typer.Option(help="Photographs for the check.", show_default="scikit-image's")
+        Path | None,
+        typer.Option(help="Photographs for the verification.", show_default="scikit-image's"),
     ] = None
     min_agreement: Annotated[
         float | None,
         typer.Option(
             metavar="PERCENT",
-            help="Labels equal to FP32's that it has to reach; INT8, bf16 and FP16 on the CPU: "
+            help="Required share of labels equal to FP32's; INT8, bf16 and FP16 on the CPU: of "
             "stages, too.",
             show_default="99; INT8, bf16 and FP16 on the CPU: 97",
         ),
     ] = None
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="Keep an engine that does not agree, too.")
+        bool, typer.Option("--no-check", help="Keep an engine that does not agree.")
     ] = False
 
     def verify_options(self) -> VerifyOptions:
-        """How the engine is checked."""
+        """How the engine is verified."""
         from lc_trt.builder.verify import VerifyOptions
 
         return VerifyOptions(

@@ -17,8 +17,8 @@ from typer.models import OptionInfo
 class OptionGroup:
     """Base of the groups: frozen dataclasses whose fields are typer ``Annotated`` options.
 
-    A field without a default is an option that has to be given. Methods of a group read its texts
-    and build what the library takes, so that their errors name the option.
+    A field without a default is a required option. Methods of a group parse its texts and build
+    objects of the library, so that their errors name the option.
 
     Attributes:
         PANEL: heading of the group's options in ``--help``.
@@ -32,7 +32,7 @@ def takes_groups(function: Callable[..., None]) -> Callable[..., None]:
 
     Args:
         function: a parameter that is annotated with an `OptionGroup` stands for the group's
-            fields; the others are options or arguments of the subcommand's own.
+            fields; the others are the subcommand's own options and arguments.
 
     Returns:
         A function of keyword arguments, one per option, in whose ``__signature__`` the groups are
@@ -58,13 +58,13 @@ def takes_groups(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
-        made = {
+        objects = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
         }
-        function(**values, **made)
+        function(**values, **objects)
 
-    # A name that two groups have is refused here.
+    # Refuses a name that two groups have.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command

@@ -1,4 +1,4 @@
-"""Options for what a model runs on."""
+"""Options for the hardware that a model runs on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lc_trt.utils.devices import parse_device
 
 @dataclass(frozen=True)
 class Threads(OptionGroup):
-    """For what runs on the CPU only."""
+    """Hardware of subcommands that run on the CPU only."""
 
     PANEL = "Hardware"
 
@@ -25,7 +25,7 @@ class Threads(OptionGroup):
 
 @dataclass(frozen=True)
 class Hardware(Threads):
-    """For what runs a bundle."""
+    """Hardware of subcommands that run a bundle."""
 
     device: Annotated[
         str | None,
@@ -37,7 +37,11 @@ class Hardware(Threads):
     ] = None
 
     def device_name(self) -> str | None:
-        """The device in its canonical form, as `lc_trt.utils.devices.parse_device` gives it."""
+        """The device as `lc_trt.utils.devices.parse_device` returns it.
+
+        Raises:
+            UsageError: no such device.
+        """
         try:
             return parse_device(self.device)
         except UsageError as error:

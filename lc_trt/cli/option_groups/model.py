@@ -1,4 +1,4 @@
-"""Options for how a model is read: what a plain ONNX does not say of itself, and sizes."""
+"""Options for how a model is read: facts that a plain ONNX lacks, and sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlainOnnx(OptionGroup):
-    """What a plain ONNX, one that `lc-trt export` did not write, does not say of itself."""
+    """Facts that a plain ONNX, one that `lc-trt export` did not write, lacks."""
 
     PANEL = "Plain ONNX"
 
@@ -50,6 +50,9 @@ class PlainOnnx(OptionGroup):
 
         Args:
             size: (height, width) in pixels; None for the default.
+
+        Raises:
+            UsageError: no such classes, or not three numbers.
         """
         from lc_trt.compiler.frontend.import_model import ImportOptions
         from lc_trt.data.classes import find_classes
@@ -80,7 +83,11 @@ class Size(OptionGroup):
     ] = None
 
     def pixels(self) -> tuple[int, int] | None:
-        """(height, width); None without the option."""
+        """(height, width) in pixels; None without the option.
+
+        Raises:
+            UsageError: another form.
+        """
         return option_values.size("--size", self.size) if self.size else None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Method(OptionGroup):
-    """How ranges are found from what activations were seen."""
+    """How the ranges are estimated from the observed activations."""
 
     PANEL = "Calibration"
 
@@ -27,7 +27,7 @@ class Method(OptionGroup):
 
 @dataclass(frozen=True)
 class Calibration(Method):
-    """A calibration that is written to a table."""
+    """A calibration whose result is a table."""
 
     percentile: Annotated[
         float, typer.Option(help="What --method percentile covers, in percent.")
@@ -36,7 +36,7 @@ class Calibration(Method):
 
 @dataclass(frozen=True)
 class Quantization(Method):
-    """What reduced precision needs: images to calibrate on, and what stays in floating point."""
+    """Reduced precision: images to calibrate on, and layers that stay in floating point."""
 
     PANEL = "Reduced precision"
 

@@ -1,4 +1,4 @@
-"""Options for thresholds: where pixels leave the cascade."""
+"""Options for exit thresholds."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ class Rho(OptionGroup):
     ] = None
 
     def pair(self) -> Pair | None:
-        """The thresholds; None without the option."""
+        """One threshold per boundary; None without the option.
+
+        Raises:
+            UsageError: not one or two numbers from 0 to 1.
+        """
         return option_values.thresholds("--rho", self.rho) if self.rho else None
 
 
 @dataclass(frozen=True)
 class DefaultThresholds(Rho):
-    """The thresholds that a model runs at unless it is told others."""
+    """The thresholds that a model runs at by default."""
 
     rho: Annotated[
         str | None,
@@ -46,7 +50,11 @@ class DefaultThresholds(Rho):
     ] = None
 
     def fast_pair(self) -> Pair | None:
-        """The fast thresholds; None without the option."""
+        """The fast thresholds, one per boundary; None without the option.
+
+        Raises:
+            UsageError: not one or two numbers from 0 to 1.
+        """
         return option_values.thresholds("--fast-rho", self.fast_rho) if self.fast_rho else None
 
 
@@ -64,20 +72,24 @@ class RhoOrFast(OptionGroup):
     ] = None
 
     def rho_or_fast(self) -> thresholds.Rho | None:
-        """One threshold per boundary, or the bundle's fast ones; None without the option."""
+        """One threshold per boundary, or ``fast`` for the bundle's; None without the option.
+
+        Raises:
+            UsageError: neither numbers from 0 to 1 nor fast.
+        """
         return None if self.rho is None else thresholds.parse_rho(self.rho)
 
 
 @dataclass(frozen=True)
 class GovernedRho(RhoOrFast):
-    """Thresholds that stay, or that move to hold a frame rate."""
+    """Fixed thresholds, or thresholds that adapt to hold a frame rate."""
 
     rho: Annotated[
         str | None,
         typer.Option(
             metavar="R1[,R2]|fast",
             help="Thresholds from 0 to 1; fast for the bundle's fast ones. Default: the bundle's. "
-            "With --target-fps the most that it may choose.",
+            "With --target-fps the quality bound.",
         ),
     ] = None
     target_fps: Annotated[
@@ -86,7 +98,7 @@ class GovernedRho(RhoOrFast):
             metavar="F",
             min=0.01,
             max=10_000,
-            help="Hold F frames per second of each source: moves the thresholds with every pass. "
+            help="Hold F frames per second of each source by adapting the thresholds. "
             "The bundle has to be tuned (lc-trt tune).",
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""Options for sources of frames, what is made of them, and reuse from frame to frame."""
+"""Options for sources of frames, outputs, and reuse from frame to frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources(OptionGroup):
-    """Where frames come from, and what happens when a live source stalls or is too fast."""
+    """Sources of frames, and what happens when a live one stalls or is too fast."""
 
     PANEL = "Sources"
 
@@ -45,21 +45,27 @@ class Sources(OptionGroup):
     fps: Annotated[
         float | None,
         typer.Option(
-            metavar="F", min=0.01, max=1000, help="Rate of raw frames and of images made a video."
+            metavar="F",
+            min=0.01,
+            max=1000,
+            help="Rate of raw frames, and of videos made of images.",
         ),
     ] = None
     drop: Annotated[
         str,
         typer.Option(
             metavar="oldest|none",
-            help="Of a live source that is too fast: drop frames, or let it wait.",
+            help="If a live source is too fast: drop its oldest frames, or let it wait.",
         ),
     ] = "oldest"
     timeout: Annotated[
-        float, typer.Option(metavar="S", min=0.1, help="Seconds after which a live source is lost.")
+        float,
+        typer.Option(
+            metavar="S", min=0.1, help="Seconds without a frame until a live source is lost."
+        ),
     ] = 10.0
     retries: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Tries in a row to get it back.")
+        int, typer.Option(metavar="N", min=0, help="Attempts in a row to reconnect.")
     ] = 8
 
     def raw_size(self) -> tuple[int, int] | None:
@@ -67,7 +73,11 @@ class Sources(OptionGroup):
         return None if self.raw is None else option_values.width_height("--raw", self.raw)
 
     def live_options(self) -> LiveOptions:
-        """What live sources do when frames are late or too many."""
+        """Time-out, reconnection and overflow policy of live sources.
+
+        Raises:
+            UsageError: no such policy.
+        """
         from lc_trt.video.sources.live import Drop, LiveOptions
 
         if self.drop not in list(Drop):
@@ -77,7 +87,7 @@ class Sources(OptionGroup):
 
 @dataclass(frozen=True)
 class Outputs(OptionGroup):
-    """What is made of each source, and where it goes."""
+    """Outputs for each source, and where they go."""
 
     PANEL = "Outputs"
 
@@ -88,7 +98,7 @@ class Outputs(OptionGroup):
             "-o",
             metavar="OUT",
             help="Video (.mp4 .mkv .avi), image (of a video: its middle frame) or folder. Default: "
-            "SOURCE_VIEW in the current folder, if nothing else is asked for.",
+            "SOURCE_VIEW in the current folder, if there is no other output.",
         ),
     ] = None
     view: Annotated[
@@ -113,16 +123,16 @@ class Outputs(OptionGroup):
     ] = 0.55
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="A line of JSON per frame on stdout, then a summary."),
+        typer.Option("--json", help="One line of JSON per frame on stdout, then a summary."),
     ] = False
 
     @property
     def labels_to_stdout(self) -> bool:
-        """Whether stdout takes label maps, and nothing else."""
+        """Whether label maps, and nothing else, go to stdout."""
         return self.save_labels == Path("-")
 
     def output_spec(self, fps: float | None, frames: int | None) -> OutputSpec:
-        """What to make of each source.
+        """The outputs for each source.
 
         Args:
             fps: frames per second of a video made of images.
@@ -136,8 +146,7 @@ class Outputs(OptionGroup):
         views = self.view or [View.OVERLAY]
         if self.save and len(self.save) != len(views):
             raise UsageError(
-                f"{len(self.save)} --save and {len(views)} --view: expected as many, first with "
-                "first"
+                f"{len(self.save)} --save and {len(views)} --view: expected one --view per --save"
             )
         if self.labels_to_stdout and self.as_json:
             raise UsageError("--save-labels - and --json: both write to stdout; choose one")
@@ -164,7 +173,7 @@ class TemporalReuse(OptionGroup):
         bool,
         typer.Option(
             "--reuse",
-            help="Pixels that have not moved keep the results of earlier frames; needs a bundle "
+            help="Pixels that have not changed keep the results of earlier frames; needs a bundle "
             "of lc-trt build --reuse.",
         ),
     ] = False
@@ -173,7 +182,7 @@ class TemporalReuse(OptionGroup):
         typer.Option(
             metavar="T",
             min=0,
-            help="How far features may move, as a part of their length.",
+            help="How far features may move, relative to their norm.",
             show_default=str(TOLERANCE),
         ),
     ] = None
@@ -185,7 +194,7 @@ class TemporalReuse(OptionGroup):
     ] = None
 
     def reuse_state(self) -> Reuse | None:
-        """What a stream keeps from frame to frame; None without reuse.
+        """The state that a stream keeps from frame to frame; None without reuse.
 
         Raises:
             UsageError: options of reuse without it.

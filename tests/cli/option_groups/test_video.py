@@ -41,7 +41,7 @@ def test_pictures_are_saved_unless_something_else_is_asked_for(outputs: Outputs,
 
 
 def test_outputs_that_do_not_go_together() -> None:
-    with pytest.raises(UsageError, match="2 --save and 1 --view: expected as many"):
+    with pytest.raises(UsageError, match="2 --save and 1 --view: expected one --view per --save"):
         Outputs(save=[Path("a.mp4"), Path("b.mp4")]).output_spec(None, None)
     with pytest.raises(UsageError, match="both write to stdout"):
         Outputs(save_labels=Path("-"), as_json=True).output_spec(None, None)
