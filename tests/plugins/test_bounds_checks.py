@@ -96,7 +96,7 @@ def test_the_checks_are_in_a_debug_build_of_nvcc_and_not_in_the_library(
         subprocess.run(
             ["nvcc", "-std=c++17", "-arch=sm_80", "-cubin", "-DLC_TRT_CHECK_BOUNDS",
              "-I", repository / "plugins", "-o", out,
-             repository / "plugins" / "kernels" / f"{name}.cu"],
+             repository / "plugins" / "kernels" / name / f"{name}.cu"],
             check=True,
         )  # fmt: skip
         code = out.read_bytes()

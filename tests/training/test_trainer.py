@@ -9,12 +9,14 @@ import pytest
 import torch
 from tiny_training import tiny_config
 
-from lc_trt.data.metrics import Confusion
+from lc_trt.data.classes import IGNORE
+from lc_trt.data.datasets import Sample
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.model.layers import BatchNorm
-from lc_trt.training import trainer as trainer_module
+from lc_trt.training.batches import class_weights
 from lc_trt.training.checkpoint import load_state, load_weights
 from lc_trt.training.log import Log
+from lc_trt.training.objective import objective
 from lc_trt.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer
 
 
@@ -81,6 +83,7 @@ import torch
 from tiny_training import TINY, tiny_config
 from lc_trt.model.presets import PRESETS
 from lc_trt.training.log import Log
+from lc_trt.training.objective import objective
 from lc_trt.training.trainer import Trainer
 from pathlib import Path
 torch.set_num_threads(1)
@@ -238,21 +241,36 @@ def test_fine_tuning_starts_with_a_new_optimizer(tree, tmp_path):
     assert steps == {2}
 
 
-def test_the_best_weights_of_the_phase_are_saved(tree, tmp_path, monkeypatch):
-    trainer = Trainer(tiny_config(tree), tmp_path)
-    figures = iter([0.5, 0.3, 0.6, 0.2, 0.1])
-    monkeypatch.setattr(Confusion, "miou", lambda self: next(figures))
+def label_as_predicted(trainer, right, wrong):
+    """Validate on one image with so many rows labelled as predicted and, of three classes, not."""
+    image = trainer.val_set[0].image
+    model = trainer.average.module.eval()
+    with torch.no_grad():
+        logits = model.upsample(model.deep(trainer.to_input(image[None]))[-1], image.shape[:2])
+    predicted = logits.argmax(1)[0].numpy().astype(np.uint8)
+    label = np.full(image.shape[:2], IGNORE, np.uint8)
+    label[:right] = predicted[:right]
+    label[right : right + wrong] = (predicted[right : right + wrong] + 1) % 3
+    trainer.val_set = [Sample("0", image, label)]
+
+
+def test_the_best_weights_of_the_phase_are_saved(tree, tmp_path):
+    trainer = Trainer(tiny_config(tree, validate_rho=1.0), tmp_path)
     log = Log(tmp_path, 1)
-    kept = []
-    for step, phase in enumerate([0, 0, 0, 1, 1], 1):
+    saved, mious = [], []
+    trainer.on_validation = lambda phase, validation: mious.append(validation.miou)
+    for step, phase, wrong in [(1, 0, 8), (2, 0, 16), (3, 0, 4), (4, 1, 32), (5, 1, 40)]:
         trainer.step = step
+        label_as_predicted(trainer, 20, wrong)
         trainer.validate(trainer.config.phases[phase], log)
         metadata = load_weights(trainer.best_path)[1]
-        kept.append((metadata["step"], metadata["val_miou"]))
+        saved.append((metadata["step"], metadata["val_miou"]))
+    first, worse, better, fine_tuned, last = mious
+    assert better > first > worse > fine_tuned > last
     # Fine-tuned weights replace the others at once, then only better ones do.
-    assert kept == [(1, 0.5), (1, 0.5), (3, 0.6), (4, 0.2), (4, 0.2)]
-    assert trainer.best == {"deep": 0.6, "cascade": 0.2}
-    assert load_weights(tmp_path / "deep.safetensors")[1]["val_miou"] == 0.6
+    assert saved == [(1, first), (1, first), (3, better), (4, fine_tuned), (4, fine_tuned)]
+    assert trainer.best == {"deep": better, "cascade": fine_tuned}
+    assert load_weights(tmp_path / "deep.safetensors")[1]["val_miou"] == better
     log.close()
 
 
@@ -296,7 +314,8 @@ def test_a_resumed_average_equals_an_uninterrupted_one(tree, tmp_path):
 def test_a_phase_starts_from_the_average(tree, tmp_path):
     trainer = run(tiny_config(tree, ema=0.9), tmp_path, 3)
     average = {k: v.clone() for k, v in trainer.average.module.state_dict().items()}
-    trainer._enter_phase()
+    poison(trainer, {3})  # the first step of the phase leaves the weights as they were
+    trainer.run(lambda: trainer.step >= 4)
     assert_same(weights_of(trainer), average)
     assert int(trainer.average.n_averaged) == 0
 
@@ -320,8 +339,8 @@ def test_heads_have_their_own_learning_rate(tree, tmp_path):
         moved[factor] = {key: after[key] - before[key] for key in before}
     for key, slow in moved[1.0].items():
         if "running" not in key:
-            want = slow * 10 if key.startswith("heads") else slow
-            torch.testing.assert_close(moved[10.0][key], want, rtol=1e-3, atol=2e-6)
+            expected = slow * 10 if key.startswith("heads") else slow
+            torch.testing.assert_close(moved[10.0][key], expected, rtol=1e-3, atol=2e-6)
 
 
 def test_half_precision_trains(tree, tmp_path):
@@ -337,17 +356,17 @@ def test_phases_can_be_named(tree, tmp_path):
 
 
 def test_imagenet_weights_initialise_model_and_average(tree, tmp_path, monkeypatch):
-    asked = []
+    sources = []
 
     def load(model, source):
-        asked.append(source)
+        sources.append(source)
         with torch.no_grad():
             next(model.stages.parameters()).fill_(0.25)
         return "54 M values"
 
     monkeypatch.setattr("lc_trt.model.imagenet.load_imagenet", load)
     trainer = Trainer(tiny_config(tree, imagenet="timm.pth"), tmp_path)
-    assert asked == ["timm.pth"] and trainer.imagenet_summary == "54 M values"
+    assert sources == ["timm.pth"] and trainer.imagenet_summary == "54 M values"
     # The average, which is what is kept, starts from them too.
     assert (next(trainer.average.module.stages.parameters()) == 0.25).all()
 
@@ -366,14 +385,14 @@ def test_fresh_removes_the_run_and_nothing_else(whole, tree, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "mine.safetensors"]
 
 
-def test_each_phase_has_its_own_class_weights(tree, tmp_path, monkeypatch):
-    seen = []
-    real = trainer_module.objective
-
-    def noting(model, x, y, phase, weight, **more):
-        seen.append((phase.loss, weight is None))
-        return real(model, x, y, phase, weight, **more)
-
-    monkeypatch.setattr(trainer_module, "objective", noting)
-    run(tiny_config(tree, cascade={"class_weights": "none"}), tmp_path)
-    assert set(seen) == {("deep", False), ("cascade", True)}
+@pytest.mark.parametrize(("step", "weighted"), [(0, True), (3, False)], ids=["deep", "cascade"])
+def test_each_phase_has_its_own_class_weights(tree, tmp_path, step, weighted):
+    trainer = Trainer(tiny_config(tree, cascade={"class_weights": "none"}), tmp_path)
+    trainer.step = step
+    image, label = trainer.batches[step]
+    weights = torch.from_numpy(class_weights(trainer.train_set)) if weighted else None
+    x, y = trainer.to_input(image), torch.from_numpy(label)
+    trainer.model.eval()  # without dropout
+    expected = objective(trainer.model, x, y, trainer.phase, weights)
+    assert trainer.objective(image, label).total == expected.total
+    assert trainer.phase.loss == ("deep" if weighted else "cascade")
