@@ -8,7 +8,6 @@ rows is rounded up.
 
 from __future__ import annotations
 
-from lc_trt.compiler.lower_standard.lower import LowerStandard
-from lc_trt.compiler.lower_standard.options import Lowering
+from lc_trt.compiler.lower_standard.lower import Lowering, LowerStandard
 
 __all__ = ["LowerStandard", "Lowering"]

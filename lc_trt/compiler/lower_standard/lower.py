@@ -16,7 +16,6 @@ from lc_trt.compiler.lower_standard.convolutions import lower_conv, lower_sum, w
 from lc_trt.compiler.lower_standard.fused_sums import find_sums
 from lc_trt.compiler.lower_standard.int8 import Dequantized, dequantized, gather_windows
 from lc_trt.compiler.lower_standard.neighbours import Region, table, window
-from lc_trt.compiler.lower_standard.options import Lowering
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
@@ -34,6 +33,23 @@ from lc_trt.ir.region_ops import (
 _KEEPS_CHANNELS = (
     "Add", "BatchNormalization", "DequantizeLinear", "Mul", "QuantizeLinear", "Relu", "Softmax",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What a backend wants.
+
+    Attributes:
+        row_multiple: regions are padded to a multiple of this many rows by repeating the
+            last one, whose results are then computed more than once and never read twice.
+            OpenVINO compiles its kernels anew for every number of rows it has not met, which
+            costs milliseconds and memory without bound; 64 leaves few different numbers.
+        float_products: whether integer kernels give floating point results. ONNX Runtime's do
+            not: there a product that is not quantised is computed in FP32.
+    """
+
+    row_multiple: int = 1
+    float_products: bool = False
 
 
 @dataclass(frozen=True)
