@@ -55,7 +55,8 @@ def compare_maps(ours: Maps, theirs: Maps) -> MapAgreement:
     """Compare two results for the same images.
 
     Args:
-        ours, theirs: maps of the same shapes.
+        ours: maps.
+        theirs: maps of the same shapes.
     """
     finite = np.isfinite(ours.confidence) & np.isfinite(theirs.confidence)
     labels = np.asarray(ours.labels == theirs.labels)
@@ -84,7 +85,8 @@ def compare_engines(engine: Engine, reference: Engine, cases: Iterable[Case]) ->
     """Run both engines on every case.
 
     Args:
-        engine, reference: engines of the same size and batch.
+        engine: any.
+        reference: of the same size and batch.
         cases: images uint8 [N, H, W, 3], BGR, and thresholds (None if dense).
     """
     return summarise(

@@ -30,21 +30,20 @@ from lc_trt.runtime.cuda.driver import (
     stream_context,
 )
 
-ALIGNMENT = 256  # bytes; IExecutionContext::setTensorAddress asks for no less
+ALIGNMENT = 256  # bytes; required by IExecutionContext::setTensorAddress
 
 
 class DeviceArray:
-    """An output on the GPU, contiguous, for any library that takes one of the two protocols.
+    """A contiguous output on the GPU, for any library that takes one of the two protocols.
 
-    Its memory lives as long as this object or an array made from it. Its content holds until
-    the next pass of the thread that made it, which writes to the same place: clone what is
-    needed for longer.
+    Its memory lives as long as this object or an array created from it. Its content is valid until
+    the next pass of the same thread, which writes to the same place; clone it to keep it.
 
     Attributes:
         shape: in elements.
         dtype: NumPy's type of an element.
         address: of the first element.
-        stream: handle of the stream that writes it; None where it is written already.
+        stream: handle of the stream that writes it; None if that is done.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class DeviceArray:
         copy: bool | None = None,
     ) -> Any:
         if copy or dl_device not in (None, self.__dlpack_device__()):
-            raise BufferError("an output of an engine is given out where it is, not as a copy")
+            raise BufferError("an output of an engine is exported where it is, not as a copy")
         if stream == 0:
             raise ValueError("stream 0 may be either default stream: give 1 or 2")
         if self.stream is not None and stream not in (-1, self.stream):
@@ -111,11 +110,14 @@ class DeviceArray:
 
 @dataclass(frozen=True)
 class Borrowed:
-    """Somebody's array on the GPU, ready to be read by what is enqueued from now on.
+    """Another library's array on the GPU, ready to be read by work enqueued from now on.
 
     Attributes:
-        owner: what keeps it alive.
-        producer: the stream it was written on, where that is known and another.
+        address: of the first element.
+        shape: in elements.
+        dtype: of an element.
+        owner: keeps it alive.
+        producer: handle of the stream that wrote it, if known and another; None otherwise.
     """
 
     address: int
@@ -126,7 +128,11 @@ class Borrowed:
 
 
 def on_gpu(array: Any) -> bool:
-    """Whether an array lies where only a GPU reads it."""
+    """Whether an array is in the memory of a GPU.
+
+    Args:
+        array: of any library.
+    """
     device = getattr(array, "__dlpack_device__", None)
     if device is not None:
         return int(device()[0]) in (dlpack.CUDA, dlpack.CUDA_MANAGED)
@@ -134,7 +140,11 @@ def on_gpu(array: Any) -> bool:
 
 
 def to_host(name: str, array: Any) -> npt.NDArray[Any]:
-    """An array on the host as NumPy's, without a copy.
+    """An array on the host as a NumPy array, without a copy.
+
+    Args:
+        name: for the error.
+        array: of any library.
 
     Raises:
         ValueError: it is no array.
@@ -147,7 +157,13 @@ def to_host(name: str, array: Any) -> npt.NDArray[Any]:
 
 
 def borrow(name: str, array: Any, gpu: Gpu, stream: int) -> Borrowed:
-    """Take another library's array as input of work on ``stream``, in the GPU's context.
+    """Take another library's array as input, in the GPU's context.
+
+    Args:
+        name: of the input, for the error.
+        array: with ``__dlpack__`` or ``__cuda_array_interface__``.
+        gpu: of the engine.
+        stream: handle of the stream whose later work reads it.
 
     Raises:
         UsageError: it is not contiguous or aligned, or lies elsewhere than on this GPU and
@@ -236,7 +252,11 @@ def _check_place(name: str, address: int, gpu: Gpu) -> None:
 
 
 def stream_handle(stream: Any, gpu: Gpu) -> int:
-    """The handle of a stream: an integer, or a stream of torch, cupy, pycuda, numba, cuda.core.
+    """The handle of a stream.
+
+    Args:
+        stream: an integer, or a stream of torch, cupy, pycuda, numba or cuda.core.
+        gpu: of the engine.
 
     Raises:
         UsageError: it is none, or one of another context.

@@ -56,7 +56,7 @@ class _ManagedVersioned(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Description:
-    """What a capsule says of an array.
+    """An array, as a capsule describes it.
 
     Attributes:
         address: of the first element.
@@ -74,7 +74,10 @@ class Description:
 
 
 def describe(capsule: Any) -> Description:
-    """Read a capsule that ``__dlpack__`` gave. The array lives as long as the capsule does.
+    """Read a capsule. The array lives as long as the capsule does.
+
+    Args:
+        capsule: what ``__dlpack__`` returned.
 
     Raises:
         ValueError: no capsule of DLPack, one of a later major version, or a type of element
@@ -113,7 +116,16 @@ def make_capsule(
     device: tuple[int, int],
     versioned: bool,
 ) -> Any:
-    """A capsule of a contiguous array; ``owner`` lives until its consumer is done with it."""
+    """Create a capsule of a contiguous array.
+
+    Args:
+        owner: is kept alive until the consumer is done with the array.
+        address: of the first element.
+        shape: in elements.
+        dtype: of an element.
+        device: DLPack's type and number.
+        versioned: whether the consumer takes capsules of DLPack 1.0; older ones otherwise.
+    """
     element = np.dtype(dtype)
     sizes = (ctypes.c_int64 * len(shape))(*shape)
     tensor = _Tensor(
@@ -131,7 +143,7 @@ def make_capsule(
 
 
 _numbers = itertools.count(1)
-_exported: dict[int, tuple[object, ...]] = {}  # what consumers still use, by manager_ctx
+_exported: dict[int, tuple[object, ...]] = {}  # still in use by consumers; by manager_ctx
 
 _python = ctypes.pythonapi
 _get_name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(("PyCapsule_GetName", _python))
@@ -163,7 +175,7 @@ def _delete_versioned(address: int) -> None:
 
 
 def _forget(capsule: int) -> None:
-    """What a capsule does that dies: where nobody has consumed it, nobody else frees it."""
+    """Destructor of a capsule: frees the array unless a consumer took it over."""
     name = _get_name(capsule)
     if name == _PLAIN:
         _delete(_get_pointer(capsule, name))

@@ -3,7 +3,7 @@
 Everything of an engine lives in one context, which `Gpu.open` chooses: the one that is current
 where the engine is loaded (pycuda's, say), or else the GPU's primary context, which torch, cupy
 and the CUDA runtime use. `Gpu.current` makes it current around calls and puts the caller's own
-back. What frees GPU memory does so when its last user lets go of it.
+back. GPU memory is freed when its last reference is dropped.
 
 **not run on a GPU**: the tests run this on a fake driver, and hold every name used here against
 cuda-python.
@@ -25,7 +25,7 @@ from cuda.bindings import driver as cuda
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.utils.devices import check_device, parse_device
 
-LEGACY_STREAM = 1  # the handle that CUDA and the array protocols know the default stream by
+LEGACY_STREAM = 1  # handle of the default stream, for CUDA and for the array protocols
 _log = logging.getLogger("lc_trt")
 
 
@@ -34,15 +34,22 @@ class CudaError(LcTrtError):
 
 
 def check(result: tuple[Any, ...], doing: str) -> Any:
-    """The value that a call of the driver gave, as ``check(cuda.cuMemAlloc(n), "allocate")``.
+    """The value of a driver call, as in ``check(cuda.cuMemAlloc(n), "allocate")``.
+
+    Args:
+        result: the error code and the values that the call returned.
+        doing: the purpose of the call, for the error.
+
+    Returns:
+        The first value; None for a call that has none.
 
     Raises:
         CudaError: the call failed.
     """
     error, *values = result
     if error != cuda.CUresult.CUDA_SUCCESS:
-        found, text = cuda.cuGetErrorString(error)
-        known = found == cuda.CUresult.CUDA_SUCCESS and text is not None
+        status, text = cuda.cuGetErrorString(error)
+        known = status == cuda.CUresult.CUDA_SUCCESS and text is not None
         reason = text.decode() if known else "unknown error"
         raise CudaError(f"CUDA could not {doing}: {reason} ({getattr(error, 'name', error)})")
     return values[0] if values else None
@@ -52,8 +59,8 @@ class Gpu:
     """One GPU, and the context on it.
 
     Attributes:
-        ordinal: its number among those that CUDA shows this process.
-        name: as the driver has it.
+        ordinal: its number among those visible to this process.
+        name: from the driver.
         capability: compute capability (major, minor).
         context: handle of the context.
     """
@@ -81,14 +88,14 @@ class Gpu:
         """
         name = parse_device(device)
         check_device(name, "tensorrt", on_gpu=True)
-        wanted = None if name is None or name == "cuda" else int(name.removeprefix("cuda:"))
+        requested = None if name is None or name == "cuda" else int(name.removeprefix("cuda:"))
         count = gpu_count()
         current = int(check(cuda.cuCtxGetCurrent(), "ask for the current context"))
         if current:
             ordinal = int(check(cuda.cuCtxGetDevice(), "ask for the current device"))
-            if wanted in (None, ordinal):
+            if requested in (None, ordinal):
                 return cls(ordinal, current, retained=False)
-        ordinal = wanted or 0
+        ordinal = requested or 0
         if ordinal >= count:
             raise UsageError(
                 f"device cuda:{ordinal}: expected cuda:0 to cuda:{count - 1}, the GPUs that CUDA "
@@ -100,7 +107,7 @@ class Gpu:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """The context current in this thread; the caller's own is again after it."""
+        """Make the context current in this thread, and the caller's own again afterwards."""
         check(cuda.cuCtxPushCurrent(self.context), "enter the engine's CUDA context")
         try:
             yield
@@ -109,7 +116,7 @@ class Gpu:
 
 
 def gpu_count() -> int:
-    """How many GPUs CUDA shows this process.
+    """Number of GPUs visible to this process.
 
     Raises:
         LcTrtError: no driver, or no GPU.
@@ -128,7 +135,7 @@ def gpu_count() -> int:
 
 
 def capabilities() -> list[tuple[int, int]]:
-    """Compute capability (major, minor) of each GPU that CUDA shows this process."""
+    """Compute capability (major, minor) of each GPU visible to this process."""
     return [
         _capability(check(cuda.cuDeviceGet(ordinal), f"find GPU {ordinal}"))
         for ordinal in range(gpu_count())
@@ -151,7 +158,7 @@ class DeviceMemory:
     """Bytes on the GPU, freed with the last reference.
 
     Attributes:
-        address: a multiple of 256, as cuMemAlloc gives it.
+        address: a multiple of 256, as cuMemAlloc returns it.
         size: bytes.
     """
 
@@ -165,7 +172,7 @@ class DeviceMemory:
 
 
 class PinnedMemory:
-    """Bytes on the host that the GPU copies by itself.
+    """Page-locked bytes on the host, which the GPU copies asynchronously.
 
     Attributes:
         address: of the first byte.
@@ -193,15 +200,23 @@ class Event:
         when_gone(self, gpu, lambda: check(cuda.cuEventDestroy(handle), "free an event"))
 
     def record(self, stream: int) -> None:
-        """Mark what has been enqueued on a stream so far."""
+        """Mark the end of all work enqueued on a stream so far.
+
+        Args:
+            stream: its handle.
+        """
         check(cuda.cuEventRecord(self._handle, stream), "record an event")
 
     def delay(self, stream: int) -> None:
-        """Let what is enqueued on a stream from now on wait for it."""
+        """Let all later work on a stream wait for the event.
+
+        Args:
+            stream: its handle.
+        """
         check(cuda.cuStreamWaitEvent(stream, self._handle, 0), "wait for another stream")
 
     def synchronise(self) -> None:
-        """Wait for it on the host."""
+        """Wait for the event on the host."""
         check(cuda.cuEventSynchronize(self._handle), "wait for the GPU")
 
 
@@ -220,7 +235,12 @@ class Graph:
     """Recorded work that starts with one call."""
 
     def __init__(self, gpu: Gpu, stream: int, work: Callable[[], None]) -> None:
-        """Record what ``work`` enqueues on ``stream``, which runs none of it.
+        """Record work without running it.
+
+        Args:
+            gpu: of the stream.
+            stream: handle of a stream of our own; the default stream cannot be recorded.
+            work: enqueues it on that stream.
 
         Raises:
             LcTrtError: it cannot be recorded; the stream is as it was before.
@@ -243,37 +263,66 @@ class Graph:
         when_gone(self, gpu, lambda: check(cuda.cuGraphExecDestroy(handle), "free a graph"))
 
     def launch(self, stream: int) -> None:
-        """Enqueue all of it on a stream."""
+        """Enqueue all of it on a stream.
+
+        Args:
+            stream: its handle.
+        """
         check(cuda.cuGraphLaunch(self._handle, stream), "launch a graph")
 
 
 def upload(target: int, source: PinnedMemory, size: int, stream: int) -> None:
-    """Enqueue a copy of the first ``size`` pinned bytes to an address on the GPU."""
+    """Enqueue a copy to the GPU.
+
+    Args:
+        target: address on the GPU.
+        source: its first bytes are copied.
+        size: bytes.
+        stream: handle of the stream.
+    """
     check(cuda.cuMemcpyHtoDAsync(target, source.address, size, stream), "copy to the GPU")
 
 
 def download(target: PinnedMemory, source: int, size: int, stream: int) -> None:
-    """Enqueue a copy of ``size`` bytes at an address on the GPU into pinned memory."""
+    """Enqueue a copy from the GPU.
+
+    Args:
+        target: gets the bytes at its beginning.
+        source: address on the GPU.
+        size: bytes.
+        stream: handle of the stream.
+    """
     check(cuda.cuMemcpyDtoHAsync(target.address, source, size, stream), "copy from the GPU")
 
 
 def stream_context(stream: int) -> int:
-    """The context that a stream belongs to; the current one for the default streams."""
+    """The context that a stream belongs to; the current one for the default streams.
+
+    Args:
+        stream: its handle.
+    """
     return int(check(cuda.cuStreamGetCtx(stream), "ask for a stream's context"))
 
 
 def memory_ordinal(address: int) -> int:
     """The GPU that memory at an address is on.
 
+    Args:
+        address: in memory that CUDA allocated.
+
     Raises:
-        CudaError: CUDA knows no memory there.
+        CudaError: it is in none.
     """
     which = cuda.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
     return int(check(cuda.cuPointerGetAttribute(which, address), "find the memory"))
 
 
 def memory_context(address: int) -> int | None:
-    """The context that memory at an address belongs to; None where it is of none, as of a pool."""
+    """The context that memory at an address belongs to; None for memory of a pool.
+
+    Args:
+        address: any.
+    """
     which = cuda.CUpointer_attribute.CU_POINTER_ATTRIBUTE_CONTEXT
     try:
         return int(check(cuda.cuPointerGetAttribute(which, address), "find the context")) or None
@@ -282,12 +331,23 @@ def memory_context(address: int) -> int | None:
 
 
 def download_now(target: npt.NDArray[Any], source: int) -> None:
-    """Fill a contiguous array with what is at an address on the GPU."""
+    """Fill an array from the GPU, and wait for it.
+
+    Args:
+        target: contiguous.
+        source: address on the GPU.
+    """
     check(cuda.cuMemcpyDtoH(target.ctypes.data, source, target.nbytes), "copy from the GPU")
 
 
 def when_gone(owner: object, gpu: Gpu, free: Callable[[], Any]) -> weakref.finalize[..., Any]:
-    """Call ``free`` in the GPU's context once ``owner`` is collected; it must not refer to it."""
+    """Free something in the GPU's context once its owner is collected.
+
+    Args:
+        owner: any object that can be referred to weakly.
+        gpu: whose context is current during the call.
+        free: what to call; must not refer to the owner.
+    """
     return _finally(owner, _free, gpu, free)
 
 

@@ -177,12 +177,13 @@ class Engine(ABC):
         """One pass that starts from a state; an engine with `state` has it.
 
         Args:
-            image, rho: as of `run`.
+            image: as for `run`.
+            rho: as for `run`.
             past: the state after the frames before; not changed.
             limits: float32 [2], tolerance and cut (`lc_trt.runtime.temporal_reuse.Reuse`).
 
         Returns:
-            What `run` gives, and the state after it.
+            The output, and the state after it.
         """
         raise LcTrtError(f"{self.backend} engines know no temporal reuse")
 
@@ -216,14 +217,14 @@ class Engine(ABC):
     def _check_rho(self, rho: tuple[tuple[int, ...], np.dtype[Any]] | None) -> None:
         """``rho`` is shape and type, None where there is none."""
         if (rho is not None) != (self.kind == "cascade"):
-            found = "none" if rho is None else "given"
-            raise ValueError(f"rho {found}: a cascade needs it, a dense network takes none")
+            given = "none" if rho is None else "given"
+            raise ValueError(f"rho {given}: a cascade needs it, a dense network takes none")
         if rho is not None and (rho[0] != (2,) or rho[1] != np.float32):
             raise ValueError(f"rho {rho[1]} {rho[0]}, expected float32 (2,)")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """A pass's turn; refuses one after `close`."""
+        """Serialise passes; refuse one after `close`."""
         with self._lock:
             self._check_open()
             yield

@@ -1,7 +1,7 @@
 """Operators that OpenVINO computes in FP32 where the rest of a network is in bf16 or FP16.
 
-OpenVINO is asked for a precision as a whole and leaves out what carries its attribute ``precise``.
-Python cannot set one, but an IR that is read brings it along. So the network goes through
+OpenVINO takes one precision for the whole network, but for operators with the attribute
+``precise``. Python cannot set it, but an IR that is read has it. So the network goes through
 OpenVINO's own IR, and the attribute into its XML.
 """
 
@@ -24,10 +24,15 @@ _DATA = ("Const", "Parameter")
 
 
 def pin(core: ov.Core, network: ov.Model) -> ov.Model | None:
-    """The same network whose operators named in its metadata stay in FP32.
+    """The same network, with the operators that its metadata names kept in FP32.
+
+    Args:
+        core: reads the network again.
+        network: compiled for bf16 or FP16.
 
     Returns:
-        None where the metadata does not say which: the model was compiled for another precision.
+        The network; None where the metadata names none, as of a model compiled for another
+        precision.
     """
     path = ["framework", FP32_TENSORS]
     if not network.has_rt_info(path):

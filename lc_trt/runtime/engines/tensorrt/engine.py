@@ -98,7 +98,7 @@ class TensorRTEngine(Engine):
         Args:
             image: uint8 [N, H, W, 3], BGR, from `smallest` to `largest`: NumPy's, or any array
                 with ``__cuda_array_interface__`` or ``__dlpack__``, which is read where it is.
-            rho: float32 [2] likewise, a threshold a boundary; a cascade needs it, a dense
+            rho: float32 [2] likewise, one threshold per boundary; a cascade needs it, a dense
                 network takes none.
             stream: a CUDA stream to enqueue on; default one of the engine's own.
 
@@ -115,12 +115,16 @@ class TensorRTEngine(Engine):
         return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
 
     def run_device(self, image: Any, rho: Any = None, *, stream: Any = None) -> DeviceOutput:
-        """One pass, with its outputs left on the GPU; see `run`.
+        """Run a pass and leave its outputs on the GPU.
 
-        Without a stream it is done when this returns. With one it may not be: what is enqueued
-        on that stream later finds it done, the arrays tell other streams to wait, and the
-        inputs must be left as they are until then. A thread has one pass under way: its next
-        call waits for it.
+        Without a stream the pass is done on return. With one it may not be: later work on that
+        stream sees the outputs, the arrays make other streams wait, and the inputs must not
+        change until then. Each thread has one pass in flight; its next call waits for it.
+
+        Args:
+            image: as for `run`.
+            rho: as for `run`.
+            stream: as for `run`.
         """
         with self._turn():
             context = self._context()

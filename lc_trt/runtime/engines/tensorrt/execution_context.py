@@ -1,8 +1,8 @@
 """One execution context of TensorRT with what goes with it: buffers, a stream, a CUDA graph.
 
-What TensorRT asks for and this keeps (NvInferRuntime.h and the guide's chapter on CUDA graphs):
+Requirements of TensorRT (NvInferRuntime.h and the guide's chapter on CUDA graphs):
 
-- A context serves one thread at a time, and all of its passes take turns on the GPU, since they
+- A context serves one thread at a time, and its passes are serialised on the GPU, since they
   share its memory. Contexts of one engine may run beside each other, with the same profile.
 - Each input and output has an address, a multiple of 256, before a pass is enqueued.
 - The first pass after a change of shape does work that a graph cannot hold, so the second is the
@@ -45,10 +45,19 @@ _log = logging.getLogger("lc_trt")
 
 
 def ask(tensorrt: TensorRT, failure: str, call: Callable[..., Any], *arguments: Any) -> Any:
-    """What a call of TensorRT gives; it says None or False where it failed, and logs why.
+    """Call TensorRT, which returns None or False on failure and logs the reason.
+
+    Args:
+        tensorrt: whose log has the reason.
+        failure: beginning of the error.
+        call: the method.
+        *arguments: of the call.
+
+    Returns:
+        The result of the call.
 
     Raises:
-        LcTrtError: it failed; ``failure`` and what was logged, on one line.
+        LcTrtError: it failed.
     """
     with tensorrt.messages() as messages:
         answer = call(*arguments)
@@ -59,7 +68,11 @@ def ask(tensorrt: TensorRT, failure: str, call: Callable[..., Any], *arguments: 
 
 
 def free_all(owned: list[Any]) -> None:
-    """Let go of objects, the last first."""
+    """Drop the references to objects, the last first.
+
+    Args:
+        owned: is emptied.
+    """
     while owned:
         owned.pop()
 
@@ -74,7 +87,7 @@ class Port:
 
 
 class PassContext:
-    """Runs passes of one thread, one after the other."""
+    """Runs the passes of one thread, one after the other."""
 
     def __init__(self, gpu: Gpu, engine: Any, ports: list[Port], tensorrt: TensorRT) -> None:
         self._gpu, self._ports, self._tensorrt = gpu, ports, tensorrt
@@ -97,18 +110,26 @@ class PassContext:
 
     @property
     def _context(self) -> Any:
-        """TensorRT's IExecutionContext; not for keeping."""
+        """TensorRT's IExecutionContext; keep no reference to it."""
         return self._owned[0]
 
     @property
     def own_stream(self) -> int:
-        """Handle of the stream that is used where the caller has none."""
+        """Handle of the stream for callers that have none."""
         return self._stream.handle
 
     def to_host(
         self, feed: Mapping[str, npt.NDArray[Any] | Borrowed], stream: int
     ) -> dict[str, npt.NDArray[Any]]:
-        """One pass, whose outputs are copied to the host; returns when it is done."""
+        """Run a pass, copy its outputs to the host and wait for them.
+
+        Args:
+            feed: inputs by name, on the host or borrowed on the GPU.
+            stream: handle of the stream.
+
+        Returns:
+            The outputs by name, copies.
+        """
         with self._gpu.current(), self._cleared(stream):
             self._enqueue(feed, stream)
             outputs = [port for port in self._ports if not port.is_input]
@@ -123,7 +144,15 @@ class PassContext:
     def on_gpu(
         self, feed: Mapping[str, npt.NDArray[Any] | Borrowed], stream: int
     ) -> dict[str, DeviceArray]:
-        """One pass, whose outputs stay; on a caller's stream it returns before it is done."""
+        """Enqueue a pass and leave its outputs on the GPU; on our own stream wait for it.
+
+        Args:
+            feed: inputs by name, on the host or borrowed on the GPU.
+            stream: handle of the stream.
+
+        Returns:
+            The outputs by name, valid until the next pass.
+        """
         with self._gpu.current(), self._cleared(stream):
             self._enqueue(feed, stream)
             self._end(stream)
@@ -139,14 +168,14 @@ class PassContext:
         }
 
     def finish(self) -> None:
-        """Wait until the last pass is done: its buffers, its inputs and its graph are free then."""
+        """Wait until the last pass is done, which frees its buffers, inputs and graph."""
         if self._pending:
             self._pending = False
             self._done.synchronise()
         self._in_use = []
 
     def close(self) -> None:
-        """Free all of it, but for outputs that are still held."""
+        """Free everything except outputs that are still referenced."""
         with self._gpu.current():
             self.finish()
             self._graph = None
