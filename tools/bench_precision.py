@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from lc_trt.backends.registry import get_backend
-from lc_trt.bench.operating_points import NONE_LEAVE, find_rho
+from lc_trt.bench.operating_points import NONE_EXIT, find_rho
 from lc_trt.bench.shares import jittered
 from lc_trt.bench.timing import EngineLane
 from lc_trt.cli import console
@@ -35,7 +35,7 @@ from lc_trt.data.metrics import mean_shares
 from lc_trt.data.published import POINTS
 from lc_trt.errors import LcTrtError
 from lc_trt.model.presets import find_preset
-from lc_trt.quantization.activation_collector import Observer
+from lc_trt.quantization.activation_collector import ActivationCollector
 from lc_trt.training.export import export_file
 from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import write_json
@@ -43,7 +43,7 @@ from lc_trt.utils.timing import measure, percentiles, ratio
 from lc_trt.video.sample_frames import load_frames
 
 SIZE = (300, 500)
-SEEN = 4  # calibration images; speed does not depend on the ranges
+CALIBRATED = 4  # calibration images; speed does not depend on the ranges
 REFERENCE = "dense fp32 onnxruntime"
 # (row, reference, required speed-up)
 REQUIRED = (
@@ -113,13 +113,13 @@ def run(known: argparse.Namespace) -> list[EngineLane]:
     model = import_model(path).model
     frames = [f[None] for f in load_frames(None, known.rounds + known.warmup, SIZE)]
     folded = prepare(model, SIZE, 1)
-    observer = Observer(folded, make_plan(folded), known.threads)
+    collector = ActivationCollector(folded, make_plan(folded), known.threads)
     ranges: dict[str, tuple[float, float]] = {}
-    for frame in frames[:SEEN]:
-        for name, values in observer.run(frame, (NONE_LEAVE, NONE_LEAVE)):
+    for frame in frames[:CALIBRATED]:
+        for name, values in collector.run(frame, (NONE_EXIT, NONE_EXIT)):
             low, high = ranges.get(name, (0.0, 0.0))
             ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))
-    del observer
+    del collector
     shares = jittered(POINTS["LC fast"].shares, len(frames), 0)
     lanes = []
     for form, source in (("dense", run_passes(model, [ToDense()])), ("fast", model)):

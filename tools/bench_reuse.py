@@ -45,7 +45,7 @@ WARMUP = 3  # frames whose times do not count
 BUSY = 0.1  # part of the processor that others use
 QUIET = "nothing else ran beside it"
 SHARED = "other work ran beside it: shares and agreement hold, times are to be measured again"
-ALL_LEAVE = np.full(2, -1, np.float32)
+ALL_EXIT = np.full(2, -1, np.float32)
 Image = npt.NDArray[np.uint8]
 
 
@@ -72,7 +72,7 @@ class ReuseLane(Lane[EngineOutput]):
     ) -> None:
         # An untimed pass first, since threads of another engine may still spin.
         def settle(number: int) -> EngineOutput:
-            return engine.run(images[number], ALL_LEAVE)
+            return engine.run(images[number], ALL_EXIT)
 
         def run(number: int) -> EngineOutput:
             if reuse is None:

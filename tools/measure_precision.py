@@ -44,10 +44,9 @@ from lc_trt.evaluation.evaluate import evaluate
 from lc_trt.ir.interface import FP32_TENSORS
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.region_ops import REGION_CONV, is_region
-from lc_trt.quantization.calibrate import Settings
-from lc_trt.quantization.calibrate_file import calibrate_file
+from lc_trt.quantization.calibrate import calibrate_file
 from lc_trt.quantization.fp16_overflow import find_overflow
-from lc_trt.quantization.options import QuantizationOptions
+from lc_trt.quantization.options import CalibrationOptions, QuantizationOptions
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.environment import describe_environment
 from lc_trt.utils.files import write_json
@@ -262,14 +261,14 @@ def bisect(known: argparse.Namespace) -> dict[str, Any]:
     """Build with bad ranges and ``--max-drop``: evaluations, kept layers and result."""
     images = list_images(known.data / "train" / "images").subset(BAD_IMAGES)
     table = known.work / "bad.json"
-    calibrate_file(known.model, images, table, Settings("percentile", known.percentile))
-    show = _Warnings()
+    calibrate_file(known.model, images, table, CalibrationOptions("percentile", known.percentile))
+    monitor = _Warnings()
     bundle = build(
         known.model,
         known.work / "kept.lct",
         compile_options("openvino", precision="int8"),
         quantization=QuantizationOptions(table, eval_root=known.data, max_drop=MAX_DROP["int8"]),
-        monitor=show,
+        monitor=monitor,
     )
     calibration = bundle.manifest.calibration
     miou = bundle.manifest.check.miou
@@ -280,7 +279,7 @@ def bisect(known: argparse.Namespace) -> dict[str, Any]:
         "percentile": known.percentile,
         "images": len(images),
         "max_drop": MAX_DROP["int8"],
-        "evaluations": show.evaluations,
+        "evaluations": monitor.evaluations,
         "excluded": [asdict(entry) for entry in calibration.int8.excluded],
         "miou": asdict(miou),
     }

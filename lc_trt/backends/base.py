@@ -1,4 +1,4 @@
-"""What a backend is: what it can do, how it compiles a network, how it opens what it compiled."""
+"""The interface of a backend: capabilities, compiling a network, opening a compiled one."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:  # opening a bundle needs no onnx
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can do, on whatever machine.
+    """What a backend supports, on any machine.
 
     Attributes:
-        precisions: what its engines compute in.
-        default_precision: where none is asked for.
-        fallback_precisions: what an INT8 engine may compute the rest in; the first is the default.
-        exact_precisions: those whose results are as close to FP32 as another FP32 engine's. An
-            engine in any other is held to a lower agreement.
-        profiles: whether an engine may take a range of sizes and batches.
+        precisions: of its engines.
+        default_precision: used if none is given.
+        fallback_precisions: of the layers of an INT8 engine that stay in floating point; the first
+            is the default.
+        exact_precisions: precisions whose results are as close to FP32 as those of another FP32
+            engine. For other ones, verification requires less agreement.
+        profiles: whether an engine supports a range of sizes and batches.
         reuse: whether engines keep state between frames.
-        on_gpu: whether engines run on a GPU, else on the CPU.
+        on_gpu: whether engines run on a GPU instead of the CPU.
         plan_options: whether TensorRT's builder options apply.
-        slow_build: whether an engine takes minutes to compile, too long to do for a measurement
-            during a build.
+        slow_build: whether compiling takes minutes, too long for measurements during a build.
     """
 
     precisions: tuple[Precision, ...]
@@ -54,20 +54,20 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A network compiled for a backend: the files of a bundle, and what its manifest says of them.
+    """A network compiled for a backend: files of a bundle, and sections of its manifest.
 
     Attributes:
         backend: the backend's name.
-        backend_version: the version that compiled it.
+        backend_version: version of the runtime that compiled it.
         precision: of the engine.
-        files: content or a path by the name in a bundle.
-        tensorrt: the manifest's section of that name; None for other backends.
-        plugin: likewise.
-        gpu: likewise.
+        files: content or path, by the name in the bundle.
+        tensorrt: section of the manifest; None for other backends.
+        plugin: likewise; None without plugins.
+        gpu: likewise; None for engines that were not built on a GPU.
         reuse: likewise; None without temporal reuse.
-        skip_reason: why it cannot run here; None where it can.
-        reference_model: an ONNX that computes what an INT8 engine that cannot run here does, for
-            ONNX Runtime; else None.
+        skip_reason: why the engine cannot run here; None where it can.
+        reference_model: for an INT8 engine that cannot run here, an equivalent ONNX for ONNX
+            Runtime; else None.
     """
 
     backend: str
@@ -83,10 +83,10 @@ class Compiled:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Compiled:
-        """What a bundle holds.
+        """The compiled network of a bundle.
 
         Args:
-            bundle: as `lc_trt.bundle.bundle.read_bundle` checked it.
+            bundle: as read by `lc_trt.bundle.bundle.read_bundle`.
         """
         manifest = bundle.manifest
         return cls(
@@ -102,15 +102,15 @@ class Compiled:
 
 
 class Backend(ABC):
-    """A runtime: compiles networks and opens what it compiled.
+    """A runtime that compiles networks and opens them.
 
-    A subclass is stateless; `lc_trt.backends.registry.register` makes it known.
+    Subclasses are stateless; `lc_trt.backends.registry.register` registers them.
 
     Attributes:
-        name: as ``--backend`` and manifests have it.
-        title: as messages have it.
-        install: the command that installs it.
-        capabilities: what it can do.
+        name: in ``--backend`` and in manifests.
+        title: in messages.
+        install: command that installs it.
+        capabilities: what it supports.
         engine_file: the file of a bundle that it runs.
     """
 
@@ -122,48 +122,47 @@ class Backend(ABC):
 
     @abstractmethod
     def installed(self) -> bool:
-        """Whether its packages are installed, found without importing them."""
+        """Whether its packages are installed; does not import them."""
 
     def runs_here(self) -> bool:
-        """Whether it builds and runs on this machine."""
+        """Whether it compiles and runs on this machine."""
         return self.installed()
 
     def require(self) -> None:
-        """Refuse a backend that is not installed.
+        """Reject a backend that is not installed.
 
         Raises:
-            LcTrtError: names the command that installs it.
+            LcTrtError: it is not; names the command that installs it.
         """
         if not self.installed():
             raise LcTrtError(f"backend {self.name} is not installed; install it: {self.install}")
 
     def check(self, options: CompileOptions) -> None:
-        """Refuse what the backend cannot do, or not on this machine.
+        """Reject options that the backend or this machine does not support.
 
         Args:
-            options: what it is to compile for.
+            options: of the engine.
 
         Raises:
-            UsageError: an option that it does not have.
-            LcTrtError: a precision that it or this machine does not compute in, or something that
-                it needs to compile is missing.
+            UsageError: an option that it does not support.
+            LcTrtError: it or this machine lacks the precision, or something needed to compile.
         """
-        can = self.capabilities
+        supports = self.capabilities
         self.check_precision(options.precision)
         if options.precision.quantized:
             self._check_fallback(options.fallback_precision)
-        if options.reuse and not can.reuse:
+        if options.reuse and not supports.reuse:
             raise UsageError(
-                f"--reuse: for the CPU so far, since the runtime of {self.title}'s engines keeps "
-                "no state between frames; leave it out, or build with --backend openvino"
+                f"--reuse: engines of {self.title} keep no state between frames so far; leave it "
+                "out, or build with --backend openvino"
             )
-        if options.tensorrt.given() and not can.plan_options:
+        if options.tensorrt.given() and not supports.plan_options:
             raise UsageError(
                 f"{', '.join(options.tensorrt.given())}: for --backend tensorrt only, this is "
                 f"{self.name}"
             )
         varies = options.batch.fixed is None or (options.size and options.size.fixed is None)
-        if varies and not can.profiles:
+        if varies and not supports.profiles:
             raise UsageError(
                 "a range of batches or sizes: for --backend tensorrt only, this is "
                 f"{self.name}; give --batch and --size"
@@ -171,29 +170,30 @@ class Backend(ABC):
         self.check_machine(options)
 
     def check_precision(self, precision: Precision) -> None:
-        """Refuse a precision that engines do not compute in, here or anywhere.
+        """Reject a precision that the backend or this machine does not support.
 
         Args:
-            precision: of an engine that is to be compiled or opened.
+            precision: of an engine to compile or open.
 
         Raises:
-            LcTrtError: names precisions that they compute in.
+            LcTrtError: it is not supported; names those that are.
         """
-        can = self.capabilities.precisions
-        if precision not in can:
+        supported = self.capabilities.precisions
+        if precision not in supported:
             raise LcTrtError(
                 f"{self.title} has no {precision} arithmetic; build with "
-                + " or ".join(f"--{other}" for other in can)
+                + " or ".join(f"--{other}" for other in supported)
             )
 
     def check_machine(self, options: CompileOptions) -> None:  # noqa: B027
-        """Refuse what this machine lacks; by default nothing.
+        """Reject options that this machine does not support; by default none.
 
         Args:
-            options: what is to be compiled for.
+            options: of the engine.
 
         Raises:
-            LcTrtError, UsageError: see `check`.
+            LcTrtError: as of `check`.
+            UsageError: likewise.
         """
 
     @abstractmethod
@@ -201,8 +201,8 @@ class Backend(ABC):
         """The ONNX that the backend runs or builds from; ONNX Runtime runs it too.
 
         Args:
-            model: an exchange model, cascade or dense.
-            options: with a size, and with a quantisation where they say INT8.
+            model: an exchange model, cascade or dense; stays unchanged.
+            options: with a size, and with a quantisation for INT8.
         """
 
     def compile(
@@ -216,14 +216,14 @@ class Backend(ABC):
         """Compile a network.
 
         Args:
-            model: an exchange model, cascade or dense; stays as it is.
-            options: for this backend, with a quantisation where they say INT8.
-            origin: how messages call the model.
+            model: an exchange model, cascade or dense; stays unchanged.
+            options: for this backend, with a size, and with a quantisation for INT8.
+            origin: the model's name in messages.
             monitor: shows progress.
 
         Raises:
-            UsageError: an option that the backend does not have.
-            LcTrtError: see `check` and `lc_trt.compiler.pipeline.compile_model`.
+            UsageError: an option that the backend does not support.
+            LcTrtError: as of `check` and `lc_trt.compiler.pipeline.compile_model`.
         """
         assert options.backend == self.name, f"{self.name} got options for {options.backend}"
         self.check(options)
@@ -239,15 +239,15 @@ class Backend(ABC):
         """Load a compiled network.
 
         Args:
-            compiled: what `compile` made, or `Compiled.from_bundle`.
-            threads: CPU threads of an engine on the CPU; None for all.
-            device: ``cpu``; for a GPU ``cuda:N`` or N, by default the GPU of the current CUDA
-                context, GPU 0 where there is none.
+            compiled: result of `compile` or `Compiled.from_bundle`.
+            threads: threads of an engine on the CPU; None for all.
+            device: ``cpu``, or ``cuda:N`` or N for a GPU. None is the CPU or the GPU of the current
+                CUDA context, GPU 0 without a context.
 
         Raises:
-            UsageError: no such device, or ``threads`` is not at least 1.
-            LcTrtError: the backend is not installed, cannot read the file, it was compiled for
-                another machine, or this one does not compute in its precision.
+            UsageError: no such device, or ``threads`` is less than 1.
+            LcTrtError: the backend is not installed, the file is unreadable or of another machine,
+                or this machine lacks the precision.
         """
         device = parse_device(device)
         self.require()
@@ -261,11 +261,13 @@ class Backend(ABC):
         return self._open(content, compiled, threads, device)
 
     def simulate(self, model: onnx.ModelProto, options: CompileOptions) -> Engine:
-        """An engine with the INT8 values of the compiled one, quick to make, for measurements.
+        """An engine with the same integers as the compiled one, for measurements of accuracy.
+
+        A backend overrides it if compiling is slow.
 
         Args:
             model: an exchange model.
-            options: as for `compile`, of one size and batch.
+            options: as of `compile`, of one size and batch.
         """
         return self.open(self.compile(model, options))
 
@@ -277,18 +279,18 @@ class Backend(ABC):
         origin: str,
         monitor: ProgressMonitor,
     ) -> Compiled:
-        """See `compile`; the options were checked."""
+        """Implement `compile`; the options are checked."""
 
     @abstractmethod
     def _open(
         self, content: bytes | Path, compiled: Compiled, threads: int | None, device: str | None
     ) -> Engine:
-        """See `open`; ``content`` is the engine file, and the arguments were checked."""
+        """Implement `open`; ``content`` is the engine file, and the arguments are checked."""
 
     def _check_fallback(self, precision: Precision) -> None:
-        can = self.capabilities.fallback_precisions
-        if precision not in can:
+        supported = self.capabilities.fallback_precisions
+        if precision not in supported:
             raise UsageError(
-                f"--int8 --{precision}: what stays out of INT8 is {' or '.join(can)} with "
+                f"--int8 --{precision}: layers outside INT8 run in {' or '.join(supported)} with "
                 f"{self.name}; leave out --{precision}"
             )

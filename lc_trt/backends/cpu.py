@@ -1,4 +1,4 @@
-"""OpenVINO and ONNX Runtime on the CPU: they run an ONNX of standard operators."""
+"""OpenVINO and ONNX Runtime on the CPU, which run an ONNX of standard operators."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FP32, BF16, FP16, INT8 = Precision.FP32, Precision.BF16, Precision.FP16, Precisi
 
 
 class OnnxBackend(Backend):
-    """A backend whose engine file is an ONNX, and whose name is that of its package."""
+    """A backend whose engine file is an ONNX, named after its package."""
 
     @abstractmethod
     def passes(self) -> PassSequence:
-        """The passes that make what it runs."""
+        """The passes that lower a model for it."""
 
     def installed(self) -> bool:
         """See `Backend.installed`."""
@@ -85,15 +85,15 @@ class OpenVINO(OnnxBackend):
         return openvino_passes
 
     def check_precision(self, precision: Precision) -> None:
-        """See `Backend.check_precision`; what the processor lacks OpenVINO would run in FP32."""
+        """See `Backend.check_precision`; OpenVINO would silently use FP32 instead."""
         super().check_precision(precision)
         if not precision.reduced_float:
             return
         from lc_trt.runtime.engines.openvino import processor_capabilities
 
-        here = processor_capabilities()
-        if precision.upper() not in here:
-            others = [p for p in (BF16, FP16) if p.upper() in here]
+        supported = processor_capabilities()
+        if precision.upper() not in supported:
+            others = [p for p in (BF16, FP16) if p.upper() in supported]
             raise LcTrtError(
                 f"this processor has no {precision} arithmetic; build with "
                 + " or ".join(f"--{p}" for p in (*others, INT8))

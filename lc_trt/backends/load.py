@@ -1,4 +1,4 @@
-"""From a bundle, or an ONNX, to something that runs."""
+"""Opens bundles and ONNX models as segmenters and engines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lc_trt.runtime.segmenter import Segmenter
 if TYPE_CHECKING:
     import onnx
 
-REFERENCE = "onnxruntime"  # runs an exchange model by the bodies of its functions
+REFERENCE = "onnxruntime"  # runs an exchange model by its function bodies
 
 
 def load(
@@ -31,16 +31,16 @@ def load(
     """Load a bundle.
 
     Args:
-        path: the folder that ``lc-trt build`` made.
-        device: ``"cuda:N"`` or N for a bundle of TensorRT, by default the GPU of the current
-            CUDA context, GPU 0 where there is none; ``"cpu"`` for others.
-        threads: CPU threads of the CPU's engines, all by default.
-        fit: ``"stretch"`` brings a frame to the engine's size in both directions,
-            ``"letterbox"`` keeps its shape and puts grey around it.
+        path: folder written by ``lc-trt build``.
+        device: ``"cuda:N"`` or N for a bundle of TensorRT, ``"cpu"`` for other ones. None is the
+            CPU or the GPU of the current CUDA context, GPU 0 without a context.
+        threads: threads of an engine on the CPU; None for all.
+        fit: ``"stretch"`` resizes frames to the engine's size regardless of their aspect ratio,
+            ``"letterbox"`` preserves it and pads with grey.
 
     Raises:
-        LcTrtError: no bundle, not whole, its backend is not installed, or it was built for
-            another GPU or version; the message names the command that mends it.
+        LcTrtError: the folder is not a complete bundle, its backend is not installed, or it was
+            built for another GPU or version; the message names the command that fixes it.
         UsageError: no such device or fit.
     """
     bundle = read_bundle(path)
@@ -52,18 +52,19 @@ def load(
 def open_bundle(
     bundle: Bundle, *, threads: int | None = None, device: str | int | None = None
 ) -> Engine:
-    """The engine of a bundle.
+    """Open the engine of a bundle.
 
     Args:
-        bundle: as `read_bundle` checked it.
-        threads: as for `load`.
-        device: as for `load`.
+        bundle: as read by `read_bundle`.
+        threads: as of `load`.
+        device: likewise.
 
     Raises:
-        LcTrtError, UsageError: see `lc_trt.backends.base.Backend.open`.
+        LcTrtError: as of `lc_trt.backends.base.Backend.open`.
+        UsageError: likewise.
     """
     backend = get_backend(bundle.manifest.backend)
-    bundle.file(backend.engine_file)  # names the bundle where it lacks the file
+    bundle.file(backend.engine_file)  # fails with the bundle's name if the file is missing
     return backend.open(Compiled.from_bundle(bundle), threads=threads, device=device)
 
 
@@ -75,27 +76,28 @@ def open_onnx(
     threads: int | None = None,
     device: str | int | None = None,
 ) -> Engine:
-    """The engine of an ONNX that was compiled for a backend.
+    """Open an ONNX that was compiled for a backend.
 
     Args:
         backend: name of a backend that runs ONNX.
         model: the file, or its content.
         precision: name of the `Precision` that the ONNX was compiled for.
         threads: CPU threads; None for all.
-        device: as for `lc_trt.backends.base.Backend.open`.
+        device: as of `lc_trt.backends.base.Backend.open`.
 
     Raises:
-        LcTrtError, UsageError: see `lc_trt.backends.base.Backend.open`.
+        LcTrtError: as of `lc_trt.backends.base.Backend.open`.
+        UsageError: likewise.
     """
-    runner = get_backend(backend)
-    compiled = Compiled(backend, "", Precision.parse(precision), {runner.engine_file: model})
-    return runner.open(compiled, threads=threads, device=device)
+    runtime = get_backend(backend)
+    compiled = Compiled(backend, "", Precision.parse(precision), {runtime.engine_file: model})
+    return runtime.open(compiled, threads=threads, device=device)
 
 
 def open_reference(
     model: onnx.ModelProto, size: Size, batch: int = 1, *, threads: int | None = None
 ) -> Engine:
-    """ONNX Runtime running an exchange model's own function bodies in FP32; compiles nothing.
+    """Open an exchange model in ONNX Runtime, which runs its function bodies in FP32.
 
     Args:
         model: an exchange model, cascade or dense.

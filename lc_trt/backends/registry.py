@@ -35,20 +35,20 @@ _backends: dict[str, Callable[[], Backend]] = {
 
 
 def register(backend: Backend) -> None:
-    """Make a backend known, after all others; one of the same name is replaced.
+    """Add a backend after all others, or replace the one of the same name.
 
     Args:
-        backend: is found by its name from now on.
+        backend: the backend.
     """
     _backends[backend.name] = lambda: backend
 
 
 @contextmanager
 def registered(*backends: Backend) -> Iterator[None]:
-    """The backends are known while the block runs, and those of before after it.
+    """Register backends while the block runs.
 
     Args:
-        backends: as for `register`.
+        backends: as of `register`.
     """
     before = dict(_backends)
     for backend in backends:
@@ -72,7 +72,7 @@ def get_backend(name: str) -> Backend:
         name: one of `names`.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no backend of that name.
     """
     if name not in _backends:
         raise UsageError(f"unknown backend {name!r}: expected {AUTO}, {' or '.join(_backends)}")
@@ -80,7 +80,7 @@ def get_backend(name: str) -> Backend:
 
 
 def available() -> list[Backend]:
-    """The backends that build and run here, best first."""
+    """The backends that compile and run here, best first."""
     return [backend for backend in map(get_backend, names()) if backend.runs_here()]
 
 
@@ -91,14 +91,14 @@ def resolve_backend(name: str = AUTO) -> Backend:
         name: one of `names`, or ``auto`` for the best that runs here.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no backend of that name.
         LcTrtError: it is not installed; names the command that installs it.
     """
     if name == AUTO:
-        usable = available()
-        if not usable:
+        candidates = available()
+        if not candidates:
             raise LcTrtError("no backend is installed; install one: pip install openvino")
-        return usable[0]
+        return candidates[0]
     backend = get_backend(name)
     backend.require()
     return backend
@@ -114,30 +114,29 @@ def compile_options(
     reuse: bool = False,
     tensorrt: PlanOptions | None = None,
 ) -> CompileOptions:
-    """Options for an installed backend, with its defaults where nothing is asked for.
+    """Options for an installed backend, with its defaults for what is not given.
 
     Args:
         backend: its name; ``auto`` is the first that runs here.
         size: (height, width) in pixels, a profile of them, or None for the model's own.
         batch: images per pass, or a profile of them.
         precision: name of a `Precision`; None is the backend's default.
-        fallback_precision: in INT8, of what stays in floating point; None is the backend's
-            default.
-        reuse: adds temporal reuse to a cascade.
-        tensorrt: builder options of TensorRT; None leaves its defaults.
+        fallback_precision: of layers outside INT8; None is the backend's default.
+        reuse: whether to add temporal reuse to a cascade.
+        tensorrt: builder options of TensorRT; None for its defaults.
 
     Raises:
         UsageError: no such backend, size, batch or precision.
         LcTrtError: the backend is not installed.
     """
-    found = resolve_backend(backend)
-    can = found.capabilities
+    resolved = resolve_backend(backend)
+    supports = resolved.capabilities
     return CompileOptions.of(
-        found.name,
+        resolved.name,
         size,
         batch,
-        precision or can.default_precision,
-        fallback_precision or can.fallback_precisions[0],
+        precision or supports.default_precision,
+        fallback_precision or supports.fallback_precisions[0],
         reuse=reuse,
         tensorrt=tensorrt,
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Toolchain:
-    """What the backend needs of this machine; tests give it another."""
+    """What the backend uses of this machine; tests substitute it."""
 
     def installed(self) -> bool:
         """Whether TensorRT or TensorRT for RTX is installed."""
@@ -40,7 +40,7 @@ class Toolchain:
         return module_version("cuda") is not None and find_spec("cuda.bindings") is not None
 
     def gpu(self) -> Gpu | None:
-        """The GPU of the current CUDA context, the first where there is none."""
+        """The GPU of the current CUDA context, GPU 0 without a context; None without a GPU."""
         return machine.current_gpu()
 
     def load(self, package: str | None) -> api.TensorRT:
@@ -48,6 +48,9 @@ class Toolchain:
 
         Args:
             package: ``tensorrt`` or ``tensorrt_rtx``; None is the installed one.
+
+        Raises:
+            LcTrtError: it is not installed, or cannot be imported.
         """
         return api.load(package)
 
@@ -63,11 +66,11 @@ class Toolchain:
         """Build a plan.
 
         Args:
-            tensorrt: as `load` returned it.
-            network: what the parser takes.
+            tensorrt: result of `load`.
+            network: a lowered model.
             options: with a size.
-            gpu: what it is built on; None where there is none.
-            origin: how messages call the model.
+            gpu: the GPU to build on; None without one.
+            origin: the model's name in messages.
             monitor: shows progress.
         """
         from lc_trt.trt.builder import build_plan
@@ -81,12 +84,12 @@ class Toolchain:
             size=options.size,
             gpu=gpu,
             origin=origin,
-            show=monitor,
+            monitor=monitor,
         )
 
 
 class TensorRTBackend(Backend):
-    """Plans, with the plugin library that they need."""
+    """Compiles plans, with the plugin library that they need."""
 
     name = "tensorrt"
     title = "TensorRT"
@@ -96,8 +99,8 @@ class TensorRTBackend(Backend):
         precisions=(Precision.FP16, Precision.BF16, Precision.FP32, Precision.INT8),
         default_precision=Precision.FP16,
         fallback_precisions=(Precision.FP16, Precision.BF16, Precision.FP32),
-        # FP16 keeps in FP32 what decides where a pixel leaves, and has to agree as FP32. BF16 does
-        # so, too, and has eight times its rounding.
+        # FP16 and BF16 keep in FP32 what decides at which stage a pixel exits. That makes FP16 as
+        # exact as FP32; BF16 has eight times its rounding error.
         exact_precisions=(Precision.FP32, Precision.FP16),
         profiles=True,
         on_gpu=True,
@@ -109,7 +112,7 @@ class TensorRTBackend(Backend):
         self._tools = tools or Toolchain()
 
     def installed(self) -> bool:
-        """See `Backend.installed`. Builds without a GPU."""
+        """See `Backend.installed`. Compiling needs no GPU."""
         return self._tools.installed()
 
     def runs_here(self) -> bool:
@@ -130,15 +133,15 @@ class TensorRTBackend(Backend):
             check_options(plan, tensorrt, gpu)
             if options.floating is Precision.BF16:
                 check_bf16(plan, tensorrt, gpu)
-        # What the check runs the plan with; better to know before the build than after.
+        # Verification runs the plan with it, minutes after this check.
         if gpu is not None and not tools.has_cuda():
             raise LcTrtError(
-                "the check of the engine needs cuda-python; install it: "
+                "verification of the engine needs cuda-python; install it: "
                 "pip install 'lc-trt[tensorrt]'"
             )
 
     def lower(self, model: onnx.ModelProto, options: CompileOptions) -> onnx.ModelProto:
-        """See `Backend.lower`. It has our plugins, by whose bodies ONNX Runtime runs it."""
+        """See `Backend.lower`. ONNX Runtime runs the plugins by their function bodies."""
         from lc_trt.compiler.pipeline import compile_model, tensorrt_passes
 
         return compile_model(model, options, tensorrt_passes)
@@ -190,11 +193,11 @@ class TensorRTBackend(Backend):
     def _reference(
         self, model: onnx.ModelProto, network: onnx.ModelProto, options: CompileOptions
     ) -> bytes:
-        """What ONNX Runtime runs in place of an INT8 plan: its network at the profile's optimum."""
+        """The network of an INT8 plan for ONNX Runtime, at the optimum of the profiles."""
         from lc_trt.compiler.pass_manager import run_passes
         from lc_trt.compiler.passes.freeze import Freeze
 
-        if options.floating is Precision.BF16:  # which ONNX Runtime does not compute in
+        if options.floating is Precision.BF16:  # which ONNX Runtime lacks
             network = self.lower(model, options.with_fp32())
         assert options.size is not None
         network = run_passes(network, [Freeze(options.batch.opt, options.size.opt)])
@@ -203,14 +206,14 @@ class TensorRTBackend(Backend):
 
     @contextmanager
     def _gpu(self, device: str | None) -> Iterator[Gpu | None]:
-        """The GPU to build on, current in this thread where a device is named."""
+        """The GPU to build on; a named device gets a current context in this thread."""
         if device is None:
             yield self._tools.gpu()
             return
         from lc_trt.runtime.cuda import driver
 
         gpu = driver.Gpu.open(device)
-        with gpu.current():  # TensorRT builds for the GPU of the current context
+        with gpu.current():  # TensorRT builds on the GPU of the current context
             yield Gpu(gpu.name, "{}.{}".format(*gpu.capability))
 
     def _open(
@@ -223,7 +226,9 @@ class TensorRTBackend(Backend):
         from lc_trt.runtime.engines.tensorrt.engine import open_plan
 
         if compiled.tensorrt is None:
-            raise LcTrtError("the manifest does not say which TensorRT built the engine")
+            raise LcTrtError(
+                "the manifest lacks the section tensorrt of the engine; build the bundle again"
+            )
         library = compiled.files.get(PLUGINS)
         return open_plan(
             content,

@@ -1,4 +1,4 @@
-"""Whether memory grows while the regions keep changing."""
+"""Growth of memory while region sizes change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bench.operating_points import ALL_LEAVE, NONE_LEAVE, rho_pair
+from lc_trt.bench.operating_points import ALL_EXIT, NONE_EXIT, rho_pair
 from lc_trt.runtime.engines.base import Engine
 from lc_trt.utils.progress import SILENT, ProgressMonitor
 
@@ -22,10 +22,16 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory of the process around ``frames`` passes, in MiB.
+    """Resident memory of the process during a soak, in MiB.
 
-    Engines keep what they prepared for each size of region, up to some bound, so the first
-    half may grow; growth in the second half is a leak.
+    Engines cache preparations per region size, up to some bound, so memory may grow in the first
+    half; growth in the second half is a leak.
+
+    Attributes:
+        frames: number of passes.
+        start_mb: before the first pass.
+        middle_mb: after half of them.
+        end_mb: after the last one.
     """
 
     frames: int
@@ -35,16 +41,16 @@ class Memory:
 
     @property
     def growth_mb(self) -> float:
-        """What the passes added; negative where memory was given back."""
+        """Growth over all passes; negative where memory was freed."""
         return self.end_mb - self.start_mb
 
     @property
     def second_half_mb(self) -> float:
-        """What the second half of them added."""
+        """Growth over the second half."""
         return self.end_mb - self.middle_mb
 
     def as_dict(self) -> dict[str, float]:
-        """The values by name, rounded."""
+        """JSON values, rounded."""
         return {
             "frames": self.frames,
             "start_mb": round(self.start_mb, 1),
@@ -55,7 +61,7 @@ class Memory:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process in MiB; its highest value so far where not Linux."""
+    """Resident memory of this process in MiB; its peak on systems other than Linux."""
     if _STATM.is_file():
         return int(_STATM.read_text().split()[1]) * resource.getpagesize() / MEGABYTE
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -70,16 +76,15 @@ def soak(
     seed: int = 0,
     monitor: ProgressMonitor = SILENT,
 ) -> Memory:
-    """Run ``frames`` passes, each with a region of another size, and compare the memory.
+    """Run passes with regions of random sizes and record the memory.
 
-    The images go round and round; each pass draws its thresholds so that a random share,
-    from none to all, leaves at stage 1, and of the rest at stage 2. A dense engine just
-    runs the images.
+    Each pass draws thresholds at which a random share of the pixels, from none to all, exits at
+    stage 1, and of the others at stage 2. A dense engine runs the images without thresholds.
 
     Args:
         engine: the engine.
-        images: uint8 [N, H, W, 3] each.
-        frames: how many passes.
+        images: uint8 [N, H, W, 3] each, BGR; used in turn.
+        frames: number of passes.
         seed: of the shares.
         monitor: shows progress.
     """
@@ -99,8 +104,8 @@ def soak(
 
 
 def _confidences(engine: Engine, image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-    """Of stages 1 and 2 on all pixels; empty for a dense engine."""
+    """Confidences of stages 1 and 2 on all pixels; empty for a dense engine."""
     if engine.kind == "dense":
         return []
-    runs = (rho_pair(ALL_LEAVE, ALL_LEAVE), rho_pair(NONE_LEAVE, ALL_LEAVE))
+    runs = (rho_pair(ALL_EXIT, ALL_EXIT), rho_pair(NONE_EXIT, ALL_EXIT))
     return [engine.run(image, rho).confidence for rho in runs]

@@ -1,4 +1,4 @@
-"""The networks of a bench: the bundle's own cascade and dense network, published baselines."""
+"""The networks of a bench: the bundle's cascade, its dense network, published baselines."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from lc_trt.trt.options import PlanOptions
 from lc_trt.utils.devices import check_device
 from lc_trt.utils.machine import Gpu
 
-BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # their rows
+BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # row per preset
 DENSE_ROW = "dense"
 
 
 @dataclass(frozen=True)
-class Dense:
+class DenseNetwork:
     """A dense network of a bench.
 
     Attributes:
         row: name of its row.
         own: whether it is the bundle's own network, not a baseline.
-        published_fps: None where the paper has none.
-        precision: the bundle's; of a baseline FP32, on a GPU the bundle's floating point precision.
-        load: compiles and opens its engine; nothing of it is in memory before.
+        published_fps: of the paper; None where it has none.
+        precision: that of the bundle. A baseline runs in FP32, on a GPU in the bundle's
+            floating-point precision.
+        load: creates its engine; memory is used only from then on.
     """
 
     row: str
@@ -54,20 +55,20 @@ def dense_networks(
     *,
     baselines: bool = False,
     all_runners: bool = False,
-) -> list[Dense]:
+) -> list[DenseNetwork]:
     """The dense networks of a bench, baselines first.
 
     Args:
-        bundle: what is measured.
+        bundle: the bundle under test.
         source: the bundle's exchange model.
-        options: as the bundle was compiled, at the size and batch of the bench.
+        options: those of the bundle, at the size and batch of the bench.
         threads: CPU threads; None for all.
-        baselines: with VGG16 and ResNet-101.
-        all_runners: each on every installed backend that computes in the bundle's precision,
-            not only on the bundle's.
+        baselines: whether to include VGG16 and ResNet-101.
+        all_runners: whether to use every installed backend that has the bundle's precision, not
+            only the bundle's backend.
 
     Raises:
-        LcTrtError: ``all_runners``, and no backend here computes in the bundle's precision.
+        LcTrtError: ``all_runners``, and no backend here has the bundle's precision.
     """
     manifest = bundle.manifest
     others = [name for name in BASELINES if baselines and name != manifest.name]
@@ -86,23 +87,23 @@ def dense_networks(
                 load = partial(_open_dense, bundle, source, target, threads)
             row = DENSE_ROW if own else BASELINES[name]
             row = f"{row} ({backend})" if all_runners else row
-            networks.append(Dense(row, own, dense_fps(name), target.precision, load))
+            networks.append(DenseNetwork(row, own, dense_fps(name), target.precision, load))
     return networks
 
 
 def check_runs(bundle: Bundle, device: str | None) -> tuple[str | None, Gpu | None]:
-    """Refuse a bundle that does not run here, before minutes go into building others like it.
+    """Reject a bundle that does not run here, before other networks are compiled for minutes.
 
     Args:
-        bundle: what is measured.
-        device: as the command line has it.
+        bundle: the bundle under test.
+        device: value of ``--device``; None for the default.
 
     Returns:
-        The GPU that the bundle runs on, as ``cuda:N`` and by its name; None on the CPU.
+        The GPU that the bundle runs on, as ``cuda:N`` and as its description; None on the CPU.
 
     Raises:
-        UsageError: no such device, or one that the bundle does not run on.
-        LcTrtError: it does not run here.
+        UsageError: no such device, or the bundle does not run on it.
+        LcTrtError: the bundle does not run here.
     """
     backend = get_backend(bundle.manifest.backend)
     if not backend.capabilities.on_gpu:
@@ -116,12 +117,12 @@ def check_runs(bundle: Bundle, device: str | None) -> tuple[str | None, Gpu | No
 def open_own(
     bundle: Bundle, source: onnx.ModelProto, options: CompileOptions, threads: int | None
 ) -> Engine:
-    """The bundle's engine as built; compiled again where size or batch are others.
+    """Open the bundle's engine; compile it again where size or batch differ.
 
     Args:
-        bundle: what is measured.
+        bundle: the bundle under test.
         source: its exchange model.
-        options: as it was compiled, at the size and batch of the bench.
+        options: those of the bundle, at the size and batch of the bench.
         threads: CPU threads; None for all.
     """
     manifest = bundle.manifest
@@ -152,7 +153,7 @@ def _compile(
 
 
 def _runners(options: CompileOptions) -> list[str]:
-    """A GPU's own backend, and the CPU's installed ones that compute in the precision."""
+    """The bundle's backend if it is of a GPU, and installed CPU backends with the precision."""
     runners = [options.backend] if get_backend(options.backend).capabilities.on_gpu else []
     for backend in available():
         if backend.capabilities.on_gpu:
@@ -181,20 +182,20 @@ def _for_backend(options: CompileOptions, backend: str) -> CompileOptions:
 
 
 def _for_baseline(options: CompileOptions) -> CompileOptions:
-    """There are no ranges for INT8; on a GPU nobody runs them in FP32 unless asked to."""
+    """Baselines have no ranges for INT8; on a GPU, FP16 is what users run."""
     on_gpu = get_backend(options.backend).capabilities.on_gpu
     precision = options.floating if on_gpu else Precision.FP32
     return replace(options, precision=precision, quantization=None, fp32_tensors=())
 
 
 def export_baseline(name: str, bundle: Bundle) -> onnx.ModelProto:
-    """VGG16 or ResNet-101 as an exchange model, with the bundle's classes and random weights.
+    """Export VGG16 or ResNet-101 as an exchange model with random weights.
 
     Args:
         name: a key of ``BASELINES``.
-        bundle: whose classes and size it gets.
+        bundle: the bundle whose classes and size it gets.
     """
-    # Only here does the bench need PyTorch.
+    # The only part of the bench that needs PyTorch.
     from lc_trt.ir.export import export_dense
     from lc_trt.model.presets import build_dense, find_network
 

@@ -1,4 +1,4 @@
-"""Options to compile another network, or another size, as a bundle was compiled."""
+"""The options of a bundle, to compile another network or another size in the same way."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from lc_trt.utils.machine import Gpu
 def options_like(
     bundle: Bundle, size: Size, batch: int, *, device: str | None = None, gpu: Gpu | None = None
 ) -> CompileOptions:
-    """The options that a bundle was compiled with, at one size and batch.
+    """The options with which a bundle was compiled, at another size and batch.
 
     Args:
-        bundle: compiled for any backend.
+        bundle: of any backend.
         size: (height, width) in pixels.
         batch: images per pass.
         device: the GPU to compile on, ``cuda:N``; None on the CPU.
@@ -54,7 +54,7 @@ def options_like(
 
 
 def _quantization(bundle: Bundle) -> Quantization | None:
-    """How an INT8 bundle was quantised; None for others."""
+    """The quantisation of an INT8 bundle; None for other precisions."""
     calibration = bundle.manifest.calibration
     if calibration is None or calibration.int8 is None:
         return None
@@ -63,19 +63,19 @@ def _quantization(bundle: Bundle) -> Quantization | None:
 
 
 def timing_cache(manifest: Manifest, gpu: Gpu) -> Path | None:
-    """Where TensorRT keeps what it timed, so that the next bench builds in less time.
+    """The file of TensorRT's timing cache, which shortens the builds of later benches.
 
-    In the temporary folder, in one of this user's own.
+    It lies in a private subfolder of the temporary folder.
 
     Args:
         manifest: of a TensorRT bundle.
-        gpu: the GPU that is built on.
+        gpu: the GPU that engines are built on.
 
     Returns:
-        None for TensorRT for RTX, which times nothing while it builds.
+        The path; None for TensorRT for RTX, whose builds time nothing.
 
     Raises:
-        LcTrtError: the folder cannot be made, or is not this user's alone.
+        LcTrtError: the folder cannot be created, or others may write to it.
     """
     assert manifest.tensorrt is not None
     package, version = manifest.tensorrt.package, manifest.tensorrt.version
@@ -84,17 +84,16 @@ def timing_cache(manifest: Manifest, gpu: Gpu) -> Path | None:
     folder = Path(tempfile.gettempdir()) / f"lc-trt-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        # Everybody may write into the temporary folder; what others put there is not read.
-        mine = folder.lstat()
+        # Everybody may write to the temporary folder; files of others must not be read.
+        status = folder.lstat()
     except OSError as error:
         raise LcTrtError(
-            f"{folder}: cannot be made ({error.strerror}); name another temporary folder in TMPDIR"
+            f"{folder}: cannot be created ({error.strerror}); set TMPDIR to another folder"
         ) from error
-    if mine.st_uid != os.getuid() or mine.st_mode & 0o077 or not folder.is_dir():
+    if status.st_uid != os.getuid() or status.st_mode & 0o077 or not folder.is_dir():
         raise LcTrtError(
-            f"{folder}: others may write there; remove it, or name another temporary folder in "
-            "TMPDIR"
+            f"{folder}: others may write to it; remove it, or set TMPDIR to another folder"
         )
-    # A cache holds for one version and one GPU.
+    # A cache is valid for one version and one GPU.
     name = re.sub(r"[^\w.-]+", "-", f"{package}-{version}-{gpu.name}")
     return folder / f"{name}.timing"

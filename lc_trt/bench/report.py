@@ -1,4 +1,4 @@
-"""The bench's result: as data for JSON and as the lines and cells that a person reads."""
+"""The results of a bench, as JSON and as lines and cells of text."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ NONE = "-"
 
 @dataclass(frozen=True)
 class Row:
-    """One network in one backend.
+    """Measurements of a network on a backend.
 
     Attributes:
         name: ``dense``, ``LC``, ``LC fast`` or a baseline's name.
+        backend: name of the backend.
+        precision: name of the precision.
         fps: images per second, from the median latency.
-        latency_ms: ``p50``, ``p95``, ``p99`` of one pass of the batch.
-        stage_ms: of one pass; None for a dense network, like the following.
-        shares: pixels leaving at each stage, measured, 0 to 1.
-        speedup: over the reference, the median of the ratios of each round.
-        ceiling: what the operations skipped at the measured shares allow at most.
-        published_fps: the paper's figure, None where it has none.
+        latency_ms: percentiles ``p50``, ``p95`` and ``p99`` of a pass, in milliseconds.
+        speedup: over the reference: the median over rounds of the ratio within a round.
+        stage_ms: milliseconds per stage; None for a dense network.
+        shares: measured shares of the pixels that exit at each stage, 0 to 1; None for a dense
+            network.
+        ceiling: upper bound of the speed-up, from the operations skipped at these shares; None for
+            a dense network.
+        published_fps: of the paper; None where it has none.
     """
 
     name: str
@@ -44,7 +48,7 @@ class Row:
     published_fps: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values, rounded to what the clock can tell."""
+        """JSON values, rounded to significant digits."""
         return {
             "name": self.name,
             "backend": self.backend,
@@ -59,7 +63,7 @@ class Row:
         }
 
     def cells(self) -> list[str]:
-        """One string a column of `COLUMNS`."""
+        """One string per column of `COLUMNS`."""
         reached = NONE if self.ceiling is None else f"{100 * self.speedup / self.ceiling:.0f} %"
         return [
             self.name,
@@ -77,7 +81,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Target:
-    """The frame rate that a row has to reach."""
+    """A required frame rate.
+
+    Attributes:
+        row: name of the row that has to reach it.
+        fps: measured, in images per second.
+        required: likewise.
+    """
 
     row: str
     fps: float
@@ -85,7 +95,7 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether it does."""
+        """Whether the row reaches it."""
         return self.fps >= self.required
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,15 +110,21 @@ class Target:
 
 @dataclass(frozen=True)
 class Report:
-    """One run of the bench.
+    """Results of a bench.
 
     Attributes:
         model: the network's name.
-        size, batch, rounds: (H, W) in pixels, images a pass, timed passes a row.
-        content: what it looked at.
-        reference: the row that speed-ups are over.
-        target: None for a dense network that none was asked of.
-        memory: None without a soak.
+        rows: dense networks first, then the operating points of the cascade.
+        reference: the row that speed-ups are relative to.
+        size: (height, width) in pixels.
+        batch: images per pass.
+        rounds: measured passes per row.
+        content: description of the frames.
+        environment: description of the machine.
+        command: the command line that reproduces it.
+        target: required frame rate; None where none is.
+        memory: of the soak; None without one.
+        notes: remarks on the results, a sentence each.
     """
 
     model: str
@@ -125,7 +141,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``--json`` writes."""
+        """JSON values."""
         return {
             "model": self.model,
             "command": self.command,
@@ -142,11 +158,18 @@ class Report:
         }
 
     def write(self, path: Path) -> None:
-        """Write `as_dict` as JSON, whole or not at all."""
+        """Write `as_dict` as JSON.
+
+        Args:
+            path: the file.
+
+        Raises:
+            LcTrtError: it cannot be written.
+        """
         write_json(path, self.as_dict(), option="--json")
 
     def title(self) -> str:
-        """What was measured, in one line."""
+        """One line: network, size, precision, machine, rounds and content."""
         batch = f", batch {self.batch}" if self.batch > 1 else ""
         threads, gpu = self.environment["threads"], self.environment.get("gpu")
         place = f"{threads} thread{'s' * (threads > 1)} of {self.environment['cpu']}"
@@ -158,26 +181,26 @@ class Report:
         )
 
     def lines(self) -> list[str]:
-        """What stands under the table: the reference, memory and the target, in that order."""
-        found = []
+        """The lines below the table: reference, memory and target, in this order."""
+        lines = []
         if len(self.rows) > 1:
-            found.append(
+            lines.append(
                 f"Speed-up over {self.reference.name} on {self.reference.backend}; ceiling: what "
                 "the skipped operations allow; published: the paper's figures on its GPU."
             )
         if self.memory is not None:
-            m = self.memory
-            found.append(
-                f"Memory over {m.frames} frames of changing regions: {m.start_mb:.0f} to "
-                f"{m.end_mb:.0f} MiB, {m.second_half_mb:+.0f} in the second half."
+            memory = self.memory
+            lines.append(
+                f"Memory over {memory.frames} frames of changing regions: {memory.start_mb:.0f} to "
+                f"{memory.end_mb:.0f} MiB, {memory.second_half_mb:+.0f} in the second half."
             )
         if self.target is not None:
-            t = self.target
-            found.append(
-                f"Target: {t.row} {t.fps:.1f} fps, required {t.required:g}: "
-                f"{'met' if t.met else 'missed'}"
+            target = self.target
+            lines.append(
+                f"Target: {target.row} {target.fps:.1f} fps, required {target.required:g}: "
+                f"{'met' if target.met else 'missed'}"
             )
-        return found
+        return lines
 
 
 def _rounded(values: tuple[float, ...] | None, digits: int) -> list[float] | None:

@@ -1,4 +1,4 @@
-"""The whole bench of one bundle: frames, engines, thresholds, timing, report."""
+"""The bench of a bundle: frames, engines, thresholds, timing, report."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from lc_trt.bench import networks
 from lc_trt.bench.memory import soak
-from lc_trt.bench.networks import Dense
-from lc_trt.bench.operating_points import ALL_LEAVE, Rho, find_rho, rho_pair
+from lc_trt.bench.networks import DenseNetwork
+from lc_trt.bench.operating_points import ALL_EXIT, Rho, find_rho, rho_pair
 from lc_trt.bench.recompile import options_like
 from lc_trt.bench.report import Report, Row, Target
 from lc_trt.bench.shares import jittered
@@ -32,28 +32,31 @@ from lc_trt.utils.progress import SILENT, ProgressMonitor
 from lc_trt.utils.timing import measure, percentiles, ratio
 from lc_trt.video.sample_frames import describe, load_frames
 
-BUSY = 0.1  # share of the CPU time that others may use without disturbing the figures
+BUSY = 0.1  # share of the CPU time used by other processes, above which a report warns
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure; None takes what the bundle says.
+    """How to measure.
 
     Attributes:
-        images: folder, image or video; None takes scikit-image's photographs.
-        size, batch: (H, W) in pixels and images a pass; by default the published size (a
-            dense bundle: its own) and the bundle's batch. The bundle is compiled again in memory
-            where it differs.
-        shares: target shares by row, ``LC`` and ``LC fast``. A row that is not there runs at
-            the bundle's thresholds if its weights are trained, at the published shares if not.
-        threads: CPU threads, None for all.
-        device: GPU of a TensorRT bundle (`lc_trt.load`).
-        baselines: also VGG16 and ResNet-101.
-        all_runners: dense networks on every installed backend; the fastest is the reference.
-        target_fps: what LC fast has to reach (in a dense bundle, the dense row); None asks
-            the published fast speed of a cascade and nothing of a dense network.
-        rounds, warmup: timed and untimed rounds.
-        soak: passes to watch the memory over; 0 for none.
+        images: folder, image or video; None takes the photographs of scikit-image.
+        size: (height, width) in pixels; None is the published size, for a dense bundle its own.
+            The network is compiled again in memory if size or batch are not the bundle's.
+        batch: images per pass; None is the bundle's.
+        shares: target shares per row, ``LC`` and ``LC fast``. Other rows run at the bundle's
+            thresholds if its weights are trained, else at the published shares.
+        threads: CPU threads; None for all.
+        device: GPU of a TensorRT bundle (`lc_trt.load`); None for the default.
+        baselines: whether to include VGG16 and ResNet-101.
+        all_runners: whether to run dense networks on every installed backend; the fastest is the
+            reference.
+        target_fps: required frame rate of LC fast (of a dense bundle, of the dense row); None is
+            the published one for a cascade, and none for a dense network.
+        rounds: measured rounds.
+        warmup: unmeasured rounds before them.
+        soak: passes to observe the memory over; 0 for none.
+        seed: of frames and shares.
     """
 
     images: Path | None = None
@@ -78,59 +81,60 @@ def run_bench(
 
     Args:
         path: the bundle.
-        command: what the report names as having made it.
+        options: how to measure.
+        command: the command line, for the report.
         monitor: shows progress.
 
     Raises:
         LcTrtError: the bundle, the content or a backend cannot be used.
+        UsageError: options that do not fit the bundle, or an invalid size, batch or device.
     """
     bundle = read_bundle(path)
     manifest = bundle.manifest
     packages = (manifest.tensorrt.package, "cuda") if manifest.tensorrt else ()
     environment = describe_environment(options.threads, *packages)
     if manifest.kind == "dense" and options.shares:
-        raise UsageError(f"{path}: a dense network has no stages; leave --shares out")
-    # The published speeds are at one size; a dense ONNX of somebody's own may run at no other
-    # than its own.
-    usual = published.SIZE if manifest.kind == "cascade" else manifest.size
-    size, batch = options.size or usual, options.batch or manifest.batch
+        raise UsageError(f"--shares: {path} is a dense network, which has no stages; leave it out")
+    # Published speeds are at one size; a foreign dense network may support only its own.
+    default = published.SIZE if manifest.kind == "cascade" else manifest.size
+    size, batch = options.size or default, options.batch or manifest.batch
     check_shape(size, batch)
     device, gpu = networks.check_runs(bundle, options.device)
     frames = _batches(options, size, batch)
-    source = load_onnx(bundle.file(SOURCE))  # the build imported it
-    compiled_as = options_like(bundle, size, batch, device=device, gpu=gpu)
-    contenders = networks.dense_networks(
-        bundle, source, compiled_as, options.threads,
+    source = load_onnx(bundle.file(SOURCE))
+    compile_options = options_like(bundle, size, batch, device=device, gpu=gpu)
+    dense = networks.dense_networks(
+        bundle, source, compile_options, options.threads,
         baselines=options.baselines, all_runners=options.all_runners,
     )  # fmt: skip
     with ExitStack() as stack:
-        with monitor.phase("compiling", len(contenders) + 1) as advance:
+        with monitor.phase("compiling", len(dense) + 1) as advance:
             lanes = []
-            for contender in contenders:
-                lanes.append(EngineLane(contender.row, contender.load(), frames))
+            for network in dense:
+                lanes.append(EngineLane(network.row, network.load(), frames))
                 stack.callback(lanes[-1].engine.close)
                 advance(1)
             if manifest.kind == "cascade":
-                engine = networks.open_own(bundle, source, compiled_as, options.threads)
+                engine = networks.open_own(bundle, source, compile_options, options.threads)
                 stack.callback(engine.close)
             else:
                 engine = lanes[-1].engine
             advance(1)
         splits: list[EngineLane] = []
         if engine.kind == "cascade":
-            found = thresholds(manifest, engine, frames, options, monitor)
-            rows, splits = _cascade_lanes(engine, frames, found)
-            lanes += rows
+            rhos = thresholds(manifest, engine, frames, options, monitor)
+            points, splits = _cascade_lanes(engine, frames, rhos)
+            lanes += points
         environment |= describe_gpu(engine.gpu)
         measure([lanes, splits], options.rounds, options.warmup, monitor=monitor)
         memory = None
         if options.soak:
             memory = soak(engine, frames, options.soak, seed=options.seed, monitor=monitor)
     macs = stage_macs(source, size) if splits else None
-    made, reference = _rows(contenders, lanes, splits, macs, manifest.precision, batch)
+    rows, reference = _rows(dense, lanes, splits, macs, manifest.precision, batch)
     return Report(
         model=manifest.name,
-        rows=made,
+        rows=rows,
         reference=reference,
         size=size,
         batch=batch,
@@ -138,9 +142,9 @@ def run_bench(
         content=describe(options.images),
         environment=environment,
         command=command,
-        target=_target(made, options.target_fps),
+        target=_target(rows, options.target_fps),
         memory=memory,
-        notes=[*bundle.notes, *_slower(made), *_disturbed(environment["busy_before"])],
+        notes=[*bundle.notes, *_slower(rows), *_disturbed(environment["busy_before"])],
     )
 
 
@@ -151,60 +155,71 @@ def thresholds(
     options: Options,
     monitor: ProgressMonitor = SILENT,
 ) -> dict[str, list[Rho]]:
-    """By row, ``LC`` and ``LC fast``, the thresholds of each frame."""
+    """The thresholds of each frame at the operating points ``LC`` and ``LC fast``.
+
+    Args:
+        manifest: of the bundle.
+        engine: its cascade.
+        frames: uint8 [N, H, W, 3] each, BGR.
+        options: how to measure.
+        monitor: shows progress.
+
+    Returns:
+        float32 [2] per frame, by row.
+    """
     own = {"LC": manifest.default_rho, "LC fast": manifest.fast_rho}
-    asked = options.shares or {}
+    requested = options.shares or {}
     targets: dict[str, list[Shares]] = {}
-    found: dict[str, list[Rho]] = {}
+    rhos: dict[str, list[Rho]] = {}
     for row, point in published.POINTS.items():
         rho = own[row]
-        if row not in asked and manifest.trained is not None and rho is not None:
-            found[row] = [rho_pair(*rho)] * len(frames)
+        if row not in requested and manifest.trained is not None and rho is not None:
+            rhos[row] = [rho_pair(*rho)] * len(frames)
         else:
-            targets[row] = jittered(asked.get(row, point.shares), len(frames), options.seed)
-            found[row] = []
+            targets[row] = jittered(requested.get(row, point.shares), len(frames), options.seed)
+            rhos[row] = []
     if targets:
         for i, frame in enumerate(monitor.track("finding thresholds", frames)):
-            wanted = [shares[i] for shares in targets.values()]
-            for row, rho_found in zip(targets, find_rho(engine, frame, wanted), strict=True):
-                found[row].append(rho_found)
-    return found
+            shares = [draws[i] for draws in targets.values()]
+            for row, pair in zip(targets, find_rho(engine, frame, shares), strict=True):
+                rhos[row].append(pair)
+    return rhos
 
 
 def _batches(options: Options, size: tuple[int, int], batch: int) -> list[npt.NDArray[np.uint8]]:
-    """One different batch, uint8 [N, H, W, 3], a round."""
+    """One batch per round, uint8 [N, H, W, 3]."""
     count = options.rounds + options.warmup
     frames = load_frames(options.images, count * batch, size, options.seed)
     return [np.stack(frames[i * batch : (i + 1) * batch]) for i in range(count)]
 
 
 def _cascade_lanes(
-    engine: Engine, frames: Sequence[npt.NDArray[np.uint8]], found: dict[str, list[Rho]]
+    engine: Engine, frames: Sequence[npt.NDArray[np.uint8]], rhos: dict[str, list[Rho]]
 ) -> tuple[list[EngineLane], list[EngineLane]]:
-    """One lane per row, and those cut short that show the time per stage.
+    """The lanes of the operating points, and the partial passes that give the time per stage.
 
-    The latter are stage 1 alone, then stages 1 and 2 of each row.
+    The latter are stage 1 alone, then stages 1 and 2 of each operating point.
     """
-    rows = [EngineLane(row, engine, frames, rho) for row, rho in found.items()]
-    first = [rho_pair(ALL_LEAVE, ALL_LEAVE)] * len(frames)
+    rows = [EngineLane(row, engine, frames, rho) for row, rho in rhos.items()]
+    first = [rho_pair(ALL_EXIT, ALL_EXIT)] * len(frames)
     splits = [EngineLane("stage 1", engine, frames, first)]
-    for row, rho in found.items():
-        cut = [rho_pair(float(r[0]), ALL_LEAVE) for r in rho]
+    for row, rho in rhos.items():
+        cut = [rho_pair(float(r[0]), ALL_EXIT) for r in rho]
         splits.append(EngineLane(f"{row}, stages 1 and 2", engine, frames, cut))
     return rows, splits
 
 
 def _rows(
-    dense: Sequence[Dense],
+    dense: Sequence[DenseNetwork],
     lanes: Sequence[EngineLane],
     splits: Sequence[EngineLane],
     macs: StageMacs | None,
     precision: str,
     batch: int,
 ) -> tuple[list[Row], Row]:
-    """All rows, and the one among them that speed-ups are over."""
-    own = [i for i, network in enumerate(dense) if network.own]  # a baseline is no reference
-    # By the paired ratio, as speed-ups are: on a noisy machine medians alone may rank otherwise.
+    """All rows, and the one that speed-ups are relative to."""
+    own = [i for i, network in enumerate(dense) if network.own]  # the reference is no baseline
+    # By the paired ratio, like speed-ups: on a noisy machine, medians may rank differently.
     reference = max(own, key=lambda i: ratio(lanes[own[0]].times, lanes[i].times))
     rows = []
     for i, lane in enumerate(lanes):
@@ -228,7 +243,7 @@ def _rows(
                 row,
                 stage_ms=stage_times(splits[0].times, cut.times, lane.times),
                 shares=shares,
-                # Operations are linear in the shares: those of the mean are the mean ones.
+                # Operations are linear in the shares, so the mean shares give the mean operations.
                 ceiling=macs.dense / macs.at(1.0 - shares[0], shares[2]),
                 published_fps=published.POINTS[lane.name].fps,
             )
@@ -246,7 +261,7 @@ def _target(rows: Sequence[Row], required: float | None) -> Target | None:
 
 
 def _slower(rows: Sequence[Row]) -> list[str]:
-    """Where the cascade does not pay."""
+    """Notes on operating points that are slower than the dense network."""
     return [
         f"{row.name} is slower than the dense network in {row.precision}: {row.speedup:.2f}x"
         for row in rows
@@ -257,4 +272,6 @@ def _slower(rows: Sequence[Row]) -> list[str]:
 def _disturbed(busy: float | None) -> list[str]:
     if busy is None or busy < BUSY:
         return []
-    return [f"others used {busy:.0%} of the CPU when the bench began: its figures suffer"]
+    return [
+        f"other processes used {busy:.0%} of the CPU before the bench, which disturbs its figures"
+    ]

@@ -1,4 +1,4 @@
-"""Engines as lanes of interleaved timing, and the time per stage."""
+"""Engines as lanes of an interleaved measurement, and the time per stage."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from lc_trt.utils.timing import Lane
 
 
 class EngineLane(Lane[EngineOutput]):
-    """An engine that runs frame after frame, each at its thresholds.
+    """An engine that runs frame after frame, each at its own thresholds.
 
-    Each timed pass follows an untimed one on the frame before, as in a video.
+    Each timed pass follows an untimed one on the previous frame, as in a video.
 
     Attributes:
         engine: the engine.
         rho: float32 [2] per frame; None for a dense network.
-        shares: of the pixels that left at each stage, in each pass that counted; empty for a dense
-            network.
+        shares: exit shares per measured pass; empty for a dense network.
     """
 
     def __init__(
@@ -32,12 +31,12 @@ class EngineLane(Lane[EngineOutput]):
         frames: Sequence[npt.NDArray[np.uint8]],
         rho: Sequence[Rho] | None = None,
     ) -> None:
-        """Time an engine.
+        """Create a lane.
 
         Args:
-            name: what tables call it.
-            engine: what runs.
-            frames: uint8 [N, H, W, 3] each; they are run round and round.
+            name: for tables.
+            engine: the engine.
+            frames: uint8 [N, H, W, 3] each, BGR; used in turn.
             rho: thresholds, float32 [2] per frame; None for a dense network.
         """
         super().__init__(name, self._pass, lambda number: self._pass(number - 1), self._collect)
@@ -57,15 +56,16 @@ class EngineLane(Lane[EngineOutput]):
 def stage_times(
     first: Sequence[float], second: Sequence[float], full: Sequence[float]
 ) -> tuple[float, float, float]:
-    """Milliseconds in each stage; they sum to the median of ``full``.
-
-    Differences of the medians of three runs.
+    """Milliseconds per stage, as differences between the medians of three runs.
 
     Args:
-        first: times of a run in which every pixel leaves at stage 1; what comes before and after
-            the network is in it.
-        second: of one in which the rest leaves at stage 2.
-        full: of the full one.
+        first: times of the run in which all pixels exit at stage 1; includes pre- and
+            postprocessing.
+        second: times of the run in which the remaining pixels exit at stage 2.
+        full: times of the complete run.
+
+    Returns:
+        Three times, whose sum is the median of ``full``.
     """
     one, two, three = (float(np.median(t)) for t in (first, second, full))
     return one, two - one, three - two

@@ -1,4 +1,4 @@
-"""ONNX in, a checked bundle out: what ``lc-trt build`` does."""
+"""Builds a verified bundle from an ONNX file: the library behind ``lc-trt build``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from lc_trt.backends.base import Compiled
 from lc_trt.backends.registry import compile_options, get_backend
 from lc_trt.builder.prepare_options import PreparedOptions, check_request, prepare_options
-from lc_trt.builder.verify import VerifyOptions, check_engine
+from lc_trt.builder.verify import VerifyOptions, verify_engine
 from lc_trt.bundle.bundle import CALIBRATION, SOURCE, Bundle, check_out, write_bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Profile
@@ -18,10 +18,11 @@ from lc_trt.compiler.frontend.import_model import ImportOptions, import_model
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import ModelInfo, write_info
+from lc_trt.quantization.calibrate import checkpoint_path
 from lc_trt.quantization.options import QuantizationOptions
 from lc_trt.utils.progress import ProgressMonitor
 
-STEPS = 4  # calls of `ProgressMonitor.step`
+PHASES = 4  # reading, compiling, verifying, writing
 
 
 def build(
@@ -47,62 +48,61 @@ def build(
     Args:
         source: the ONNX file.
         out: the bundle's folder, NAME.lct; an existing bundle there is replaced.
-        options: what to compile for (`lc_trt.backends.registry.compile_options`); None is the
-            best backend that runs here, in its default precision, at the model's own size.
-        rho: default thresholds that replace the model's own, one per boundary, 0 to 1.
+        options: of the engine (`lc_trt.backends.registry.compile_options`); None is the best
+            backend that runs here, in its default precision, at the model's own size.
+        rho: default thresholds, one per boundary, 0 to 1; None keeps the model's own.
         fast_rho: fast thresholds, likewise.
         imports: how to read a plain ONNX; None for the defaults. Their size is that of
             ``options``.
-        quantization: how to quantise; INT8 needs it, other precisions take none.
-        overflow_images: FP16: folder of images on which to look for values beyond its range; None
-            takes photographs of scikit-image.
-        verify: how the engine is checked; None is the default.
+        quantization: how to quantise; required for INT8, None for other precisions.
+        overflow_images: for FP16, a folder of images on which to look for values beyond its
+            range; None takes photographs of scikit-image.
+        verify: how the engine is verified; None for the defaults.
         monitor: shows progress and warnings.
 
     Returns:
         The bundle that was written.
 
     Raises:
-        LcTrtError: the file is no usable ONNX, the machine has no such precision, or the engine
+        LcTrtError: the file is not a usable ONNX, the machine lacks the precision, or the engine
             does not agree with ONNX Runtime.
-        UsageError: options that make no sense, or that the backend does not have.
+        UsageError: options that contradict each other, or that the backend does not support.
     """
     source, out, monitor = Path(source), Path(out), monitor or ProgressMonitor()
-    options = options or compile_options()
-    checkpoint = out.with_name(f".{out.name}.seen")
+    options, verify = options or compile_options(), verify or VerifyOptions()
+    checkpoint = checkpoint_path(out)
     if quantization is not None:
         quantization = replace(quantization, checkpoint=checkpoint)
     check_request(options, quantization, overflow_images)
     check_out(out)
-    monitor.step("reading")
-    size = options.size.opt if options.size else None
-    imported = import_model(source, replace(imports or ImportOptions(), size=size))
-    model, info = imported.model, _with_thresholds(imported.info, source, rho, fast_rho)
-    options = replace(options, size=options.size or Profile.of(info.size))
-    if options.reuse and info.kind == "dense":
-        raise UsageError(
-            f"--reuse: {source} is a dense network, which computes all pixels; leave it out"
+    with monitor.phase("building", PHASES) as advance:
+        size = options.size.opt if options.size else None
+        imported = import_model(source, replace(imports or ImportOptions(), size=size))
+        model, info = imported.model, _with_thresholds(imported.info, source, rho, fast_rho)
+        options = replace(options, size=options.size or Profile.of(info.size))
+        if options.reuse and info.kind == "dense":
+            raise UsageError(
+                f"--reuse: {source} is a dense network, which computes all pixels; leave it out"
+            )
+        if imported.unchanged and info == imported.info:
+            exchange = source.read_bytes()
+        else:
+            write_info(model, info)
+            exchange = model.SerializeToString()
+        advance(1)
+        prepared = prepare_options(model, info, options, quantization, overflow_images, monitor)
+        compiled = get_backend(options.backend).compile(
+            model, prepared.options, origin=str(source), monitor=monitor
         )
-    if imported.unchanged and info == imported.info:
-        exchange = source.read_bytes()
-    else:
-        write_info(model, info)
-        exchange = model.SerializeToString()
-    monitor.step("compiling")
-    prepared = prepare_options(model, info, options, quantization, overflow_images, monitor)
-    compiled = get_backend(options.backend).compile(
-        model, prepared.options, origin=str(source), monitor=monitor
-    )
-    manifest = _manifest(compiled, prepared, info, hashlib.sha256(exchange).hexdigest())
-    monitor.step("checking")
-    check = check_engine(
-        model, compiled, prepared, manifest, info, verify or VerifyOptions(), monitor
-    )
-    monitor.step("writing")
-    files: dict[str, bytes | Path] = {**compiled.files, SOURCE: exchange}
-    if prepared.table is not None:
-        files[CALIBRATION] = prepared.table.dumps().encode()
-    bundle = write_bundle(out, replace(manifest, check=check), files)
+        manifest = _manifest(compiled, prepared, info, hashlib.sha256(exchange).hexdigest())
+        advance(1)
+        check = verify_engine(model, compiled, prepared, manifest, info, verify, monitor)
+        advance(1)
+        files: dict[str, bytes | Path] = {**compiled.files, SOURCE: exchange}
+        if prepared.table is not None:
+            files[CALIBRATION] = prepared.table.dumps().encode()
+        bundle = write_bundle(out, replace(manifest, check=check), files)
+        advance(1)
     checkpoint.unlink(missing_ok=True)
     return bundle
 
@@ -110,7 +110,7 @@ def build(
 def _manifest(
     compiled: Compiled, prepared: PreparedOptions, info: ModelInfo, sha256: str
 ) -> Manifest:
-    """All but the check; ``sha256`` is that of the exchange model."""
+    """The manifest without its check; ``sha256`` is that of the exchange model."""
     size, batch = prepared.options.size, prepared.options.batch
     assert size is not None
     cascade = info.kind == "cascade"
@@ -145,7 +145,7 @@ def _with_thresholds(
     fast_rho: tuple[float, float] | None,
 ) -> ModelInfo:
     if info.kind == "dense" and (rho or fast_rho):
-        raise UsageError(f"{source}: is a dense network and has no thresholds; leave out --rho")
+        raise UsageError(f"{source}: a dense network has no thresholds; leave out --rho")
     return replace(
         info,
         default_rho=as_pair(rho) if rho else info.default_rho,

@@ -1,4 +1,4 @@
-"""From the options that a build is asked for to those that a backend compiles with."""
+"""Completes the options of a build with what a reduced precision needs measured first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lc_trt.compiler.options import CompileOptions
 from lc_trt.data.images import ImageList
 from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.quantization.calibration_table import Table
+from lc_trt.quantization.calibration_table import CalibrationTable
 from lc_trt.quantization.fp16_overflow import find_overflow
 from lc_trt.quantization.int8 import prepare_int8
 from lc_trt.quantization.options import QuantizationOptions
@@ -22,19 +22,19 @@ from lc_trt.utils.progress import ProgressMonitor
 
 @dataclass(frozen=True)
 class PreparedOptions:
-    """What was measured for a reduced precision, and the options with it.
+    """Complete options, and the measurements they are based on.
 
     Attributes:
         options: for the backend.
-        calibration: the manifest's; None where nothing was measured.
-        table: of an INT8 engine; None for others.
-        held_out: images of the calibration folder that no range was taken from.
-        miou: what INT8 costs; None without labelled images.
+        calibration: the manifest's section; None where nothing was measured.
+        table: calibration table of an INT8 engine; None for other precisions.
+        held_out: images of the calibration folder that are left for verification.
+        miou: mIoU in FP32 and in INT8; None without labelled images.
     """
 
     options: CompileOptions
     calibration: Calibration | None = None
-    table: Table | None = None
+    table: CalibrationTable | None = None
     held_out: ImageList | None = None
     miou: Miou | None = None
 
@@ -42,7 +42,7 @@ class PreparedOptions:
 def check_request(
     options: CompileOptions, quantization: QuantizationOptions | None, overflow_images: Path | None
 ) -> None:
-    """Refuse what does not go together, before anything is read.
+    """Reject options that contradict each other, before anything is read.
 
     Args:
         options: as of `lc_trt.builder.build.build`.
@@ -50,9 +50,9 @@ def check_request(
         overflow_images: likewise.
 
     Raises:
-        UsageError: INT8 without a calibration or the reverse, or an option that the backend lacks.
-        LcTrtError: this machine does not compute in that precision, or lacks what it needs to
-            compile.
+        UsageError: INT8 without a calibration or the reverse, or an option that the backend does
+            not support.
+        LcTrtError: this machine lacks the precision, or something needed to compile.
     """
     if options.precision.quantized != (quantization is not None):
         raise UsageError("INT8 needs images or a table to calibrate with: --int8 --calib DIR")
@@ -69,7 +69,7 @@ def prepare_options(
     overflow_images: Path | None,
     monitor: ProgressMonitor,
 ) -> PreparedOptions:
-    """Calibrate INT8, choose its layers, and find what FP16 cannot hold, as the precision needs.
+    """Calibrate INT8, select its layers, and find tensors beyond FP16, as the precision requires.
 
     Args:
         model: an exchange model.
@@ -81,7 +81,7 @@ def prepare_options(
 
     Raises:
         LcTrtError: images or a table cannot be used, or nothing is left for INT8.
-        UsageError: a layer that does not exist.
+        UsageError: ``quantization`` names a layer that does not exist.
     """
     prepared = PreparedOptions(options)
     if quantization is not None:
@@ -89,9 +89,8 @@ def prepare_options(
         options = replace(options, quantization=int8.quantization)
         calibration = Calibration(int8=int8.calibration)
         prepared = PreparedOptions(options, calibration, int8.table, int8.held_out, int8.miou)
-        # A table of ranges has no images.
-        folder = quantization.calib.suffix != ".json"
-        overflow_images = quantization.calib if folder else None
+        # A table comes without images.
+        overflow_images = None if quantization.calib.suffix == ".json" else quantization.calib
     if not options.floating.narrow_range:
         return prepared
     assert options.size is not None

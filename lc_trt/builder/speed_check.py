@@ -1,4 +1,4 @@
-"""What a reduced precision and the cascade bring on this machine, from a few timed passes."""
+"""Speed-up of the cascade and of a reduced precision on this machine, from a few timed passes."""
 
 from __future__ import annotations
 
@@ -33,20 +33,22 @@ def compare_speed(
     batches: Sequence[npt.NDArray[np.uint8]],
     monitor: ProgressMonitor,
 ) -> Speed:
-    """Times over the cascade's own at its two operating points, for the manifest's ``check.speed``.
+    """Compare a cascade with its dense network and with itself in FP32, at two operating points.
 
-    Beside the dense network in the same precision and the same cascade in FP32. Timed alternately
-    on a few images: enough to warn of an engine that does not pay, not a benchmark. Narrow networks
-    are so quick in INT8 that gathering rows costs more than it saves; processors with bf16
-    instructions may run them slower than FP32's.
+    The engines run interleaved on a few images: enough to warn of an engine that is slower than
+    its alternatives, but not a benchmark. Narrow networks are so fast in INT8 that gathering rows
+    costs more than it saves; processors with bf16 instructions may run them slower than FP32.
 
     Args:
         model: the exchange model of a cascade.
-        compiled: its engine in reduced precision, for a backend of the CPU.
-        options: what it was compiled with.
-        manifest: the engine's.
-        batches: uint8 [batch, H, W, 3] each.
-        monitor: warned of an engine that does not pay.
+        compiled: its engine in reduced precision, for a CPU backend.
+        options: with which it was compiled.
+        manifest: of the engine.
+        batches: uint8 [batch, H, W, 3] each, BGR.
+        monitor: shows progress, and a warning where the engine is slower.
+
+    Returns:
+        The manifest's ``check.speed``: time of each alternative over the time of the engine.
     """
     backend, precision = get_backend(options.backend), options.precision
     options = replace(options, reuse=False)
@@ -55,24 +57,24 @@ def compare_speed(
         _DENSE: backend.open(backend.compile(run_passes(model, [ToDense()]), options)),
         _FP32: backend.open(backend.compile(model, fp32)),
     }
-    own = backend.open(compiled)
-    found: dict[str, dict[str, float]] = {name: {} for name in engines}
+    candidate = backend.open(compiled)
+    ratios: dict[str, dict[str, float]] = {name: {} for name in engines}
     try:
         for point, rho in {"default": manifest.default_rho, "fast": manifest.fast_rho}.items():
             thresholds = np.array(rho, np.float32)
-            mine = _lane("own", own, batches, thresholds)
-            others = [_lane(name, each, batches, thresholds) for name, each in engines.items()]
+            cascade = _lane("cascade", candidate, batches, thresholds)
+            others = [_lane(name, other, batches, thresholds) for name, other in engines.items()]
             measure(
-                [[mine, *others]], ROUNDS, 1, monitor=monitor, phase=f"timing {point} thresholds"
+                [[cascade, *others]], ROUNDS, 1, monitor=monitor, phase=f"timing {point} thresholds"
             )
             for lane in others:
-                found[lane.name][point] = round(ratio(lane.times, mine.times), 3)
+                ratios[lane.name][point] = round(ratio(lane.times, cascade.times), 3)
     finally:
-        for engine in (own, *engines.values()):
+        for engine in (candidate, *engines.values()):
             engine.close()
-    _warn(found[_DENSE], f"its dense network in {precision}", "export it with --dense", monitor)
-    _warn(found[_FP32], "itself in FP32", f"build without --{precision}", monitor)
-    return Speed(SpeedRatios(**found[_DENSE]), SpeedRatios(**found[_FP32]))
+    _warn(ratios[_DENSE], f"its dense network in {precision}", "export it with --dense", monitor)
+    _warn(ratios[_FP32], "itself in FP32", f"build without --{precision}", monitor)
+    return Speed(SpeedRatios(**ratios[_DENSE]), SpeedRatios(**ratios[_FP32]))
 
 
 def _lane(

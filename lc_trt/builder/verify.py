@@ -1,4 +1,4 @@
-"""Verification of a build: agreement of its engine with FP32, and whether the cascade pays."""
+"""Verification of a build: the engine's agreement with FP32, and its speed-up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from lc_trt.video.sample_frames import check_samples
 
 MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
 MIN_AGREEMENT_REDUCED = 0.97  # share of labels, and of stages, equal to FP32's
-CHECK_IMAGES = 4  # batches
+CHECK_BATCHES = 4
 _Images = npt.NDArray[np.uint8]
 
 
@@ -41,10 +41,10 @@ class VerifyOptions:
     Attributes:
         images: folder of photographs; None: those held out of an INT8 calibration, else
             scikit-image's.
-        min_agreement: share of labels, in reduced precision of stages too, that has to equal
-            FP32's, 0 to 1; None: ``MIN_AGREEMENT``, or ``MIN_AGREEMENT_REDUCED`` in reduced
+        min_agreement: share of labels (in reduced precision, also of stages) that has to equal
+            FP32, 0 to 1; None: ``MIN_AGREEMENT``, or ``MIN_AGREEMENT_REDUCED`` in reduced
             precision.
-        must_agree: False warns of an engine that does not agree.
+        must_agree: False only warns of an engine that does not agree.
     """
 
     images: Path | None = None
@@ -52,7 +52,7 @@ class VerifyOptions:
     must_agree: bool = True
 
 
-def check_engine(
+def verify_engine(
     model: onnx.ModelProto,
     compiled: Compiled,
     prepared: PreparedOptions,
@@ -61,20 +61,20 @@ def check_engine(
     verify: VerifyOptions,
     monitor: ProgressMonitor,
 ) -> Check:
-    """Compare with ONNX Runtime running the exchange model's own function bodies in FP32.
+    """Compare an engine with ONNX Runtime running the exchange model's function bodies in FP32.
 
-    The worst pass counts, at the model's thresholds and at some that split its pixels. In reduced
-    precision the mean over passes at the model's thresholds counts, of labels and of stages; the
-    mIoU that an INT8 build measured on labelled images counts in its place. Of an INT8 engine that
-    cannot run here the network it was built from is held to that, by ONNX Runtime.
+    The worst pass counts, at the model's thresholds and at thresholds that split its pixels. In
+    reduced precision, the mean over passes at the model's thresholds counts, for labels and
+    stages; if an INT8 build measured mIoU on labelled images, mIoU counts instead. For an INT8
+    engine that cannot run here, ONNX Runtime runs the network that it was built from.
 
     Args:
         model: the exchange model.
         compiled: the engine.
-        prepared: the options that it was compiled with.
-        manifest: the engine's.
+        prepared: the options with which it was compiled.
+        manifest: of the engine.
         info: the model's metadata.
-        verify: how to verify it.
+        verify: how to verify.
         monitor: shows progress and warnings.
 
     Returns:
@@ -88,7 +88,7 @@ def check_engine(
         return Check(skip_reason=skip_reason)
     can = get_backend(manifest.backend).capabilities
     reduced = manifest.precision not in can.exact_precisions
-    count = HELD_OUT if reduced else CHECK_IMAGES * manifest.batch
+    count = HELD_OUT if reduced else CHECK_BATCHES * manifest.batch
     origin, batches = _batches(prepared.held_out, verify.images, count, manifest)
     reference = open_reference(model, manifest.size, manifest.batch)
     engine = _open(compiled)
@@ -100,7 +100,7 @@ def check_engine(
         engine.close()
         reference.close()
     required = None
-    # A mean IoU counts in place of the shares, not of what neither can show.
+    # mIoU replaces the shares, but shows no NaN.
     if prepared.miou is None or agreement.non_finite:
         what = "engine's network" if by_network else "engine"
         required = judge(agreement, manifest, origin, verify, monitor, what)
@@ -112,7 +112,7 @@ def check_engine(
         required=required,
         miou=prepared.miou,
     )
-    # It takes a dense engine and one in FP32.
+    # The comparison compiles a dense engine and one in FP32.
     if not check.checked or not reduced or info.kind == "dense" or can.slow_build:
         return check
     speed = compare_speed(model, compiled, prepared.options, manifest, batches, monitor)
@@ -128,7 +128,7 @@ def _open(compiled: Compiled) -> Engine:
 def _batches(
     held_out: ImageList | None, images: Path | None, count: int, manifest: Manifest
 ) -> tuple[str, list[_Images]]:
-    """The origin of the images in words, and batches of them, uint8 [batch, H, W, 3] each."""
+    """Description of the images, and uint8 [batch, H, W, 3] each."""
     size, batch = manifest.size, manifest.batch
     frames: list[_Images] = []
     origin = ""
@@ -151,7 +151,7 @@ def _cases(
     rhos = (info.default_rho, info.fast_rho)
     cases: list[Case] = [(images, rho) for rho in rhos for images in batches]
     if separate:
-        # With random weights the model's own thresholds may leave every region empty or full.
+        # With random weights, all regions may be empty or full at the model's own thresholds.
         cases += [(images, separating_rho(reference, images)) for images in batches]
     return cases
 
@@ -170,57 +170,55 @@ def judge(
     monitor: ProgressMonitor,
     what: str = "engine",
 ) -> float:
-    """Refuse an engine that agrees too little, or warn of it.
+    """Reject an engine that agrees too little with FP32, or warn of it.
 
-    A confidence that is NaN or infinite is refused however little it changes the shares.
+    Confidences that are NaN or infinite are rejected however few there are.
 
     Args:
         agreement: with ONNX Runtime in FP32.
         manifest: of the engine.
-        origin: which images were compared, in words.
-        verify: what has to agree, and whether an engine that does not is an error.
-        monitor: gets the warning.
-        what: how the message calls the engine.
+        origin: description of the compared images.
+        verify: the required share, and whether less is an error.
+        monitor: shows the warning.
+        what: the engine's name in messages.
 
     Returns:
-        The share that has to agree, 0 to 1.
+        The required share, 0 to 1.
 
     Raises:
-        LcTrtError: it does not agree, and has to.
+        LcTrtError: the engine has to agree and does not.
     """
     can = get_backend(manifest.backend).capabilities
-    reduced, least = manifest.precision not in can.exact_precisions, verify.min_agreement
-    if least is None:
-        least = MIN_AGREEMENT_REDUCED if reduced else MIN_AGREEMENT
+    reduced, required = manifest.precision not in can.exact_precisions, verify.min_agreement
+    if required is None:
+        required = MIN_AGREEMENT_REDUCED if reduced else MIN_AGREEMENT
     labels, stages = agreement.labels, 1.0
     if reduced:
         labels, stages = agreement.mean_labels, agreement.mean_stages
-    if min(labels, stages) >= least and not agreement.non_finite:
-        return least
+    if min(labels, stages) >= required and not agreement.non_finite:
+        return required
     backend, precision = manifest.backend, manifest.precision
     shares = f"{labels:.2%} of the labels"
     if reduced:
         shares += f" and {stages:.2%} of the stages"
-    found = (
+    message = (
         f"the {backend} {precision} {what} agrees with ONNX Runtime in FP32 on {shares} "
-        f"({origin}), expected at least {least * 100:g}%"
+        f"({origin}), expected at least {required * 100:g}%"
     )
     if agreement.non_finite:
-        found += (
-            f"; {agreement.non_finite} confidences of one of them are NaN or infinite, expected 0"
-        )
+        message += f"; {agreement.non_finite} confidences of either are NaN or infinite, expected 0"
     if not verify.must_agree:
-        monitor.warn(found)
-        return least
+        monitor.warn(message)
+        return required
     if Precision.parse(precision).quantized:
         advice = (
-            "Calibrate on images like those it will see (100 or more), try --method entropy or "
-            "percentile, keep layers out of it with --keep, or let labelled images choose them: "
+            "Calibrate on 100 or more images of the target domain, try --method entropy or "
+            "percentile, keep layers out of INT8 with --keep, or select them by labelled images: "
             "--max-drop 1.0 --eval-root DIR"
         )
     else:
         other = "--backend onnxruntime" if precision == Precision.FP32 else "--fp32"
         advice = f"Build with {other} and report this model"
     raise LcTrtError(
-        f"{found}; nothing was written. {advice}, or keep the engine as it is with --no-check"
+        f"{message}; nothing was written. {advice}, or keep the engine as it is with --no-check"
     )

@@ -57,7 +57,7 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class TableSummary:
-    """A calibration table (`lc_trt.quantization.calibration_table.Table`) without its ranges.
+    """A `lc_trt.quantization.calibration_table.CalibrationTable` without its ranges.
 
     Attributes:
         model: name of the network.

@@ -56,7 +56,6 @@ def build(
       lc-trt build model.onnx --backend tensorrt --min-batch 1 --opt-batch 4 --max-batch 8
     """
     from lc_trt.backends.registry import compile_options
-    from lc_trt.builder.build import STEPS
     from lc_trt.builder.build import build as run_build
     from lc_trt.video.sample_frames import photographs_missing
 
@@ -68,8 +67,7 @@ def build(
             "no photographs to check the engine on, drawn scenes stand in: "
             "pip install 'lc-trt[bench]' or give --check-images DIR"
         )
-    monitor = console.BarMonitor()
-    with console.log(verbose), monitor.phase("building", STEPS):
+    with console.log(verbose):
         bundle = run_build(
             model,
             out or model.with_suffix(".lct"),
@@ -88,7 +86,7 @@ def build(
             quantization=quantization_options,
             overflow_images=quantization.overflow_images(precision),
             verify=verification.verify_options(),
-            monitor=monitor,
+            monitor=console.BarMonitor(),
         )
     manifest = bundle.manifest
     output.print(json.loads(manifest.dumps()), build_report.describe(bundle.path.name, manifest))

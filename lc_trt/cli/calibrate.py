@@ -29,11 +29,11 @@ def calibrate(
     output: Output,
     out: Annotated[Path, typer.Option("--out", "-o", help="The table.")] = Path("table.json"),
 ) -> None:
-    """Find the ranges of a network's activations, for INT8.
+    """Measure the ranges of a network's activations, for INT8.
 
-    Takes 100 images or more. They run through the network in FP32 one by one; the progress is
-    stored beside the table until that is written, so the same command continues a run that was
-    stopped.
+    Use 100 images or more. They run through the network in FP32 one by one. An interrupted
+    calibration resumes with the same command: its state is kept beside the table until the table
+    is written.
 
     Example:
       lc-trt calibrate model.onnx --images photos/ -o table.json
@@ -42,10 +42,10 @@ def calibrate(
     from dataclasses import asdict
 
     from lc_trt.data.images import list_images
-    from lc_trt.quantization.calibrate import Settings
-    from lc_trt.quantization.calibrate_file import calibrate_file
+    from lc_trt.quantization.calibrate import calibrate_file
+    from lc_trt.quantization.options import CalibrationOptions
 
-    settings = Settings(
+    options = CalibrationOptions(
         method=calibration.method,
         percentile=calibration.percentile,
         size=size.pixels(),
@@ -57,7 +57,7 @@ def calibrate(
         model,
         images,
         out,
-        settings,
+        options,
         imports=plain.import_options(),
         monitor=console.BarMonitor(),
     )

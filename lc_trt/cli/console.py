@@ -182,18 +182,11 @@ class BarMonitor(ProgressMonitor):
     def __init__(self) -> None:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._steps = 0
-
-    def step(self, what: str) -> None:
-        """Advance the outermost phase."""
-        self._steps += 1
-        for outermost in list(self._tasks)[:1]:
-            self.done(outermost, self._steps)
 
     def start(self, phase: str, steps: int) -> None:
         """Draw its bar."""
         if self._bars is None:
-            self._bars, self._steps = bars(), 0
+            self._bars = bars()
             self._bars.start()
         indented = "  " * len(self._tasks) + phase
         self._tasks[phase] = self._bars.add_task(indented, total=steps)

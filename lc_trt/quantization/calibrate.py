@@ -1,78 +1,119 @@
-"""From a model and images to a calibration table: what ``lc-trt calibrate`` does."""
+"""Calibration: a model and images in, a table of activation ranges out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
+from lc_trt.compiler.frontend.import_model import ImportOptions, import_model
+from lc_trt.compiler.options import check_shape
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, fingerprints, make_plan
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.data.images import RECOMMENDED_IMAGES, ImageList, read_image, skip_unreadable
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.quantization.activation_collector import Observer
-from lc_trt.quantization.calibration_table import Table, TensorRange, model_digest
-from lc_trt.quantization.checkpoint import Seen, load_seen, save_seen
+from lc_trt.quantization.activation_collector import ActivationCollector
+from lc_trt.quantization.calibration_table import (
+    CalibrationTable,
+    TensorRange,
+    model_digest,
+    write_table,
+)
+from lc_trt.quantization.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lc_trt.quantization.histogram import Histogram
-from lc_trt.quantization.options import METHOD, PERCENTILE
+from lc_trt.quantization.options import CalibrationOptions
 from lc_trt.quantization.range_estimators import check_method, find_range
 from lc_trt.runtime.resize import to_size
+from lc_trt.utils.files import check_file
 from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 SAVE_EVERY = 25  # images
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to calibrate.
+def checkpoint_path(out: Path) -> Path:
+    """The file from which an interrupted calibration resumes, beside what it is for.
 
-    Attributes:
-        method, percentile: see `lc_trt.quantization.range_estimators.find_range`.
-        size: (height, width); None is the model's own.
-        rho: thresholds to see regions at; None is the model's default.
-        threads: CPU threads, None for all.
+    Args:
+        out: the table, or the bundle that is built.
     """
+    return out.with_name(f".{out.name}.calibration")
 
-    method: str = METHOD
-    percentile: float = PERCENTILE
-    size: tuple[int, int] | None = None
-    rho: tuple[float, float] | None = None
-    threads: int | None = None
+
+def calibrate_file(
+    source: Path,
+    images: ImageList,
+    out: Path,
+    options: CalibrationOptions | None = None,
+    *,
+    imports: ImportOptions | None = None,
+    monitor: ProgressMonitor = SILENT,
+) -> CalibrationTable:
+    """Calibrate an exchange ONNX, or a plain segmentation ONNX, and write the table.
+
+    An interrupted calibration resumes if model, images, size and thresholds are the same.
+
+    Args:
+        source: the ONNX file.
+        images: the calibration images.
+        out: the table's file.
+        options: how to calibrate; None for the defaults.
+        imports: how to read a plain ONNX; None for the defaults. Their size is that of
+            ``options``.
+        monitor: shows progress and warnings.
+
+    Raises:
+        LcTrtError: the model or the images cannot be used, or the table cannot be written.
+        UsageError: an unknown method or an invalid size.
+    """
+    options = options or CalibrationOptions()
+    check_shape(options.size, 1)
+    check_file(out, "choose another -o")
+    imported = import_model(source, replace(imports or ImportOptions(), size=options.size))
+    checkpoint = checkpoint_path(out)
+    table = calibrate(
+        imported.model, imported.info, images, options, checkpoint=checkpoint, monitor=monitor
+    )
+    write_table(out, table)
+    checkpoint.unlink(missing_ok=True)
+    return table
 
 
 def calibrate(
     source: onnx.ModelProto,
     info: ModelInfo,
     images: ImageList,
-    settings: Settings | None = None,
+    options: CalibrationOptions | None = None,
     *,
-    state: Path | None = None,
+    checkpoint: Path | None = None,
     monitor: ProgressMonitor = SILENT,
-) -> Table:
-    """Run the images through the model in FP32 and find every tensor's range.
+) -> CalibrationTable:
+    """Run the images through the model in FP32 and estimate the range of each activation.
 
     Args:
-        source: an exchange model; ``info`` are its facts.
-        state: file to keep what was seen in, and to go on from; the caller removes it.
-        monitor: shows progress, and warns of few images or a broken file.
+        source: an exchange model.
+        info: its metadata.
+        images: the calibration images.
+        options: how to calibrate; None for the defaults.
+        checkpoint: file from which an interrupted calibration resumes; the caller removes it.
+        monitor: shows progress, and warns of few images or unreadable files.
 
     Raises:
         LcTrtError: too many images are unreadable (`images.skip_unreadable`), a tensor is NaN or
             infinite, or no pixel reached a part of the network.
         UsageError: an unknown method.
     """
-    settings = settings or Settings()
-    check_method(settings.method, settings.percentile)
-    size = settings.size or info.size
-    rho = (settings.rho or info.default_rho) if info.kind == "cascade" else None
+    options = options or CalibrationOptions()
+    check_method(options.method, options.percentile)
+    size = options.size or info.size
+    rho = (options.rho or info.default_rho) if info.kind == "cascade" else None
     graph = prepare(source, size, 1)
     plan = make_plan(graph)
-    made_by = fingerprints(graph, plan)
+    hashes = fingerprints(graph, plan)
     if not plan.convolutions:
         raise LcTrtError("the model has no convolution with constant weights to run in INT8")
     if len(images) < RECOMMENDED_IMAGES:
@@ -80,26 +121,26 @@ def calibrate(
             f"{len(images)} calibration images: ranges may be too small; use at least "
             f"{RECOMMENDED_IMAGES}"
         )
-    seen = _start(state, model_digest(made_by), images, size, rho, plan)
-    observer = Observer(graph, plan, settings.threads)
+    state = _resume(checkpoint, model_digest(hashes), images, size, rho, plan)
+    collector = ActivationCollector(graph, plan, options.threads)
     with monitor.phase("calibrating", len(images)) as advance:
-        advance(seen.done)
-        while seen.done < len(images):
-            _see(observer, images, seen, size, rho, monitor.warn)
+        advance(state.done)
+        while state.done < len(images):
+            _add_image(collector, images, state, size, rho, monitor.warn)
             advance(1)
-            # The last one too: what follows a calibration may be stopped as well.
-            if state is not None and (seen.done % SAVE_EVERY == 0 or seen.done == len(images)):
-                save_seen(state, seen)
+            # After the last image too: a build that fails later need not calibrate again.
+            if checkpoint and (state.done % SAVE_EVERY == 0 or state.done == len(images)):
+                save_checkpoint(checkpoint, state)
     tensors = tuple(
-        _range(name, seen.histograms[name], settings, made_by[name]) for name in plan.tensors
+        _range(name, state.histograms[name], options, hashes[name]) for name in plan.tensors
     )
-    return Table(
+    return CalibrationTable(
         model=info.name,
-        model_sha256=model_digest(made_by),
-        method=settings.method,
-        percentile=settings.percentile if settings.method == "percentile" else None,
-        images=len(images) - len(seen.skipped),
-        skipped=tuple(seen.skipped),
+        model_sha256=model_digest(hashes),
+        method=options.method,
+        percentile=options.percentile if options.method == "percentile" else None,
+        images=len(images) - len(state.skipped),
+        skipped=tuple(state.skipped),
         images_sha256=images.digest,
         size=size,
         rho=rho,
@@ -107,53 +148,56 @@ def calibrate(
     )
 
 
-def _start(
-    state: Path | None,
+def _resume(
+    checkpoint: Path | None,
     model: str,
     images: ImageList,
     size: tuple[int, int],
     rho: tuple[float, float] | None,
     plan: QuantizationPlan,
-) -> Seen:
+) -> Checkpoint:
+    """The state to start from; ``model`` is the model's digest."""
     text = json.dumps([model, images.digest, size, rho])
     key = hashlib.sha256(text.encode()).hexdigest()
-    seen = Seen(key) if state is None else load_seen(state, key)
+    state = Checkpoint(key) if checkpoint is None else load_checkpoint(checkpoint, key)
     for name in plan.tensors:
-        seen.histograms.setdefault(name, Histogram())
-    return seen
+        state.histograms.setdefault(name, Histogram())
+    return state
 
 
-def _see(
-    observer: Observer,
+def _add_image(
+    collector: ActivationCollector,
     images: ImageList,
-    seen: Seen,
+    state: Checkpoint,
     size: tuple[int, int],
     rho: tuple[float, float] | None,
     warn: Callable[[str], None],
 ) -> None:
-    """Add the next image to the histograms."""
-    file = images.files[seen.done]
+    """Add the activations of the next image to the histograms."""
+    file = images.files[state.done]
     image = read_image(file)
-    seen.done += 1
+    state.done += 1
     if image is None:
-        skip_unreadable(images, file, seen.skipped, warn)
+        skip_unreadable(images, file, state.skipped, warn)
         return
-    for name, values in observer.run(to_size(image, size)[None], rho):
+    for name, values in collector.run(to_size(image, size)[None], rho):
         try:
-            seen.histograms[name].add(values)
+            state.histograms[name].add(values)
         except ValueError:
             raise LcTrtError(
                 f"tensor {name!r} is NaN or infinite on {file}: the network is broken in FP32"
             ) from None
 
 
-def _range(name: str, histogram: Histogram, settings: Settings, made_by: str) -> TensorRange:
+def _range(
+    name: str, histogram: Histogram, options: CalibrationOptions, made_by: str
+) -> TensorRange:
     if not histogram.total:
         raise LcTrtError(
-            f"tensor {name!r}: no pixel of any image got there at these thresholds; calibrate "
-            "with larger ones, as --rho 0.99"
+            f"tensor {name!r}: no pixel of any image reached it at these thresholds; calibrate "
+            "with larger ones, such as --rho 0.99"
         )
-    low, high = find_range(histogram, settings.method, settings.percentile)
+    low, high = find_range(histogram, options.method, options.percentile)
     return TensorRange(
         name=name,
         low=_rounded(low),
@@ -166,5 +210,5 @@ def _range(name: str, histogram: Histogram, settings: Settings, made_by: str) ->
 
 
 def _rounded(value: float) -> float:
-    """Six digits: far finer than INT8's steps, and readable."""
+    """Six digits: readable, and far finer than the steps of INT8."""
     return float(f"{value:.6g}")

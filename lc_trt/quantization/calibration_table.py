@@ -1,10 +1,11 @@
-"""The calibration table: the range of every tensor, and what it was made from, as JSON."""
+"""The calibration table: the range of each activation, and its origin, as JSON."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from itertools import zip_longest
 from pathlib import Path
 
 from lc_trt.bundle.sections import TableSummary
@@ -20,12 +21,15 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class TensorRange:
-    """One tensor.
+    """The range of a tensor.
 
     Attributes:
-        low, high: the range that INT8 covers.
-        smallest, largest: what occurred.
-        values: how many values were seen.
+        name: of the tensor.
+        low: lower end of the range that INT8 covers.
+        high: upper end of it.
+        smallest: the smallest value that occurred.
+        largest: the largest one.
+        values: number of values.
         made_by: hash of the operators and weights that compute it (`fingerprints`).
     """
 
@@ -39,18 +43,21 @@ class TensorRange:
 
 
 @dataclass(frozen=True)
-class Table:
-    """All tensors of one model.
+class CalibrationTable:
+    """The ranges of a model.
 
     Attributes:
-        model: its name.
-        model_sha256: over all ``made_by``: of what computes its tensors, not of a file.
-        method: of `lc_trt.quantization.range_estimators`; ``percentile`` is its
-            parameter, if it has one.
-        images: how many were seen; ``skipped`` names those that were broken.
+        model: name of the model.
+        model_sha256: over all ``made_by``: of the computation, not of a file.
+        method: range estimator (`lc_trt.quantization.range_estimators.find_range`).
+        percentile: parameter of the method of that name, 0 to 100; None for others.
+        images: number of images used.
+        skipped: names of the unreadable ones.
         images_sha256: of the image list (`ImageList.digest`).
-        size: (height, width) they were seen at.
-        rho: thresholds they were seen at; None for a dense network.
+        size: (height, width) in pixels of the calibration.
+        rho: its thresholds, one per boundary; None for a dense network.
+        tensors: one range per quantised activation, in the order of the graph.
+        lc_trt_version: the version that calibrated.
     """
 
     model: str
@@ -67,52 +74,57 @@ class Table:
 
     @property
     def ranges(self) -> dict[str, Range]:
-        """(low, high) by tensor."""
+        """(low, high) per tensor."""
         return {t.name: (t.low, t.high) for t in self.tensors}
 
     def summary(self) -> TableSummary:
-        """All but the ranges, for a manifest."""
+        """The manifest's summary: everything but the ranges."""
         body = {f.name: getattr(self, f.name) for f in fields(self)}
         return TableSummary(**{**body, "skipped": len(self.skipped), "tensors": len(self.tensors)})
 
     def dumps(self) -> str:
-        """JSON text, one tensor a line."""
+        """JSON text with one line per tensor."""
         body = {"format": FORMAT, "lc_trt_version": self.lc_trt_version, **asdict(self)}
         tensors = ",\n    ".join(json.dumps(t) for t in body.pop("tensors"))
         head = json.dumps(body, indent=2).removesuffix("\n}")
         return f'{head},\n  "tensors": [\n    {tensors}\n  ]\n}}\n'
 
 
-def write_table(path: Path, table: Table) -> None:
-    """Write a table, whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LcTrtError(
-            f"{path}: its folder cannot be made ({error.strerror}); choose another -o"
-        ) from error
-    atomic_write(path, table.dumps().encode(), "choose another -o")
+def write_table(path: Path, table: CalibrationTable) -> None:
+    """Write a table atomically, with the folders above it.
 
-
-def read_table(path: Path) -> Table:
-    """Read a table.
+    Args:
+        path: the file.
+        table: what to write.
 
     Raises:
-        LcTrtError: no such file, no table, or one of another format.
+        LcTrtError: the file cannot be written.
     """
-    again = f"make it: lc-trt calibrate MODEL.onnx --images DIR -o {path}"
+    atomic_write(path, table.dumps().encode(), "choose another -o", parents=True)
+
+
+def read_table(path: Path) -> CalibrationTable:
+    """Read a table.
+
+    Args:
+        path: the file.
+
+    Raises:
+        LcTrtError: the file is missing, is not a table, or has another format.
+    """
+    advice = f"create it: lc-trt calibrate MODEL.onnx --images DIR -o {path}"
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise LcTrtError(f"{path}: cannot be read ({error.strerror}); {again}") from error
+        raise LcTrtError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
     except ValueError as error:
-        raise LcTrtError(f"{path}: no calibration table (not JSON); {again}") from error
+        raise LcTrtError(f"{path}: not a calibration table (no JSON); {advice}") from error
     if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
-        raise LcTrtError(f"{path}: no calibration table of format {FORMAT}; {again}")
+        raise LcTrtError(f"{path}: not a calibration table of format {FORMAT}; {advice}")
     try:
         tensors = tuple(TensorRange(**tensor) for tensor in body.pop("tensors"))
         rho, size = body.pop("rho"), body.pop("size")
-        return Table(
+        return CalibrationTable(
             **{**body, "skipped": tuple(body["skipped"])},
             size=(int(size[0]), int(size[1])),
             rho=None if rho is None else (float(rho[0]), float(rho[1])),
@@ -120,44 +132,42 @@ def read_table(path: Path) -> Table:
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise LcTrtError(
-            f"{path}: a calibration table that misses or holds something unknown ({error}); {again}"
+            f"{path}: calibration table with a missing or unknown field ({error}); {advice}"
         ) from error
 
 
 def model_digest(made_by: dict[str, str]) -> str:
-    """SHA-256 over the names and hashes of a model's tensors."""
+    """SHA-256 over the names and hashes of a model's tensors.
+
+    Args:
+        made_by: hash per tensor (`fingerprints`).
+    """
     text = "\n".join(f"{name} {value}" for name, value in made_by.items())
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_table(table: Table, graph: Graph, origin: str) -> None:
-    """Refuse a table of another model, by the name of the first tensor that differs.
+def check_table(table: CalibrationTable, graph: Graph, origin: str) -> None:
+    """Reject a table of another model, naming the first tensor that differs.
 
     Args:
-        table: has a hash per tensor.
-        graph: folded (`lc_trt.compiler.pipeline.prepare`).
-        origin: what messages call the table.
+        table: the table.
+        graph: the model, folded (`lc_trt.compiler.pipeline.prepare`).
+        origin: the table's name in messages.
 
     Raises:
-        LcTrtError: it is of another model.
+        LcTrtError: the table belongs to another model.
     """
-    made_by = fingerprints(graph, make_plan(graph))
-    expected = list(made_by.items())
-    found = [(t.name, t.made_by) for t in table.tensors]
-    for i in range(max(len(expected), len(found))):
-        mine = expected[i] if i < len(expected) else None
-        theirs = found[i] if i < len(found) else None
-        if mine == theirs:
+    model = list(fingerprints(graph, make_plan(graph)).items())
+    rows = [(tensor.name, tensor.made_by) for tensor in table.tensors]
+    for i, (row, tensor) in enumerate(zip_longest(rows, model)):
+        if row == tensor:
             continue
-        if mine is None or theirs is None or mine[0] != theirs[0]:
-            what = (
-                f"has {theirs[0]!r}" if theirs else "ends",
-                f"has {mine[0]!r}" if mine else "ends",
-            )
-            difference = f"at tensor {i + 1} the table {what[0]} and the model {what[1]}"
+        if row and tensor and row[0] == tensor[0]:
+            difference = f"tensor {row[0]!r} is computed with other weights"
         else:
-            difference = f"tensor {mine[0]!r} is computed with other weights"
+            has = [f"has {entry[0]!r}" if entry else "ends" for entry in (row, tensor)]
+            difference = f"at tensor {i + 1} the table {has[0]} and the model {has[1]}"
         raise LcTrtError(
-            f"{origin}: is the table of another model ({table.model}): {difference}; make this "
-            "model's own: lc-trt calibrate MODEL.onnx --images DIR -o table.json"
+            f"{origin}: is the table of another model ({table.model}): {difference}; calibrate "
+            "this one: lc-trt calibrate MODEL.onnx --images DIR -o table.json"
         )

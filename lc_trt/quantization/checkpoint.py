@@ -1,4 +1,4 @@
-"""What a calibration has seen so far, on disk, so that a stopped one goes on where it was."""
+"""The state of a calibration on disk, from which an interrupted one resumes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from lc_trt.utils.files import atomic_file
 
 
 @dataclass
-class Seen:
-    """Histograms after ``done`` files.
+class Checkpoint:
+    """The state of a calibration after ``done`` files.
 
     Attributes:
-        key: of model, images, size and thresholds: another calibration's state is not taken.
-        skipped: names of files that were broken.
+        key: identifies model, images, size and thresholds.
+        done: number of files processed.
+        skipped: names of the unreadable ones among them.
+        histograms: one per tensor.
     """
 
     key: str
@@ -28,37 +30,55 @@ class Seen:
     histograms: dict[str, Histogram] = field(default_factory=dict)
 
 
-def save_seen(path: Path, seen: Seen) -> None:
-    """Write the state, whole or not at all."""
-    found = seen.histograms.values()
-    head = {
-        "key": seen.key,
-        "done": seen.done,
-        "skipped": seen.skipped,
-        "names": list(seen.histograms),
-        "scalars": [[h.limit, h.low, h.high, h.total, h.zeros] for h in found],
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically.
+
+    Args:
+        path: the file.
+        checkpoint: the state.
+
+    Raises:
+        LcTrtError: the file cannot be written.
+    """
+    histograms = checkpoint.histograms.values()
+    header = {
+        "key": checkpoint.key,
+        "done": checkpoint.done,
+        "skipped": checkpoint.skipped,
+        "names": list(checkpoint.histograms),
+        "scalars": [[h.limit, h.low, h.high, h.total, h.zeros] for h in histograms],
     }
-    # A file, not its name, to which NumPy would add a suffix.
+    counts = np.zeros((len(histograms), BINS), np.int64)
+    for row, histogram in zip(counts, histograms, strict=True):
+        row[:] = histogram.counts
+    # A file object: NumPy would append a suffix to a path.
     with atomic_file(path, "choose another -o") as partial, partial.open("wb") as file:
         np.savez_compressed(
-            file,
-            head=np.frombuffer(json.dumps(head).encode(), np.uint8),
-            counts=np.stack([h.counts for h in found]) if head["names"] else np.zeros((0, BINS)),
+            file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), counts=counts
         )
 
 
-def load_seen(path: Path, key: str) -> Seen:
-    """The state of the same calibration; an empty one where there is none."""
+def load_checkpoint(path: Path, key: str) -> Checkpoint:
+    """Read the checkpoint of the same calibration.
+
+    Args:
+        path: the file.
+        key: as of `Checkpoint`.
+
+    Returns:
+        An empty one where the file is missing, damaged or of another calibration.
+    """
     try:
-        with np.load(path) as stored:
-            head = json.loads(stored["head"].tobytes())
-            counts = stored["counts"].astype(np.int64)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return Seen(key)
-    if head.get("key") != key or counts.shape != (len(head["names"]), BINS):
-        return Seen(key)
+        # NumPy does not close a damaged file that it opened itself.
+        with path.open("rb") as file, np.load(file) as archive:
+            header = json.loads(archive["header"].tobytes())
+            counts = archive["counts"].astype(np.int64)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return Checkpoint(key)
+    if header.get("key") != key or counts.shape != (len(header["names"]), BINS):
+        return Checkpoint(key)
     histograms = {
         name: Histogram(row, *scalars)
-        for name, row, scalars in zip(head["names"], counts, head["scalars"], strict=True)
+        for name, row, scalars in zip(header["names"], counts, header["scalars"], strict=True)
     }
-    return Seen(key, head["done"], head["skipped"], histograms)
+    return Checkpoint(key, header["done"], header["skipped"], histograms)

@@ -1,4 +1,4 @@
-"""Counts of magnitudes that take the same memory however many values are added."""
+"""Histograms of magnitudes in constant memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 BINS = 4096
-_SMALLEST = 2.0**-40  # the first limit, where all values so far are tiny
+_SMALLEST_LIMIT = 2.0**-40
 _EXACT = 1 << 24  # OpenCV counts in float32, which is exact up to here
 
 
@@ -20,16 +20,18 @@ def _no_counts() -> npt.NDArray[np.int64]:
 
 @dataclass
 class Histogram:
-    """How often each magnitude occurred; zeros are counted apart, since 0 is always exact.
+    """Counts per magnitude; zeros are counted separately, since INT8 represents 0 exactly.
 
-    The upper limit is a power of two: when a larger value comes, it is doubled and neighbouring
-    bins become one. So the counts do not depend on the order in which values came.
+    The upper limit is a power of two: when a larger value occurs, the limit doubles and pairs of
+    bins are merged. The counts do not depend on the order of the values.
 
     Attributes:
-        counts: int64 [BINS]; bin i holds i to i + 1 parts of ``limit / BINS``, without 0.
-        limit: upper end of the last bin; 0 before a value other than 0 came.
-        low, high: smallest and largest value, 0 included.
-        total: values in all; ``zeros`` of them are 0.
+        counts: int64 [BINS]; bin i holds magnitudes from i to i + 1 times `width`, without 0.
+        limit: upper end of the last bin; 0 before the first value other than 0.
+        low: smallest value, at most 0.
+        high: largest value, at least 0.
+        total: number of values.
+        zeros: number of values that are 0.
     """
 
     counts: npt.NDArray[np.int64] = field(default_factory=_no_counts)
@@ -40,7 +42,10 @@ class Histogram:
     zeros: int = 0
 
     def add(self, values: npt.NDArray[np.float32]) -> None:
-        """Count float32 values of any shape.
+        """Count values.
+
+        Args:
+            values: float32 of any shape.
 
         Raises:
             ValueError: one of them is NaN or infinite.
@@ -57,21 +62,21 @@ class Histogram:
         if largest == 0.0:
             self.zeros += flat.size
             return
-        self._reach(largest)
+        self._extend(largest)
         if low < 0:
             flat = np.abs(flat)
         for start in range(0, flat.size, _EXACT):
-            part = flat[start : start + _EXACT]
-            zeros = part.size - int(np.count_nonzero(part))
-            counted = cv2.calcHist([part.reshape(1, -1)], [0], None, [BINS], [0.0, self.limit])
-            self.counts += counted.reshape(-1).astype(np.int64)
+            chunk = flat[start : start + _EXACT]
+            zeros = chunk.size - int(np.count_nonzero(chunk))
+            counts = cv2.calcHist([chunk.reshape(1, -1)], [0], None, [BINS], [0.0, self.limit])
+            self.counts += counts.reshape(-1).astype(np.int64)
             self.counts[0] -= zeros
             self.zeros += zeros
 
-    def _reach(self, largest: float) -> None:
-        """Double the limit until ``largest`` is below it."""
+    def _extend(self, largest: float) -> None:
+        """Double the limit until it exceeds ``largest``."""
         if not self.limit:
-            self.limit = _SMALLEST
+            self.limit = _SMALLEST_LIMIT
         while self.limit <= largest:
             pairs = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.concatenate([pairs, np.zeros(BINS // 2, np.int64)])
@@ -79,5 +84,5 @@ class Histogram:
 
     @property
     def width(self) -> float:
-        """Of a bin."""
+        """Width of a bin."""
         return self.limit / BINS

@@ -1,4 +1,4 @@
-"""An INT8 build before its engine is made: the calibration table, and what stays out of INT8."""
+"""Preparation of an INT8 build: the calibration table, and the layers left in floating point."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from lc_trt.data.datasets import open_dataset
 from lc_trt.data.images import ImageList, list_images
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.quantization.calibrate import Settings, calibrate
-from lc_trt.quantization.calibration_table import Table, check_table, read_table
+from lc_trt.quantization.calibrate import calibrate
+from lc_trt.quantization.calibration_table import CalibrationTable, check_table, read_table
 from lc_trt.quantization.layer_selection import LayerSelection
-from lc_trt.quantization.options import QuantizationOptions
+from lc_trt.quantization.options import CalibrationOptions, QuantizationOptions
 from lc_trt.utils.progress import ProgressMonitor
 
-HELD_OUT = 16  # images of a calibration folder that the check of the build gets, and no range
+HELD_OUT = 16  # images of a calibration folder that are left for verification
 
 
 @dataclass(frozen=True)
 class PreparedInt8:
-    """What an INT8 build goes on with.
+    """Calibration of an INT8 build.
 
     Attributes:
         table: the calibration table.
         quantization: for `CompileOptions`.
-        held_out: images that no range was taken from; None where a table was given.
+        held_out: images left for verification; None where a table was given.
         calibration: the manifest's ``calibration.int8``.
-        miou: what INT8 costs; None without labels.
+        miou: mIoU in FP32 and in INT8; None without labelled images.
     """
 
-    table: Table
+    table: CalibrationTable
     quantization: Quantization
     held_out: ImageList | None
     calibration: Int8Calibration
@@ -51,18 +51,18 @@ def prepare_int8(
     requested: QuantizationOptions,
     monitor: ProgressMonitor,
 ) -> PreparedInt8:
-    """Calibrate or read the table, and choose what stays in floating point.
+    """Calibrate or read the table, and select the layers that stay in floating point.
 
     Args:
         model: an exchange model.
         info: its metadata.
-        options: what is to be compiled for, with a size.
+        options: of the engine, with a size.
         requested: how to quantise.
         monitor: shows progress and warnings.
 
     Raises:
         LcTrtError: the images or the table cannot be used, or nothing is left for INT8.
-        UsageError: a layer that does not exist.
+        UsageError: ``requested.keep`` names a layer that does not exist.
     """
     assert options.size is not None
     size = options.size.opt
@@ -72,7 +72,7 @@ def prepare_int8(
     table, held_out = _table(model, info, folded, size, requested, monitor)
     excluded: tuple[Exclusion, ...] = ()
     if keep:
-        excluded = (Exclusion(tuple(sorted(requested.keep)), "asked for with --keep"),)
+        excluded = (Exclusion(tuple(sorted(requested.keep)), "requested with --keep"),)
     miou = None
     if requested.eval_root is not None:
         classes = ClassSet(info.name, info.classes, info.colours)
@@ -101,7 +101,7 @@ def _table(
     size: tuple[int, int],
     requested: QuantizationOptions,
     monitor: ProgressMonitor,
-) -> tuple[Table, ImageList | None]:
+) -> tuple[CalibrationTable, ImageList | None]:
     if requested.calib.suffix == ".json":
         table = read_table(requested.calib)
         check_table(table, folded, str(requested.calib))
@@ -109,6 +109,6 @@ def _table(
     images, held_out = list_images(requested.calib), None
     if len(images) > 1:
         images, held_out = images.split(min(HELD_OUT, max(1, len(images) // 5)))
-    settings = Settings(requested.method, requested.percentile, size)
-    table = calibrate(model, info, images, settings, state=requested.checkpoint, monitor=monitor)
+    how = CalibrationOptions(requested.method, requested.percentile, size)
+    table = calibrate(model, info, images, how, checkpoint=requested.checkpoint, monitor=monitor)
     return table, held_out

@@ -1,4 +1,4 @@
-"""Which layers to keep out of INT8 so that accuracy holds: mIoU on labelled images, bisection."""
+"""Selects the layers to keep out of INT8, by bisection on the mIoU over labelled images."""
 
 from __future__ import annotations
 
@@ -21,62 +21,75 @@ from lc_trt.runtime.engines.base import Engine
 from lc_trt.runtime.resize import labels_to_size, to_size
 from lc_trt.utils.progress import ProgressMonitor
 
-GROUPS = 32  # at most; neighbours are joined in a network of more
+GROUPS = 32  # at most; larger networks have neighbouring blocks merged
 
 
 def layer_groups(plan: QuantizationPlan) -> dict[str, frozenset[str]]:
-    """Convolutions by block, in the order of the graph: ``stage2/4``, ``head1/0``, ...
+    """Group convolutions by block: ``stage2/4``, ``head1/0`` and so on.
 
-    A block is the first two parts of a layer's path. Of a network with more than ``GROUPS`` of
-    them, as many neighbours as needed are one group, called after the first and the last.
+    A block is the first two components of a layer's path. If there are more than ``GROUPS``,
+    neighbouring blocks are merged into a group named after the first and the last.
+
+    Args:
+        plan: of the model.
+
+    Returns:
+        Names of convolutions per group, in the order of the graph.
     """
     blocks: dict[str, list[str]] = {}
     for name in plan.convolutions:
-        parts = name.strip("/").split("/")
-        blocks.setdefault("/".join(parts[: min(2, max(1, len(parts) - 1))]), []).append(name)
-    names, joined = list(blocks), -(-len(blocks) // GROUPS)
+        path = name.strip("/").split("/")
+        blocks.setdefault("/".join(path[: min(2, max(1, len(path) - 1))]), []).append(name)
+    names, merged = list(blocks), -(-len(blocks) // GROUPS)
     groups: dict[str, frozenset[str]] = {}
-    for start in range(0, len(names), joined):
-        part = names[start : start + joined]
-        title = part[0] if len(part) == 1 else f"{part[0]} to {part[-1]}"
-        groups[title] = frozenset(n for block in part for n in blocks[block])
+    for start in range(0, len(names), merged):
+        run = names[start : start + merged]
+        title = run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}"
+        groups[title] = frozenset(name for block in run for name in blocks[block])
     return groups
 
 
-def find_kept(groups: Sequence[str], fits: Callable[[frozenset[str]], bool]) -> list[str]:
-    """The groups that have to be kept so that it ``fits``, each found by bisection.
+def find_sensitive(groups: Sequence[str], accurate: Callable[[frozenset[str]], bool]) -> list[str]:
+    """The groups that have to stay in floating point, found by bisection.
 
-    With what is kept so far, the shortest run of groups from the first on is sought that fits if
-    it is kept too: its last group is needed. Keeping more is taken not to do harm, and keeping
-    all of them to fit: then nothing is in INT8.
+    Each search finds the shortest prefix of ``groups`` that makes the network accurate together
+    with the groups found before; the last group of the prefix is sensitive. Excluding more groups
+    is assumed not to reduce accuracy, and excluding all of them to suffice.
+
+    Args:
+        groups: names, in the order of the graph.
+        accurate: whether the network is accurate enough with these groups in floating point.
+
+    Returns:
+        The sensitive groups, in the order of the graph.
     """
-    kept: list[str] = []
+    sensitive: list[str] = []
     end = len(groups)
-    while not fits(frozenset(kept)):
-        low, high = 0, end  # so many from the first on: too few, enough
+    while not accurate(frozenset(sensitive)):
+        low, high = 0, end  # lengths of prefixes: too short, long enough
         while high - low > 1:
             middle = (low + high) // 2
-            if fits(frozenset([*kept, *groups[:middle]])):
+            if accurate(frozenset([*sensitive, *groups[:middle]])):
                 high = middle
             else:
                 low = middle
-        kept.append(groups[high - 1])
+        sensitive.append(groups[high - 1])
         end = high - 1
-    return kept[::-1]
+    return sensitive[::-1]
 
 
 @dataclass
 class LayerSelection:
-    """Chooses the layers that stay out of INT8 so that accuracy holds, each choice measured once.
+    """Selects the layers that stay in floating point, so that INT8 costs little mIoU.
 
     Attributes:
         model: an exchange model.
         info: its metadata.
-        options: what is to be compiled for, at one size and batch 1.
-        ranges: of the calibration.
+        options: of the engine, with a fixed size and batch 1.
+        ranges: range per activation, from the calibration.
         plan: of the model.
         samples: labelled images.
-        max_drop: points of mIoU that INT8 may cost.
+        max_drop: points of mIoU (0 to 100) that INT8 may cost.
         monitor: shows progress.
     """
 
@@ -90,44 +103,51 @@ class LayerSelection:
     monitor: ProgressMonitor
 
     def run(self, by_hand: frozenset[str]) -> tuple[frozenset[str], tuple[Exclusion, ...], Miou]:
-        """The convolutions that stay in floating point, why, and the mIoU then.
+        """Select the layers.
 
         Args:
-            by_hand: convolutions that stay in any case.
+            by_hand: convolutions that stay in floating point in any case.
+
+        Returns:
+            The convolutions that stay in floating point, the groups added to ``by_hand`` with
+            reasons, and the mIoU in FP32 and in INT8.
         """
         groups = layer_groups(self.plan)
         fp32 = self._measure(None, "mIoU in FP32")
-        measured: dict[frozenset[str], float] = {}
+        mious: dict[frozenset[str], float] = {}
 
-        def drop(chosen: frozenset[str]) -> float:
-            keep = by_hand.union(*(groups[name] for name in chosen))
-            if chosen not in measured:
-                what = f"mIoU with {len(keep)} of {len(self.plan.convolutions)} layers in FP32"
-                measured[chosen] = self._measure(keep, what)
-            return (fp32 - measured[chosen]) * 100
+        def excluding(names: Iterable[str]) -> frozenset[str]:
+            return by_hand.union(*(groups[name] for name in names))
 
-        chosen = find_kept(list(groups), lambda candidate: drop(candidate) <= self.max_drop)
-        reasons = []
-        for name in chosen:
-            without = drop(frozenset(chosen) - {name})
+        def drop(names: frozenset[str]) -> float:
+            if names not in mious:
+                keep = excluding(names)
+                phase = f"mIoU with {len(keep)} of {len(self.plan.convolutions)} layers in FP32"
+                mious[names] = self._measure(keep, phase)
+            return (fp32 - mious[names]) * 100
+
+        sensitive = find_sensitive(list(groups), lambda names: drop(names) <= self.max_drop)
+        exclusions = []
+        for name in sensitive:
+            without = drop(frozenset(sensitive) - {name})
             reason = f"without it mIoU drops by {without:.2f} points, over {self.max_drop:g}"
-            reasons.append(Exclusion((name,), reason))
-        final = frozenset(chosen)
-        figures = (fp32, fp32 - drop(final) / 100, drop(final))
-        keep = by_hand.union(*(groups[name] for name in chosen))
-        return keep, tuple(reasons), Miou(*(round(figure, 5) for figure in figures))
+            exclusions.append(Exclusion((name,), reason))
+        final = drop(frozenset(sensitive))
+        figures = (fp32, fp32 - final / 100, final)
+        miou = Miou(*(round(figure, 5) for figure in figures))
+        return excluding(sensitive), tuple(exclusions), miou
 
-    def _measure(self, keep: frozenset[str] | None, what: str) -> float:
-        """mIoU in INT8 without these convolutions; in FP32 for None."""
+    def _measure(self, keep: frozenset[str] | None, phase: str) -> float:
+        """mIoU in INT8 with these convolutions in floating point; None measures FP32."""
         if keep is None:
             options = replace(self.options, precision=Precision.FP32)
         else:
             options = replace(self.options, quantization=Quantization(self.ranges, keep))
-        # What FP16 beside INT8 cannot hold is looked for once the layers are chosen.
+        # Tensors beyond FP16 are looked for later, in the layers that stay in floating point.
         engine = get_backend(options.backend).simulate(self.model, options)
         rho = self.info.default_rho if self.info.kind == "cascade" else None
         try:
-            samples = self.monitor.track(what, self.samples)
+            samples = self.monitor.track(phase, self.samples)
             return mean_iou(engine, samples, len(self.info.classes), rho)
         finally:
             engine.close()
@@ -139,13 +159,16 @@ def mean_iou(
     classes: int,
     rho: tuple[float, float] | None,
 ) -> float:
-    """mIoU, 0 to 1, of an engine with batch 1, at the labels' resolution.
+    """mIoU of an engine at the resolution of the labels.
 
     Args:
-        engine: the engine.
+        engine: an engine of batch 1.
         samples: labelled images of any sizes.
-        classes: how many there are.
-        rho: one threshold per boundary; None for a dense network.
+        classes: number of classes.
+        rho: thresholds, one per boundary; None for a dense network.
+
+    Returns:
+        A value from 0 to 1.
     """
     thresholds = None if rho is None else np.array(rho, np.float32)
 

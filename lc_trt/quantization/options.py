@@ -1,4 +1,4 @@
-"""What an INT8 build is asked for."""
+"""Options of a calibration and of an INT8 build."""
 
 from __future__ import annotations
 
@@ -13,22 +13,43 @@ MAX_DROP = 1.0  # points of mIoU
 
 
 @dataclass(frozen=True)
-class QuantizationOptions:
-    """How to calibrate an INT8 engine, and which layers stay in floating point.
+class CalibrationOptions:
+    """How activation ranges are measured.
 
     Attributes:
-        calib: a folder of images, or a table that ``lc-trt calibrate`` wrote.
-        method: how a calibration on images finds ranges
-            (`lc_trt.quantization.range_estimators.find_range`).
-        percentile: what the method ``percentile`` covers, in percent.
-        keep: layers that stay in floating point, by path or the start of one.
-        max_drop: points of mIoU (0 to 100) that the engine may lose on ``eval_root`` at the
-            default thresholds; the layers that have to stay in floating point for it are found.
+        method: range estimator (`lc_trt.quantization.range_estimators.find_range`).
+        percentile: share of the values that the method ``percentile`` covers, in percent.
+        size: (height, width) in pixels; None is the model's own.
+        rho: thresholds, one per boundary; None is the model's default.
+        threads: CPU threads; None for all.
+    """
+
+    method: str = METHOD
+    percentile: float = PERCENTILE
+    size: tuple[int, int] | None = None
+    rho: tuple[float, float] | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class QuantizationOptions:
+    """How an INT8 engine is calibrated, and which layers stay in floating point.
+
+    Attributes:
+        calib: a folder of images, or a table written by ``lc-trt calibrate``.
+        method: range estimator for a calibration on images, as of `CalibrationOptions`.
+        percentile: likewise.
+        keep: layers that stay in floating point, by path or path prefix.
+        max_drop: points of mIoU (0 to 100) that INT8 may cost on ``eval_root`` at the default
+            thresholds. Layers are kept in floating point until it holds.
         eval_root: labelled images; None: the agreement with FP32 decides.
         layout: of the labelled images (`lc_trt.data.datasets.open_dataset`).
         split: of the labelled images.
-        checkpoint: file that keeps what a calibration on images has seen, from which a stopped
-            one resumes; the caller removes it. None: a stopped one starts again.
+        checkpoint: file from which an interrupted calibration on images resumes; the caller
+            removes it. None: it starts again.
+
+    Raises:
+        UsageError: ``max_drop`` is out of range.
     """
 
     calib: Path
@@ -43,4 +64,4 @@ class QuantizationOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 100:
-            raise UsageError(f"max drop {self.max_drop}: expected points of mIoU, 0 to 100")
+            raise UsageError(f"--max-drop {self.max_drop:g}: expected points of mIoU, 0 to 100")

@@ -1,4 +1,4 @@
-"""From the counts of a tensor's values to the range that INT8 covers; what is outside saturates."""
+"""Estimators of the range that INT8 covers; values outside saturate."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ from lc_trt.errors import UsageError
 from lc_trt.quantization.histogram import Histogram
 from lc_trt.quantization.options import PERCENTILE
 
-_CANDIDATES = 128  # ends of the range that entropy and mse try
+_CANDIDATES = 128  # ranges that entropy and mse compare
 
 
 def find_range(histogram: Histogram, method: str, percentile: float = PERCENTILE) -> Range:
-    """(low, high) of a tensor, low <= 0 <= high.
+    """Estimate the range of a tensor.
 
     Args:
-        method: ``minmax`` (all that occurred), ``percentile`` (all but the largest few),
-            ``entropy`` (least Kullback-Leibler divergence of the quantised distribution) or
-            ``mse`` (least mean squared error).
+        histogram: of its values.
+        method: ``minmax`` (all values), ``percentile`` (all but the largest), ``entropy`` (least
+            Kullback-Leibler divergence of the quantised distribution) or ``mse`` (least mean
+            squared error).
         percentile: share of the values, in percent, that the method of that name covers.
+
+    Returns:
+        (low, high), low <= 0 <= high.
+
+    Raises:
+        UsageError: as of `check_method`.
     """
     check_method(method, percentile)
     if not histogram.limit:
@@ -33,7 +40,15 @@ def find_range(histogram: Histogram, method: str, percentile: float = PERCENTILE
 
 
 def check_method(method: str, percentile: float) -> None:
-    """Refuse an unknown method, or a percentile that covers nothing or too much."""
+    """Reject an unknown method or an invalid percentile.
+
+    Args:
+        method: as of `find_range`.
+        percentile: likewise.
+
+    Raises:
+        UsageError: the method is unknown, or the percentile is not 50 to 100.
+    """
     if method not in _METHODS:
         raise UsageError(f"unknown method {method!r}: expected {', '.join(_METHODS)}")
     if not 50 <= percentile <= 100:
@@ -55,30 +70,31 @@ def _percentile(histogram: Histogram, percentile: float) -> float:
 
 
 def _ends(histogram: Histogram, fewest: int) -> npt.NDArray[np.int64]:
-    """Numbers of bins to try as the range, the last one all that hold values."""
+    """Candidate ranges as numbers of bins; the last covers all values."""
     used = int(np.flatnonzero(histogram.counts)[-1]) + 1
     first = min(max(fewest, used // _CANDIDATES), used)
     return np.unique(np.linspace(first, used, _CANDIDATES).astype(np.int64))
 
 
 def _mse(histogram: Histogram, percentile: float) -> float:
-    """Squared distance of each bin's middle to its code, weighted by counts."""
+    """Least squared distance between bin centres and their quantised values, weighted by counts."""
     levels, counts = _levels(histogram), histogram.counts.astype(np.float64)
     ends = _ends(histogram, 1)
-    middles = (np.arange(ends[-1]) + 0.5) * histogram.width
+    centres = (np.arange(ends[-1]) + 0.5) * histogram.width
     errors = []
     for end in ends:
         step = end * histogram.width / levels
-        codes = np.minimum(np.rint(middles / step), levels) * step
-        errors.append(((middles - codes) ** 2 * counts[: ends[-1]]).sum())
+        quantised = np.minimum(np.rint(centres / step), levels) * step
+        errors.append(((centres - quantised) ** 2 * counts[: ends[-1]]).sum())
     return float(ends[int(np.argmin(errors))] * histogram.width)
 
 
 def _entropy(histogram: Histogram, percentile: float) -> float:
-    """Kullback-Leibler divergence of the clipped counts and their quantised form.
+    """Least Kullback-Leibler divergence between the clipped counts and their quantised form.
 
-    As S. Migacz, "8-bit Inference with TensorRT", GTC 2017: what is outside is added to the last
-    bin of the reference, and a code's counts spread over those of its bins that hold any.
+    S. Migacz, "8-bit Inference with TensorRT", GTC 2017: values outside the range are added to the
+    last bin of the reference, and the counts of a quantised value are spread evenly over its
+    non-empty bins.
     """
     levels, counts = _levels(histogram), histogram.counts.astype(np.float64)
     ends = _ends(histogram, levels)
@@ -87,20 +103,21 @@ def _entropy(histogram: Histogram, percentile: float) -> float:
         reference = counts[:end].copy()
         outside = counts[end:].sum()
         starts = np.arange(min(levels, end)) * end // min(levels, end)
-        some = (reference > 0).astype(np.float64)
-        spread = np.add.reduceat(reference, starts) / np.maximum(np.add.reduceat(some, starts), 1)
+        occupied = (reference > 0).astype(np.float64)
+        bins = np.maximum(np.add.reduceat(occupied, starts), 1)
+        spread = np.add.reduceat(reference, starts) / bins
         lengths = np.diff(np.append(starts, end))
-        quantised = np.repeat(spread, lengths) * some
+        quantised = np.repeat(spread, lengths) * occupied
         reference[-1] += outside
         divergences.append(_divergence(reference, quantised))
     return float(ends[int(np.argmin(divergences))] * histogram.width)
 
 
 def _divergence(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64]) -> float:
-    """KL(p || q) of counts; what p has and q lacks counts as one part in a million."""
+    """KL(p || q) of two histograms; q is at least 1e-6 where p is not 0."""
     p, q = p / p.sum(), q / max(q.sum(), 1.0)
-    there = p > 0
-    return float((p[there] * np.log(p[there] / np.maximum(q[there], 1e-6))).sum())
+    p, q = p[p > 0], q[p > 0]
+    return float((p * np.log(p / np.maximum(q, 1e-6))).sum())
 
 
 _METHODS: dict[str, Callable[[Histogram, float], float]] = {

@@ -1,7 +1,8 @@
-"""How far two engines agree on the same images.
+"""Agreement of two engines on the same images.
 
 A confidence that is NaN or infinite in either engine never counts as agreement: the stage and the
-labels of its pixel count as unequal, and their number is reported (``non_finite``).
+labels of its pixel count as unequal, and the number of such confidences is reported
+(``non_finite``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lc_trt.runtime.engines.base import Engine
 
 
 class Maps(Protocol):
-    """What is compared: an `EngineOutput`, or a `lc_trt.runtime.result.Result`."""
+    """The maps that are compared: an `EngineOutput` or a `lc_trt.runtime.result.Result`."""
 
     @property
     def labels(self) -> npt.NDArray[np.uint8]:
@@ -35,14 +36,14 @@ class Maps(Protocol):
 
 @dataclass(frozen=True)
 class MapAgreement:
-    """One pass of two engines compared.
+    """Agreement of two engines in one pass.
 
     Attributes:
-        labels: bool [..., H, W], where the labels are equal and both confidences finite.
-        stages: bool [..., h, w], likewise of the stages; where one network is dense, all pixels
-            with finite confidences.
-        difference: largest absolute difference of the confidences where ``stages`` is true.
-        non_finite: number of confidences, of [..., h, w], that are NaN or infinite in either.
+        labels: bool [..., H, W], true where the labels are equal and both confidences finite.
+        stages: bool [..., h, w], likewise for stages; if one network is dense, true where both
+            confidences are finite.
+        difference: largest absolute difference of confidences where ``stages`` is true.
+        non_finite: number of positions [..., h, w] where either confidence is NaN or infinite.
     """
 
     labels: npt.NDArray[np.bool_]
@@ -52,11 +53,11 @@ class MapAgreement:
 
 
 def compare_maps(ours: Maps, theirs: Maps) -> MapAgreement:
-    """Compare two results for the same images.
+    """Compare the results of two engines for the same images.
 
     Args:
-        ours: maps.
-        theirs: maps of the same shapes.
+        ours: maps of one engine.
+        theirs: maps of the other engine, of the same shapes.
     """
     finite = np.isfinite(ours.confidence) & np.isfinite(theirs.confidence)
     labels = np.asarray(ours.labels == theirs.labels)
@@ -65,7 +66,7 @@ def compare_maps(ours: Maps, theirs: Maps) -> MapAgreement:
         stages = finite & (ours.stages == theirs.stages)
     if not finite.all():
         labels = labels & _enlarged(finite, labels.shape[-2:])
-    # A pixel near a threshold may leave one stage later: its confidence is another stage's.
+    # A pixel near a threshold may exit one stage later, with the confidence of that stage.
     difference = np.abs(ours.confidence[stages] - theirs.confidence[stages])
     return MapAgreement(
         labels, stages, float(difference.max(initial=0.0)), int(np.count_nonzero(~finite))
@@ -85,9 +86,9 @@ def compare_engines(engine: Engine, reference: Engine, cases: Iterable[Case]) ->
     """Run both engines on every case.
 
     Args:
-        engine: any.
-        reference: of the same size and batch.
-        cases: images uint8 [N, H, W, 3], BGR, and thresholds (None if dense).
+        engine: the engine under test.
+        reference: an engine of the same size and batch.
+        cases: images, uint8 [N, H, W, 3], BGR, and thresholds (None for dense networks).
     """
     return summarise(
         (engine.run(images, _array(rho)), reference.run(images, _array(rho)))
@@ -96,14 +97,17 @@ def compare_engines(engine: Engine, reference: Engine, cases: Iterable[Case]) ->
 
 
 def separating_rho(engine: Engine, images: npt.NDArray[np.uint8]) -> tuple[float, float]:
-    """Thresholds that leave pixels at every stage, none of them near a pixel's confidence.
+    """Thresholds at which pixels exit at every stage, and that no confidence is close to.
 
-    Two engines round differently: a pixel whose confidence is the threshold leaves in one of
-    them only, and changes its neighbours' features. Such a difference is no fault.
+    Engines round differently, so a pixel whose confidence is close to the threshold may exit in
+    only one of them, which also changes its neighbours' features. That difference is no fault.
 
     Args:
         engine: of a cascade.
         images: uint8 [N, H, W, 3], BGR.
+
+    Raises:
+        ValueError: the engine is dense.
     """
     first = _widest_gap(engine.run(images, _array((-1.0, -1.0))).confidence.ravel())
     output = engine.run(images, _array((first, -1.0)))
@@ -113,38 +117,38 @@ def separating_rho(engine: Engine, images: npt.NDArray[np.uint8]) -> tuple[float
 
 
 def _widest_gap(values: npt.NDArray[np.float32]) -> float:
-    """The middle of the widest gap between the second and the third fifth of the values."""
+    """The middle of the widest gap among the values of the second and third quintile."""
     ordered = np.sort(values)
-    some = ordered[len(ordered) // 5 : len(ordered) * 3 // 5 + 2]
-    if len(some) < 2:
+    middle = ordered[len(ordered) // 5 : len(ordered) * 3 // 5 + 2]
+    if len(middle) < 2:
         return -1.0
-    widest = int(np.argmax(np.diff(some)))
-    return float((some[widest] + some[widest + 1]) / 2)
+    widest = int(np.argmax(np.diff(middle)))
+    return float((middle[widest] + middle[widest + 1]) / 2)
 
 
 def summarise(passes: Iterable[tuple[Maps, Maps]]) -> Agreement:
     """The agreement over several passes.
 
     Args:
-        passes: both engines' outputs for the same images, [N, ...] each.
+        passes: outputs of both engines for the same images, [N, ...] each.
     """
     count = 0
-    compared: list[MapAgreement] = []
+    agreements: list[MapAgreement] = []
     for ours, theirs in passes:
         count += len(ours.labels)
-        compared.append(compare_maps(ours, theirs))
-    if not compared:
+        agreements.append(compare_maps(ours, theirs))
+    if not agreements:
         return Agreement(0, 1.0, 1.0, 0.0)
-    labels = [float(each.labels.mean()) for each in compared]
-    stages = [float(each.stages.mean()) for each in compared]
+    labels = [float(each.labels.mean()) for each in agreements]
+    stages = [float(each.stages.mean()) for each in agreements]
     return Agreement(
         count,
         min(labels),
         min(stages),
-        max(each.difference for each in compared),
+        max(each.difference for each in agreements),
         float(np.mean(labels)),
         float(np.mean(stages)),
-        sum(each.non_finite for each in compared),
+        sum(each.non_finite for each in agreements),
     )
 
 

@@ -51,7 +51,7 @@ def build_plan(
     size: Profile[tuple[int, int]],
     gpu: Gpu | None,
     origin: str = "model",
-    show: ProgressMonitor | None = None,
+    monitor: ProgressMonitor | None = None,
 ) -> Plan:
     """Build an engine.
 
@@ -63,7 +63,7 @@ def build_plan(
         size: range of the image's (H, W); fixed where it is fixed in the model.
         gpu: the GPU of this process; None where there is none.
         origin: how messages call the model.
-        show: shows the progress of the build.
+        monitor: shows the progress of the build.
 
     Raises:
         UsageError: this machine or package cannot do what the options ask for.
@@ -71,7 +71,7 @@ def build_plan(
             with TensorRT's reasons.
     """
     check_options(options, api, gpu)
-    trt, show = api.module, show or ProgressMonitor()
+    trt, monitor = api.module, monitor or ProgressMonitor()
     library = None
     with api.messages(_log.debug if _log.isEnabledFor(logging.DEBUG) else None) as messages:
         if any(is_region(node) for node in model.graph.node):
@@ -84,7 +84,7 @@ def build_plan(
         _apply(trt, config, options)
         _add_profile(builder, config, network, batch, size)
         stop = Stop()
-        config.progress_monitor = make_monitor(api, show, stop)
+        config.progress_monitor = make_monitor(api, monitor, stop)
         if options.timing_cache is not None:
             use_cache(config, options.timing_cache)
         content = builder.build_serialized_network(network, config)

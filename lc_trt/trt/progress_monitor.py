@@ -42,30 +42,30 @@ class Stop:
             raise self._reason
 
 
-def make_monitor(api: TensorRT, show: ProgressMonitor, stop: Stop) -> Any:
+def make_monitor(api: TensorRT, monitor: ProgressMonitor, stop: Stop) -> Any:
     """An IProgressMonitor.
 
     Args:
         api: TensorRT.
-        show: gets the phases and their steps.
-        stop: holds what ``show`` raises.
+        monitor: gets the phases and their steps.
+        stop: holds what ``monitor`` raises.
     """
     trt: Any = api.module
     base: Any = trt.IProgressMonitor
 
     class Monitor(base):  # type: ignore[misc]
-        """Calls ``show`` and raises nothing."""
+        """Calls ``monitor`` and raises nothing."""
 
         def __init__(self) -> None:
             super().__init__()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            stop.call(show.start, phase_name, num_steps)
+            stop.call(monitor.start, phase_name, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            return stop.call(show.done, phase_name, step + 1)
+            return stop.call(monitor.done, phase_name, step + 1)
 
         def phase_finish(self, phase_name: str) -> None:
-            stop.call(show.finish, phase_name)
+            stop.call(monitor.finish, phase_name)
 
     return Monitor()

@@ -26,13 +26,6 @@ class ProgressMonitor:
     Phases nest: one that starts while another is open is part of it.
     """
 
-    def step(self, what: str) -> None:
-        """A step of a build begins.
-
-        Args:
-            what: the step, as in "compiling".
-        """
-
     def start(self, phase: str, steps: int) -> None:
         """A phase begins.
 

@@ -93,7 +93,7 @@ def test_a_backend_is_known_while_it_is_registered_and_replaces_its_name() -> No
         ),
         (
             {"precision": Precision.INT8, "fallback_precision": Precision.FP16},
-            "--int8 --fp16: what stays out of INT8 is fp32 with ",
+            "--int8 --fp16: layers outside INT8 run in fp32 with ",
         ),
     ],
 )
@@ -107,7 +107,7 @@ def test_what_a_cpu_s_backend_does_not_have_is_refused(
 
 def test_what_tensorrt_does_not_have_is_refused(tools: FakeToolchain) -> None:
     reusing = CompileOptions.of("tensorrt", (64, 64), precision="fp16", reuse=True)
-    with pytest.raises(UsageError, match=r"keeps no state.*build with --backend openvino"):
+    with pytest.raises(UsageError, match=r"keep no state.*build with --backend openvino"):
         get_backend("tensorrt").check(reusing)
     get_backend("tensorrt").check(replace(reusing, reuse=False))
 

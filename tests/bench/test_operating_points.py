@@ -8,7 +8,7 @@ from fake_engine import FakeEngine, numbered_frames, random_levels
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lc_trt.bench.operating_points import ALL_LEAVE, find_rho, threshold_for
+from lc_trt.bench.operating_points import ALL_EXIT, find_rho, threshold_for
 from lc_trt.data.metrics import stage_shares
 
 HALF, RECOMMENDED_IMAGES = (0.5, 0.25, 0.25), (0.1, 0.1, 0.8)
@@ -32,7 +32,7 @@ def test_ties_leave_late() -> None:
 
 
 def test_no_pixel_needs_no_threshold() -> None:
-    assert threshold_for(np.zeros(0, np.float32), 0) == ALL_LEAVE
+    assert threshold_for(np.zeros(0, np.float32), 0) == ALL_EXIT
 
 
 @given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.integers(0, 99), st.data())
@@ -57,7 +57,7 @@ def test_targets_share_the_run_of_stage_1() -> None:
     engine = FakeEngine(random_levels(1))
     find_rho(engine, numbered_frames(1)[0], [HALF, RECOMMENDED_IMAGES])
     assert len(engine.seen) == 3
-    assert engine.seen[0] == (0, (ALL_LEAVE, ALL_LEAVE))
+    assert engine.seen[0] == (0, (ALL_EXIT, ALL_EXIT))
 
 
 def test_a_dense_engine_has_no_shares() -> None:

@@ -52,5 +52,5 @@ def test_wrong_shares(text: str) -> None:
 
 
 def test_too_many_shares() -> None:
-    with pytest.raises(UsageError, match="3 of them"):
+    with pytest.raises(UsageError, match="3 triples"):
         parse_shares("56/29/15,56/29/15,56/29/15")

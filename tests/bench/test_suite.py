@@ -16,8 +16,7 @@ from fake_backends import WrappedBackend
 from recording_monitor import RecordingMonitor
 
 from lc_trt.backends.registry import registered
-from lc_trt.bench import networks, suite
-from lc_trt.bench.recompile import options_like
+from lc_trt.bench import suite
 from lc_trt.bench.report import Report
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import SOURCE, Bundle
@@ -195,7 +194,7 @@ def test_a_dense_bundle_is_its_own_row(dense: Bundle) -> None:
 
 
 def test_a_dense_bundle_has_no_shares(dense: Bundle) -> None:
-    with pytest.raises(UsageError, match="a dense network has no stages; leave --shares out"):
+    with pytest.raises(UsageError, match="is a dense network, which has no stages; leave it out"):
         run_bench(dense.path, replace(QUICK, shares={"LC": LC.shares}))
 
 
@@ -207,10 +206,12 @@ def test_the_target_is_the_published_fast_mode_by_default(untrained: Bundle) -> 
 
 
 def test_a_busy_machine_is_named(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "others" not in " ".join(run_bench(untrained.path, replace(QUICK, rounds=1)).notes)
+    assert "other processes" not in " ".join(
+        run_bench(untrained.path, replace(QUICK, rounds=1)).notes
+    )
     monkeypatch.setattr("lc_trt.utils.environment.busy", lambda: 0.5)
     notes = run_bench(untrained.path, replace(QUICK, rounds=1)).notes
-    assert notes[-1].startswith("others used 50% of the CPU")
+    assert notes[-1].startswith("other processes used 50% of the CPU")
 
 
 def test_progress_ends_at_its_totals(untrained: Bundle) -> None:
@@ -248,18 +249,6 @@ def test_the_size_is_the_published_one_unless_given(
 def test_a_size_that_no_engine_is_built_for(untrained: Bundle) -> None:
     with pytest.raises(UsageError, match="size 8x8: expected HxW"):
         run_bench(untrained.path, replace(QUICK, size=(8, 8)))
-
-
-def test_a_bundle_of_a_baseline_is_not_its_own_baseline(untrained: Bundle) -> None:
-    bundle = replace(untrained, manifest=replace(untrained.manifest, name="vgg16"))
-    source = load_onnx(untrained.file(SOURCE))
-    found = networks.dense_networks(
-        bundle, source, options_like(bundle, (48, 80), 1), 1, baselines=True
-    )
-    assert [(network.row, network.own) for network in found] == [
-        ("ResNet-101", False),
-        ("dense", True),
-    ]
 
 
 def test_a_bundle_that_is_none(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_engine import FakeClock, FakeEngine, numbered_frames, random_levels
 
-from lc_trt.bench.operating_points import ALL_LEAVE, rho_pair
+from lc_trt.bench.operating_points import ALL_EXIT, rho_pair
 from lc_trt.bench.timing import EngineLane, stage_times
 from lc_trt.utils.timing import measure
 
@@ -23,7 +23,7 @@ def test_every_lane_is_timed_alone_on_each_frame(clock: FakeClock) -> None:
     cascade = FakeEngine(random_levels(5), clock=clock)
     dense = EngineLane("dense", FakeEngine(None, (0, 1, 2, 4), clock), frames)
     row = EngineLane("LC", cascade, frames, [rho_pair(0.5, 0.5)] * 5)
-    first = EngineLane("stage 1", cascade, frames, [rho_pair(ALL_LEAVE, ALL_LEAVE)] * 5)
+    first = EngineLane("stage 1", cascade, frames, [rho_pair(ALL_EXIT, ALL_EXIT)] * 5)
     measure([[dense, row], [first]], rounds=4, warmup=1)
     assert dense.times == pytest.approx([7] * 4)
     assert first.times == pytest.approx([11] * 4)

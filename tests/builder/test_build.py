@@ -89,7 +89,7 @@ def test_a_dense_model_builds_and_has_no_thresholds(source, tmp_path):
     onnx.save(run_passes(onnx.load(source), [ToDense()]), path)
     bundle = build(path, tmp_path / "m.lct")
     assert bundle.manifest.kind == "dense" and bundle.manifest.default_rho is None
-    with pytest.raises(UsageError, match="is a dense network and has no thresholds"):
+    with pytest.raises(UsageError, match="a dense network has no thresholds"):
         build(path, tmp_path / "m.lct", rho=(0.5, 0.5))
 
 

@@ -33,14 +33,14 @@ def compare(bundle, monkeypatch, times):
     points = 2  # default and fast thresholds
     ticks = iter([tick for name in passes * points for tick in (0.0, times[name])])
     monkeypatch.setattr("lc_trt.utils.timing.clock", lambda: next(ticks))
-    show = RecordingMonitor()
+    monitor = RecordingMonitor()
     image = np.zeros((1, *INFO.size, 3), np.uint8)
     options = CompileOptions.of("openvino", INFO.size)
     compiled = Compiled.from_bundle(built)
-    found = speed.compare_speed(model, compiled, options, built.manifest, [image], show)
+    found = speed.compare_speed(model, compiled, options, built.manifest, [image], monitor)
     assert next(ticks, None) is None
-    assert list(show.phases.values()) == [(len(passes), len(passes))] * points
-    return found, show.warnings
+    assert list(monitor.phases.values()) == [(len(passes), len(passes))] * points
+    return found, monitor.warnings
 
 
 def test_an_engine_that_pays_is_not_warned_of(bundle, monkeypatch):

@@ -14,7 +14,7 @@ from toy_models import toy_manifest
 
 from lc_trt.backends.base import Compiled
 from lc_trt.builder.prepare_options import PreparedOptions
-from lc_trt.builder.verify import VerifyOptions, check_engine, judge
+from lc_trt.builder.verify import VerifyOptions, judge, verify_engine
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Agreement, Check
 from lc_trt.compiler.options import CompileOptions
@@ -39,8 +39,8 @@ def manifest(backend: str, precision: str) -> Manifest:
         ("tensorrt", "fp16", "labels", 0.99, "Build with --fp32"),
         ("openvino", "bf16", "mean_labels", 0.97, "Build with --fp32"),
         ("openvino", "fp16", "mean_stages", 0.97, "Build with --fp32"),
-        ("onnxruntime", "int8", "mean_stages", 0.97, "Calibrate on images like those"),
-        ("tensorrt", "int8", "mean_labels", 0.97, "Calibrate on images like those"),
+        ("onnxruntime", "int8", "mean_stages", 0.97, "Calibrate on 100 or more images"),
+        ("tensorrt", "int8", "mean_labels", 0.97, "Calibrate on 100 or more images"),
     ],
 )
 def test_what_has_to_agree_and_what_helps(
@@ -82,7 +82,7 @@ def test_the_worst_pass_counts_only_where_the_engine_is_as_exact_as_fp32() -> No
 def test_a_confidence_that_is_not_finite_is_refused_however_few_there_are(precision: str) -> None:
     broken = replace(ALL, non_finite=1)
     engine = manifest("onnxruntime", precision)
-    with pytest.raises(LcTrtError, match=r"; 1 confidences .* expected 0; nothing was"):
+    with pytest.raises(LcTrtError, match=r"; 1 confidences of either .* expected 0; nothing was"):
         judge(broken, engine, "", VerifyOptions(), ProgressMonitor())
 
 
@@ -115,7 +115,7 @@ def test_an_int8_engine_that_cannot_run_here_is_held_to_fp32_by_its_network(
             reference_model=reference,
         )
         prepared = PreparedOptions(CompileOptions.of("tensorrt", INFO.size, 1, "int8"))
-        return check_engine(source, compiled, prepared, facts, INFO, asked, ProgressMonitor())
+        return verify_engine(source, compiled, prepared, facts, INFO, asked, ProgressMonitor())
 
     found = check(source)
     assert (found.checked, found.skip_reason) == (False, "no GPU")

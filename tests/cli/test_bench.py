@@ -110,7 +110,7 @@ def test_options(bench: Bench, tmp_path: Path) -> None:
     ("words", "code", "line"),
     [
         (["--size", "300"], 2, "--size '300': expected HxW in pixels"),
-        (["--shares", "50/50"], 2, "shares '50/50': expected three percentages"),
+        (["--shares", "50/50"], 2, "--shares 50/50: expected three percentages"),
         (["--runners", "fast"], 2, "'--runners'"),
         (["--rounds", "0"], 2, "'--rounds'"),
         (["--threads", "0"], 2, "'--threads'"),

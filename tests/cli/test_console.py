@@ -44,9 +44,8 @@ def test_progress_draws_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
 
 def test_phases_have_bars_of_their_own_until_they_end(screen: io.StringIO) -> None:
     monitor = console.BarMonitor()
-    with monitor.phase("building", 4):
-        monitor.step("reading")
-        monitor.step("compiling")
+    with monitor.phase("building", 4) as build:
+        build(2)
         with (
             monitor.phase("Building engine", 6),
             monitor.phase("Timing graph nodes", 20) as advance,

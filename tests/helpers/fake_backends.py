@@ -77,7 +77,7 @@ class WrappedBackend(Backend):
 
 
 def _no_plan(network: onnx.ModelProto, options: CompileOptions) -> Plan:
-    raise AssertionError("nothing is built in this test")
+    raise AssertionError("this test builds no plan")
 
 
 class FakeToolchain(Toolchain):
@@ -91,7 +91,7 @@ class FakeToolchain(Toolchain):
         plan: returns the plan of a build.
 
     Attributes:
-        asked: arguments of each build, by name.
+        requests: arguments of each build, by name.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class FakeToolchain(Toolchain):
         plan: Callable[[onnx.ModelProto, CompileOptions], Plan] = _no_plan,
     ) -> None:
         self.package, self.current, self.cuda, self.plan = package, gpu, cuda, plan
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
 
     def installed(self) -> bool:
         return self.package is not None
@@ -128,5 +128,5 @@ class FakeToolchain(Toolchain):
         origin: str,
         monitor: ProgressMonitor,
     ) -> Plan:
-        self.asked.append({"model": network, "options": options, "gpu": gpu})
+        self.requests.append({"model": network, "options": options, "gpu": gpu})
         return self.plan(network, options)

@@ -1,4 +1,4 @@
-"""Image folders and ranges of a tiny network for INT8 tests."""
+"""Image folders and calibration tables of tiny networks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import onnx
 from tiny_networks import INFO, frames
 
 from lc_trt.data.images import list_images
-from lc_trt.quantization.calibrate import Settings, calibrate
-from lc_trt.quantization.calibration_table import Table
+from lc_trt.quantization.calibrate import calibrate
+from lc_trt.quantization.calibration_table import CalibrationTable
+from lc_trt.quantization.options import CalibrationOptions
 
-# Every pixel reaches every stage: no region of the tiny networks stays empty.
+# Every pixel reaches every stage: no region of the tiny networks is empty.
 RHO = (1.0, 1.0)
 
 
@@ -24,7 +25,9 @@ def image_folder(root: Path, count: int, size: tuple[int, int] = (48, 72), seed:
     return root
 
 
-def tiny_table(model: onnx.ModelProto, root: Path, settings: Settings | None = None) -> Table:
-    """Calibrated on a few images of ``root`` at the thresholds where no region is empty."""
-    settings = settings or Settings("minmax", rho=RHO, threads=1)
-    return calibrate(model, INFO, list_images(root), settings)
+def tiny_table(
+    model: onnx.ModelProto, root: Path, options: CalibrationOptions | None = None
+) -> CalibrationTable:
+    """Calibrate on the images in ``root``, by default at thresholds where no region is empty."""
+    options = options or CalibrationOptions("minmax", rho=RHO, threads=1)
+    return calibrate(model, INFO, list_images(root), options)

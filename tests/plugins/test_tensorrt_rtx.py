@@ -74,10 +74,10 @@ Builds = Callable[..., Plan]
 def build(api: TensorRT, plugin_library: Path) -> Builds:
     def run(model: onnx.ModelProto, *capabilities: str, **more: Any) -> Plan:
         options = {"plugin": plugin_library, "compute_capabilities": capabilities}
-        show = more.pop("show", None)
+        monitor = more.pop("monitor", None)
         batch, size = more.pop("batch", Profile.of(1)), more.pop("size", Profile.of(SIZE))
         options = PlanOptions(**{**options, **more})
-        return build_plan(api, model, options, batch=batch, size=size, gpu=None, show=show)
+        return build_plan(api, model, options, batch=batch, size=size, gpu=None, monitor=monitor)
 
     return run
 
@@ -95,14 +95,14 @@ def regions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])
 def test_a_cascade_builds_with_each_region_operator_as_our_plugin(build, trunk, precision, caplog):
     model = lowered_for_tensorrt(tiny_model(trunk), SIZE, 1, precision)
-    show = Recorder()
+    monitor = Recorder()
     with caplog.at_level(logging.DEBUG, "lc_trt.tensorrt"):
-        plan = build(model, "8.9", show=show)
+        plan = build(model, "8.9", monitor=monitor)
     assert len(plan.content) > 10_000
     made = created_plugins(caplog.messages)
     # The trace of the parser's calls: each region operator once, in the graph's order.
     assert made == [node.op_type for node in regions(model)]
-    assert "Building engine" in show.phases and show.open == []
+    assert "Building engine" in monitor.phases and monitor.open == []
 
 
 def test_the_network_has_our_plugins_and_nothing_that_counts_rows(api, plugin_library):
@@ -347,14 +347,14 @@ def test_all_nodes_that_the_parser_refuses_are_named(build):
 
 @pytest.mark.parametrize("stopped", ["start", "done", "finish"])
 def test_an_interrupt_stops_the_build_and_leaves_the_process(build, stopped):
-    show = Recorder()
+    monitor = Recorder()
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    setattr(show, stopped, interrupt)
+    setattr(monitor, stopped, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        build(half_precision(), "8.9", show=show)
+        build(half_precision(), "8.9", monitor=monitor)
 
 
 # --- the short name -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How far values reach: every tensor, and what FP16 cannot hold."""
+"""Largest magnitudes against NumPy, and the tensors beyond FP16."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tiny_networks import INFO, frames, tiny_model
 from lc_trt.quantization.activation_collector import TensorReader
 from lc_trt.quantization.activation_peaks import (
     ALL_STAGES,
+    FP16_MAX,
     HEADROOM,
-    LARGEST,
-    beyond_half,
+    beyond_fp16,
     find_peaks,
 )
 
@@ -26,7 +26,7 @@ def test_peaks_are_the_largest_magnitudes_of_every_floating_point_tensor(form):
         model = lowered(tiny_model(), form, INFO.size, 1)
     images = [image[None] for image in frames(2, INFO.size)]
     peaks = find_peaks(model, images, cascade=True)
-    # For OpenVINO it is never whole.
+    # OpenVINO's form upsamples in pieces.
     upsampled = "output/resize/value0" if form == "openvino" else "output/resize"
     assert {"stage1/0/conv", "head1/softmax", upsampled} <= set(peaks)
     assert "labels" not in peaks and "stages" not in peaks
@@ -39,8 +39,8 @@ def test_peaks_are_the_largest_magnitudes_of_every_floating_point_tensor(form):
     assert peaks == pytest.approx(largest, rel=1e-4)
 
 
-def plain(weight):
-    """A product and a ReLU, uint8 [1, 2, 2, 3] in."""
+def product(weight):
+    """A product with a weight and a ReLU, on uint8 [1, 2, 2, 3]."""
     nodes = [
         helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
         helper.make_node("MatMul", ["x", "w"], ["y"], "product"),
@@ -56,18 +56,18 @@ def plain(weight):
 
 
 @pytest.mark.parametrize(
-    ("pixel", "weight", "kept"),
+    ("pixel", "weight", "expected"),
     [
-        (1, LARGEST / HEADROOM, {}),
-        (1, LARGEST, {"y": "reaches 65504 on", "z": "reaches 65504 on"}),
+        (1, FP16_MAX / HEADROOM, {}),
+        (1, FP16_MAX, {"y": "reaches 65504 on", "z": "reaches 65504 on"}),
         (200, -1000.0, {"y": "reaches 200000 on the images, FP16 ends at 65504"}),
         (0, 1e6, {"y": "a weight reaches 1e+06, FP16 ends at 65504"}),
         (200, 3e38, {"y": "a weight reaches 3e+38", "z": "reaches inf on"}),
     ],
 )  # fmt: skip
-def test_what_goes_beyond_is_named_with_its_reason(pixel, weight, kept):
-    model = plain(weight)
+def test_tensors_beyond_fp16_are_named_with_a_reason(pixel, weight, expected):
+    model = product(weight)
     images = [np.full((1, 2, 2, 3), value, np.uint8) for value in (0, pixel)]
-    found = dict(beyond_half(model, find_peaks(model, images, cascade=False)))
-    assert list(found) == list(kept)
-    assert all(found[name].startswith(why) for name, why in kept.items())
+    reasons = dict(beyond_fp16(model, find_peaks(model, images, cascade=False)))
+    assert list(reasons) == list(expected)
+    assert all(reasons[name].startswith(start) for name, start in expected.items())

@@ -1,4 +1,4 @@
-"""Tables: to JSON and back, refused where they are none, or of another model."""
+"""Calibration tables: round trip through JSON, and rejection of invalid and foreign ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.quantization.calibration_table import (
-    Table,
+    CalibrationTable,
     TensorRange,
     check_table,
     read_table,
@@ -29,13 +29,13 @@ def folded():
 def table(folded):
     made_by = fingerprints(folded, make_plan(folded))
     tensors = tuple(TensorRange(n, 0.0, 1.5, -0.25, 2.0, 99, v) for n, v in made_by.items())
-    return Table(
+    return CalibrationTable(
         "tiny", "0" * 64, "percentile", 99.9, 12, ("bad.png",), "1" * 64, (48, 72), (0.9, 0.8),
         tensors,
     )  # fmt: skip
 
 
-def test_a_table_reads_back_and_is_plain_json(table, tmp_path):
+def test_a_table_survives_a_round_trip_and_is_plain_json(table, tmp_path):
     path = tmp_path / "new" / "t.json"
     write_table(path, table)
     assert read_table(path) == table
@@ -48,11 +48,11 @@ def test_a_table_reads_back_and_is_plain_json(table, tmp_path):
     assert table.summary().tensors == len(table.tensors) and table.summary().skipped == 1
 
 
-def test_the_models_own_table_is_taken(table, folded):
+def test_the_table_of_the_model_is_accepted(table, folded):
     check_table(table, folded, "t.json")
 
 
-def test_another_models_table_is_refused_by_its_first_tensor(table, folded):
+def test_the_table_of_another_model_is_rejected_naming_the_first_tensor(table, folded):
     inception = prepare(tiny_model("inception", "aspp"), INFO.size, 1)
     with pytest.raises(LcTrtError, match=r"t.json: is the table of another model \(tiny\)"):
         check_table(table, inception, "t.json")
@@ -71,14 +71,14 @@ def test_another_models_table_is_refused_by_its_first_tensor(table, folded):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("not json", "not JSON"),
-        ("[]", "no calibration table of format 1"),
-        ('{"format": 9}', "no calibration table of format 1"),
-        ('{"format": 1, "tensors": [{"name": "x"}]}', "misses or holds something unknown"),
-        ('{"format": 1, "tensors": []}', "misses or holds something unknown"),
+        ("not json", "no JSON"),
+        ("[]", "not a calibration table of format 1"),
+        ('{"format": 9}', "not a calibration table of format 1"),
+        ('{"format": 1, "tensors": [{"name": "x"}]}', "missing or unknown field"),
+        ('{"format": 1, "tensors": []}', "missing or unknown field"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, text, message):
+def test_an_invalid_table_is_rejected(tmp_path, text, message):
     path = tmp_path / "t.json"
     path.write_text(text)
     with pytest.raises(LcTrtError, match=f"{message}.*lc-trt calibrate"):

@@ -1,4 +1,4 @@
-"""The tables in calib/: of the shipped models, and made again by their recipe."""
+"""The tables in calib/ belong to the shipped models and are reproduced by their recipe."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.data.images import list_images
 from lc_trt.ir.metadata import read_info
-from lc_trt.quantization.calibrate import Settings, calibrate
+from lc_trt.quantization.calibrate import calibrate
 from lc_trt.quantization.calibration_table import check_table, read_table
+from lc_trt.quantization.options import CalibrationOptions
 
 NAMES = ("irnet-small-camvid", "irnet-small-street")
 
@@ -17,11 +18,11 @@ NAMES = ("irnet-small-camvid", "irnet-small-street")
 @pytest.fixture(params=NAMES)
 def shipped(repository, request):
     """A table and its network."""
-    place = repository / "models" / request.param / "model.onnx"
-    return read_table(repository / "calib" / f"{request.param}.json"), load_onnx(place)
+    path = repository / "models" / request.param / "model.onnx"
+    return read_table(repository / "calib" / f"{request.param}.json"), load_onnx(path)
 
 
-def test_every_shipped_network_has_one(repository):
+def test_every_shipped_network_has_a_table(repository):
     assert {p.stem for p in (repository / "calib").glob("*.json")} == set(NAMES)
     assert {p.parent.name for p in (repository / "models").glob("*/model.onnx")} == set(NAMES)
 
@@ -35,13 +36,13 @@ def test_the_table_is_the_shipped_models(shipped):
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_its_recipe_makes_it_again(shipped, camvid):
+def test_the_recipe_reproduces_the_table(shipped, camvid):
     table, model = shipped
     images = list_images(camvid / "train" / "images").subset(table.images)
     assert images.digest == table.images_sha256
-    again = calibrate(model, read_info(model), images, Settings(table.method))
-    # Another processor rounds sums otherwise, so a value may fall into the next bin.
-    for found, expected in zip(again.tensors, table.tensors, strict=True):
-        assert found.name == expected.name and found.made_by == expected.made_by
-        assert found.high == pytest.approx(expected.high, rel=0.02)
-        assert found.low == pytest.approx(expected.low, rel=0.02)
+    again = calibrate(model, read_info(model), images, CalibrationOptions(table.method))
+    # Another processor may round sums differently, so that a value falls into the next bin.
+    for tensor, expected in zip(again.tensors, table.tensors, strict=True):
+        assert tensor.name == expected.name and tensor.made_by == expected.made_by
+        assert tensor.high == pytest.approx(expected.high, rel=0.02)
+        assert tensor.low == pytest.approx(expected.low, rel=0.02)

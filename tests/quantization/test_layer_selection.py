@@ -1,4 +1,4 @@
-"""Which layers to keep: groups, bisection, and mIoU against the metric itself."""
+"""Layer selection: groups, bisection, and mIoU against hand-computed values."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, make_plan
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.data.datasets import Sample
-from lc_trt.quantization.layer_selection import GROUPS, find_kept, layer_groups, mean_iou
+from lc_trt.quantization.layer_selection import GROUPS, find_sensitive, layer_groups, mean_iou
 
 
 @given(st.integers(1, 40), st.data())
-def test_bisection_finds_exactly_what_is_needed(count, data):
+def test_bisection_finds_exactly_the_sensitive_groups(count, data):
     groups = [f"g{i}" for i in range(count)]
-    needed = data.draw(st.sets(st.sampled_from(groups)))
-    asked = []
+    sensitive = data.draw(st.sets(st.sampled_from(groups)))
+    evaluations = []
 
-    def fits(kept):
-        asked.append(kept)
-        return needed <= kept
+    def accurate(excluded):
+        evaluations.append(excluded)
+        return sensitive <= excluded
 
-    assert set(find_kept(groups, fits)) == needed
-    assert find_kept(groups, fits) == sorted(needed, key=groups.index)
-    assert len(asked) / 2 <= (len(needed) + 1) * (2 + math.log2(count))
+    assert find_sensitive(groups, accurate) == sorted(sensitive, key=groups.index)
+    assert len(evaluations) <= (len(sensitive) + 1) * (2 + math.log2(count))
 
 
 def test_groups_are_blocks_and_cover_every_convolution():
@@ -43,13 +42,13 @@ def test_groups_are_blocks_and_cover_every_convolution():
 
 
 @pytest.mark.parametrize("count", [1, GROUPS, GROUPS + 1, 5 * GROUPS])
-def test_many_blocks_are_joined(count):
-    names = tuple(f"part{i}/conv" for i in range(count))
+def test_many_blocks_are_merged(count):
+    names = tuple(f"block{i}/conv" for i in range(count))
     groups = layer_groups(QuantizationPlan((), {}, names, frozenset()))
     assert len(groups) <= GROUPS and sum(map(len, groups.values())) == count
 
 
-def test_mean_iou_is_the_metric_at_the_labels_size():
+def test_mean_iou_is_measured_at_the_size_of_the_labels():
     engine = open_onnx("onnxruntime", toy_model(), threads=1)
     height, width = engine.size
     image = np.concatenate(

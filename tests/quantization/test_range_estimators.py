@@ -1,4 +1,4 @@
-"""Each method against a slow, independent reckoning on the values themselves."""
+"""Each method against a slow, independent computation on the values themselves."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lc_trt.quantization.range_estimators import METHODS, find_range
 
 
 def histogram(values):
-    made = Histogram()
-    made.add(np.asarray(values, np.float32))
-    return made
+    result = Histogram()
+    result.add(np.asarray(values, np.float32))
+    return result
 
 
 @pytest.fixture(scope="module")
 def values():
-    """Mostly small, a long tail: where methods differ."""
+    """Mostly small values and a long tail, where the methods differ."""
     rng = np.random.default_rng(0)
     tail = np.abs(rng.standard_t(2.5, 60_000)).astype(np.float32)
     return np.concatenate([np.zeros(40_000, np.float32), tail])
@@ -26,8 +26,8 @@ def values():
 
 def error(values, top, levels=255):
     step = top / levels
-    codes = np.clip(np.rint(values / step), 0, levels) * step
-    return float(((values - codes) ** 2).mean())
+    quantised = np.clip(np.rint(values / step), 0, levels) * step
+    return float(((values - quantised) ** 2).mean())
 
 
 def test_minmax_covers_all(values):
@@ -38,9 +38,9 @@ def test_minmax_covers_all(values):
 
 @pytest.mark.parametrize("percentile", [90.0, 99.0, 99.9])
 def test_percentile_covers_its_share(values, percentile):
-    made = histogram(values)
-    _, high = find_range(made, "percentile", percentile)
-    assert high == pytest.approx(np.percentile(values, percentile), abs=2 * made.width)
+    counts = histogram(values)
+    _, high = find_range(counts, "percentile", percentile)
+    assert high == pytest.approx(np.percentile(values, percentile), abs=2 * counts.width)
     assert (values <= high).mean() * 100 >= percentile
 
 
@@ -52,25 +52,25 @@ def test_mse_finds_the_smallest_error(values):
     assert error(values, high) < error(values, float(values.max()))
 
 
-def test_entropy_clips_the_tail_and_keeps_what_has_none(values):
+def test_entropy_clips_a_tail_and_no_uniform_distribution(values):
     _, high = find_range(histogram(values), "entropy")
     assert np.percentile(values, 95) < high < values.max() * 0.6
-    flat = np.linspace(0, 1, 100_000, dtype=np.float32)
-    assert find_range(histogram(flat), "entropy")[1] == pytest.approx(1.0, rel=0.02)
+    uniform = np.linspace(0, 1, 100_000, dtype=np.float32)
+    assert find_range(histogram(uniform), "entropy")[1] == pytest.approx(1.0, rel=0.02)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ranges_hold_zero_and_no_more_than_occurred(values, method):
-    for some in (values, -values, np.concatenate([values, -values / 3]), values * 1e-9):
-        made = histogram(some)
-        low, high = find_range(made, method)
-        assert made.low <= low <= 0 <= high <= made.high and high - low > 0
+def test_ranges_contain_zero_and_lie_within_the_values(values, method):
+    for sample in (values, -values, np.concatenate([values, -values / 3]), values * 1e-9):
+        counts = histogram(sample)
+        low, high = find_range(counts, method)
+        assert counts.low <= low <= 0 <= high <= counts.high and high - low > 0
     assert find_range(histogram(np.zeros(5)), method) == (0.0, 0.0)
     low, high = find_range(histogram([0.7]), method)
     assert low == 0 and high == pytest.approx(0.7, rel=1e-3)
 
 
-def test_unknown_methods_and_percentiles_are_refused(values):
+def test_unknown_methods_and_percentiles_are_rejected(values):
     with pytest.raises(UsageError, match="unknown method 'best': expected minmax, percentile"):
         find_range(histogram(values), "best")
     with pytest.raises(UsageError, match="percentile 10"):

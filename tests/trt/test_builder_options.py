@@ -130,10 +130,12 @@ def dense() -> onnx.ModelProto:
     return helper.make_model(graph)
 
 
-def build(module: Module, options: PlanOptions, show: ProgressMonitor | None = None) -> Plan:
+def build(module: Module, options: PlanOptions, monitor: ProgressMonitor | None = None) -> Plan:
     api = TensorRT("tensorrt", "11.4.0", module, object(), module.sinks)
     sizes = Profile((32, 48), (48, 72), (64, 96))
-    return build_plan(api, dense(), options, batch=Profile(1, 2, 4), size=sizes, gpu=ADA, show=show)
+    return build_plan(
+        api, dense(), options, batch=Profile(1, 2, 4), size=sizes, gpu=ADA, monitor=monitor
+    )
 
 
 def test_defaults_set_nothing() -> None:

@@ -41,8 +41,8 @@ from gpubench.tactics import tune
 from gpubench.timing import Backend, Budget, CudaBackend
 
 from lc_trt.bench.operating_points import (
-    ALL_LEAVE,
-    NONE_LEAVE,
+    ALL_EXIT,
+    NONE_EXIT,
     Rho,
     find_rho,
     rho_pair,
@@ -146,7 +146,7 @@ def check(
     reference = Reference(source, setting.size, setting.batch, device)
     lower_reference = Reference(source, setting.size, setting.batch, device, precision)
     worst = 0.0
-    for pair in (rho_pair(NONE_LEAVE, NONE_LEAVE), rho_pair(ALL_LEAVE, ALL_LEAVE), *rho):
+    for pair in (rho_pair(NONE_EXIT, NONE_EXIT), rho_pair(ALL_EXIT, ALL_EXIT), *rho):
         executor.put(image, pair)
         wrong, rounding = disagreement(executor, probabilities, reference, lower_reference)
         limit = EXACT + TIMES * rounding

@@ -1,4 +1,4 @@
-"""The bench of a TensorRT bundle, on a fake driver and a fake TensorRT: what it builds, and how."""
+"""The bench of a TensorRT bundle with a fake driver and a fake TensorRT: what it builds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tiny_networks import INFO
 from lc_trt.backends.registry import get_backend, registered
 from lc_trt.backends.tensorrt import TensorRTBackend
 from lc_trt.bench import networks
-from lc_trt.bench.recompile import options_like, timing_cache
+from lc_trt.bench.recompile import options_like
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
 from lc_trt.bundle.sections import (
@@ -42,7 +42,7 @@ from lc_trt.ir.interface import DOMAIN
 from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool
-from lc_trt.quantization.calibration_table import Table
+from lc_trt.quantization.calibration_table import CalibrationTable
 from lc_trt.trt import api as packages
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.builder import Plan
@@ -58,7 +58,7 @@ BUILT = {"workspace_mib": 64, "optimization_level": 2, "hardware_compatible": Fa
 
 
 class Builder(FakeToolchain):
-    """TensorRT and its builder; ``asked`` is what it was to build."""
+    """TensorRT with a builder that needs no GPU."""
 
     def __init__(self, driver: FakeCuda, trt: FakeTensorRT) -> None:
         super().__init__(trt.facade)
@@ -74,7 +74,7 @@ class Builder(FakeToolchain):
         monitor: ProgressMonitor,
     ) -> Plan:
         kind = "cascade" if any(i.name == "rho" for i in network.graph.input) else "dense"
-        self.asked.append(
+        self.requests.append(
             {
                 "kind": kind,
                 "model": network,
@@ -107,7 +107,10 @@ def bundle(source: Path, tmp_path: Path) -> Any:
     """Writes bundles of the tiny cascade."""
 
     def write(
-        kind: str = "cascade", gpu: Gpu = HERE, table: Table | None = None, **changes: Any
+        kind: str = "cascade",
+        gpu: Gpu = HERE,
+        table: CalibrationTable | None = None,
+        **changes: Any,
     ) -> Bundle:
         library = tmp_path / "library.so"
         library.write_bytes(library_bytes())
@@ -137,40 +140,40 @@ def bundle(source: Path, tmp_path: Path) -> Any:
     return write
 
 
-def test_all_rows_of_a_cascade_are_plans(builder: Builder, bundle: Any) -> None:
-    found = run_bench(bundle().path, QUICK)
-    assert [row.name for row in found.rows] == ["dense", "LC", "LC fast"]
-    assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "fp16")}
-    dense, lc, fast = found.rows
-    for row in found.rows:
+def test_all_rows_of_a_cascade_run_plans(builder: Builder, bundle: Any) -> None:
+    report = run_bench(bundle().path, QUICK)
+    assert [row.name for row in report.rows] == ["dense", "LC", "LC fast"]
+    assert {(row.backend, row.precision) for row in report.rows} == {("tensorrt", "fp16")}
+    dense, lc, fast = report.rows
+    for row in report.rows:
         assert row.fps == pytest.approx(1e3 / row.latency_ms["p50"])
     # Thresholds move at run time, so the time per stage comes from the same plan.
     for row in (lc, fast):
         assert row.stage_ms is not None and row.ceiling is not None and row.ceiling > 1
         assert sum(row.stage_ms) == pytest.approx(row.latency_ms["p50"])
-    # Near the published ones; saturated pixels of photographs are ties for the fake network.
+    # Only near the published ones: saturated pixels of photographs tie in the fake network.
     assert lc.shares is not None and lc.shares[0] == pytest.approx(LC.shares[0], abs=0.1)
     assert fast.shares is not None and fast.shares[0] == pytest.approx(LC_FAST.shares[0], abs=0.1)
-    assert found.reference is dense and dense.stage_ms is None and "-" in dense.cells()
-    assert found.environment["gpu"] == {"name": "Fake 1", "compute_capability": "8.9"}
-    assert "Fake 1 (compute capability 8.9)" in found.title() and "thread" not in found.title()
-    json.dumps(found.as_dict())
+    assert report.reference is dense and dense.stage_ms is None and "-" in dense.cells()
+    assert report.environment["gpu"] == {"name": "Fake 1", "compute_capability": "8.9"}
+    assert "Fake 1 (compute capability 8.9)" in report.title() and "thread" not in report.title()
+    json.dumps(report.as_dict())
 
 
 def test_the_dense_network_is_built_as_the_bundle_was(
     builder: Builder, bundle: Any, driver: FakeCuda
 ) -> None:
     run_bench(bundle().path, QUICK)
-    (asked,) = builder.asked  # the cascade itself runs as built
-    options = asked["options"]
-    assert asked["kind"] == "dense" and asked["gpu"] == HERE
+    (request,) = builder.requests  # the cascade runs as built
+    options = request["options"]
+    assert request["kind"] == "dense" and request["gpu"] == HERE
     assert (options.workspace, options.opt_level) == (64, 2)
-    assert asked["context"] == 1000  # of the GPU that it is measured on
-    types = {i.data_type for i in asked["model"].graph.initializer}
+    assert request["context"] == 1000  # of the GPU under test
+    types = {i.data_type for i in request["model"].graph.initializer}
     assert onnx.TensorProto.FLOAT16 in types  # in the bundle's precision
 
 
-def test_baselines_are_plans_too(
+def test_baselines_run_plans_too(
     builder: Builder, bundle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def small(classes: int) -> Dense:
@@ -180,30 +183,30 @@ def test_baselines_are_plans_too(
     for name in ("vgg16", "resnet101"):
         baseline = replace(presets.BASELINES[name], build=small)
         monkeypatch.setitem(presets.BASELINES, name, baseline)
-    found = run_bench(bundle().path, replace(QUICK, baselines=True))
-    assert [row.name for row in found.rows] == ["VGG16", "ResNet-101", "dense", "LC", "LC fast"]
-    assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "fp16")}
-    assert [asked["kind"] for asked in builder.asked] == ["dense"] * 3
+    report = run_bench(bundle().path, replace(QUICK, baselines=True))
+    assert [row.name for row in report.rows] == ["VGG16", "ResNet-101", "dense", "LC", "LC fast"]
+    assert {(row.backend, row.precision) for row in report.rows} == {("tensorrt", "fp16")}
+    assert [request["kind"] for request in builder.requests] == ["dense"] * 3
 
 
-@pytest.mark.parametrize("rest", ["fp16", "fp32"])
+@pytest.mark.parametrize("fallback", ["fp16", "fp32"])
 def test_a_dense_network_of_an_int8_bundle_is_in_int8(
-    builder: Builder, bundle: Any, source: Path, tmp_path: Path, rest: str
+    builder: Builder, bundle: Any, source: Path, tmp_path: Path, fallback: str
 ) -> None:
     table = tiny_table(onnx.load(source), image_folder(tmp_path / "images", 2))
-    calibration = Calibration(int8=Int8Calibration(table.summary(), rest))
-    made = bundle(table=table, precision="int8", calibration=calibration)
-    found = run_bench(made.path, replace(QUICK, size=(32, 64)))
-    assert {(row.backend, row.precision) for row in found.rows} == {("tensorrt", "int8")}
-    other = {"fp16": onnx.TensorProto.FLOAT16, "fp32": onnx.TensorProto.FLOAT}[rest]
-    for asked in builder.asked:  # the dense network, and the cascade at another size
-        types = {i.data_type for i in asked["model"].graph.initializer}
-        operators = [node.op_type for node in asked["model"].graph.node]
-        assert {onnx.TensorProto.INT8, other} <= types and "QuantizeLinear" in operators
-    assert [asked["kind"] for asked in builder.asked] == ["dense", "cascade"]
+    calibration = Calibration(int8=Int8Calibration(table.summary(), fallback))
+    built = bundle(table=table, precision="int8", calibration=calibration)
+    report = run_bench(built.path, replace(QUICK, size=(32, 64)))
+    assert {(row.backend, row.precision) for row in report.rows} == {("tensorrt", "int8")}
+    floating = {"fp16": onnx.TensorProto.FLOAT16, "fp32": onnx.TensorProto.FLOAT}[fallback]
+    for request in builder.requests:  # the dense network, and the cascade at another size
+        types = {i.data_type for i in request["model"].graph.initializer}
+        operators = [node.op_type for node in request["model"].graph.node]
+        assert {onnx.TensorProto.INT8, floating} <= types and "QuantizeLinear" in operators
+    assert [request["kind"] for request in builder.requests] == ["dense", "cascade"]
 
 
-def test_what_fp16_beside_int8_cannot_hold_stays_in_fp32(
+def test_tensors_beyond_fp16_stay_in_fp32_in_an_int8_bundle(
     builder: Builder, bundle: Any, source: Path, tmp_path: Path
 ) -> None:
     table = tiny_table(onnx.load(source), image_folder(tmp_path / "images", 2))
@@ -212,39 +215,39 @@ def test_what_fp16_beside_int8_cannot_hold_stays_in_fp32(
         int8=Int8Calibration(table.summary(), "fp16"), fp16=Fp16Calibration("images", 2, overflow)
     )
     run_bench(bundle(table=table, precision="int8", calibration=calibration).path, QUICK)
-    (asked,) = builder.asked
-    inferred = onnx.shape_inference.infer_shapes(asked["model"]).graph
+    (request,) = builder.requests
+    inferred = onnx.shape_inference.infer_shapes(request["model"]).graph
     types = {v.name: v.type.tensor_type.elem_type for v in inferred.value_info}
     assert types["stage1/0/conv"] == onnx.TensorProto.FLOAT
 
 
 def test_another_size_and_batch_build_the_cascade_again(builder: Builder, bundle: Any) -> None:
-    found = run_bench(bundle().path, replace(QUICK, size=(64, 96), batch=2))
-    assert (found.size, found.batch) == ((64, 96), 2)
-    assert [asked["kind"] for asked in builder.asked] == ["dense", "cascade"]
-    shape = builder.asked[1]["model"].graph.input[0].type.tensor_type.shape.dim
+    report = run_bench(bundle().path, replace(QUICK, size=(64, 96), batch=2))
+    assert (report.size, report.batch) == ((64, 96), 2)
+    assert [request["kind"] for request in builder.requests] == ["dense", "cascade"]
+    shape = builder.requests[1]["model"].graph.input[0].type.tensor_type.shape.dim
     assert [d.dim_value for d in shape] == [2, 64, 96, 3]
-    # With the library that the bundle carries: a process loads one.
-    assert builder.asked[1]["options"].plugin.name == PLUGINS
+    # With the library of the bundle: a process can load only one.
+    assert builder.requests[1]["options"].plugin.name == PLUGINS
 
 
 def test_a_dense_bundle_is_its_own_row(builder: Builder, bundle: Any) -> None:
-    found = run_bench(bundle("dense").path, replace(QUICK, target_fps=None))
-    assert [(row.name, row.backend) for row in found.rows] == [("dense", "tensorrt")]
-    assert builder.asked == []
+    report = run_bench(bundle("dense").path, replace(QUICK, target_fps=None))
+    assert [(row.name, row.backend) for row in report.rows] == [("dense", "tensorrt")]
+    assert builder.requests == []
 
 
-def test_the_device_is_the_one_that_is_asked_for(
+def test_the_bench_runs_on_the_requested_device(
     builder: Builder, bundle: Any, driver: FakeCuda
 ) -> None:
     second = Gpu("Fake 2", "8.6")
-    found = run_bench(bundle(gpu=second).path, replace(QUICK, device="cuda:1"))
-    assert found.environment["gpu"]["name"] == "Fake 2"
-    (asked,) = builder.asked
-    assert (asked["gpu"], asked["context"]) == (second, 1001)
+    report = run_bench(bundle(gpu=second).path, replace(QUICK, device="cuda:1"))
+    assert report.environment["gpu"]["name"] == "Fake 2"
+    (request,) = builder.requests
+    assert (request["gpu"], request["context"]) == (second, 1001)
 
 
-def test_a_bundle_that_does_not_run_here_is_refused_before_anything_is_built(
+def test_a_bundle_that_does_not_run_here_is_rejected_before_anything_is_built(
     builder: Builder, bundle: Any, driver: FakeCuda
 ) -> None:
     other = bundle(gpu=Gpu("Other", "9.0")).path
@@ -255,53 +258,32 @@ def test_a_bundle_that_does_not_run_here_is_refused_before_anything_is_built(
     driver.gpus = ()
     with pytest.raises(LcTrtError, match="no NVIDIA GPU is visible here"):
         run_bench(bundle().path, QUICK)
-    assert builder.asked == []
+    assert builder.requests == []
 
 
 def test_every_runner_of_the_precision_takes_part(builder: Builder, bundle: Any) -> None:
-    made = bundle()
-    openvino = get_backend("openvino")
-    everything = replace(openvino.capabilities, precisions=tuple(Precision))
+    built = bundle()
+    everything = replace(get_backend("openvino").capabilities, precisions=tuple(Precision))
     fp16 = WrappedBackend("onnxruntime", capabilities=everything)
     absent = WrappedBackend("openvino", installed=False)
     with registered(fp16, absent):
-        found = networks.dense_networks(
-            made, onnx.load(made.file(SOURCE)), options_like(made, SIZE, 1), 1, all_runners=True
+        dense = networks.dense_networks(
+            built, onnx.load(built.file(SOURCE)), options_like(built, SIZE, 1), 1, all_runners=True
         )
-    assert [(row.row, row.precision) for row in found] == [
+    assert [(network.row, network.precision) for network in dense] == [
         ("dense (tensorrt)", "fp16"),
         ("dense (onnxruntime)", "fp16"),
     ]
 
 
-def test_a_second_bench_begins_with_the_times_of_the_first(
+def test_a_second_bench_reuses_the_timing_cache_of_the_first(
     builder: Builder, bundle: Any, tmp_path: Path
 ) -> None:
-    run_bench(bundle().path, QUICK)
-    cache = builder.asked[0]["options"].timing_cache
-    assert cache.parent.parent == tmp_path / "tmp" and cache.parent.stat().st_mode & 0o777 == 0o700
-    assert cache.name == "tensorrt-11.4.0.106-Fake-1.timing"
-    rtx = replace(bundle().manifest, tensorrt=TensorRTBuild("tensorrt_rtx", "1.7.1"))
-    assert timing_cache(rtx, HERE) is None  # it has none
-
-
-def test_a_folder_of_somebody_else_is_not_read(
-    builder: Builder, bundle: Any, tmp_path: Path
-) -> None:
-    made = bundle()
-    folder = timing_cache(made.manifest, HERE)
-    assert folder is not None
-    folder.parent.chmod(0o777)
-    with pytest.raises(LcTrtError, match=r"others may write there; .* TMPDIR"):
-        run_bench(made.path, QUICK)
-    folder.parent.rmdir()
-    folder.parent.symlink_to(tmp_path)
-    with pytest.raises(LcTrtError, match="others may write there"):
-        timing_cache(made.manifest, HERE)
-    folder.parent.unlink()
-    folder.parent.write_bytes(b"")
-    with pytest.raises(LcTrtError, match=r"cannot be made \(File exists\)"):
-        timing_cache(made.manifest, HERE)
+    for _ in range(2):
+        run_bench(bundle().path, QUICK)
+    caches = {request["options"].timing_cache for request in builder.requests}
+    assert len(builder.requests) == 2 and len(caches) == 1
+    assert caches.pop().parent.parent == tmp_path / "tmp"
 
 
 def test_the_command_prints_the_table(
@@ -310,25 +292,25 @@ def test_the_command_prints_the_table(
     path = str(bundle().path)
     quick = ["--rounds", "2", "--warmup", "0", "--size", "48x80", "--target-fps", "0.001"]
     assert main(["bench", path, *quick, "--device", "0"]) == 0
-    shown = capsys.readouterr().out
-    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    output = capsys.readouterr().out
+    rows = {line.split()[0]: line for line in output.splitlines() if line.strip()}
     assert {"dense", "LC"} <= set(rows) and "tensorrt" in rows["dense"]
-    assert shown.rstrip().endswith("met")
+    assert output.rstrip().endswith("met")
 
 
-def test_without_a_gpu_it_is_one_line(
+def test_without_a_gpu_the_error_is_one_line(
     bundle: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the packages that are installed here."""
+    """With the installed packages."""
     if packages.installed() is None or current_gpu() is not None:
         pytest.skip("needs TensorRT or TensorRT for RTX, and no GPU")
     here = packages.load()
-    made = bundle()
-    facts = TensorRTBuild(**{**BUILT, "package": here.package, "version": here.version})
-    files = {name: made.file(name) for name in made.manifest.files}
-    path = write_bundle(made.path, replace(made.manifest, tensorrt=facts), files).path
+    built = bundle()
+    section = TensorRTBuild(**{**BUILT, "package": here.package, "version": here.version})
+    files = {name: built.file(name) for name in built.manifest.files}
+    path = write_bundle(built.path, replace(built.manifest, tensorrt=section), files).path
     for words in (["bench"], ["run", "-s", "none.png"]):
         assert main([words[0], str(path), *words[1:]]) == 1
-        shown = capsys.readouterr()
-        assert shown.out == "" and shown.err.count("\n") == 1
-        assert "NVIDIA" in shown.err and "--backend openvino" in shown.err
+        output = capsys.readouterr()
+        assert output.out == "" and output.err.count("\n") == 1
+        assert "NVIDIA" in output.err and "--backend openvino" in output.err
