@@ -17,7 +17,7 @@ from lc_trt.bench.recompile import options_like
 from lc_trt.bundle.bundle import CALIBRATION, SOURCE, Bundle, write_bundle
 from lc_trt.bundle.sections import Calibration, Int8Calibration
 from lc_trt.compiler.frontend.read_onnx import load_onnx
-from lc_trt.compiler.options import Precision
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import read_info
 from lc_trt.runtime.engines.base import Engine

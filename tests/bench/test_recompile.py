@@ -18,7 +18,8 @@ from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import PLAN, SOURCE, Bundle, write_bundle
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Calibration, Exclusion, Fp16Calibration, TensorRTBuild
-from lc_trt.compiler.options import CompileOptions, Precision
+from lc_trt.compiler.options import CompileOptions
+from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.quantization.calibration_table import write_table
 from lc_trt.quantization.options import QuantizationOptions

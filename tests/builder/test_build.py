@@ -1,4 +1,4 @@
-"""`lc_trt.builder.build`: a checked bundle, or one clear error and nothing written."""
+"""Builds: a verified bundle, or one error and nothing written."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import onnx
 import pytest
 from compilation import CPU_BACKENDS
 from fake_backends import WrappedBackend
+from recording_monitor import RecordingMonitor
 from tiny_networks import INFO, frames, middle_rho, run, session, tiny_model
 
 import lc_trt
 from lc_trt.backends.registry import compile_options, registered
-from lc_trt.builder.build import STEPS, build
+from lc_trt.builder.build import build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import SOURCE, read_bundle
 from lc_trt.bundle.sections import Profile
@@ -24,7 +25,6 @@ from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.metadata import read_info
 from lc_trt.trt.options import PlanOptions
-from lc_trt.utils.progress import ProgressMonitor
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +34,11 @@ def source(tmp_path_factory):
     return path
 
 
-class Steps(ProgressMonitor):
-    """Keeps what it is told."""
-
-    def __init__(self):
-        self.steps, self.warnings = [], []
-
-    def step(self, what):
-        self.steps.append(what)
-
-    def warn(self, text):
-        self.warnings.append(text)
-
-
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_built_bundle_equals_onnx_runtime(source, tmp_path, backend):
-    monitor = Steps()
+    monitor = RecordingMonitor()
     bundle = build(source, tmp_path / "m.lct", compile_options(backend), monitor=monitor)
-    assert len(monitor.steps) == STEPS
+    assert monitor.reports["building"] == [1, 2, 3, 4] and monitor.open == []
     manifest = bundle.manifest
     assert manifest.backend == backend and manifest.size == INFO.size
     assert manifest.default_rho == INFO.default_rho and manifest.fast_rho == INFO.fast_rho
@@ -63,13 +50,13 @@ def test_a_built_bundle_equals_onnx_runtime(source, tmp_path, backend):
     rho = middle_rho(reference, image)
     expected = run(reference, image, rho)
     with lc_trt.load(bundle.path) as segmenter:
-        found = segmenter(image[0], rho=rho)
-    assert (found.labels == expected["labels"][0]).mean() > 0.999
+        result = segmenter(image[0], rho=rho)
+    assert (result.labels == expected["labels"][0]).mean() > 0.999
     shares = [(expected["stages"] == s).mean() for s in (1, 2, 3)]
-    np.testing.assert_allclose(found.shares, shares, atol=1e-6)
+    np.testing.assert_allclose(result.shares, shares, atol=1e-6)
 
 
-def test_size_batch_and_thresholds_may_be_chosen(source, tmp_path):
+def test_size_batch_and_thresholds_are_those_of_the_options(source, tmp_path):
     bundle = build(
         source,
         tmp_path / "m.lct",
@@ -77,9 +64,9 @@ def test_size_batch_and_thresholds_may_be_chosen(source, tmp_path):
         rho=(0.9, 0.8),
         fast_rho=(0.5, 0.5),
     )
-    read = read_bundle(bundle.path).manifest
-    assert (read.size, read.batch) == ((40, 64), 2)
-    assert (read.default_rho, read.fast_rho) == ((0.9, 0.8), (0.5, 0.5))
+    manifest = read_bundle(bundle.path).manifest
+    assert (manifest.size, manifest.batch) == ((40, 64), 2)
+    assert (manifest.default_rho, manifest.fast_rho) == ((0.9, 0.8), (0.5, 0.5))
     info = read_info(onnx.load(bundle.file(SOURCE)))
     assert info == replace(INFO, default_rho=(0.9, 0.8), fast_rho=(0.5, 0.5))
 
@@ -93,33 +80,36 @@ def test_a_dense_model_builds_and_has_no_thresholds(source, tmp_path):
         build(path, tmp_path / "m.lct", rho=(0.5, 0.5))
 
 
-def test_an_engine_that_disagrees_is_not_written(source, tmp_path):
-    with registered(WrappedBackend("openvino", _biased)):
-        _refuses_and_keeps(source, tmp_path)
+@pytest.fixture
+def biased():
+    """OpenVINO with classifiers that always predict class 0."""
+
+    def change(model):
+        changed = onnx.ModelProto()
+        changed.CopyFrom(model)
+        for tensor in changed.graph.initializer:
+            if list(tensor.dims) == [len(INFO.classes)]:
+                value = onnx.numpy_helper.to_array(tensor) + np.float32([50, 0, 0, 0, 0])
+                tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+        return changed
+
+    with registered(WrappedBackend("openvino", change)):
+        yield
 
 
-def _refuses_and_keeps(source, tmp_path):
+def test_an_engine_that_disagrees_is_written_only_without_a_check(biased, source, tmp_path):
     disagrees = r"agrees with ONNX Runtime in FP32 on .*expected at least 99%"
     with pytest.raises(LcTrtError, match=f"{disagrees}.*--no-check"):
         build(source, tmp_path / "m.lct", compile_options("openvino"))
     assert not list(tmp_path.iterdir())
-    monitor = Steps()
+    monitor = RecordingMonitor()
     lenient = VerifyOptions(must_agree=False)
     options = compile_options("openvino")
-    kept = build(source, tmp_path / "m.lct", options, verify=lenient, monitor=monitor)
-    assert kept.manifest.check.checked and kept.manifest.check.agreement.labels < 0.99
+    check = build(
+        source, tmp_path / "m.lct", options, verify=lenient, monitor=monitor
+    ).manifest.check
+    assert check.checked and check.agreement.labels < 0.99
     assert len(monitor.warnings) == 1 and re.search(disagrees, monitor.warnings[0])
-
-
-def _biased(model):
-    """The model with classifiers that always say class 0."""
-    broken = onnx.ModelProto()
-    broken.CopyFrom(model)
-    for tensor in broken.graph.initializer:
-        if list(tensor.dims) == [5]:
-            value = onnx.numpy_helper.to_array(tensor) + np.float32([50, 0, 0, 0, 0])
-            tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
-    return broken
 
 
 @pytest.mark.parametrize(
@@ -156,7 +146,7 @@ def test_wrong_thresholds_are_usage_errors(source, tmp_path, rho, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_our_own_model_without_metadata_is_refused(source, tmp_path):
+def test_an_exchange_model_without_metadata_is_rejected(source, tmp_path):
     model = onnx.load(source)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
@@ -164,7 +154,7 @@ def test_our_own_model_without_metadata_is_refused(source, tmp_path):
         build(tmp_path / "bare.onnx", tmp_path / "m.lct")
 
 
-def test_drawn_scenes_stand_in_where_there_are_no_photographs(source, tmp_path, monkeypatch):
+def test_drawn_scenes_replace_missing_photographs(source, tmp_path, monkeypatch):
     monkeypatch.setattr("lc_trt.video.sample_frames.photographs_missing", lambda: True)
     bundle = build(source, tmp_path / "m.lct")
     assert bundle.manifest.check.images.startswith("drawn scenes")

@@ -1,6 +1,6 @@
-"""`lc-trt build --backend tensorrt` where there is a GPU: the check of the plan, on stand-ins.
+"""`lc-trt build --backend tensorrt` with a fake TensorRT and GPU: verification of the plan.
 
-The fake TensorRT computes the toy network, and so does the ONNX that is built.
+The fake TensorRT computes the toy network, and so does the ONNX to be built.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def build(tmp_path: Path, toolchain: FakeToolchain, capfd: Any) -> Any:
     return run
 
 
-def test_the_plans_labels_are_compared_and_the_agreement_written(build: Any) -> None:
+def test_the_labels_of_the_plan_are_compared_and_the_agreement_is_written(build: Any) -> None:
     code, out, err = build(0.0, "--backend", "tensorrt")
     assert (code, err) == (0, "")
     manifest = read_bundle(out).manifest
@@ -57,7 +57,9 @@ def test_the_plans_labels_are_compared_and_the_agreement_written(build: Any) -> 
 
 
 @pytest.mark.parametrize("precision", ["--fp16", "--fp32"])
-def test_under_99_percent_is_an_error_and_nothing_is_written(build: Any, precision: str) -> None:
+def test_less_than_99_percent_is_an_error_and_nothing_is_written(
+    build: Any, precision: str
+) -> None:
     code, out, err = build(0.03, "--backend", "tensorrt", precision)
     assert code == 1 and err.count("\n") == 1
     assert f"the tensorrt {precision[2:]} engine agrees with ONNX Runtime in FP32 on 96.99%" in err
@@ -65,7 +67,7 @@ def test_under_99_percent_is_an_error_and_nothing_is_written(build: Any, precisi
     assert not out.exists() and [p.name for p in out.parent.iterdir()] == ["toy.onnx"]
 
 
-def test_no_check_keeps_it_with_its_figure(build: Any) -> None:
+def test_no_check_writes_the_plan_with_its_agreement(build: Any) -> None:
     code, out, err = build(0.03, "--backend", "tensorrt", "--no-check")
     assert code == 0 and err.startswith("warning: the tensorrt fp16 engine agrees")
     check = read_bundle(out).manifest.check

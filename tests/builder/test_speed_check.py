@@ -1,4 +1,4 @@
-"""What a build says where a reduced precision or the cascade does not pay."""
+"""Speed-ups of a build, and the warnings where an alternative is faster."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tiny_networks import INFO, tiny_model
 
 from lc_trt.backends.base import Compiled
 from lc_trt.backends.registry import compile_options
-from lc_trt.builder import speed_check as speed
 from lc_trt.builder.build import build
+from lc_trt.builder.speed_check import ROUNDS, compare_speed
 from lc_trt.bundle.sections import Speed, SpeedRatios
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.options import CompileOptions
@@ -25,10 +25,10 @@ def bundle(tmp_path_factory):
 
 
 def compare(bundle, monkeypatch, times):
-    """With made-up times: of the dense network, of the engine itself, of FP32."""
+    """Compare with the given seconds per pass of the cascade, its dense network, and FP32."""
     built, model = bundle
-    names = ("own", "dense", "fp32")
-    rounds = range(-1, speed.ROUNDS)  # they take turns, and the first round does not count
+    names = ("cascade", "dense", "fp32")
+    rounds = range(-1, ROUNDS)  # the order rotates, and the first round does not count
     passes = [names[(number + turn) % 3] for number in rounds for turn in range(3)]
     points = 2  # default and fast thresholds
     ticks = iter([tick for name in passes * points for tick in (0.0, times[name])])
@@ -37,20 +37,20 @@ def compare(bundle, monkeypatch, times):
     image = np.zeros((1, *INFO.size, 3), np.uint8)
     options = CompileOptions.of("openvino", INFO.size)
     compiled = Compiled.from_bundle(built)
-    found = speed.compare_speed(model, compiled, options, built.manifest, [image], monitor)
+    speed = compare_speed(model, compiled, options, built.manifest, [image], monitor)
     assert next(ticks, None) is None
     assert list(monitor.phases.values()) == [(len(passes), len(passes))] * points
-    return found, monitor.warnings
+    return speed, monitor.warnings
 
 
-def test_an_engine_that_pays_is_not_warned_of(bundle, monkeypatch):
-    found, warned = compare(bundle, monkeypatch, {"own": 1.0, "dense": 2.0, "fp32": 3.0})
-    assert found == Speed(SpeedRatios(2.0, 2.0), SpeedRatios(3.0, 3.0))
-    assert not warned
+def test_a_faster_engine_gives_no_warning(bundle, monkeypatch):
+    speed, warnings = compare(bundle, monkeypatch, {"cascade": 1.0, "dense": 2.0, "fp32": 3.0})
+    assert speed == Speed(SpeedRatios(2.0, 2.0), SpeedRatios(3.0, 3.0))
+    assert not warnings
 
 
-def test_each_that_is_faster_is_named_with_what_to_do(bundle, monkeypatch):
-    _, warned = compare(bundle, monkeypatch, {"own": 2.0, "dense": 1.0, "fp32": 1.5})
-    assert len(warned) == 2
-    assert "dense network in fp32 (default 0.50x, fast 0.50x): for speed export" in warned[0]
-    assert "itself in FP32 (default 0.75x, fast 0.75x): for speed build without" in warned[1]
+def test_each_faster_alternative_is_named_with_advice(bundle, monkeypatch):
+    _, warnings = compare(bundle, monkeypatch, {"cascade": 2.0, "dense": 1.0, "fp32": 1.5})
+    assert len(warnings) == 2
+    assert "dense network in fp32 (default 0.50x, fast 0.50x): for speed export" in warnings[0]
+    assert "itself in FP32 (default 0.75x, fast 0.75x): for speed build without" in warnings[1]

@@ -1,7 +1,8 @@
-"""What an engine has to reach beside FP32 before it is written."""
+"""The agreement with FP32 that an engine has to reach before it is written."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import onnx
 import pytest
 from int8_cases import image_folder
+from recording_monitor import RecordingMonitor
 from tiny_networks import INFO, tiny_model
 from toy_models import toy_manifest
 
@@ -16,13 +18,13 @@ from lc_trt.backends.base import Compiled
 from lc_trt.builder.prepare_options import PreparedOptions
 from lc_trt.builder.verify import VerifyOptions, judge, verify_engine
 from lc_trt.bundle.manifest import Manifest
-from lc_trt.bundle.sections import Agreement, Check
+from lc_trt.bundle.sections import Agreement, Check, Miou
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
-from lc_trt.utils.progress import ProgressMonitor
+from lc_trt.quantization.int8 import HELD_OUT
 
 ALL = Agreement(8, labels=1.0, stages=1.0, confidence=0.0, mean_labels=1.0, mean_stages=1.0)
 
@@ -43,87 +45,95 @@ def manifest(backend: str, precision: str) -> Manifest:
         ("tensorrt", "int8", "mean_labels", 0.97, "Calibrate on 100 or more images"),
     ],
 )
-def test_what_has_to_agree_and_what_helps(
+def test_too_little_agreement_is_an_error_with_advice(
     backend: str, precision: str, figure: str, least: float, advice: str
 ) -> None:
-    made = manifest(backend, precision)
+    section = manifest(backend, precision)
 
-    def found(share: float, **wanted: Any) -> float:
+    def required(share: float, **options: Any) -> float:
         return judge(
             replace(ALL, **{figure: share}),
-            made,
+            section,
             "4 images",
-            VerifyOptions(**wanted),
-            ProgressMonitor(),
+            VerifyOptions(**options),
+            RecordingMonitor(),
         )
 
-    assert found(least) == least
+    assert required(least) == least
     message = (
         f"the {backend} {precision} engine agrees with ONNX Runtime in FP32 on .*"
         rf"\(4 images\), expected at least {least:.0%}; nothing was written. {advice}.*--no-check"
     )
     with pytest.raises(LcTrtError, match=message):
-        found(least - 0.005)
-    assert found(0.5, min_agreement=0.5) == 0.5
+        required(least - 0.005)
+    assert required(0.5, min_agreement=0.5) == 0.5
     with pytest.raises(LcTrtError, match=r"expected at least 99\.5%"):
-        found(0.99, min_agreement=0.995)
+        required(0.99, min_agreement=0.995)
 
 
-def test_the_worst_pass_counts_only_where_the_engine_is_as_exact_as_fp32() -> None:
+def test_the_worst_pass_counts_only_in_precisions_as_exact_as_fp32() -> None:
     worst = replace(ALL, labels=0.5, stages=0.5)
     assert (
-        judge(worst, manifest("openvino", "int8"), "", VerifyOptions(), ProgressMonitor()) == 0.97
+        judge(worst, manifest("openvino", "int8"), "", VerifyOptions(), RecordingMonitor()) == 0.97
     )
     with pytest.raises(LcTrtError, match=r"50\.00% of the labels"):
-        judge(worst, manifest("tensorrt", "fp16"), "", VerifyOptions(), ProgressMonitor())
+        judge(worst, manifest("tensorrt", "fp16"), "", VerifyOptions(), RecordingMonitor())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_confidence_that_is_not_finite_is_refused_however_few_there_are(precision: str) -> None:
+def test_a_single_non_finite_confidence_is_an_error(precision: str) -> None:
     broken = replace(ALL, non_finite=1)
     engine = manifest("onnxruntime", precision)
     with pytest.raises(LcTrtError, match=r"; 1 confidences of either .* expected 0; nothing was"):
-        judge(broken, engine, "", VerifyOptions(), ProgressMonitor())
+        judge(broken, engine, "", VerifyOptions(), RecordingMonitor())
 
 
-def test_an_engine_that_need_not_agree_is_a_warning() -> None:
-    said = []
-
-    class Recorder(ProgressMonitor):
-        def warn(self, text: str) -> None:
-            said.append(text)
-
-    worst = replace(ALL, mean_labels=0.5)
-    asked = VerifyOptions(must_agree=False)
-    assert judge(worst, manifest("onnxruntime", "int8"), "", asked, Recorder()) == 0.97
-    assert len(said) == 1 and "50.00% of the labels" in said[0] and "written" not in said[0]
+def test_an_engine_that_need_not_agree_gives_a_warning() -> None:
+    worst, monitor = replace(ALL, mean_labels=0.5), RecordingMonitor()
+    lenient = VerifyOptions(must_agree=False)
+    assert judge(worst, manifest("onnxruntime", "int8"), "", lenient, monitor) == 0.97
+    (warning,) = monitor.warnings
+    assert "50.00% of the labels" in warning and "written" not in warning
 
 
-def test_an_int8_engine_that_cannot_run_here_is_held_to_fp32_by_its_network(
-    tmp_path: Path,
-) -> None:
-    """With FP32's own network in its place all agrees; with another one the build fails."""
-    source, other = tiny_model(), tiny_model("inception")
-    facts = replace(toy_manifest(backend="tensorrt"), precision="int8", size=INFO.size)
-    asked = VerifyOptions(images=image_folder(tmp_path / "images", 2))
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[..., Check]:
+    """Verifies an INT8 engine that cannot run here, by the network that it was built from."""
+    source = tiny_model()
+    section = replace(toy_manifest(backend="tensorrt"), precision="int8", size=INFO.size)
+    verify = VerifyOptions(images=image_folder(tmp_path / "images", 2))
 
-    def check(network: onnx.ModelProto | None) -> Check:
+    def run(network: onnx.ModelProto | None, miou: Miou | None = None) -> Check:
         reference = network and run_passes(network, [Freeze(1, INFO.size)]).SerializeToString()
         compiled = Compiled(
             *("tensorrt", "11.4.0", Precision.INT8, {}),
             skip_reason="no GPU",
             reference_model=reference,
         )
-        prepared = PreparedOptions(CompileOptions.of("tensorrt", INFO.size, 1, "int8"))
-        return verify_engine(source, compiled, prepared, facts, INFO, asked, ProgressMonitor())
+        options = CompileOptions.of("tensorrt", INFO.size, 1, "int8")
+        prepared = PreparedOptions(options, miou=miou)
+        return verify_engine(source, compiled, prepared, section, INFO, verify, RecordingMonitor())
 
-    found = check(source)
-    assert (found.checked, found.skip_reason) == (False, "no GPU")
-    assert found.agreement is not None and found.required == 0.97
-    assert found.agreement.mean_labels == found.agreement.mean_stages == 1
-    assert found.run_by == "onnxruntime" and found.agreement.count == 32
-    assert found.speed is None
-    said = "the tensorrt int8 engine's network agrees with ONNX Runtime in FP32 on"
-    with pytest.raises(LcTrtError, match=said):
-        check(other)
+    return run
+
+
+def test_an_int8_engine_without_a_gpu_is_compared_by_its_network(
+    check: Callable[..., Check],
+) -> None:
+    result = check(tiny_model())
+    assert (result.checked, result.skip_reason) == (False, "no GPU")
+    assert result.agreement is not None and result.required == 0.97
+    assert result.agreement.mean_labels == result.agreement.mean_stages == 1
+    assert result.run_by == "onnxruntime" and result.agreement.count == 2 * HELD_OUT
+    assert result.speed is None
+    message = "the tensorrt int8 engine's network agrees with ONNX Runtime in FP32 on"
+    with pytest.raises(LcTrtError, match=message):
+        check(tiny_model("inception"))
     assert check(None) == Check(skip_reason="no GPU")
+
+
+def test_measured_miou_replaces_the_agreement(check: Callable[..., Check]) -> None:
+    miou = Miou(0.5, 0.495, 0.5)
+    result = check(tiny_model("inception"), miou)
+    assert result.miou == miou and result.required is None
+    assert result.agreement is not None and result.agreement.mean_labels < 0.97
