@@ -30,9 +30,14 @@ def lowered(
     """The ONNX that a backend runs or builds from.
 
     Args:
-        size: (height, width); None leaves it symbolic.
-        batch: None leaves it symbolic.
-        quantization: makes it INT8, and ``precision`` that of the rest.
+        source: an exchange model.
+        backend: name of the backend.
+        size: (height, width) in pixels; None leaves it symbolic.
+        batch: images per pass; None leaves it symbolic.
+        quantization: compiles in INT8, with ``precision`` as the fallback precision.
+        precision: of the network.
+        fp32_tensors: tensors beyond FP16.
+        reuse: whether to add temporal reuse.
     """
     options = CompileOptions.of(
         backend,
