@@ -73,14 +73,16 @@ class Checkout:
         (self.tensorrt / "include" / "NvInfer.h").touch()
         return self
 
-    def build(self, asked: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    def build(
+        self, requested: str | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": str(self.tools),
             "TENSORRT_ROOT": str(self.tensorrt),
             **variables,
         }
-        if asked is not None:
-            environment["LC_TRT_BUILD_PLUGIN"] = asked
+        if requested is not None:
+            environment["LC_TRT_BUILD_PLUGIN"] = requested
         return subprocess.run(
             [sys.executable, "setup.py", "--quiet", "build"],
             cwd=self.root,
@@ -109,9 +111,9 @@ def test_without_headers_the_plugin_is_omitted(checkout: Checkout) -> None:
     assert not checkout.log.exists()
 
 
-@pytest.mark.parametrize("asked", [None, "1"])
-def test_with_all_tools_the_plugin_is_compiled(checkout: Checkout, asked: str | None) -> None:
-    done = checkout.with_cmakelists().with_tools(*ALL).with_headers().build(asked)
+@pytest.mark.parametrize("requested", [None, "1"])
+def test_with_all_tools_the_plugin_is_compiled(checkout: Checkout, requested: str | None) -> None:
+    done = checkout.with_cmakelists().with_tools(*ALL).with_headers().build(requested)
     assert done.returncode == 0, done.stderr
     calls = [line.split()[1] for line in checkout.log.read_text().splitlines()]
     assert calls == ["-S", "--build", "--install"]

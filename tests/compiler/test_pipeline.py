@@ -41,10 +41,10 @@ def test_an_engine_equals_onnx_runtime_for_any_region(backend, batch, form):
     rhos = [(threshold(count, confidence), r) for count in counts for r in (-1.0, 1.0)]
     for rho in [*rhos, middle_rho(reference, images)]:
         expected = run(reference, images, rho)
-        found = engine.run(images, np.array(rho, np.float32))
-        assert np.array_equal(found.stages, expected["stages"])
-        assert (found.labels == expected["labels"]).mean() >= 0.999
-        np.testing.assert_allclose(found.confidence, expected["confidence"], atol=1e-4)
+        output = engine.run(images, np.array(rho, np.float32))
+        assert np.array_equal(output.stages, expected["stages"])
+        assert (output.labels == expected["labels"]).mean() >= 0.999
+        np.testing.assert_allclose(output.confidence, expected["confidence"], atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
@@ -52,10 +52,10 @@ def test_a_dense_engine_equals_onnx_runtime(backend):
     source = run_passes(tiny_model("inception", "aspp"), [ToDense()])
     engine = open_onnx(backend, lowered(source, backend, SIZE, 2).SerializeToString(), threads=1)
     images = frames(2, SIZE)
-    expected, found = run(session(source), images, None), engine.run(images)
-    assert found.stages is None
-    assert (found.labels == expected["labels"]).mean() >= 0.999
-    np.testing.assert_allclose(found.confidence, expected["confidence"], atol=1e-4)
+    expected, output = run(session(source), images, None), engine.run(images)
+    assert output.stages is None
+    assert (output.labels == expected["labels"]).mean() >= 0.999
+    np.testing.assert_allclose(output.confidence, expected["confidence"], atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)

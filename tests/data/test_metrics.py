@@ -74,8 +74,8 @@ def test_against_sets_of_pixels(predicted, label):
     for k in range(4):
         ours, theirs = (predicted == k) & valid, (label == k) & valid
         union = (ours | theirs).sum()
-        want = (ours & theirs).sum() / union if union else math.nan
-        np.testing.assert_allclose(confusion.iou()[k], want)
+        expected = (ours & theirs).sum() / union if union else math.nan
+        np.testing.assert_allclose(confusion.iou()[k], expected)
 
 
 @given(st.data())

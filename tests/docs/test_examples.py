@@ -56,8 +56,8 @@ def test_the_first_code_block_of_a_document_runs(
     cv2.imwrite("street.png", frame)
     shown: list[np.ndarray] = []
     block = (repository / document).read_text().split("```python\n")[1].split("```")[0]
-    given = {"frame": frame, "frames": [frame] * 3, "show": shown.append}
-    exec(compile(block, document, "exec"), given)
+    namespace = {"frame": frame, "frames": [frame] * 3, "show": shown.append}
+    exec(compile(block, document, "exec"), namespace)
     if document == "README.md":
         shown.append(np.asarray(cv2.imread("overlay.png")))
     assert shown and all(picture.shape == frame.shape for picture in shown)

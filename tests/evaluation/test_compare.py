@@ -35,9 +35,10 @@ def compare(root, a="a.lct", b="b.lct", **options):
 
 
 def test_equal_models_agree(root):
-    found = compare(root)
-    assert (found.images, found.labels, found.stages, found.probability) == (2, 1.0, 1.0, 0.0)
-    assert found.shares[0] == found.shares[1] == pytest.approx((0.25, 0, 0.75), abs=0.02)
+    comparison = compare(root)
+    assert (comparison.images, comparison.probability) == (2, 0.0)
+    assert comparison.labels == comparison.stages == 1.0
+    assert comparison.shares[0] == comparison.shares[1] == pytest.approx((0.25, 0, 0.75), abs=0.02)
 
 
 def test_the_worst_image_is_found_and_drawn(root):
@@ -49,9 +50,9 @@ def test_the_worst_image_is_found_and_drawn(root):
 
     toy_bundle(root / "altered.lct", backend="openvino")
     with registered(WrappedBackend("openvino", alter=altered)):
-        found = compare(root, b="altered.lct")
-    assert (found.worst, found.worst_labels, found.labels) == ("half.png", 0.5, 0.75)
-    assert found.probability == pytest.approx(0.125)
+        comparison = compare(root, b="altered.lct")
+    assert (comparison.worst, comparison.worst_labels, comparison.labels) == ("half.png", 0.5, 0.75)
+    assert comparison.probability == pytest.approx(0.125)
     picture = cv2.imread(str(root / "worst.png"))
     marked = picture[:, -SIZE[1] :]
     assert (marked[:, SIZE[1] // 2 :] == DIFFERENT).all()
@@ -65,16 +66,16 @@ def test_nan_confidence_is_an_error(root):
     toy_bundle(root / "altered.lct", backend="openvino")
     with (
         registered(WrappedBackend("openvino", alter=altered)),
-        pytest.raises(LcTrtError, match="no probabilities"),
+        pytest.raises(LcTrtError, match="are not probabilities"),
     ):
         compare(root, b="altered.lct")
 
 
 def test_non_finite_pixels_are_shown_only_if_there_are_any():
     title = "pixels without a finite probability"
-    found = Comparison(2, 0, 0.5, 0.5, 0.0, 30, "a.png", 0.4, (None, None))
-    assert dict(found.rows())[title] == "30" and found.as_dict()["non_finite"] == 30
-    assert title not in dict(replace(found, non_finite=0).rows())
+    comparison = Comparison(2, 0, 0.5, 0.5, 0.0, 30, "a.png", 0.4, (None, None))
+    assert dict(comparison.rows())[title] == "30" and comparison.as_dict()["non_finite"] == 30
+    assert title not in dict(replace(comparison, non_finite=0).rows())
 
 
 def test_thresholds_are_the_first_models_unless_given(root):
@@ -83,9 +84,9 @@ def test_thresholds_are_the_first_models_unless_given(root):
 
 def test_a_dense_network_has_no_stages_to_compare(root):
     toy_bundle(root / "dense.lct", "dense", backend="onnxruntime")
-    found = compare(root, b="dense.lct")
-    assert found.stages == 1.0 and found.shares[1] is None
-    assert "equal stages" not in dict(found.rows())
+    comparison = compare(root, b="dense.lct")
+    assert comparison.stages == 1.0 and comparison.shares[1] is None
+    assert "equal stages" not in dict(comparison.rows())
     with pytest.raises(UsageError, match="is dense and has no thresholds"):
         compare(root, "dense.lct", "dense.lct", rho=0.5)
 

@@ -50,7 +50,7 @@ def sample(answer: list[list[int]], truth: list[list[int]], share: int = 0) -> S
 
 def test_pixels_of_all_images_are_counted_together() -> None:
     answers = Answers()
-    found = evaluate(
+    evaluation = evaluate(
         answers,
         [
             sample([[0, 0, 1]], [[0, 1, 1]], share=255),
@@ -60,29 +60,33 @@ def test_pixels_of_all_images_are_counted_together() -> None:
         rho=0.7,
     )
     # sky: 1 right of 1 true and 3 said; road: 2 right of 4 true and 2 said; car never occurs.
-    assert found.iou[:2] == pytest.approx((1 / 3, 2 / 4))
-    assert math.isnan(found.iou[2])
-    assert found.miou == pytest.approx((1 / 3 + 2 / 4) / 2)
-    assert found.pixel_accuracy == pytest.approx(3 / 5)
-    assert found.shares == pytest.approx((0.5, 0.5, 0))
-    assert (found.images, answers.rhos) == (2, [0.7, 0.7])
+    assert evaluation.iou[:2] == pytest.approx((1 / 3, 2 / 4))
+    assert math.isnan(evaluation.iou[2])
+    assert evaluation.miou == pytest.approx((1 / 3 + 2 / 4) / 2)
+    assert evaluation.pixel_accuracy == pytest.approx(3 / 5)
+    assert evaluation.shares == pytest.approx((0.5, 0.5, 0))
+    assert (evaluation.images, answers.rhos) == (2, [0.7, 0.7])
     # All of the first image left at stage 1, all of the second at stage 2.
-    assert found.stages is not None
-    assert found.stages.by_class == ((1, 0, 0), (pytest.approx(0.5), pytest.approx(0.5), 0), None)
-    assert found.stages.near_boundary == (1, 0, None)
+    assert evaluation.stages is not None
+    assert evaluation.stages.by_class == (
+        (1, 0, 0),
+        (pytest.approx(0.5), pytest.approx(0.5), 0),
+        None,
+    )
+    assert evaluation.stages.near_boundary == (1, 0, None)
 
 
 def test_time_is_the_median_of_the_calls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0, 0.010, 5, 5.002, 9, 9.003])
     samples = [sample([[0]], [[0]])] * 3
     monkeypatch.setattr("lc_trt.utils.timing.clock", lambda: next(ticks))
-    found = evaluate(Answers(), samples, CLASSES)
-    assert found.ms_per_image == pytest.approx(3)
+    evaluation = evaluate(Answers(), samples, CLASSES)
+    assert evaluation.ms_per_image == pytest.approx(3)
 
 
 def test_json_has_null_for_a_class_that_never_occurs() -> None:
-    found = evaluate(Answers(), [sample([[0]], [[0]])], CLASSES)
-    data = json.loads(json.dumps(found.as_dict()))
+    evaluation = evaluate(Answers(), [sample([[0]], [[0]])], CLASSES)
+    data = json.loads(json.dumps(evaluation.as_dict()))
     assert data["iou"] == {"sky": 1, "road": None, "car": None}
     assert data["left_by_class"] == {"sky": [0, 1, 0], "road": None, "car": None}
     assert data["near_boundary"] == [None, 0, None]

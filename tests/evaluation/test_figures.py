@@ -26,9 +26,9 @@ def holds(image: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 
 def test_exit_stages_of_classes_are_drawn() -> None:
-    found = evaluation(STREET).stages
-    assert found is not None
-    image = drawn(figures.left_by_class(found, STREET))
+    stages = evaluation(STREET).stages
+    assert stages is not None
+    image = drawn(figures.left_by_class(stages, STREET))
     one, two, three = (holds(image, colour) for colour in STAGE_COLOURS)
     # A quarter of each bar is stage 1's, three are stage 3's; stage 2 has its legend alone.
     assert three / one == pytest.approx(3, rel=0.2)
@@ -65,15 +65,15 @@ def test_published_points_are_a_separate_series(
 
 
 def test_all_figures_draw_without_a_warning() -> None:
-    found = evaluation(VOC).stages
-    assert found is not None
+    stages = evaluation(VOC).stages
+    assert stages is not None
     panel = np.zeros((30, 40, 3), np.uint8)
     for png in (
         figures.curve(points()),
         figures.curve(points(True)),
         figures.grid(points(True)),
-        figures.left_by_class(found, VOC),
-        figures.boundary(found),
+        figures.left_by_class(stages, VOC),
+        figures.boundary(stages),
         figures.panels(Picture("a", (("frame", panel),) * 7, tuple(range(21))), VOC),
         figures.panels(Picture("a", (("frame", panel),) * 3, (0, 2)), STREET),
     ):

@@ -39,11 +39,11 @@ class Page(HTMLParser):
         assert self.stack == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
+        attributes = dict(attrs)
         if tag == "img":
-            assert given["alt"]
-            self.images.append(given["src"] or "")
-        self.links += [given[key] or "" for key in ("href", "srcset") if key in given]
+            assert attributes["alt"]
+            self.images.append(attributes["src"] or "")
+        self.links += [attributes[key] or "" for key in ("href", "srcset") if key in attributes]
         if tag not in OPEN:
             self.stack.append(tag)
             self.texts.setdefault(tag, []).append("")

@@ -38,27 +38,27 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything(bundle: Path, data: Path, tmp_path: Path) -> None:
     monitor = RecordingMonitor()
     options = Options(rho="fast", sweep=True, threads=1, report=tmp_path / "report")
-    found = measure(bundle, data, options, command="lc-trt eval", monitor=monitor)
+    outcome = measure(bundle, data, options, command="lc-trt eval", monitor=monitor)
     assert monitor.phases == {
         "evaluating": (IMAGES, IMAGES),
         "sweeping": (8 * (IMAGES + 1),) * 2,
         "drawing": (PICTURES, PICTURES),
     }
-    assert found.rho == FAST_RHO
-    assert found.evaluation.miou == 1
+    assert outcome.rho == FAST_RHO
+    assert outcome.evaluation.miou == 1
     # Blue above 127 leaves at stage 1: images 4 and 5. Green, 200, leaves at stage 2.
-    assert found.evaluation.shares == pytest.approx((2 / 6, 4 / 6, 0))
-    assert (found.model, found.data, found.classes.names) == ("toy", "toys val", CLASSES)
-    assert found.environment["threads"] == 1 and "lc-trt" in found.environment["versions"]
+    assert outcome.evaluation.shares == pytest.approx((2 / 6, 4 / 6, 0))
+    assert (outcome.model, outcome.data, outcome.classes.names) == ("toy", "toys val", CLASSES)
+    assert outcome.environment["threads"] == 1 and "lc-trt" in outcome.environment["versions"]
     page = (tmp_path / "report" / "index.html").read_text()
     assert [name for name in "012345" if f"<h3>{name}</h3>" in page] == ["0", "1", "3", "4"]
 
 
 def test_only_requested_parts_are_evaluated(bundle: Path, data: Path) -> None:
     monitor = RecordingMonitor()
-    found = measure(bundle, data, Options(limit=2), monitor=monitor)
+    outcome = measure(bundle, data, Options(limit=2), monitor=monitor)
     assert monitor.phases == {"evaluating": (2, 2)}
-    assert (list(found.points), found.grid, found.evaluation.images) == ([], False, 2)
+    assert (list(outcome.points), outcome.grid, outcome.evaluation.images) == ([], False, 2)
 
 
 def test_a_report_is_refused_before_a_model_is_opened(data: Path) -> None:

@@ -32,18 +32,18 @@ def test_against_loops(shapes: list[tuple[int, int]], data: st.DataObject) -> No
                     pixels.append((int(label[y, x]), int(stages[y, x])))
                 if counted[y, x]:
                     spots.append((int(stages[y, x]), bool(near[y, x])))
-    found = counts.figures()
+    exits = counts.figures()
     for k in range(4):
         of_class = [stage for label, stage in pixels if label == k]
         if not of_class:
-            assert found.by_class[k] is None
+            assert exits.by_class[k] is None
             continue
         expected = tuple(of_class.count(stage) / len(of_class) for stage in (1, 2, 3))
-        assert found.by_class[k] == pytest.approx(expected)
+        assert exits.by_class[k] == pytest.approx(expected)
     for stage in (1, 2, 3):
         of_stage = [near for s, near in spots if s == stage]
         expected_near = sum(of_stage) / len(of_stage) if of_stage else None
-        assert found.near_boundary[stage - 1] == pytest.approx(expected_near)
+        assert exits.near_boundary[stage - 1] == pytest.approx(expected_near)
 
 
 def test_by_hand() -> None:
@@ -51,11 +51,11 @@ def test_by_hand() -> None:
     label = np.array([[0] * 6 + [1] * 6], np.uint8)
     stages = np.array([[1, 1, 1, 2, 3, 3, 3, 3, 2, 1, 1, 2]], np.uint8)
     counts.add(label, stages)
-    found = counts.figures()
-    assert found.by_class == (
+    exits = counts.figures()
+    assert exits.by_class == (
         pytest.approx((3 / 6, 1 / 6, 2 / 6)),
         pytest.approx((2 / 6, 2 / 6, 2 / 6)),
         None,
     )
     # Near are pixels 3 to 8: none of the easy, two of three moderate, all of the hard ones.
-    assert found.near_boundary == (0, pytest.approx(2 / 3), 1)
+    assert exits.near_boundary == (0, pytest.approx(2 / 3), 1)

@@ -75,11 +75,11 @@ RHOS = [(1.0, 1.0), (0.7, 0.7), (0.4, 0.2), (0.0, 0.0)]
 def test_against_a_computation_by_hand(engine: StageEngine) -> None:
     monitor = RecordingMonitor()
     assert engine.levels is not None
-    found = sweep(Segmenter(engine, manifest()), Fixed(), RHOS, monitor=monitor)
-    assert [point.rho for point in found] == RHOS
+    points = sweep(Segmenter(engine, manifest()), Fixed(), RHOS, monitor=monitor)
+    assert [point.rho for point in points] == RHOS
     assert passes(3, RHOS) == len(engine.seen) == 16
     assert monitor.phases == {"sweeping": (16, 16)}
-    for point in found:
+    for point in points:
         confusion, shares, times = Confusion(3), [], []
         for i, truth in enumerate(Fixed.truth):
             one, two, _ = engine.levels[i][:, 0]

@@ -38,14 +38,14 @@ def test_a_pass_equals_onnx_runtime(checkpoint: Path) -> None:
     exported = tiny_networks.session(export_cascade(tiny_cascade(), tiny_networks.INFO, MEAN, STD))
     image = frames(1, SIZE)
     rho = tiny_networks.middle_rho(exported, image)
-    found = engine.run(image, np.array(rho, np.float32))
+    output = engine.run(image, np.array(rho, np.float32))
     expected = tiny_networks.run(exported, image, rho)
-    assert found.labels.dtype == found.stages.dtype == np.uint8
-    assert found.confidence.dtype == np.float32
-    assert (found.labels == expected["labels"]).mean() >= 0.999
-    np.testing.assert_array_equal(found.stages, expected["stages"])
-    np.testing.assert_allclose(found.confidence, expected["confidence"], atol=1e-4)
-    assert set(np.unique(found.stages)) == {1, 2, 3}
+    assert output.labels.dtype == output.stages.dtype == np.uint8
+    assert output.confidence.dtype == np.float32
+    assert (output.labels == expected["labels"]).mean() >= 0.999
+    np.testing.assert_array_equal(output.stages, expected["stages"])
+    np.testing.assert_allclose(output.confidence, expected["confidence"], atol=1e-4)
+    assert set(np.unique(output.stages)) == {1, 2, 3}
     assert (engine.kind, engine.size, engine.batch) == ("cascade", SIZE, 1)
     assert manifest.model_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert (manifest.backend, manifest.name, len(manifest.classes)) == ("pytorch", "tiny", CLASSES)

@@ -30,8 +30,8 @@ def pixels(path: Path, colour: str) -> np.ndarray:
     """(row, column) of each pixel of a colour above the legend, which repeats it."""
     picture = cv2.imread(str(path))
     assert picture is not None
-    wanted = np.round(255 * np.array(to_rgb(colour)))[::-1]
-    return np.argwhere((picture[: int(0.85 * len(picture))] == wanted).all(-1))
+    rgb = np.round(255 * np.array(to_rgb(colour)))[::-1]
+    return np.argwhere((picture[: int(0.85 * len(picture))] == rgb).all(-1))
 
 
 def test_faster_is_to_the_left_and_better_is_up(search: Tuned, tmp_path: Path) -> None:

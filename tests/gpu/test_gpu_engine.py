@@ -46,8 +46,8 @@ def built(request, tmp_path_factory):
 
 @pytest.fixture
 def segmenter(built):
-    with lc_trt.load(built[0].path) as found:
-        yield found
+    with lc_trt.load(built[0].path) as loaded:
+        yield loaded
 
 
 def test_it_equals_onnx_runtime_at_each_batch_and_while_graphs_are_made(built, segmenter, caplog):
@@ -55,10 +55,10 @@ def test_it_equals_onnx_runtime_at_each_batch_and_while_graphs_are_made(built, s
     for count in (1, 1, 1, 2, 2, 2, 4, 1):
         images = frames(count, SIZE)
         rho = middle_rho(reference, images)
-        found = segmenter.engine.run(images, np.array(rho, np.float32))
+        output = segmenter.engine.run(images, np.array(rho, np.float32))
         expected = run(reference, images, rho)
-        assert (found.labels == expected["labels"]).mean() > 0.99
-        assert (found.stages == expected["stages"]).mean() > 0.99
+        assert (output.labels == expected["labels"]).mean() > 0.99
+        assert (output.stages == expected["stages"]).mean() > 0.99
     assert "no CUDA graph" not in caplog.text
 
 
@@ -68,9 +68,9 @@ def test_regions_may_be_empty_or_full(built, segmenter, shares):
     level = {"nobody": -1.0, "everybody": 1.0}[shares]
     expected = run(session(built[1]), images, (level, level))
     for _ in range(3):
-        found = segmenter.engine.run(images, np.full(2, level, np.float32))
-        assert np.array_equal(found.stages, expected["stages"])
-        assert (found.labels == expected["labels"]).mean() > 0.99
+        output = segmenter.engine.run(images, np.full(2, level, np.float32))
+        assert np.array_equal(output.stages, expected["stages"])
+        assert (output.labels == expected["labels"]).mean() > 0.99
 
 
 def test_threads_give_the_same_results(segmenter):

@@ -18,8 +18,12 @@ CASE = ConvCase.of(128, 192, kernel=(3, 3), size=(3, 38, 63), residual=True, rel
 @pytest.mark.parametrize("prepare", ["new", "clone", "reloaded"])
 @pytest.mark.parametrize("share", ["empty", "one", "full", 0.3])
 def test_conv_runs(gpu_plugins, dtype, prepare, share):
-    made = {"new": lambda p: p, "clone": lambda p: p.clone(), "reloaded": lambda p: p.reloaded()}
-    check_plugin_conv(gpu_plugins, replace(CASE, dtype=dtype, share=share), made[prepare])
+    preparations = {
+        "new": lambda p: p,
+        "clone": lambda p: p.clone(),
+        "reloaded": lambda p: p.reloaded(),
+    }
+    check_plugin_conv(gpu_plugins, replace(CASE, dtype=dtype, share=share), preparations[prepare])
 
 
 @pytest.mark.parametrize("tactic", [1, 2, 3, 4])

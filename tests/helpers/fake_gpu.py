@@ -50,7 +50,7 @@ def toolchain(trt: FakeTensorRT) -> Iterator[FakeToolchain]:
 @pytest.fixture
 def load(trt: FakeTensorRT) -> Iterator[Load]:
     """Loads a fake plan; closes it afterwards."""
-    made = []
+    engines = []
 
     def load(kind: str = "cascade", *shapes: Any, device: str | None = None, **facts: Any) -> Any:
         manifest = fake_manifest(kind)
@@ -64,10 +64,10 @@ def load(trt: FakeTensorRT) -> Iterator[Load]:
             library=None,
             device=device,
         )
-        made.append(engine)
+        engines.append(engine)
         return engine
 
     yield load
-    for engine in made:
+    for engine in engines:
         engine.close()
-    made.clear()
+    engines.clear()

@@ -28,8 +28,8 @@ def refusal(api: TensorRT, model: onnx.ModelProto) -> list[tuple[str, str, str]]
     text = str(caught.value)
     assert "\n" not in text and text.startswith(f"model.onnx: {api.package}'s parser refuses it")
     assert "driver version" not in text  # that there is no GPU is not what is wrong
-    _, _, told = text.partition("refuses it")
-    count, _, listed = told.partition(": ")
+    _, _, refusals = text.partition("refuses it")
+    count, _, listed = refusals.partition(": ")
     found = re.findall(r"(?:^|; )('[^']*'|number \d+) \((\w+)\): (.+?)(?=; '|; number |$)", listed)
     assert count in ("", f" in {len(found)} places")
     return found

@@ -107,10 +107,10 @@ def check_select(
     rows = harness.poisoned((n * h * w,), np.int32)
     index, count = harness.poisoned(size, np.int32), harness.poisoned((1,), np.int32)
     # Any value other than 0 is active: TensorRT's BOOL holds 0 or 1, an INT32 may hold more.
-    given = (active * (1 if mask_dtype == "bool" else 3)).astype(mask_dtype)
+    source = (active * (1 if mask_dtype == "bool" else 3)).astype(mask_dtype)
     hard = harness.poisoned(shape, np.uint8 if mask_dtype == "bool" else np.int32)
     harness.select(
-        harness.put(confidence), harness.put(given), harness.put(rho), rows, index, count, hard
+        harness.put(confidence), harness.put(source), harness.put(rho), rows, index, count, hard
     )
     with np.errstate(invalid="ignore"):
         expected = active & ~(confidence > rho)
@@ -134,13 +134,13 @@ def check_gather(
     n, h, w = mask.shape
     last = values(rng, (n, h, w, channels), dtype)
     if layout == 0:
-        given = np.moveaxis(last, 3, 1)
+        source = np.moveaxis(last, 3, 1)
     else:
         unit = 8 * layout
-        given = poison((n, h, w, -(-channels // unit) * unit), dtype)
-        given[..., :channels] = last
+        source = poison((n, h, w, -(-channels // unit) * unit), dtype)
+        source[..., :channels] = last
     y = harness.poisoned((region.max_rows, channels), dtype)
-    harness.gather(harness.put(np.ascontiguousarray(given)), region, y, layout)
+    harness.gather(harness.put(np.ascontiguousarray(source)), region, y, layout)
     expected = last.reshape(-1, channels)[np.flatnonzero(mask)]
     assert np.array_equal(valid_part(y, region.size), expected)
 

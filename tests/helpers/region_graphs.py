@@ -87,10 +87,10 @@ def assert_equal_results(before: onnx.ModelProto, after: onnx.ModelProto) -> Non
     """Both give the same for an empty, a partial and a full region."""
     a, b = session(before), session(after)
     for share in (-1.0, 0.5, 1.0):
-        given = feed(share)
-        (expected,) = a.run(None, given)
-        (found,) = b.run(None, given)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        inputs = feed(share)
+        (expected,) = a.run(None, inputs)
+        (result,) = b.run(None, inputs)
+        np.testing.assert_allclose(result, expected, atol=1e-5)
         assert share < 0 or expected.any()
 
 

@@ -1,6 +1,6 @@
 """A fake camera: serves an endless MPEG stream to one client, over plain TCP or as RTSP.
 
-    python tests/stream_server.py tcp|rtsp PORT FPS
+    python tests/helpers/stream_server.py tcp|rtsp PORT FPS
 
 Frames are grey, brighter by one each, in real time. It ends when the client leaves.
 """

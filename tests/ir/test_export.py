@@ -35,28 +35,28 @@ def test_the_cascade_equals_pytorch(pair, batch, case):
         "off": (1, 1),
         "only first": (-1, 1),
     }[case]
-    found = run(exported, images, rho)
+    outputs = run(exported, images, rho)
     with torch.no_grad():
         expected = model(to_input(images), rho)
         labels = model.upsample(expected.probabilities, images.shape[1:3]).argmax(1)
-    assert found["labels"].dtype == np.uint8 and found["labels"].shape == images.shape[:3]
-    assert np.array_equal(found["stages"], expected.stages[:, 0].numpy())
-    assert (found["labels"] == labels.numpy()).mean() >= 0.999
-    np.testing.assert_allclose(found["confidence"], expected.confidence[:, 0].numpy(), atol=1e-4)
+    assert outputs["labels"].dtype == np.uint8 and outputs["labels"].shape == images.shape[:3]
+    assert np.array_equal(outputs["stages"], expected.stages[:, 0].numpy())
+    assert (outputs["labels"] == labels.numpy()).mean() >= 0.999
+    np.testing.assert_allclose(outputs["confidence"], expected.confidence[:, 0].numpy(), atol=1e-4)
     present = {
         "middle": {1, 2, 3}, "first": {1}, "second": {1, 2}, "off": {3}, "only first": {1},
     }[case]  # fmt: skip
-    assert set(np.unique(found["stages"])) == present
+    assert set(np.unique(outputs["stages"])) == present
 
 
 def test_rho_1_equals_the_dense_network(pair):
     model, exported = pair
     images = frames(2)
     dense = Dense(model.stages, model.heads[2], model.classes)
-    found = run(exported, images, (1, 1))
+    outputs = run(exported, images, (1, 1))
     expected = run(session(export_dense(dense, INFO, MEAN, STD)), images, None)
-    assert (found["labels"] == expected["labels"]).mean() >= 0.999
-    np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=1e-5)
+    assert (outputs["labels"] == expected["labels"]).mean() >= 0.999
+    np.testing.assert_allclose(outputs["confidence"], expected["confidence"], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet101"])
@@ -64,12 +64,12 @@ def test_a_baseline_equals_pytorch(name):
     torch.manual_seed(0)
     model = build_dense(name, 3).eval()
     images = frames(1)
-    found = run(session(export_dense(model, INFO, MEAN, STD)), images, None)
+    outputs = run(session(export_dense(model, INFO, MEAN, STD)), images, None)
     with torch.no_grad():
         probabilities = model(to_input(images)).softmax(1)
         labels = model.upsample(probabilities, images.shape[1:3]).argmax(1)
-    assert (found["labels"] == labels.numpy()).mean() >= 0.999
-    np.testing.assert_allclose(found["confidence"], probabilities.amax(1).numpy(), atol=1e-4)
+    assert (outputs["labels"] == labels.numpy()).mean() >= 0.999
+    np.testing.assert_allclose(outputs["confidence"], probabilities.amax(1).numpy(), atol=1e-4)
 
 
 def test_the_file_is_valid_and_has_metadata(tmp_path):

@@ -54,7 +54,7 @@ def test_conv(mask, window, channels, residual, seed):
         expected = region.conv(x, conv)
         if residual:
             expected = torch.relu(0.3 * expected + skip)
-    (found,) = call(
+    (result,) = call(
         "RegionConv",
         {
             "x": x.numpy(), "rows": rows, "index": index, "count": count,
@@ -65,21 +65,21 @@ def test_conv(mask, window, channels, residual, seed):
         kernel_shape=[kh, kw], dilations=list(dilation),
         **({"activation": 1, "residual_scale": 0.3} if residual else {}),
     )  # fmt: skip
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(result, expected.numpy(), atol=1e-5)
 
 
 @given(mask=masks, dilation=st.sampled_from([1, 2, 4]), seed=st.integers(0, 999))
 def test_max_pool(mask, dilation, seed):
     region, rows, index, count = described(mask)
     x = np.random.default_rng(seed).random((len(rows), 3), np.float32)
-    (found,) = call(
+    (result,) = call(
         "RegionMaxPool",
         {"x": x, "rows": rows, "index": index, "count": count},
         {"y": (FLOAT, 2)},
         kernel_shape=[3, 3],
         dilations=[dilation, dilation],
     )
-    np.testing.assert_array_equal(found, region.max_pool(torch.from_numpy(x), 3, dilation).numpy())
+    np.testing.assert_array_equal(result, region.max_pool(torch.from_numpy(x), 3, dilation).numpy())
 
 
 @given(mask=masks, seed=st.integers(0, 999))
@@ -105,10 +105,10 @@ def test_restrict(mask, keep, seed):
     outer, _, index, _ = described(mask)
     inner, rows, _, count = described(smaller)
     x = rng.random((len(outer.rows), 3), np.float32)
-    (found,) = call(
+    (result,) = call(
         "RegionRestrict", {"x": x, "index": index, "rows": rows, "count": count}, {"y": (FLOAT, 2)}
     )
-    np.testing.assert_array_equal(found, inner.restrict(torch.from_numpy(x), outer).numpy())
+    np.testing.assert_array_equal(result, inner.restrict(torch.from_numpy(x), outer).numpy())
 
 
 def test_every_operator_is_tested_here():

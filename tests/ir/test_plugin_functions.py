@@ -54,7 +54,7 @@ def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts
     skip = torch.randn(len(rows), 4)
     with torch.no_grad():
         expected = torch.relu(0.3 * region.conv(joined, conv) + skip)
-    (found,) = call(
+    (result,) = call(
         "RegionConv",
         {
             **{f"x{i}": x.numpy() for i, x in enumerate(xs)},
@@ -67,7 +67,7 @@ def test_conv_in_segments_is_the_conv_of_their_concatenation(mask, window, parts
         kernel_shape=[kh, kw], dilations=list(dilation), activation=1, residual_scale=0.3,
         channel_begin=begins, channel_end=ends, **layout_attribute(layout),
     )  # fmt: skip
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(result, expected.numpy(), atol=1e-5)
 
 
 def codes(rng, *shape):
@@ -113,7 +113,7 @@ def test_int8_conv_accumulates_exactly_and_rounds_once(
     expected = added * 0.5 + 0.3 * (sums * scale.astype(np.float64) + bias)
     if relu:
         expected = np.maximum(expected, 0)
-    (found,) = call(
+    (result,) = call(
         "RegionConv",
         {
             **{f"x{i}": x for i, x in enumerate(xs)},
@@ -126,11 +126,11 @@ def test_int8_conv_accumulates_exactly_and_rounds_once(
         residual_factor=0.5, channel_begin=begins, channel_end=ends,
         output_type=output.number, **layout_attribute(layout),
     )  # fmt: skip
-    assert found.dtype == dtype
+    assert result.dtype == dtype
     if output is not OutputType.INT8:
-        return np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-3)
+        return np.testing.assert_allclose(result, expected, rtol=2e-3, atol=1e-3)
     # Nothing but FP32's rounding of the sum may decide between two codes.
-    np.testing.assert_allclose(found, np.clip(expected, -128, 127), atol=0.5 + 1e-4)
+    np.testing.assert_allclose(result, np.clip(expected, -128, 127), atol=0.5 + 1e-4)
 
 
 def test_bf16_outputs_are_rounded_fp32():
@@ -143,7 +143,7 @@ def test_bf16_outputs_are_rounded_fp32():
 
 def test_ties_round_to_even_and_overflow_saturates():
     x = np.array([[1], [3], [-1], [-3], [127], [-128]], np.int8)
-    (found,) = call(
+    (result,) = call(
         "RegionConv",
         {
             "x0": x, "rows": np.arange(6, dtype=np.int32),
@@ -156,17 +156,17 @@ def test_ties_round_to_even_and_overflow_saturates():
         function=plugin_function(REGION_CONV, Form(1, OutputType.INT8)),
         kernel_shape=[1, 1], dilations=[1, 1], channel_begin=[0], channel_end=[1],
     )  # fmt: skip
-    assert found.ravel().tolist() == [2, 8, -2, -8, 127, -128]
+    assert result.ravel().tolist() == [2, 8, -2, -8, 127, -128]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_quantize(dtype):
     x = np.array([[0.25, 0.75, -0.25], [100, -100, 63.5]], dtype)
-    (found,) = call(
+    (result,) = call(
         "RegionQuantize",
         {"x": x, "count": np.array([2], np.int32)},
         {"y": (INT8, 2)},
         function=plugin_function(REGION_QUANTIZE, EXCHANGE),
         scale=0.5,
     )
-    assert found.tolist() == [[0, 2, 0], [127, -128, 127]]
+    assert result.tolist() == [[0, 2, 0], [127, -128, 127]]

@@ -134,9 +134,9 @@ def test_nan_confidence_does_not_exit(images):
 
     model.heads[0] = Poisoned(model.heads[0])
     output = model(images, (-1.0, -1.0))
-    want = torch.ones_like(output.stages)
-    want[1, 0, 2, 3] = 2
-    assert torch.equal(output.stages, want)
+    expected = torch.ones_like(output.stages)
+    expected[1, 0, 2, 3] = 2
+    assert torch.equal(output.stages, expected)
     assert torch.isfinite(output.probabilities).all()
 
 

@@ -218,8 +218,8 @@ def cascade():
 
 
 def test_the_reference_network_has_the_published_size():
-    kept = [s for n, s in SHAPES.items() if n.split(".")[-1] in ("weight", "bias")]
-    assert sum(torch.Size(shape).numel() for shape in kept) == PARAMETERS
+    weights = [s for n, s in SHAPES.items() if n.split(".")[-1] in ("weight", "bias")]
+    assert sum(torch.Size(shape).numel() for shape in weights) == PARAMETERS
     assert len([n for n in SHAPES if n.endswith("conv.weight")]) == 204
     assert len([n for n in SHAPES if n.endswith("conv2d.weight")]) == 40
 
@@ -247,11 +247,14 @@ def test_the_stem_equals_the_published_one(loaded, published):
     bgr = rgb.flip(1)[:, :, 5:, 5:] * 255
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (preset.mean, preset.std))
     with torch.inference_mode():
-        want = published.stem((rgb - 0.5) / 0.5)
-        found = loaded[0].stages[0][:7]((bgr - mean) / std)
-    assert want.shape[2:] == (11, 15)
+        expected = published.stem((rgb - 0.5) / 0.5)
+        result = loaded[0].stages[0][:7]((bgr - mean) / std)
+    assert expected.shape[2:] == (11, 15)
     torch.testing.assert_close(
-        found[:, :, 2:11, 2:15], want[:, :, 1:10, 1:14], rtol=1e-4, atol=1e-4 * float(want.max())
+        result[:, :, 2:11, 2:15],
+        expected[:, :, 1:10, 1:14],
+        rtol=1e-4,
+        atol=1e-4 * float(expected.max()),
     )
 
 
@@ -259,14 +262,14 @@ def test_the_trunk_equals_the_published_one(loaded, published):
     """From the stem on; the published positions are every fourth of ours, from the third."""
     x = torch.rand(1, 192, 7, 11, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        want = published.trunk(x)
-        found = loaded[0].stages[0][7:](x)
+        expected = published.trunk(x)
+        result = loaded[0].stages[0][7:](x)
         for stage in loaded[0].stages[1:]:
-            found = stage(found)
-    assert want.shape == (1, 1536, 1, 2)
-    assert want.std() > 0.01
+            result = stage(result)
+    assert expected.shape == (1, 1536, 1, 2)
+    assert expected.std() > 0.01
     torch.testing.assert_close(
-        found[:, :, 3::4, 3::4], want, rtol=1e-4, atol=1e-4 * float(want.max())
+        result[:, :, 3::4, 3::4], expected, rtol=1e-4, atol=1e-4 * float(expected.max())
     )
 
 
@@ -374,16 +377,16 @@ def test_unusable_weight_files_are_refused(cascade, tmp_path, name, content, lin
     ],
 )
 def test_hub_names(cascade, small, monkeypatch, source, repository):
-    asked, path = [], small()
+    requests, path = [], small()
 
     def hf_hub_download(*args):
-        asked.append(args)
+        requests.append(args)
         return path
 
     fake = SimpleNamespace(hf_hub_download=hf_hub_download)
     monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
     assert str(load_imagenet(cascade, source).path) == path
-    assert asked == [(repository, "model.safetensors")]
+    assert requests == [(repository, "model.safetensors")]
 
 
 def test_without_the_hub_package(cascade, monkeypatch):
@@ -416,14 +419,14 @@ def test_a_file_in_the_hubs_cache_needs_no_network(cascade, monkeypatch, tmp_pat
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    kept = tmp_path / "models--timm--inception_resnet_v2.tf_in1k"
+    cache = tmp_path / "models--timm--inception_resnet_v2.tf_in1k"
     commit = "0123456789abcdef" * 2 + "01234567"
     for folder, name, text in (
         ("refs", "main", commit),
         (f"snapshots/{commit}", "model.safetensors", "no weights"),
     ):
-        (kept / folder).mkdir(parents=True)
-        (kept / folder / name).write_text(text)
+        (cache / folder).mkdir(parents=True)
+        (cache / folder / name).write_text(text)
     with pytest.raises(LcTrtError, match=rf"{commit}/model\.safetensors: not a safetensors file"):
         load_imagenet(cascade, "inception_resnet_v2")
 

@@ -33,15 +33,15 @@ def test_batch_norm_loads_a_plain_dictionary():
 def test_max_pool_takes_the_largest_of_the_window(dilation, stride):
     torch.manual_seed(1)
     x = torch.rand(2, 3, 6, 7)
-    found = MaxPool(stride=stride, dilation=dilation)(x)
+    result = MaxPool(stride=stride, dilation=dilation)(x)
     padded = functional.pad(x, (dilation,) * 4)
     shifted = [
         padded[:, :, dy : dy + 6, dx : dx + 7]
         for dy in (0, dilation, 2 * dilation)
         for dx in (0, dilation, 2 * dilation)
     ]
-    want = torch.stack(shifted).amax(0)[:, :, ::stride, ::stride]
-    assert torch.equal(found, want)
+    expected = torch.stack(shifted).amax(0)[:, :, ::stride, ::stride]
+    assert torch.equal(result, expected)
 
 
 def test_residual_with_a_projected_shortcut():
@@ -56,11 +56,11 @@ def test_residual_scales_its_branch():
     torch.manual_seed(3)
     inner, project = Conv(3, 2), Conv(2, 3, relu=False)
     x = torch.randn(1, 3, 4, 5)
-    want = x + 0.3 * project.eval()(inner.eval()(x))
+    expected = x + 0.3 * project.eval()(inner.eval()(x))
     plain = Residual(inner, project, scale=0.3, relu=False).eval()
-    torch.testing.assert_close(plain(x), want)
+    torch.testing.assert_close(plain(x), expected)
     plain.relu = True
-    torch.testing.assert_close(plain(x), want.clamp(min=0))
+    torch.testing.assert_close(plain(x), expected.clamp(min=0))
 
 
 def test_layers_without_a_region_form_are_refused(full):
@@ -79,5 +79,5 @@ def test_upsample_keeps_a_plane_and_crops():
     ramp = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 1, 3, 4)
     y = Upsample(8)(ramp, (21, 30))
     assert tuple(y.shape) == (1, 1, 21, 30)
-    want = ((torch.arange(30.0) + 0.5) / 8 - 0.5).clamp(0, 3)  # half-pixel centres
-    torch.testing.assert_close(y[0, 0, 5], want)
+    expected = ((torch.arange(30.0) + 0.5) / 8 - 0.5).clamp(0, 3)  # half-pixel centres
+    torch.testing.assert_close(y[0, 0, 5], expected)

@@ -57,8 +57,8 @@ def test_aspp_sums_five_dilations():
     assert [m.dilation[0] for m in convs] == [1, 6, 12, 18, 24]
     x = torch.randn(1, 4, 9, 9)
     aspp = classifier(4, 3, "aspp", 3)
-    want = sum(m(x) for m in aspp.modules() if isinstance(m, torch.nn.Conv2d))
-    torch.testing.assert_close(aspp(x), want)
+    expected = sum(m(x) for m in aspp.modules() if isinstance(m, torch.nn.Conv2d))
+    torch.testing.assert_close(aspp(x), expected)
 
 
 def test_presets_keep_their_head_form():
@@ -68,11 +68,11 @@ def test_presets_keep_their_head_form():
 
 
 def test_initialisation_is_seeded_and_nearly_uniform():
-    def made():
+    def initialised():
         torch.manual_seed(3)
         return initialise(Cascade(irnet_trunk((1, 1, 1), 0.125), 4, "plain", 8))
 
-    first, second = made(), made()
+    first, second = initialised(), initialised()
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     with torch.inference_mode():

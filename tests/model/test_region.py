@@ -75,7 +75,7 @@ def test_convolution_follows_its_definition():
     """A neighbour outside the region or the image reads 0."""
     x, hard = random_region((2, 2, 4, 5), 0.6, 5)
     conv = conv2d(2, 3, (3, 3), 2)
-    want = torch.zeros(2, 3, 4, 5)
+    expected = torch.zeros(2, 3, 4, 5)
     for n, i, j in hard[:, 0].nonzero().tolist():
         total = conv.bias.clone()
         for a in range(3):
@@ -83,9 +83,9 @@ def test_convolution_follows_its_definition():
                 y, z = i + 2 * (a - 1), j + 2 * (b - 1)
                 if 0 <= y < 4 and 0 <= z < 5 and hard[n, 0, y, z]:
                     total += conv.weight[:, :, a, b] @ x[n, :, y, z]
-        want[n, :, i, j] = total
-    for found in in_both_forms(x, hard, lambda region, y: region.conv(y, conv)):
-        torch.testing.assert_close(found, want, atol=1e-5, rtol=1e-5)
+        expected[n, :, i, j] = total
+    for result in in_both_forms(x, hard, lambda region, y: region.conv(y, conv)):
+        torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_an_empty_region_stays_empty():

@@ -105,7 +105,7 @@ def test_a_training_step_of_the_whole_network_in_both_forms(rho):
         for parameter in head.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     images = torch.randn(3, 3, 40, 56).double()
-    found = []
+    results = []
     for form in (CompactRegion, MaskedRegion):
         model.zero_grad()
         output = model(images, rho, form)
@@ -122,8 +122,8 @@ def test_a_training_step_of_the_whole_network_in_both_forms(rho):
             name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
             for name, p in model.named_parameters()
         }
-        found.append((total.detach(), output.stages, grads))
-    (total, stages, grads), (masked_total, masked_stages, masked_grads) = found
+        results.append((total.detach(), output.stages, grads))
+    (total, stages, grads), (masked_total, masked_stages, masked_grads) = results
     torch.testing.assert_close(total, masked_total, rtol=1e-10, atol=0)
     assert torch.equal(stages, masked_stages)
     if rho == (0.5, 0.5):

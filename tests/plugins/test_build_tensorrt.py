@@ -75,8 +75,8 @@ def region_operators(model: Path) -> Counter[str]:
 
 def check_trace(model: Path, trace: str) -> None:
     """TensorRT's log has our plugin for each region operator, and no other plugin."""
-    made = Counter(re.findall(r"Successfully created plugin: (\w+)", trace))
-    assert made == region_operators(model) and made["RegionConv"] > 60
+    created = Counter(re.findall(r"Successfully created plugin: (\w+)", trace))
+    assert created == region_operators(model) and created["RegionConv"] > 60
 
 
 def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
@@ -116,8 +116,8 @@ def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys
     int8 = ["--int8", "--fp32", "--calib", str(table), "--compute-capability", "8.6,12.0"]
     smaller = ["--size", "96x128", "--min-agreement", "95"]
     assert main(arguments(model, out, plugin_library, *int8, *smaller)) == 0
-    said = capsys.readouterr().out
-    assert "equal to FP32: 9" in said and "its network, run by ONNX Runtime, agrees" in said
+    message = capsys.readouterr().out
+    assert "equal to FP32: 9" in message and "its network, run by ONNX Runtime, agrees" in message
     bundle = check_bundle(out, plugin_library, "int8", ["8.6", "12.0"])
     manifest = bundle.manifest
     int8, check = manifest.calibration.int8, manifest.check
@@ -158,8 +158,8 @@ def test_int8_combines_with_bf16_which_needs_ampere(source, tmp_path, plugin_lib
     older = tmp_path / "older.lct"
     options = ["--bf16", "--compute-capability", "7.5"]
     assert main(arguments(source, older, plugin_library, *options)) == 2
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert "--bf16: needs compute capability 8.0" in said and not older.exists()
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "--bf16: needs compute capability 8.0" in message and not older.exists()
 
 
 def test_an_int8_engine_that_ruins_the_labels_is_not_written(
@@ -169,9 +169,9 @@ def test_an_int8_engine_that_ruins_the_labels_is_not_written(
     out, images = tmp_path / "m.lct", image_folder(tmp_path / "images", 3)
     int8 = ["--int8", "--calib", str(images)]
     code = main(arguments(source, out, plugin_library, *int8, "--min-agreement", "100"))
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert code == 1 and "the tensorrt int8 engine's network agrees with ONNX Runtime" in said
-    assert "nothing was written" in said and "--keep" in said and not out.exists()
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert code == 1 and "the tensorrt int8 engine's network agrees with ONNX Runtime" in message
+    assert "nothing was written" in message and "--keep" in message and not out.exists()
 
 
 def check_bundle(out: Path, library: Path, precision: str, capabilities: list[str]) -> Any:
@@ -250,17 +250,17 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     files["version"] = (model.SerializeToString(), "has region operators of version 2, this lc-trt")
     for name, (body, _) in files.items():
         (folder / f"{name}.onnx").write_bytes(body)
-    return {name: (folder / f"{name}.onnx", said) for name, (_, said) in files.items()}
+    return {name: (folder / f"{name}.onnx", message) for name, (_, message) in files.items()}
 
 
 @pytest.mark.parametrize(
     "name", ["truncated", "random", "empty", "opset", "format", "version", "operator"]
 )
 def test_a_bad_model_is_a_one_line_error(source, tmp_path, plugin_library, capsys, name):
-    path, said = bad_inputs(source, tmp_path)[name]
+    path, message = bad_inputs(source, tmp_path)[name]
     out = tmp_path / "m.lct"
     code, line = failure(capsys, arguments(path, out, plugin_library), out)
-    assert code == 1 and said in line and path.name in line
+    assert code == 1 and message in line and path.name in line
 
 
 def test_a_bad_plugin_library_is_a_one_line_error(
@@ -277,18 +277,18 @@ def test_a_bad_plugin_library_is_a_one_line_error(
     other = tmp_path / FILE
     # The real library, as a later version would mark it.
     marked = plugin_library.read_bytes().replace(b"plugins, version 1\0", b"plugins, version 2\0")
-    for content, said in (
+    for content, message in (
         (marked, "has plugins of version 2, this lc-trt needs version 1"),
         (library_bytes(2), "has plugins of version 2"),
         (b"no library", "is no plugin library of lc-trt"),
     ):
         other.write_bytes(content)
         code, line = failure(capsys, arguments(source, out, other), out)
-        assert code == 1 and said in line and "lc-trt plugin build" in line
+        assert code == 1 and message in line and "lc-trt plugin build" in line
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "message"),
     [
         (["--timing-cache", "t"], "--timing-cache: TensorRT for RTX has nothing of the kind"),
         (["--hardware-compatible"], "--hardware-compatible: TensorRT for RTX"),
@@ -304,10 +304,10 @@ def test_a_bad_plugin_library_is_a_one_line_error(
         (["--opt-size", "10x10"], "size 10x10: expected HxW"),
     ],
 )
-def test_ignored_or_meaningless_options_are_refused(source, tmp_path, capsys, option, said):
+def test_ignored_or_meaningless_options_are_refused(source, tmp_path, capsys, option, message):
     out = tmp_path / "m.lct"
     code, line = failure(capsys, arguments(source, out, tmp_path / "no.so", *option), out)
-    assert code == 2 and said in line
+    assert code == 2 and message in line
 
 
 def test_an_option_of_tensorrt_is_refused_elsewhere(source, tmp_path, capsys):

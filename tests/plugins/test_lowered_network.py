@@ -28,14 +28,14 @@ def parsed(repository: Path, plugin_library: Path) -> Any:
     api = trt.load("tensorrt_rtx")
     api.load_plugins(open_library(plugin_library))
     source = onnx.load(repository / "models" / "irnet-small-camvid" / "model.onnx")
-    kept: list[Any] = []
+    alive: list[Any] = []
 
     def run(*arguments: Any) -> tuple[onnx.ModelProto, list[Any], Any]:
         model = lowered_for_tensorrt(source, *arguments)
         with api.messages() as messages:
             builder = api.module.Builder(api.logger)
             network = parse(api, builder, model, "irnet-small", messages)
-        kept.append((builder, network))  # its layers die with it
+        alive.append((builder, network))  # its layers die with it
         layers = [network.get_layer(i) for i in range(network.num_layers)]
         return model, layers, api.module
 

@@ -143,14 +143,14 @@ def test_creators_announce_the_attributes(emulated_plugins, operator):
 
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=lambda o: o.name)
 def test_omitted_attributes_have_the_defaults_of_the_schema(emulated_plugins, operator):
-    given = required(operator)
-    values = emulated_plugins.plugin(operator.name, given).serialised()
+    attributes = required(operator)
+    values = emulated_plugins.plugin(operator.name, attributes).serialised()
     # Which channels are read depends on the inputs: nothing is written where all are.
-    expected = {a.name: a.default for a in operator.attributes if a.has_default} | given
+    expected = {a.name: a.default for a in operator.attributes if a.has_default} | attributes
     assert {name: np.squeeze(v).tolist() for name, v in values.items()} == expected
-    for missing in given:
+    for missing in attributes:
         with pytest.raises(HarnessError, match=f"attribute {missing} is missing"):
-            others = {name: value for name, value in given.items() if name != missing}
+            others = {name: value for name, value in attributes.items() if name != missing}
             emulated_plugins.plugin(operator.name, others)
 
 

@@ -99,9 +99,9 @@ def test_a_cascade_builds_with_each_region_operator_as_our_plugin(build, trunk, 
     with caplog.at_level(logging.DEBUG, "lc_trt.tensorrt"):
         plan = build(model, "8.9", monitor=monitor)
     assert len(plan.content) > 10_000
-    made = created_plugins(caplog.messages)
+    created = created_plugins(caplog.messages)
     # The trace of the parser's calls: each region operator once, in the graph's order.
-    assert made == [node.op_type for node in regions(model)]
+    assert created == [node.op_type for node in regions(model)]
     assert "Building engine" in monitor.phases and monitor.open == []
 
 
@@ -146,8 +146,8 @@ def test_int8_builds_with_readers_of_both_kinds(build, mixed, capability, caplog
     with caplog.at_level(logging.DEBUG, "lc_trt.tensorrt"):
         plan = build(mixed, capability, batch=Profile(1, 2, 4), size=sizes)
     assert len(plan.content) > 10_000
-    made = created_plugins(caplog.messages)
-    assert made == [node.op_type for node in regions(mixed)] and "RegionQuantize" in made
+    created = created_plugins(caplog.messages)
+    assert created == [node.op_type for node in regions(mixed)] and "RegionQuantize" in created
     overloads = Counter(n.overload.split("_")[0] for n in regions(mixed) if n.overload)
     assert overloads["int8"] > 20 and set(overloads) == {"int8", "segments1", "segments4"}
 

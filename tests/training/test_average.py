@@ -9,14 +9,14 @@ from lc_trt.training.average import moving_average
 def test_the_decay_ramps_up():
     model = nn.Linear(1, 1, bias=False)
     average = moving_average(model, 0.5)
-    want = None
+    expected = None
     for n, value in enumerate([1.0, 3.0, -2.0, 5.0, 4.0, 7.0, 1.0, 9.0, 3.0, 8.0, 6.0, 2.0]):
         with torch.no_grad():
             model.weight.fill_(value)
         average.update_parameters(model)
         decay = min(0.5, (1 + n) / (10 + n))
-        want = value if want is None else decay * want + (1 - decay) * value
-        assert average.module.weight.item() == pytest.approx(want, rel=1e-6)
+        expected = value if expected is None else decay * expected + (1 - decay) * value
+        assert average.module.weight.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_decay_0_copies_the_weights():

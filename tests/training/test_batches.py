@@ -36,8 +36,8 @@ def test_class_weights_are_bounded_and_favour_the_rare():
     weights = class_weights(Two([Sample("a", image, label), Sample("b", image, label)]))
     assert weights.dtype == np.float32
     shares = np.array([79, 10, 1, 0]) / 90
-    want = 1 / np.log(1.1 + shares)
-    np.testing.assert_allclose(weights, want / want.mean(), rtol=1e-6)
+    expected = 1 / np.log(1.1 + shares)
+    np.testing.assert_allclose(weights, expected / expected.mean(), rtol=1e-6)
     assert list(weights) == sorted(weights)
 
 

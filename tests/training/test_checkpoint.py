@@ -21,9 +21,9 @@ def weights(tmp_path):
 
 def test_weights_come_back_with_their_metadata(weights):
     torch.manual_seed(0)
-    want, model = Conv(2, 3, 3), Conv(2, 3, 3)
+    saved, model = Conv(2, 3, 3), Conv(2, 3, 3)
     assert load_into(model, weights) == {"preset": "tiny", "val_miou": 0.5}
-    for a, b in zip(model.state_dict().values(), want.state_dict().values(), strict=True):
+    for a, b in zip(model.state_dict().values(), saved.state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
 
@@ -51,7 +51,7 @@ def test_a_truncated_state_file_is_named(tmp_path):
     save_state(path, {"step": 3, "model": {"w": torch.zeros(100)}})
     assert load_state(path)["step"] == 3
     whole = path.read_bytes()
-    for kept in (0, 10, len(whole) // 2):
-        path.write_bytes(whole[:kept])
+    for length in (0, 10, len(whole) // 2):
+        path.write_bytes(whole[:length])
         with pytest.raises(LcTrtError, match=r"last\.pt: not a training state.*--fresh"):
             load_state(path)

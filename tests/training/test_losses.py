@@ -35,8 +35,8 @@ def label():
 
 @pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 2.0, 1.0])])
 def test_cross_entropy_is_torchs_mean(logits, label, weight):
-    want = functional.cross_entropy(logits, label.long(), weight, ignore_index=IGNORE)
-    torch.testing.assert_close(cross_entropy(logits, label, weight), want)
+    expected = functional.cross_entropy(logits, label.long(), weight, ignore_index=IGNORE)
+    torch.testing.assert_close(cross_entropy(logits, label, weight), expected)
 
 
 @pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 2.0, 1.0])])
@@ -56,8 +56,8 @@ def test_ignored_pixels_do_not_contribute(logits, label):
     counts = torch.zeros(2, 4, 5, dtype=torch.bool)
     counts[1, 2, 3] = counts[0, 0, 0] = True  # the second has no label
     loss = cross_entropy(logits, label, None, counts)
-    want = functional.cross_entropy(logits[1:, :, 2, 3], label[1:, 2, 3].long())
-    torch.testing.assert_close(loss, want)
+    expected = functional.cross_entropy(logits[1:, :, 2, 3], label[1:, 2, 3].long())
+    torch.testing.assert_close(loss, expected)
     loss.backward()
     touched = (logits.grad != 0).any(1)
     assert touched.nonzero().tolist() == [[1, 2, 3]]

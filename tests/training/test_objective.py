@@ -31,36 +31,36 @@ def of_stage(model, batch, stage):
 
 
 def test_final_learns_from_the_last_stage_alone(model, batch):
-    found = objective(model, *batch, phase("final"), None)
-    torch.testing.assert_close(found.total, of_stage(model, batch, 2))
-    assert [float(part.detach()) for part in found.stage_losses[:2]] == [0, 0]
-    assert found.shares is None
-    found.total.backward()
+    result = objective(model, *batch, phase("final"), None)
+    torch.testing.assert_close(result.total, of_stage(model, batch, 2))
+    assert [float(part.detach()) for part in result.stage_losses[:2]] == [0, 0]
+    assert result.shares is None
+    result.total.backward()
     assert all(p.grad is None for head in (0, 1) for p in model.heads[head].parameters())
 
 
 def test_deep_is_the_weighted_sum_of_all_stages(model, batch):
-    found = objective(model, *batch, phase("deep"), None)
-    want = sum(w * of_stage(model, batch, s) for s, w in enumerate((0.2, 0.2, 1.0)))
-    torch.testing.assert_close(found.total, want)
+    result = objective(model, *batch, phase("deep"), None)
+    expected = sum(w * of_stage(model, batch, s) for s, w in enumerate((0.2, 0.2, 1.0)))
+    torch.testing.assert_close(result.total, expected)
     other = objective(model, *batch, phase("deep", weights=[1, 0, 0]), None)
     torch.testing.assert_close(other.total, of_stage(model, batch, 0))
 
 
 def test_without_exits_the_cascade_loss_is_weighted_deep_supervision(model, batch):
-    found = objective(model, *batch, phase("cascade", exit={"rho": [1, 1]}), None)
-    want = sum(w * of_stage(model, batch, s) for s, w in enumerate((0.33, 0.33, 0.8 + 0.2)))
-    torch.testing.assert_close(found.total, want, rtol=1e-4, atol=1e-5)
-    assert found.shares == [0, 0, 1]
+    result = objective(model, *batch, phase("cascade", exit={"rho": [1, 1]}), None)
+    expected = sum(w * of_stage(model, batch, s) for s, w in enumerate((0.33, 0.33, 0.8 + 0.2)))
+    torch.testing.assert_close(result.total, expected, rtol=1e-4, atol=1e-5)
+    assert result.shares == [0, 0, 1]
 
 
 def test_stage_3_is_also_trained_where_all_pixels_leave(model, batch):
     """The loss on all pixels trains later stages even when no pixel reaches them."""
     everyone = {"exit": {"rho": [0, 0]}}
-    found = objective(model, *batch, phase("cascade", **everyone), None)
-    assert found.shares == [1, 0, 0]
-    assert [float(part.detach()) for part in found.stage_losses[1:]] == [0, 0]
-    found.total.backward()
+    result = objective(model, *batch, phase("cascade", **everyone), None)
+    assert result.shares == [1, 0, 0]
+    assert [float(part.detach()) for part in result.stage_losses[1:]] == [0, 0]
+    result.total.backward()
     for stage in (1, 2):
         assert max(p.grad.abs().max() for p in model.stages[stage].parameters()) > 0
     model.zero_grad()
@@ -71,9 +71,9 @@ def test_stage_3_is_also_trained_where_all_pixels_leave(model, batch):
 
 def test_a_share_of_the_batch_is_representative(model, batch):
     half = phase("cascade", exit={"rho": [0, 0]}, final_on_all_part=0.5)
-    found = objective(model, *batch, half, None)
+    result = objective(model, *batch, half, None)
     first = of_stage(model, (batch[0][:1], batch[1][:1]), 2)
-    torch.testing.assert_close(found.total, 0.33 * found.stage_losses[0] + 0.2 * first)
+    torch.testing.assert_close(result.total, 0.33 * result.stage_losses[0] + 0.2 * first)
 
 
 def test_pixels_may_exit_by_the_probability_of_the_true_class(model, batch):
@@ -106,10 +106,10 @@ def test_labels_are_sampled_at_the_centre_of_each_feature_pixel(model):
             label[0, 8 * i + 4, min(8 * j + 4, 51)] = wrong
     rho = float(probabilities.amax(1).min()) * 0.999
     true = {"by": "truth", "rho": [rho, 1]}
-    found = objective(model, x, label, phase("cascade", exit=true), None)
+    result = objective(model, x, label, phase("cascade", exit=true), None)
     second = float(probabilities[0, int((best[2, 6] + 1) % 3), 2, 6])
     stays = 0 if second > rho else 1
-    assert found.shares[0] == pytest.approx(1 - stays / 35)
+    assert result.shares[0] == pytest.approx(1 - stays / 35)
 
 
 @pytest.mark.parametrize("loss", ["final", "deep", "cascade"])
@@ -118,11 +118,11 @@ def test_the_teacher_covers_every_stage_and_unlabelled_pixels(model, batch, loss
     teacher = TeacherTarget(torch.rand(2, 3, 5, 7).softmax(1), 0.5)
     here = phase(loss, exit={"rho": [1, 1]}, final_on_all=0)
     plain = objective(model, x, label, here, None)
-    found = objective(model, x, label, here, None, teacher=teacher)
+    result = objective(model, x, label, here, None, teacher=teacher)
     away = [0.5 * distillation_loss(one, teacher.probabilities) for one in model.deep(x)]
     if loss == "final":
         away[:2] = [torch.zeros(()), torch.zeros(())]
-    for part, before, more in zip(found.stage_losses, plain.stage_losses, away, strict=True):
+    for part, before, more in zip(result.stage_losses, plain.stage_losses, away, strict=True):
         torch.testing.assert_close(part, before + more, rtol=1e-4, atol=1e-5)
     unknown = objective(model, x, torch.full_like(label, 255), here, None, teacher=teacher)
     torch.testing.assert_close(
@@ -133,8 +133,8 @@ def test_the_teacher_covers_every_stage_and_unlabelled_pixels(model, batch, loss
 def test_the_teacher_is_masked_in_later_stages_where_pixels_left(model, batch):
     teacher = TeacherTarget(torch.rand(2, 3, 5, 7).softmax(1), 1.0)
     here = phase("cascade", exit={"rho": [0, 0]}, final_on_all=1.0, final_on_all_part=0.5)
-    found = objective(model, *batch, here, None, teacher=teacher)
-    assert [float(part.detach()) for part in found.stage_losses[1:]] == [0, 0]
+    result = objective(model, *batch, here, None, teacher=teacher)
+    assert [float(part.detach()) for part in result.stage_losses[1:]] == [0, 0]
     first = TeacherTarget(teacher.probabilities[:1], 1.0)
     dense = objective(model, batch[0][:1], batch[1][:1], phase("final"), None, teacher=first)
-    torch.testing.assert_close(found.total, 0.33 * found.stage_losses[0] + dense.total)
+    torch.testing.assert_close(result.total, 0.33 * result.stage_losses[0] + dense.total)

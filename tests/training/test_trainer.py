@@ -296,10 +296,10 @@ def test_errors_come_before_training(tree, tmp_path):
 
 def test_the_average_is_saved_and_validated(tree, tmp_path):
     trainer = run(tiny_config(tree, ema=0.9, cascade=None), tmp_path)
-    kept = load_weights(trainer.best_path)[0]
-    assert_same(kept, dict(trainer.average.module.state_dict()))
+    saved = load_weights(trainer.best_path)[0]
+    assert_same(saved, dict(trainer.average.module.state_dict()))
     newest = weights_of(trainer)
-    assert any(not torch.equal(kept[key], newest[key]) for key in kept)
+    assert any(not torch.equal(saved[key], newest[key]) for key in saved)
 
 
 def test_a_resumed_average_equals_an_uninterrupted_one(tree, tmp_path):

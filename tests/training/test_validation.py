@@ -17,17 +17,17 @@ from lc_trt.training.validation import validate
 def samples() -> list[Sample]:
     """Images of different sizes with all classes and ignored pixels."""
     rng = np.random.default_rng(4)
-    found = []
+    validation = []
     for number, size in enumerate(((48, 72), (33, 50))):
         label = rng.integers(0, CLASSES, size).astype(np.uint8)
         label[rng.random(size) < 0.1] = IGNORE
-        found.append(Sample(str(number), frames(1, size, number)[0], label))
-    return found
+        validation.append(Sample(str(number), frames(1, size, number)[0], label))
+    return validation
 
 
 def test_without_exits_accuracy_is_that_of_the_last_stage(samples: list[Sample]) -> None:
     model = tiny_cascade()
-    found = validate(model.train(), samples, to_input, rho=1.0)
+    validation = validate(model.train(), samples, to_input, rho=1.0)
     assert not model.training, "batch norm uses its running statistics"
     predicted, truth = [], []
     for sample in samples:
@@ -38,11 +38,11 @@ def test_without_exits_accuracy_is_that_of_the_last_stage(samples: list[Sample])
         predicted.append(classes[labelled])
         truth.append(sample.label[labelled])
     guess, label = np.concatenate(predicted), np.concatenate(truth)
-    assert found.pixel_accuracy == pytest.approx(accuracy_score(label, guess))
-    assert found.miou == pytest.approx(
+    assert validation.pixel_accuracy == pytest.approx(accuracy_score(label, guess))
+    assert validation.miou == pytest.approx(
         jaccard_score(label, guess, labels=range(CLASSES), average="macro")
     )
-    assert found.shares == (0, 0, 1)
+    assert validation.shares == (0, 0, 1)
 
 
 @pytest.mark.parametrize(("rho", "shares"), [(-1.0, (1, 0, 0)), (1.0, (0, 0, 1))])

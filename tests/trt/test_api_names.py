@@ -79,19 +79,19 @@ def chains(path: Path) -> Iterator[tuple[str, ...]]:
 
 def module_names() -> set[str]:
     """Names of TensorRT's module: ``trt.NAME``, and ``module.NAME`` where it is loaded."""
-    found = set()
+    names = set()
     for path in TALKERS:
         for chain in chains(path):
             if chain[0] == "trt" or chain[:2] == ("self", "module"):
-                found.add(".".join(chain[1 + (chain[0] == "self") :]))
+                names.add(".".join(chain[1 + (chain[0] == "self") :]))
             elif chain[0] == "module" and path.name == "api.py":
-                found.add(".".join(chain[1:]))
-    return found - {"__version__"}
+                names.add(".".join(chain[1:]))
+    return names - {"__version__"}
 
 
 def object_names() -> set[tuple[str, str]]:
     """(class, attribute) of each use of TensorRT's objects."""
-    found = set()
+    names = set()
     for path in TALKERS:
         for chain in chains(path):
             # self._context.execute_async_v3 is asked of a context, as context.… is
@@ -99,8 +99,8 @@ def object_names() -> set[tuple[str, str]]:
             name, attribute, *_ = (chain[1].lstrip("_"), *chain[2:]) if held else chain
             ours = (path.relative_to(ROOT).as_posix(), name) in OURS
             if name in OBJECTS and not ours:
-                found.add((OBJECTS[name], attribute))
-    return found
+                names.add((OBJECTS[name], attribute))
+    return names
 
 
 @pytest.fixture(scope="module", params=["tensorrt_rtx", "tensorrt"])
@@ -145,11 +145,11 @@ def exists(dotted: str, has: dict[str, dict[str, str] | None]) -> bool:
 
 def test_every_name_of_tensorrt_exists(package):
     name, has = package
-    wanted = module_names() | {f"{cls}.{attribute}" for cls, attribute in object_names()}
+    used = module_names() | {f"{cls}.{attribute}" for cls, attribute in object_names()}
     if name == "tensorrt":
-        assert wanted >= RTX_ONLY and not any(exists(dotted, has) for dotted in RTX_ONLY)
-        wanted -= RTX_ONLY
-    assert sorted(dotted for dotted in wanted if not exists(dotted, has)) == []
+        assert used >= RTX_ONLY and not any(exists(dotted, has) for dotted in RTX_ONLY)
+        used -= RTX_ONLY
+    assert sorted(dotted for dotted in used if not exists(dotted, has)) == []
 
 
 def test_names_are_found_for_every_kind_of_object():
@@ -161,8 +161,8 @@ def test_the_fake_tensorrt_has_no_method_that_the_real_one_lacks(package):
     _, has = package
     pairs = {"Runtime": "Runtime", "Engine": "ICudaEngine", "Context": "IExecutionContext"}
     for ours, theirs in pairs.items():
-        made = vars(getattr(fake_tensorrt, ours)).items()
-        for method, function in made:
+        members = vars(getattr(fake_tensorrt, ours)).items()
+        for method, function in members:
             if method.startswith("_"):
                 continue
             assert method in has[theirs], f"{theirs} has no {method}"
@@ -198,17 +198,17 @@ def test_every_name_of_cuda_exists():
 
 
 def attributes(variable: str, prefix: str) -> set[str]:
-    found = chains(ROOT / "runtime/cuda/driver.py")
-    return {c[1] for c in found if c[0] == variable and c[1].startswith(prefix)}
+    names = chains(ROOT / "runtime/cuda/driver.py")
+    return {c[1] for c in names if c[0] == variable and c[1].startswith(prefix)}
 
 
 def test_only_one_file_talks_to_cuda():
     """cuda-python; the name of the GPU is queried from the driver elsewhere."""
     imports = re.compile(r"^\s*(?:from|import) cuda\b", re.MULTILINE)
-    found = [
+    names = [
         p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py") if imports.search(p.read_text())
     ]
-    assert found == ["runtime/cuda/driver.py"]
+    assert names == ["runtime/cuda/driver.py"]
 
 
 def test_every_call_of_cuda_is_checked_and_has_its_number_of_arguments():

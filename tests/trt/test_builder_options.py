@@ -205,14 +205,14 @@ def test_a_failed_build_gives_its_reason_and_keeps_the_timing_cache(tmp_path: Pa
 def test_phases_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     class Recorder(ProgressMonitor):
         def start(self, phase: str, steps: int) -> None:
-            told.append((phase, steps))
+            calls.append((phase, steps))
 
         def done(self, phase: str, steps: int) -> None:
-            told.append((phase, steps))
+            calls.append((phase, steps))
 
         def finish(self, phase: str) -> None:
-            told.append((phase, -1))
+            calls.append((phase, -1))
 
-    told: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
     build(Module(), PlanOptions(), Recorder())
-    assert told == [("Tactics", 2), ("Tactics", 1), ("Tactics", -1)]
+    assert calls == [("Tactics", 2), ("Tactics", 1), ("Tactics", -1)]

@@ -31,8 +31,10 @@ class Module:
     def __init__(
         self, layers: dict[str, str], plugins: dict[str, str], parsed: bool = True
     ) -> None:
-        made = [SimpleNamespace(name=name, type=kind) for name, kind in layers.items()]
-        self.network = SimpleNamespace(num_layers=len(made), get_layer=made.__getitem__)
+        network_layers = [SimpleNamespace(name=name, type=kind) for name, kind in layers.items()]
+        self.network = SimpleNamespace(
+            num_layers=len(network_layers), get_layer=network_layers.__getitem__
+        )
         self.creators = [
             SimpleNamespace(name=name, plugin_version=version, plugin_namespace=DOMAIN)
             for name, version in plugins.items()

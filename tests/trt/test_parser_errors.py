@@ -22,8 +22,8 @@ value, node = helper.make_tensor_value_info, helper.make_node
 
 def network(nodes: list[onnx.NodeProto], outputs: str, **constants: Any) -> onnx.ModelProto:
     weights = [numpy_helper.from_array(array, name) for name, array in constants.items()]
-    made = [value(name, 1, None) for name in outputs]
-    graph = helper.make_graph(nodes, "g", [value("x", 1, [1, 3, 8, 8])], made, weights)
+    values = [value(name, 1, None) for name in outputs]
+    graph = helper.make_graph(nodes, "g", [value("x", 1, [1, 3, 8, 8])], values, weights)
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("other", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
@@ -44,8 +44,8 @@ def test_refused_nodes_and_their_readers_are_found(api: TensorRT) -> None:
         w5=np.zeros((4, 5, 3, 3), np.float32),
         s=np.array([7, 7], np.int64),
     )
-    found = refusal(api, model)
-    assert [(name, operator) for name, operator, _ in found] == [
+    refused = refusal(api, model)
+    assert [(name, operator) for name, operator, _ in refused] == [
         ("'narrow'", "Conv"),
         ("'narrow too'", "Conv"),
         ("'volume'", "Reshape"),
@@ -53,7 +53,7 @@ def test_refused_nodes_and_their_readers_are_found(api: TensorRT) -> None:
         ("number 5", "Frobnicate"),
         ("'unknown'", "Frobnicate"),
     ]
-    reasons = [reason for *_, reason in found]
+    reasons = [reason for *_, reason in refused]
     assert "Kernel weight dimension" in reasons[0] and "changes volume" in reasons[2]
     assert "Unsupported data type" in reasons[3] and reasons[4] == reasons[5]
 

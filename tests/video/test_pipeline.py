@@ -32,7 +32,7 @@ def toy(kind: str = "cascade", batch: int = 1) -> Segmenter:
     return Segmenter(engine, toy_manifest(kind, batch=batch))
 
 
-def made(
+def sinks_of(
     source: Source, paths: list[Path], views: list[View] | None = None, limit: int | None = None
 ) -> list[list[Output]]:
     views = views or [View.OVERLAY] * len(paths)
@@ -61,7 +61,7 @@ def test_every_frame_once_and_every_view_in_its_place(
         stats = pipeline.run(
             [source],
             toy(batch=batch),
-            made(source, paths, views, limit),
+            sinks_of(source, paths, views, limit),
             rho=(0.4, 0.05),
             limit=limit,
             on_frame=count,
@@ -89,7 +89,7 @@ def test_a_stopped_run_ends_with_a_playable_file(tmp_path: Path, batch: int) -> 
         stats = pipeline.run(
             [source],
             toy(batch=batch),
-            made(source, [tmp_path / "out.mp4"]),
+            sinks_of(source, [tmp_path / "out.mp4"]),
             on_frame=count,
             stop=lambda: count.seen[-1:] == [3],
         )
@@ -98,7 +98,7 @@ def test_a_stopped_run_ends_with_a_playable_file(tmp_path: Path, batch: int) -> 
 
 
 def test_a_silent_source_can_be_stopped(tmp_path: Path) -> None:
-    gate, asked = threading.Event(), time.monotonic()
+    gate, start = threading.Event(), time.monotonic()
 
     class Silent(Source):
         name, count, fps = "silent", None, 25.0
@@ -107,8 +107,8 @@ def test_a_silent_source_can_be_stopped(tmp_path: Path) -> None:
             gate.wait()
             return iter(())
 
-    stats = pipeline.run([Silent()], toy(), [[]], stop=lambda: time.monotonic() > asked + 0.2)
-    assert stats.interrupted and time.monotonic() < asked + 1.5
+    stats = pipeline.run([Silent()], toy(), [[]], stop=lambda: time.monotonic() > start + 0.2)
+    assert stats.interrupted and time.monotonic() < start + 1.5
     gate.set()
 
 
@@ -121,7 +121,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
                 raise error
 
         with open_source(str(tmp_path / "v.mp4")) as source:
-            outputs = made(source, [tmp_path / "a.mp4", tmp_path / "b.png"])
+            outputs = sinks_of(source, [tmp_path / "a.mp4", tmp_path / "b.png"])
             with pytest.raises(type(error)):
                 pipeline.run([source], toy(), outputs, on_frame=fail)
     assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
@@ -129,7 +129,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 
 def test_stages_of_a_dense_network_are_refused(tmp_path: Path) -> None:
     with open_source(str(write_video(tmp_path / "v.mp4", 2))) as source:
-        outputs = made(source, [tmp_path / "out.mp4"], [View.STAGES])
+        outputs = sinks_of(source, [tmp_path / "out.mp4"], [View.STAGES])
         with pytest.raises(UsageError, match="dense and has no stages"):
             pipeline.run([source], toy("dense"), outputs)
     assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]

@@ -76,18 +76,18 @@ def test_a_plain_network_runs_as_a_dense_engine(backend, changes):
     compiled = lowered(model, backend, SIZE, 2).SerializeToString()
     images = frames(2, SIZE)
     labels, confidence = expected(images, changes.get("stride", 4))
-    found = open_onnx(backend, compiled, threads=1).run(images)
-    assert (found.labels == labels).mean() > 0.999
-    np.testing.assert_allclose(found.confidence, confidence, atol=1e-4)
+    output = open_onnx(backend, compiled, threads=1).run(images)
+    assert (output.labels == labels).mean() > 0.999
+    np.testing.assert_allclose(output.confidence, confidence, atol=1e-4)
 
 
 def test_half_precision_networks_run():
     model = wrap_plain(plain(dtype=np.float16), "m.onnx", SIZE, PLAIN, None)
     images = frames(1, SIZE)
     labels, confidence = expected(images, 4, np.float16)
-    found = run(session(model), images, None)
-    assert (found["labels"] == labels).mean() > 0.98
-    np.testing.assert_allclose(found["confidence"], confidence, atol=0.02)
+    output = run(session(model), images, None)
+    assert (output["labels"] == labels).mean() > 0.98
+    np.testing.assert_allclose(output["confidence"], confidence, atol=0.02)
 
 
 def test_bgr_networks_get_their_channels_unswapped():
@@ -119,8 +119,8 @@ def test_networks_of_the_torch_exporter_are_wrapped(tmp_path):
     with torch.no_grad():
         confidence = network(x).softmax(1).amax(1).numpy()
     compiled = lowered(model, "openvino", SIZE, 1).SerializeToString()
-    found = open_onnx("openvino", compiled, threads=1).run(images)
-    np.testing.assert_allclose(found.confidence, confidence, atol=1e-4)
+    output = open_onnx("openvino", compiled, threads=1).run(images)
+    np.testing.assert_allclose(output.confidence, confidence, atol=1e-4)
 
 
 @pytest.mark.parametrize(

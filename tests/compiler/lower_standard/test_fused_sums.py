@@ -27,8 +27,8 @@ def aspp():
 
 
 def products(model, head):
-    found = [n.name for n in model.graph.node if n.op_type == "MatMul" and n.name.startswith(head)]
-    return [name for name in found if "branch" in name or "sum" in name]
+    names = [n.name for n in model.graph.node if n.op_type == "MatMul" and n.name.startswith(head)]
+    return [name for name in names if "branch" in name or "sum" in name]
 
 
 def test_branches_of_an_aspp_head_are_merged_and_share_a_tap(aspp):
@@ -45,10 +45,10 @@ def test_branches_of_an_aspp_head_are_merged_and_share_a_tap(aspp):
 def test_merged_sums_equal_the_functions(aspp, rho):
     images = frames(2, SIZE)
     expected = run(session(aspp), images, rho)
-    found = run(session(run_passes(aspp, [LowerStandard()])), images, rho)
-    assert (found["labels"] == expected["labels"]).mean() >= 0.999
-    np.testing.assert_array_equal(found["stages"], expected["stages"])
-    np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=1e-5)
+    outputs = run(session(run_passes(aspp, [LowerStandard()])), images, rho)
+    assert (outputs["labels"] == expected["labels"]).mean() >= 0.999
+    np.testing.assert_array_equal(outputs["stages"], expected["stages"])
+    np.testing.assert_allclose(outputs["confidence"], expected["confidence"], atol=1e-5)
 
 
 def test_named_outputs_are_preserved(aspp):
@@ -89,12 +89,12 @@ def test_weights_of_a_shared_tap_and_biases_add_up():
     graph = graph_of_sum()
     fused = find_sums(graph, ())
     assert fused.dropped == {"y0", "y1"} and list(fused.sums) == ["y"]
-    found, constants = fused.sums["y"], graph.constants
-    assert set(found.taps) == set(window((3, 3), (2, 2)))
-    np.testing.assert_array_equal(found.bias, constants["b0"] + constants["b1"])
+    merged, constants = fused.sums["y"], graph.constants
+    assert set(merged.taps) == set(window((3, 3), (2, 2)))
+    np.testing.assert_array_equal(merged.bias, constants["b0"] + constants["b1"])
     middle = constants["w0"][..., 0, 0] + constants["w1"][..., 1, 1]
-    np.testing.assert_array_equal(found.weights[0, 0], middle)
-    np.testing.assert_array_equal(found.weights[-2, 2], constants["w1"][..., 0, 2])
+    np.testing.assert_array_equal(merged.weights[0, 0], middle)
+    np.testing.assert_array_equal(merged.weights[-2, 2], constants["w1"][..., 0, 2])
 
 
 def activated(nodes, constants):

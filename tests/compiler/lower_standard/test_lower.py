@@ -41,12 +41,12 @@ def test_the_number_of_rows_is_rounded_up():
     runs = session(model)
     images = frames(1, SIZE)
     confidence = np.sort(run(runs, images, (-1, -1))["confidence"].ravel())
-    for wanted in (0, 1, 15, 16, 17, len(confidence)):
-        first = -1.0 if wanted == 0 else float(confidence[wanted - 1])
+    for count in (0, 1, 15, 16, 17, len(confidence)):
+        first = -1.0 if count == 0 else float(confidence[count - 1])
         found = run(runs, images, (first, -1))[rows.output[0]]
-        assert len(found) == -(-wanted // 16) * 16
-        assert len(np.unique(found)) == wanted
-        assert not wanted or (found[wanted:] == found[wanted - 1]).all()
+        assert len(found) == -(-count // 16) * 16
+        assert len(np.unique(found)) == count
+        assert not count or (found[count:] == found[count - 1]).all()
 
 
 def test_lowering_needs_a_fixed_size():

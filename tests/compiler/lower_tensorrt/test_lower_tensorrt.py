@@ -38,14 +38,14 @@ def a_partial_region(before, images):
     return separating_rho(engine, images)
 
 
-def assert_same(expected, found, labels=1.0, confidence=1e-4):
-    assert {k: (v.dtype, v.shape) for k, v in found.items()} == {
+def assert_same(expected, outputs, labels=1.0, confidence=1e-4):
+    assert {k: (v.dtype, v.shape) for k, v in outputs.items()} == {
         k: (v.dtype, v.shape) for k, v in expected.items()
     }
-    assert (found["labels"] == expected["labels"]).mean() >= labels
-    np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=confidence)
+    assert (outputs["labels"] == expected["labels"]).mean() >= labels
+    np.testing.assert_allclose(outputs["confidence"], expected["confidence"], atol=confidence)
     if "stages" in expected:
-        assert np.array_equal(found["stages"], expected["stages"])
+        assert np.array_equal(outputs["stages"], expected["stages"])
 
 
 # Not shrunk: an example takes a second and already names network and size.

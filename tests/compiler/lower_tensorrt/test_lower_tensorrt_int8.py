@@ -40,12 +40,12 @@ def test_the_lowered_network_computes_the_quantised_one(tiny, form, batch, size,
     lowered = session(lowered_for_tensorrt(model, *fixed, "fp32", Quantization(ranges)))
     images = frames(batch, size, seed=5)
     for rho in (EMPTY, FULL, (1.0, -1.0), middle_rho(reference, images)):
-        expected, found = run(reference, images, rho), run(lowered, images, rho)
+        expected, outputs = run(reference, images, rho), run(lowered, images, rho)
         for name in ("labels", "stages"):
-            assert (found[name] == expected[name]).mean() > 0.995
-        same = found["stages"] == expected["stages"]
+            assert (outputs[name] == expected[name]).mean() > 0.995
+        same = outputs["stages"] == expected["stages"]
         # A value half-way between two codes may be rounded to either, so not all are equal.
-        assert np.abs(found["confidence"] - expected["confidence"])[same].mean() < 1e-3
+        assert np.abs(outputs["confidence"] - expected["confidence"])[same].mean() < 1e-3
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -55,9 +55,9 @@ def test_it_stays_near_fp32(tiny, network, precision):
     lowered = session(lowered_for_tensorrt(model, SIZE, 2, precision, Quantization(ranges)))
     images = frames(2, SIZE, seed=5)
     for rho in (EMPTY, FULL, (1.0, -1.0)):
-        expected, found = run(full, images, rho), run(lowered, images, rho)
-        assert (found["labels"] == expected["labels"]).mean() > 0.93
-        assert np.abs(found["confidence"] - expected["confidence"]).mean() < 0.03
+        expected, outputs = run(full, images, rho), run(lowered, images, rho)
+        assert (outputs["labels"] == expected["labels"]).mean() > 0.93
+        assert np.abs(outputs["confidence"] - expected["confidence"]).mean() < 0.03
 
 
 @pytest.mark.parametrize("symbolic", [False, True])
@@ -70,9 +70,9 @@ def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic):
     assert not any(n.domain == DOMAIN for n in made.graph.node)
     reference = signed_int8(prepare(dense, SIZE, 2), ranges)
     images = frames(2, SIZE, seed=5)
-    expected, found = run(session(reference), images, None), run(session(made), images, None)
-    assert (found["labels"] == expected["labels"]).mean() > 0.995
-    assert np.abs(found["confidence"] - expected["confidence"]).mean() < 1e-3
+    expected, outputs = run(session(reference), images, None), run(session(made), images, None)
+    assert (outputs["labels"] == expected["labels"]).mean() > 0.995
+    assert np.abs(outputs["confidence"] - expected["confidence"]).mean() < 1e-3
 
 
 def test_keeping_all_layers_gives_the_network_without_int8(tiny):
@@ -110,9 +110,9 @@ def test_the_trained_network_agrees_with_fp32_and_with_the_cpu_s_int8(repository
         for rho in (info.default_rho, info.fast_rho):
             expected = run(full, image[None], rho)
             for name, other in others.items():
-                found = run(other, image[None], rho)
+                outputs = run(other, image[None], rho)
                 equal[name].append(
-                    [(found[what] == expected[what]).mean() for what in ("labels", "stages")]
+                    [(outputs[what] == expected[what]).mean() for what in ("labels", "stages")]
                 )
     labels, stages = np.array([np.mean(equal[name], axis=0) for name in others]).T
     assert labels.min() > 0.965 and stages.min() > 0.98

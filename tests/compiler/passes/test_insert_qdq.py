@@ -62,10 +62,10 @@ def producers(model):
 def test_convolutions_read_dequantised_inputs_and_classifiers_floating_point(name, request):
     model, ranges = request.getfixturevalue(name)
     folded = prepare(model, SIZE, 1)
-    made = quantised(folded, Quantization(ranges))
-    onnx.checker.check_model(made)
-    by_output, plan = producers(made), make_plan(folded)
-    convolutions = [n for n in made.graph.node if n.op_type in ("Conv", "RegionConv")]
+    quantised_model = quantised(folded, Quantization(ranges))
+    onnx.checker.check_model(quantised_model)
+    by_output, plan = producers(quantised_model), make_plan(folded)
+    convolutions = [n for n in quantised_model.graph.node if n.op_type in ("Conv", "RegionConv")]
     assert {n.output[0] for n in convolutions} > set(plan.convolutions)
     for conv in convolutions:
         weight = by_output.get(conv.input[1 if conv.op_type == "Conv" else 4])
@@ -76,18 +76,20 @@ def test_convolutions_read_dequantised_inputs_and_classifiers_floating_point(nam
             assert x.op_type == "DequantizeLinear"
         else:
             assert weight is None, "a classifier and the first keep their weights"
-    kinds = {n.op_type for n in made.graph.node}
+    kinds = {n.op_type for n in quantised_model.graph.node}
     assert {"RegionSelect", "Softmax", "RegionConv"} <= kinds
-    moving = [n for n in made.graph.node if n.op_type in ("RegionGather", "RegionRestrict")]
+    moving = [
+        n for n in quantised_model.graph.node if n.op_type in ("RegionGather", "RegionRestrict")
+    ]
     assert moving and all(by_output[n.input[0]].op_type != "DequantizeLinear" for n in moving)
 
 
 def test_the_exchange_form_runs_as_it_is_and_stays_near_fp32(inception):
     model, ranges = inception
     folded = prepare(model, SIZE, 2)
-    made = quantised(folded, Quantization(ranges))
+    quantised_model = quantised(folded, Quantization(ranges))
     images = frames(2, SIZE, seed=5)
-    a, b = session(folded.encode()), session(made)
+    a, b = session(folded.encode()), session(quantised_model)
     for rho in ((-1, -1), (1, 1), middle_rho(a, images)):
         expected, found = run(a, images, rho), run(b, images, rho)
         same = expected["stages"] == found["stages"]
@@ -101,10 +103,10 @@ def test_the_exchange_form_runs_as_it_is_and_stays_near_fp32(inception):
 def test_engines_equal_the_exchange_model(name, backend, request):
     model, ranges = request.getfixturevalue(name)
     branches = backend == "onnxruntime"
-    made = quantised(prepare(model, SIZE, 2), Quantization(ranges), branches=branches)
+    quantised_model = quantised(prepare(model, SIZE, 2), Quantization(ranges), branches=branches)
     compiled = lowered(model, backend, SIZE, 2, Quantization(ranges)).SerializeToString()
     engine = open_onnx(backend, compiled, threads=1, precision="int8")
-    images, reference = frames(2, SIZE, seed=5), session(made)
+    images, reference = frames(2, SIZE, seed=5), session(quantised_model)
     rhos = [(-1, -1), (1, 1), (1, -1)]
     if name == "case":  # the other's confidences lie closer together than INT8's steps
         rhos.append(middle_rho(reference, images))
@@ -123,9 +125,9 @@ def test_kept_layers_keep_their_weights(case):
     folded = prepare(model, SIZE, 1)
     plan = make_plan(folded)
     keep = select_layers(plan, ("stage2", "head1/0"))
-    made = quantised(folded, Quantization(ranges, keep))
-    by_output = producers(made)
-    for node in made.graph.node:
+    quantised_model = quantised(folded, Quantization(ranges, keep))
+    by_output = producers(quantised_model)
+    for node in quantised_model.graph.node:
         if node.op_type in ("Conv", "RegionConv") and node.output[0] in plan.convolutions:
             weight = node.input[1 if node.op_type == "Conv" else 4]
             assert (weight in by_output) == (node.output[0] not in keep)

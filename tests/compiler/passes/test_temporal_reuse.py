@@ -151,9 +151,9 @@ def nothing(reusing: onnxruntime.InferenceSession, images: np.ndarray) -> Maps:
     return dict(zip(PAST, maps, strict=True))
 
 
-def carry(found: Maps) -> Maps:
+def carry(output: Maps) -> Maps:
     """State for the next frame."""
-    return {before: found[after] for before, after in zip(PAST, PRESENT, strict=True)}
+    return {before: output[after] for before, after in zip(PAST, PRESENT, strict=True)}
 
 
 def video(size: tuple[int, int], batch: int, seed: int) -> list[np.ndarray]:
@@ -191,14 +191,14 @@ def test_a_video_follows_the_rule(
         # A later frame has other thresholds: some results that left at stage 2 hold no more.
         now = rho if number < 4 else (rho[0], (rho[1] + 1) / 2)
         expected = rule(probe, images, now, past, (tolerance, cut))
-        found = step(reusing, images, now, past, (tolerance, cut))
-        assert set(found) == set(expected)
+        output = step(reusing, images, now, past, (tolerance, cut))
+        assert set(output) == set(expected)
         for name in ("stages", PRESENT[2], WORK):
-            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+            np.testing.assert_array_equal(output[name], expected[name], err_msg=name)
         for name in ("confidence", *PRESENT[:2]):
-            np.testing.assert_allclose(found[name], expected[name], atol=1e-5, err_msg=name)
-        assert (found["labels"] == expected["labels"]).mean() > 0.999
-        past = carry(found)
+            np.testing.assert_allclose(output[name], expected[name], atol=1e-5, err_msg=name)
+        assert (output["labels"] == expected["labels"]).mean() > 0.999
+        past = carry(output)
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
@@ -208,9 +208,9 @@ def test_the_rule_is_exercised(trunk: str) -> None:
     shown = video((80, 112), 1, 3)
     rho, past, seen = middle_rho(plain, shown[0]), nothing(reusing, shown[0]), []
     for images in shown:
-        found = step(reusing, images, rho, past, (0.5, 0.8))
-        seen.append({PixelWork(code) for code in np.unique(found[WORK])})
-        past = carry(found)
+        output = step(reusing, images, rho, past, (0.5, 0.8))
+        seen.append({PixelWork(code) for code in np.unique(output[WORK])})
+        past = carry(output)
     assert seen[0] == seen[5] == {PixelWork.LEFT, PixelWork.COMPUTED}
     assert seen[1] == seen[6] == {PixelWork.LEFT, PixelWork.KEPT}
     assert {PixelWork.COMPUTED, PixelWork.KEPT, PixelWork.CONTEXT} <= set.union(*seen[2:5])
@@ -221,12 +221,12 @@ def test_without_a_state_nothing_is_reused(trunk: str) -> None:
     reusing, _, plain = networks(trunk)
     images = frames(2, (50, 70))
     for rho in ((-1.0, -1.0), middle_rho(plain, images), (1.0, 1.0)):
-        found = step(reusing, images, rho, nothing(reusing, images), (5.0, 1.0))
+        output = step(reusing, images, rho, nothing(reusing, images), (5.0, 1.0))
         names = ("labels", "stages", "confidence")
         given_rho = np.array(rho, np.float32)
         outputs = plain.run(names, {"image": images, "rho": given_rho})
         for name, expected in zip(names, outputs, strict=True):
-            np.testing.assert_array_equal(found[name], expected)
+            np.testing.assert_array_equal(output[name], expected)
 
 
 def test_nan_counts_as_changed() -> None:
@@ -234,10 +234,10 @@ def test_nan_counts_as_changed() -> None:
     images = frames(1, (48, 72))
     past = carry(step(reusing, images, (1, 1), nothing(reusing, images), (0.1, 1)))
     past[PAST[0]][0, 0, 2, 3] = np.nan
-    found = step(reusing, images, (1, 1), past, (0.1, 1))
+    output = step(reusing, images, (1, 1), past, (0.1, 1))
     # Everything that counts this pixel among its neighbours is computed, and well again.
-    assert (found[WORK] == PixelWork.COMPUTED).all()
-    assert np.isfinite(found[PRESENT[0]]).all()
+    assert (output[WORK] == PixelWork.COMPUTED).all()
+    assert np.isfinite(output[PRESENT[0]]).all()
 
 
 def test_early_exits_keep_the_stored_features() -> None:
@@ -271,8 +271,8 @@ def test_reuse_survives_lowering_for_tensorrt(precision: str) -> None:
     rho = middle_rho(networks("irnet")[2], frames(1, size))
     for images in video(size, 1, 0)[:3]:
         expected = step(before, images, rho, past, (0.3, 0.8))
-        found = step(after, images, rho, past, (0.3, 0.8))
+        output = step(after, images, rho, past, (0.3, 0.8))
         least = 0.999 if precision == "fp32" else 0.95
         for name in ("labels", "stages", WORK):
-            assert (found[name] == expected[name]).mean() >= least, name
+            assert (output[name] == expected[name]).mean() >= least, name
         past = carry(expected)

@@ -136,12 +136,12 @@ def test_a_resize_with_another_reader_is_left():
     assert found == {"best": "'resize' before it is read 2 times"}
 
 
-@pytest.mark.parametrize(("given_size", "wanted"), [(1, 8), (5, 40), (7, 11), (9, 3)])
-def test_interpolation_is_torchs(given_size, wanted):
+@pytest.mark.parametrize(("given_size", "target_size"), [(1, 8), (5, 40), (7, 11), (9, 3)])
+def test_interpolation_is_torchs(given_size, target_size):
     x = np.random.default_rng(1).normal(size=given_size)
     expected = torch.nn.functional.interpolate(
-        torch.from_numpy(x)[None, None], size=wanted, mode="linear", align_corners=False
+        torch.from_numpy(x)[None, None], size=target_size, mode="linear", align_corners=False
     )
     np.testing.assert_allclose(
-        interpolation(given_size, wanted) @ x, expected[0, 0].numpy(), atol=1e-6
+        interpolation(given_size, target_size) @ x, expected[0, 0].numpy(), atol=1e-6
     )

@@ -31,19 +31,19 @@ def write_palette(path: Path, values: Map, colours: bytes, bits: int = 8) -> Non
 
 def pairs(folder: Path, count: int = 2) -> list[Pair]:
     """Photographs 0.png, 1.png... with label maps of class 1."""
-    made = [Pair(str(i), folder / f"{i}.png", folder / f"{i}_label.png") for i in range(count)]
-    for pair in made:
+    files = [Pair(str(i), folder / f"{i}.png", folder / f"{i}_label.png") for i in range(count)]
+    for pair in files:
         cv2.imwrite(str(pair.image), np.full((*SIZE, 3), (10, 20, 30), np.uint8))
         cv2.imwrite(str(pair.label), np.ones(SIZE, np.uint8))
-    return made
+    return files
 
 
 def test_a_sample_is_read(tmp_path: Path) -> None:
     label = np.arange(54, dtype=np.uint8).reshape(SIZE) % 3
     label[0, 0] = IGNORE
-    made = pairs(tmp_path)
-    cv2.imwrite(str(made[0].label), label)
-    samples = Dataset(made, 3)
+    files = pairs(tmp_path)
+    cv2.imwrite(str(files[0].label), label)
+    samples = Dataset(files, 3)
     assert (len(samples), samples.classes) == (2, 3)
     first = samples[0]
     assert first.name == "0"
@@ -57,14 +57,14 @@ def test_a_sample_is_read(tmp_path: Path) -> None:
 
 
 def test_values_are_decoded(tmp_path: Path) -> None:
-    made = pairs(tmp_path, 1)
+    files = pairs(tmp_path, 1)
     stored = np.zeros(SIZE, np.uint8)
     stored[0], stored[1], stored[2] = 1, 2, IGNORE
-    cv2.imwrite(str(made[0].label), stored)
-    label = Dataset(made, 2, {0: IGNORE, 1: 1, 2: 0})[0].label
-    want = np.full(SIZE, IGNORE, np.uint8)
-    want[0], want[1] = 1, 0
-    assert np.array_equal(label, want)
+    cv2.imwrite(str(files[0].label), stored)
+    label = Dataset(files, 2, {0: IGNORE, 1: 1, 2: 0})[0].label
+    expected = np.full(SIZE, IGNORE, np.uint8)
+    expected[0], expected[1] = 1, 0
+    assert np.array_equal(label, expected)
 
 
 @given(st.data(), st.sampled_from([1, 2, 4, 8]))
@@ -83,10 +83,10 @@ def test_palettes_read_as_their_indices(
 def test_grey_needs_no_pillow_and_a_palette_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = pairs(tmp_path)
-    write_palette(made[1].label, np.ones(SIZE, np.uint8), bytes(768))
+    files = pairs(tmp_path)
+    write_palette(files[1].label, np.ones(SIZE, np.uint8), bytes(768))
     monkeypatch.setitem(sys.modules, "PIL", None)
-    samples = Dataset(made, 3)
+    samples = Dataset(files, 3)
     assert (samples[0].label == 1).all()
     with pytest.raises(
         LcTrtError, match=r"1_label\.png: reading a palette PNG needs Pillow: pip install pillow"
@@ -116,20 +116,20 @@ def test_samples_are_cached_up_to_the_limit(tmp_path: Path) -> None:
 def test_a_missing_file_is_named_at_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], lost: str, line: str
 ) -> None:
-    made = pairs(tmp_path)
+    files = pairs(tmp_path)
     (tmp_path / lost).unlink()
     with pytest.raises(LcTrtError, match=line):
-        Dataset(made, 3)
+        Dataset(files, 3)
     assert capfd.readouterr().err == ""  # OpenCV keeps quiet
 
 
 def test_a_label_of_another_size_is_named(tmp_path: Path) -> None:
-    made = pairs(tmp_path)
-    cv2.imwrite(str(made[0].label), np.zeros((6, 8), np.uint8))
+    files = pairs(tmp_path)
+    cv2.imwrite(str(files[0].label), np.zeros((6, 8), np.uint8))
     with pytest.raises(
         LcTrtError, match=r"0_label\.png: uint8 \(6, 8\), expected uint8 \(6, 9\).* of 0\.png"
     ):
-        Dataset(made, 3)[0]
+        Dataset(files, 3)[0]
 
 
 @pytest.mark.parametrize(
@@ -142,21 +142,21 @@ def test_a_label_of_another_size_is_named(tmp_path: Path) -> None:
 def test_a_label_of_another_kind_is_named(
     tmp_path: Path, stored: npt.NDArray[np.generic], found: str
 ) -> None:
-    made = pairs(tmp_path)
-    cv2.imwrite(str(made[0].label), stored)
+    files = pairs(tmp_path)
+    cv2.imwrite(str(files[0].label), stored)
     with pytest.raises(LcTrtError, match=rf"0_label\.png: {found}, expected uint8.*grayscale or"):
-        Dataset(made, 3)[0]
+        Dataset(files, 3)[0]
 
 
 @given(st.integers(1, 255), st.integers(0, 255))
 def test_values_are_classes_or_refused(
     tmp_path_factory: pytest.TempPathFactory, classes: int, value: int
 ) -> None:
-    made = pairs(tmp_path_factory.mktemp("values"), 1)
+    files = pairs(tmp_path_factory.mktemp("values"), 1)
     stored = np.zeros(SIZE, np.uint8)
     stored[3, 4] = value
-    cv2.imwrite(str(made[0].label), stored)
-    samples = Dataset(made, classes)
+    cv2.imwrite(str(files[0].label), stored)
+    samples = Dataset(files, classes)
     if value < classes or value == IGNORE:
         assert np.array_equal(samples[0].label, stored)
         return
@@ -167,20 +167,20 @@ def test_values_are_classes_or_refused(
 
 @pytest.mark.parametrize("name", ["1.png", "1_label.png"])
 def test_unreadable_images_are_named(tmp_path: Path, name: str) -> None:
-    made = pairs(tmp_path)
+    files = pairs(tmp_path)
     (tmp_path / name).write_bytes(b"not a picture")
     with pytest.raises(LcTrtError, match=rf"/{name}: not a readable image"):
-        Dataset(made, 3)[1]
+        Dataset(files, 3)[1]
 
 
 @pytest.mark.parametrize("left", [30, 200, 850])
 def test_a_damaged_palette_is_named(tmp_path: Path, left: int) -> None:
     """Truncated within the header, the palette and the pixels."""
-    made = pairs(tmp_path)
+    files = pairs(tmp_path)
     noise = np.random.default_rng(0).integers(0, 21, SIZE).astype(np.uint8)
-    write_palette(made[1].label, noise, bytes(range(256)) * 3)
-    whole = made[1].label.read_bytes()
+    write_palette(files[1].label, noise, bytes(range(256)) * 3)
+    whole = files[1].label.read_bytes()
     assert left < len(whole)
-    made[1].label.write_bytes(whole[:left])
+    files[1].label.write_bytes(whole[:left])
     with pytest.raises(LcTrtError, match=r"1_label\.png: not a readable image"):
-        Dataset(made, 21)[1]
+        Dataset(files, 21)[1]

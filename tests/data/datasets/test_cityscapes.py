@@ -81,12 +81,14 @@ def test_samples(root: Path) -> None:
 
 
 def test_label_ids_become_train_ids(root: Path) -> None:
-    found = opened(root)[0].label.reshape(-1)
-    want = {int(label): int(train) for label, train, *_ in LABELS} | dict.fromkeys(IGNORED, IGNORE)
-    assert len(want) == 34
-    assert {i: int(found[i]) for i in range(34)} == want
-    assert found[34] == IGNORE
-    assert (found[35:] == IGNORE).all()  # id 0 is "unlabeled"
+    train_ids = opened(root)[0].label.reshape(-1)
+    expected = {int(label): int(train) for label, train, *_ in LABELS} | dict.fromkeys(
+        IGNORED, IGNORE
+    )
+    assert len(expected) == 34
+    assert {i: int(train_ids[i]) for i in range(34)} == expected
+    assert train_ids[34] == IGNORE
+    assert (train_ids[35:] == IGNORE).all()  # id 0 is "unlabeled"
 
 
 def test_an_unknown_id_is_named(root: Path) -> None:

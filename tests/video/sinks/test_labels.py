@@ -38,14 +38,14 @@ def test_a_palette_png_holds_labels_and_colours(size: tuple[int, int], seed: int
 
 def test_an_npz_contains_label_maps_by_name(tmp_path: Path) -> None:
     sink = NpzSink(tmp_path / "out.npz")
-    found = maps(3)
-    for name, labels in zip(("a", "b", "a"), found, strict=True):
+    stored = maps(3)
+    for name, labels in zip(("a", "b", "a"), stored, strict=True):
         sink.write(labels, frame(name))
     assert not (tmp_path / "out.npz").exists()
     sink.finish()
     with np.load(tmp_path / "out.npz") as archive:
         assert list(archive) == ["a", "b", "a_2"]
-        assert all(np.array_equal(a, b) for a, b in zip(archive.values(), found, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(archive.values(), stored, strict=True))
     assert [p.name for p in tmp_path.iterdir()] == ["out.npz"]
 
 
@@ -72,8 +72,8 @@ def test_a_closed_pipe_is_an_error() -> None:
 def test_raw_labels_are_bytes_in_order() -> None:
     pipe = io.BytesIO()
     sink = RawLabels(pipe)
-    found = maps(2)
-    for labels in found:
+    stored = maps(2)
+    for labels in stored:
         sink.write(labels, frame("a"))
     sink.finish()
-    assert pipe.getvalue() == found[0].tobytes() + found[1].tobytes()
+    assert pipe.getvalue() == stored[0].tobytes() + stored[1].tobytes()

@@ -120,13 +120,13 @@ def test_either_all_sinks_are_opened_or_none(tmp_path: Path) -> None:
 
 def test_each_of_several_sources_gets_its_own_file(tmp_path: Path) -> None:
     sources = [FILM, Announced(3, None, "a/photos"), Announced(9, 25.0, "b/film.avi")]
-    wanted = replace(
+    spec = replace(
         wish(tmp_path / "x", tmp_path / "y", views=[View.MASK, View.STAGES]),
         labels=tmp_path / "z",
     )
-    made = open_outputs(sources, wanted, COLOURS)
-    outputs.abort(made)
-    assert [p.relative_to(tmp_path).as_posix() for p in outputs.paths(made)] == [
+    sinks = open_outputs(sources, spec, COLOURS)
+    outputs.abort(sinks)
+    assert [p.relative_to(tmp_path).as_posix() for p in outputs.paths(sinks)] == [
         *("x/film_mask.mp4", "y/film_stages.mp4", "z/film_labels"),
         *("x/photos_mask", "y/photos_stages", "z/photos_labels"),
         *("x/film_mask_2.mp4", "y/film_stages_2.mp4", "z/film_labels_2"),
@@ -137,13 +137,13 @@ def test_a_lost_audio_track_is_reported(tmp_path: Path) -> None:
     loud = Announced(5, 30.0, "concert.mp4")
     loud.audio_streams = 1
     paths = [tmp_path / "a.mp4", tmp_path / "b.png"]
-    made = open_outputs([loud, FILM], wish(tmp_path / "out"), COLOURS)
-    assert list(outputs.dropped_audio([loud, FILM], made)) == [
+    sinks = open_outputs([loud, FILM], wish(tmp_path / "out"), COLOURS)
+    assert list(outputs.dropped_audio([loud, FILM], sinks)) == [
         f"concert.mp4: audio is dropped, {tmp_path / 'out' / 'concert_overlay.mp4'} has none"
     ]
-    made += open_outputs([loud], wish(*paths), COLOURS)
-    assert len(list(outputs.dropped_audio([loud], made[2:]))) == 1  # an image has none anyway
-    outputs.abort(made)
+    sinks += open_outputs([loud], wish(*paths), COLOURS)
+    assert len(list(outputs.dropped_audio([loud], sinks[2:]))) == 1  # an image has none anyway
+    outputs.abort(sinks)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Counting(Source):
     limit=st.none() | st.integers(1, 4),
 )
 def test_sources_are_interleaved_round_robin(counts: list[int], limit: int | None) -> None:
-    found = [
+    order = [
         (frame.source, frame.index) for frame in interleave([Counting(c) for c in counts], limit)
     ]
     expected = [
@@ -45,17 +45,17 @@ def test_sources_are_interleaved_round_robin(counts: list[int], limit: int | Non
         for number, count in enumerate(counts)
         if index < min(count, limit or count)
     ]
-    assert found == expected
+    assert order == expected
 
 
 def test_a_silent_source_does_not_block_the_others() -> None:
     gate = threading.Event()
-    found = []
+    order = []
     for frame in interleave([Counting(4), Counting(2, gate), Counting(3)]):
-        found.append(frame.source)
-        if len(found) == 6:
+        order.append(frame.source)
+        if len(order) == 6:
             gate.set()
-    assert found[:6] == [0, 2, 0, 2, 0, 2] and sorted(found[6:]) == [0, 1, 1]
+    assert order[:6] == [0, 2, 0, 2, 0, 2] and sorted(order[6:]) == [0, 1, 1]
 
 
 def test_it_counts_the_remaining_sources() -> None:

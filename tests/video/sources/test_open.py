@@ -109,13 +109,13 @@ def server(tmp_path: Path) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    made = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    thread = Thread(target=made.serve_forever)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    thread = Thread(target=http.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{made.server_port}"
-    made.shutdown()
+    yield f"http://127.0.0.1:{http.server_port}"
+    http.shutdown()
     thread.join()
-    made.server_close()
+    http.server_close()
 
 
 def test_a_video_file_on_a_server_is_finite(tmp_path: Path, server: str) -> None:
