@@ -4,30 +4,12 @@ import signal
 
 import pytest
 import torch
-from tiny_training import TINY, make_tree
+from training_fixtures import one_thread, tiny_preset, tree
 
 from lc_trt.cli.app import main
-from lc_trt.model import presets
 from lc_trt.training.checkpoint import load_weights
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def tiny_preset(monkeypatch):
-    monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("street") / "data")
-
+__all__ = ["one_thread", "tiny_preset", "tree"]
 
 CONFIG = """
 preset: tiny

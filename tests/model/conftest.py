@@ -1,11 +1,3 @@
-import pytest
-import torch
+from training_fixtures import one_thread
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Maps this small are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]

@@ -35,19 +35,28 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.close(reading)
 
 
-def test_a_window_shows_pictures_until_it_is_closed(screen: None) -> None:
+def test_a_window_shows_pictures_until_it_is_closed(
+    screen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tkinter = pytest.importorskip("tkinter")
+    roots, create = [], tkinter.Tk
+    monkeypatch.setattr(tkinter, "Tk", lambda: roots.append(create()) or roots[0])
     window = Window("street")
+    (root,) = roots
+    (label,) = root.winfo_children()
     for size in ((48, 64), (1, 1), (900, 1600)):
         picture = bgr(10, 200, 30, size)
         window.write(picture, Frame(picture, 0, "a"))
-        shown = window._picture
-        assert shown is not None
-        # What is larger than the screen is shrunk to it.
-        assert (shown.height(), shown.width()) == ((162, 288) if size[0] == 900 else size)
-        assert shown.get(0, 0) == (30, 200, 10)
+        shown = label.cget("image")
+        height, width = (
+            root.tk.getint(root.tk.call("image", d, shown)) for d in ("height", "width")
+        )
+        # Pictures larger than the screen are scaled down.
+        assert (height, width) == ((162, 288) if size[0] == 900 else size)
+        assert root.tk.splitlist(root.tk.call(shown, "get", 0, 0)) == (30, 200, 10)
         assert not window.closed()
-    window._root.focus_force()
-    window._root.event_generate("<Key-q>")
+    root.focus_force()
+    root.event_generate("<Key-q>")
     assert window.closed()
     window.write(picture, Frame(picture, 1, "b"))  # too late, and no error
     window.finish()
