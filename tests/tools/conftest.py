@@ -61,10 +61,17 @@ class FakeBackend:
     def record(self, work, copies=1):
         work()  # as a capture does
         taken = next(self.times) * copies
-        return lambda: taken
+
+        def replay():
+            self.last = taken
+            return taken
+
+        return replay
 
     def milliseconds(self, run):
-        return run()
+        """The time that a recording was given, also of one within a function without a value."""
+        taken = run()
+        return self.last if taken is None else taken
 
 
 @pytest.fixture

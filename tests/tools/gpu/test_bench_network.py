@@ -43,7 +43,7 @@ def test_rows_of_a_network():
 
 
 def test_a_network_is_checked_and_measured(gpu_tool, kernels, fake_backend):
-    bench, source, size = gpu_tool("bench_network"), tiny_model("irnet", "plain"), (16, 24)
+    bench, source, size = gpu_tool("bench_network"), tiny_model("irnet", "plain"), (32, 40)
     other = run_passes(source, [ToDense()])
     found = bench.measure(
         bench.Networks(source, {"other": other}), bench.Setting(size, 1, "float32"),
@@ -61,7 +61,7 @@ def test_a_network_is_checked_and_measured(gpu_tool, kernels, fake_backend):
 
 
 def test_kernels_that_differ_are_not_timed(gpu_tool, kernels, fake_backend):
-    bench, source, size = gpu_tool("bench_network"), tiny_model("irnet", "plain"), (16, 24)
+    bench, source, size = gpu_tool("bench_network"), tiny_model("irnet", "plain"), (32, 40)
     conv = kernels.conv
 
     def wrong(conv_of, tactic=None):
