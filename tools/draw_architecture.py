@@ -15,8 +15,8 @@ from pathlib import Path
 from lc_trt.utils.files import atomic_write
 
 ROOT = Path(__file__).parents[1] / "lc_trt"
-WIDTH, TOP, LOW = 1120, 66, 350  # pixels: the picture's width, where its first two lanes begin
-HOUSE = 640  # where the floors begin
+WIDTH, TOP, LOW = 1120, 66, 350  # pixels: width of the picture, y of its first two lanes
+HOUSE = 640  # y of the floors
 FLOOR = 46  # pixels per floor
 INK, SOFT, LINE = "#1f2933", "#52606d", "#7b8794"
 MODEL, ENGINE, FRAME = "#e3f0fb", "#fff3d6", "#e4f5e9"  # fills: model side, engine, frame side
@@ -35,7 +35,7 @@ def text(x: float, y: float, words: str, size: int = 14, colour: str = INK, extr
 
 
 def box(x: float, y: float, w: float, h: float, fill: str, lines: list[str], where: str) -> str:
-    """A box: a bold first line, plain ones under it, and below them where its code lives."""
+    """A box with a bold first line, plain lines, and the location of its code at the bottom."""
     middle = x + w / 2
     parts = [
         f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" rx="10" fill="{fill}" '
@@ -49,7 +49,7 @@ def box(x: float, y: float, w: float, h: float, fill: str, lines: list[str], whe
 
 
 def arrow(*points: tuple[float, float], label: str = "", colour: str = LINE) -> str:
-    """A line through points with a head at its end, and a label over its first part."""
+    """An arrow through points, with a label over its first segment."""
     path = " L".join(f"{x:g},{y:g}" for x, y in points)
     head = "head" + colour.strip("#")
     drawn = (
@@ -63,19 +63,19 @@ def arrow(*points: tuple[float, float], label: str = "", colour: str = LINE) -> 
 
 
 def heading(y: float, words: str) -> str:
-    """The name of a lane, at its left."""
+    """Heading of a lane, left-aligned."""
     return text(40, y, words, 18, INK, 'font-weight="700" text-anchor="start"')
 
 
 def stage_boxes(y: float) -> list[str]:
-    """The engine with its three stages, and where pixels leave them."""
+    """The engine with its three stages and early exits."""
     x, w, gap = 356, 120, 34
     parts = [
         f'<rect x="330" y="{y:g}" width="480" height="196" rx="12" fill="{ENGINE}" '
         f'stroke="{LINE}"/>',
         text(570, y + 26, "engine: one pass", 15, INK, 'font-weight="600"'),
     ]
-    names = ("all pixels", "the rest", "the rest of it")
+    names = ("all pixels", "moderate and hard", "hard")
     for i, (colour, name) in enumerate(zip(STAGES, names, strict=True)):
         left = x + i * (w + gap)
         parts += [
@@ -90,37 +90,37 @@ def stage_boxes(y: float) -> list[str]:
     parts += [
         f'<rect x="{x}" y="{y + 138:g}" width="{3 * w + 2 * gap}" height="26" rx="6" fill="white" '
         f'stroke="{LINE}"/>',
-        text(570, y + 156, "labels, stages, confidence: each pixel from the stage it left at", 12),
-        text(400, y + 122, "sure", 12, SOFT, 'text-anchor="end"'),
-        text(554, y + 122, "sure", 12, SOFT, 'text-anchor="end"'),
+        text(570, y + 156, "labels, stages, confidence: each pixel from its exit stage", 12),
+        text(400, y + 122, "confident", 12, SOFT, 'text-anchor="end"'),
+        text(554, y + 122, "confident", 12, SOFT, 'text-anchor="end"'),
         text(570, y + 185, "lc_trt/runtime/engines", 12, SOFT, 'font-family="monospace"'),
     ]
     return parts
 
 
 def imports() -> dict[str, set[str]]:
-    """For each part of lc_trt, a folder or a module, the other parts that it imports."""
-    found: dict[str, set[str]] = {}
+    """Imported packages by package (folder or module) of lc_trt."""
+    imported: dict[str, set[str]] = {}
     for path in ROOT.rglob("*.py"):
         part = path.relative_to(ROOT).with_suffix("").parts[0]
         if part.startswith("__"):
             continue
-        others = found.setdefault(part, set())
+        others = imported.setdefault(part, set())
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lc_trt."):
                 others.add(str(node.module).split(".")[1])
-    return {part: others - {part} for part, others in found.items()}
+    return {part: others - {part} for part, others in imported.items()}
 
 
 def floors() -> list[list[str]]:
-    """The parts of lc_trt from the ground up: a part stands just above all that it imports."""
-    needed = imports()
+    """Packages of lc_trt by floor, ground first: each is just above all that it imports."""
+    imported = imports()
     height: dict[str, int] = {}
-    while len(height) < len(needed):
-        ready = [p for p in needed if p not in height and needed[p] <= set(height)]
+    while len(height) < len(imported):
+        ready = [p for p in imported if p not in height and imported[p] <= set(height)]
         if not ready:
-            raise SystemExit(f"parts import each other: {sorted(set(needed) - set(height))}")
-        height |= {p: 1 + max((height[q] for q in needed[p]), default=-1) for p in ready}
+            raise SystemExit(f"circular imports: {sorted(set(imported) - set(height))}")
+        height |= {p: 1 + max((height[q] for q in imported[p]), default=-1) for p in ready}
     return [
         sorted(p for p in height if height[p] == level) for level in range(1 + max(height.values()))
     ]
@@ -173,19 +173,19 @@ def draw() -> str:
         box(880, top, 200, 120, ENGINE,
             ["bundle NAME.lct/", "manifest.json,", "model.onnx, source.onnx"], "bundle"),
         arrow((980, top + 120), (980, 250), (570, 250), (570, low - 3)),
-        text(775, 242, "load: hashes and versions are checked first", 12, SOFT),
+        text(775, 242, "load: checks hashes and versions", 12, SOFT),
         heading(low - 24, "The path of a frame"),
         box(40, low + 38, 120, 120, FRAME, ["source", "image, folder,", "video, webcam"], "video"),
         arrow((160, low + 98), (188, low + 98)),
-        box(190, low + 38, 112, 120, FRAME, ["resize", "to the size", "as built"], "runtime"),
+        box(190, low + 38, 112, 120, FRAME, ["resize", "to the size", "of the engine"], "runtime"),
         arrow((302, low + 98), (328, low + 98)),
         *stage_boxes(low),
         arrow((810, low + 98), (836, low + 98)),
-        box(838, low + 38, 108, 120, FRAME, ["result", "at the frame's", "own size"], "runtime"),
+        box(838, low + 38, 108, 120, FRAME, ["result", "at the frame's", "size"], "runtime"),
         arrow((946, low + 98), (970, low + 98)),
         box(972, low + 38, 118, 120, FRAME, ["view, sink", "what to draw,", "what to write"],
             "runtime, video"),
-        text(560, low + 230, "Stages 2 and 3 compute only the pixels that are still in the region. "
+        text(560, low + 230, "Stages 2 and 3 compute only the pixels of their regions. "
              "The thresholds, rho, can change with every frame.", 13, SOFT),
         heading(HOUSE - 22, "The floors of lc_trt: imports go down"),
         *house(HOUSE, levels),

@@ -1,10 +1,10 @@
 """Writes the tables of the region operators into documents, from `lc_trt.ir.region_ops`.
 
-    python tools/write_operator_tables.py          # rewrites what is out of date
-    python tools/write_operator_tables.py --check  # names it instead, and exits with 1
+    python tools/write_operator_tables.py          # rewrites outdated tables
+    python tools/write_operator_tables.py --check  # lists them instead, and exits with 1
 
-The README of each plugin has the table of its operator, docs/exchange-format.md one of all that an
-exported file has. A table stands between two comments; what is around them stays.
+The README of each plugin has the table of its operator, docs/exchange-format.md a table of all
+operators of the exchange format. A table is between two comments; the text around it is kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lc_trt.ir.region_ops import (
 ROOT = Path(__file__).parents[1]
 BEGIN = "<!-- table: python tools/write_operator_tables.py -->"
 END = "<!-- end of the table -->"
-# What region_ops.Region describes needs no shape in a row of the exchange format's table.
+# Inputs of region_ops.Region have no shape in the table of the exchange format.
 REGION = ("rows", "index", "count")
 NAMES = {
     TensorProto.FLOAT: "FP32", TensorProto.FLOAT16: "FP16", TensorProto.BFLOAT16: "BF16",
@@ -43,7 +43,7 @@ def listed(names: list[str]) -> str:
 
 
 def types_text(types: Types) -> str:
-    """The allowed types in words."""
+    """Description of the allowed types."""
     if types.by is not None:
         return f"by `{types.by}`"
     names = [f"as `{types.same_as}`"] if types.same_as else []
@@ -51,19 +51,19 @@ def types_text(types: Types) -> str:
 
 
 def tensor_row(direction: str, tensor: Tensor, *, int8: bool) -> str:
-    """A row of a plugin's table."""
+    """A row of a plugin's table of tensors."""
     name = f"`{tensor.name}`"
     if tensor.variadic:
-        name += f", 1 to {MAX_SEGMENTS} of them"
+        name += f", 1 to {MAX_SEGMENTS}"
     shape = "; ".join(filter(None, (tensor.shape, tensor.note)))
-    cells = [direction, name, shape, "not there" if tensor.int8_only else types_text(tensor.types)]
+    cells = [direction, name, shape, "none" if tensor.int8_only else types_text(tensor.types)]
     if int8:
         cells.append(types_text(tensor.int8 or tensor.types))
     return f"| {' | '.join(cells)} |"
 
 
 def attribute_row(attribute: Attribute) -> str:
-    """A row of a plugin's attributes."""
+    """A row of a plugin's table of attributes."""
     kind: str = attribute.kind
     if attribute.kind == "ints":
         kind += f" [{attribute.length}]" if attribute.length else ", one per `x`; all channels"
@@ -92,7 +92,7 @@ def plugin_table(operator: RegionOperator) -> str:
 def tensor_text(tensor: Tensor) -> str:
     """A tensor in a row of the exchange format's table."""
     shape = None if tensor.name in REGION else tensor.shape
-    # One `x` is not several, and what RegionSelect returns is described above the table.
+    # Notes on variadic inputs do not apply, and RegionSelect's outputs are described in the text.
     noted = tensor.note and not tensor.variadic and tensor not in REGION_SELECT.outputs
     return " ".join(filter(None, (tensor.name, shape, f"({tensor.note})" if noted else None)))
 
@@ -104,7 +104,7 @@ def attribute_text(attribute: Attribute) -> str:
 
 
 def exchange_table() -> str:
-    """All operators of the exchange format."""
+    """Table of all operators of the exchange format."""
     lines = ["| operator | inputs -> outputs | attributes | meaning |", "|---|---|---|---|"]
     for operator in EXCHANGE_OPERATORS:
         inputs = ", ".join(map(tensor_text, operator.inputs_of(EXCHANGE)))
@@ -135,12 +135,12 @@ def with_table(text: str, table: str) -> str:
     before, _, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
-        raise ValueError(f"no {BEGIN!r} with an {END!r} behind it")
+        raise ValueError(f"no {BEGIN!r} followed by {END!r}")
     return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite or check all documents; the exit code."""
+    """Rewrite or check all documents; return the exit code."""
     if arguments not in ([], ["--check"]):
         print("usage: python tools/write_operator_tables.py [--check]", file=sys.stderr)
         return 2

@@ -1,8 +1,8 @@
 """An ONNX graph that passes edit in place: constants as arrays, edges, types and shapes.
 
-A model is read once, edited by all passes and encoded once. Weights stay out of what ONNX's shape
-inference, checker and inliner get (`Graph.skeleton`): they copy a model several times, and for
-none of them does it matter what a weight holds.
+A model is read once, edited by all passes and encoded once. ONNX's shape inference, checker and
+inliner get a model without weights (`Graph.skeleton`), because they copy it several times and do
+not need the values.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _SMALL = 128
 
 @dataclass(frozen=True)
 class Edges:
-    """Who makes and who reads each tensor, as of when it was asked for (`Graph.edges`).
+    """Producers and readers of each tensor, as a snapshot (`Graph.edges`).
 
     Attributes:
-        producers: the node that makes a tensor.
-        readers: the nodes that read it, in order; twice if a node reads it twice.
-        uses: how often it is read, graph outputs included.
+        producers: producing node, by tensor.
+        readers: reading nodes in order, by tensor; a node that reads it twice occurs twice.
+        uses: number of reads, including graph outputs, by tensor.
     """
 
     producers: dict[str, onnx.NodeProto]
@@ -48,15 +48,16 @@ class Graph:
     """A model's main graph and functions, for passes to edit.
 
     Args:
-        model: stays as it is.
+        model: is not modified.
 
     Attributes:
-        nodes: in topological order; a pass that rewrites builds a new list and assigns it.
+        nodes: nodes in topological order; passes assign a new list.
         constants: initializers and Constant nodes by name; the arrays are read-only.
-        inputs, outputs: of the model, constants left out.
-        functions: by domain, name and overload.
-        metadata: the model's metadata entries.
-        expanded: operators by the name of the node that a pass replaced by nodes under its path.
+        inputs, outputs: inputs and outputs of the model, without constants.
+        functions: functions by domain, name and overload.
+        metadata: metadata entries of the model.
+        expanded: operator type by node name, for nodes that a pass replaced by nodes under the
+            same path.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -86,7 +87,7 @@ class Graph:
         self._names |= set(self.constants) | {i.name for i in self.inputs}
 
     def copy(self) -> Graph:
-        """A graph to edit on its own; the arrays of constants are shared."""
+        """A copy to edit independently; the arrays of constants are shared."""
         other = copy.copy(self)
         other.nodes = [_copy(node) for node in self.nodes]
         other.inputs = [_copy(value) for value in self.inputs]
@@ -97,10 +98,10 @@ class Graph:
         return other
 
     def unique(self, name: str) -> str:
-        """A name that no tensor or node has, and that is not given again.
+        """Reserve a name that no tensor or node has.
 
         Args:
-            name: what it is, or is followed by a number if it is taken.
+            name: preferred name; a number is appended if it is taken.
         """
         candidate, number = name, 1
         while candidate in self._names:
@@ -113,12 +114,12 @@ class Graph:
         """Add a constant.
 
         Args:
-            name: of it, see `unique`.
-            value: of any shape.
-            dtype: it is stored in.
+            name: preferred name, see `unique`.
+            value: array of any shape.
+            dtype: dtype of the stored array.
 
         Returns:
-            Its name.
+            Name of the constant.
         """
         full = self.unique(name)
         self.constants[full] = np.asarray(value, dtype)
@@ -135,16 +136,16 @@ class Graph:
         overload: str = "",
         **attributes: Any,
     ) -> onnx.NodeProto:
-        """A new node, which is not in ``nodes`` yet.
+        """Create a node without adding it to ``nodes``.
 
         Args:
-            op_type: of the node.
-            inputs: tensors in order, empty where an optional one is left out.
-            name: of the node, see `unique`.
-            outputs: tensors; None for one that is called as the node.
-            domain: of the operator.
-            overload: of the function.
-            **attributes: of the node.
+            op_type: operator type.
+            inputs: input tensors; empty strings for omitted optional inputs.
+            name: preferred node name, see `unique`.
+            outputs: output tensors; None for one with the node's name.
+            domain: domain of the operator.
+            overload: overload of the function.
+            **attributes: attributes of the node.
         """
         full = self.unique(name)
         return helper.make_node(
@@ -153,15 +154,15 @@ class Graph:
         )  # fmt: skip
 
     def add_function(self, function: onnx.FunctionProto) -> None:
-        """Let nodes call a function.
+        """Add a function.
 
         Args:
-            function: replaces one of the same domain, name and overload.
+            function: replaces a function of the same domain, name and overload.
         """
         self.functions[_identity(function)] = function
 
     def edges(self) -> Edges:
-        """Producers, readers and use counts of the nodes as they are now."""
+        """Producers, readers and use counts of the current nodes."""
         edges = Edges({}, {}, Counter(output.name for output in self.outputs))
         for node in self.nodes:
             edges.producers.update(dict.fromkeys(node.output, node))
@@ -171,49 +172,49 @@ class Graph:
         return edges
 
     def types(self) -> dict[str, TensorType]:
-        """Types of all tensors but constants, inferred when first asked for since an edit.
+        """Types of all tensors except constants, inferred at the first call after an edit.
 
-        A pass that edits nodes in place asks before it does.
+        A pass that edits nodes in place must call it before.
         """
         if self._types is None:
             self._types = infer_types(self.skeleton())
         return self._types
 
     def type_of(self, name: str) -> TensorType:
-        """What is known of a tensor's element type and shape.
+        """Element type and shape of a tensor, as far as known.
 
         Args:
-            name: of any tensor.
+            name: name of any tensor.
         """
         if name in self.constants:
             return TensorType.of(self.constants[name])
         return self.types().get(name, TensorType())
 
     def dims(self, name: str) -> tuple[int | None, ...] | None:
-        """A tensor's sizes, None for each that is symbolic; None as a whole if the rank is unknown.
+        """Dimensions of a tensor, None for symbolic ones; None as a whole if the rank is unknown.
 
         Args:
-            name: of the tensor.
+            name: name of the tensor.
         """
         return self.type_of(name).dims
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """A tensor's shape; None unless all of it is known.
+        """Shape of a tensor; None unless all dimensions are known.
 
         Args:
-            name: of the tensor.
+            name: name of the tensor.
         """
         return self.type_of(name).shape
 
     def edited(self) -> None:
-        """Forget types and shapes; `apply_passes` does so after a pass that rewrote."""
+        """Discard inferred types and shapes; `apply_passes` does so after a pass with rewrites."""
         self._types = None
 
     def take(self, other: Graph) -> None:
-        """Go on with the nodes of a graph that was read from this one's skeleton.
+        """Take over the nodes of a graph that was created from this one's skeleton.
 
         Args:
-            other: lacks large constants, and has more nodes, constants or functions.
+            other: graph without the large constants, possibly with additional ones.
         """
         self.nodes, self.functions = other.nodes, other.functions
         self.constants = other.constants | self.constants
@@ -221,10 +222,10 @@ class Graph:
         self.edited()
 
     def rename_uses(self, renamed: dict[str, str]) -> None:
-        """Let all readers of some tensors read others.
+        """Redirect all readers of some tensors to others.
 
         Args:
-            renamed: the other tensor by the one that was read; chains are followed.
+            renamed: new tensor by old one; chains are followed.
         """
 
         def final(name: str) -> str:
@@ -237,11 +238,11 @@ class Graph:
                 node.input[i] = final(name)
         for output in self.outputs:
             if output.name in renamed:
-                # A graph output keeps its name: an Identity stands where its producer was.
+                # A graph output keeps its name, so an Identity produces it.
                 self.nodes.append(helper.make_node("Identity", [final(output.name)], [output.name]))
 
     def remove_dead(self) -> None:
-        """Drop nodes whose outputs nobody reads, and constants and functions that none does."""
+        """Remove nodes without readers, unread constants and uncalled functions."""
         read = {o.name for o in self.outputs}
         alive: list[onnx.NodeProto] = []
         for node in reversed(self.nodes):
@@ -254,7 +255,7 @@ class Graph:
         self.functions = {key: f for key, f in self.functions.items() if key in called}
 
     def encode(self) -> onnx.ModelProto:
-        """The edited model: dead nodes, unread constants and unused functions left out."""
+        """Encode the model without dead nodes, unread constants and unused functions."""
         self.remove_dead()
         model = self._without_constants()
         for name, value in self.constants.items():
@@ -262,7 +263,7 @@ class Graph:
         return model
 
     def skeleton(self) -> onnx.ModelProto:
-        """The model as it is now, with its large constants as inputs of their type and shape."""
+        """The current model, with large constants replaced by inputs of their type and shape."""
         model = self._without_constants()
         for name, value in self.constants.items():
             if value.size <= _SMALL:
@@ -292,7 +293,7 @@ def _add_initializer(graph: onnx.GraphProto, name: str, value: Array) -> None:
 
 
 def _copy(message: _Message, *left_out: str) -> _Message:
-    """A protobuf message without some of its fields."""
+    """Copy a protobuf message without some of its fields."""
     result: _Message = type(message)()
     if not left_out:
         result.CopyFrom(message)

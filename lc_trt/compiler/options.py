@@ -1,4 +1,4 @@
-"""What a network is compiled for: one object that every backend, build and bench takes."""
+"""Compile options, shared by backends, build and bench."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALLEST, LARGEST = 32, 8192  # pixels per side
 
 @dataclass(frozen=True)
 class Quantization:
-    """The numbers of an INT8 network.
+    """Activation ranges and exclusions of an INT8 network.
 
     Attributes:
         ranges: lowest and highest value by tensor; values outside saturate.
@@ -30,23 +30,23 @@ class Quantization:
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """What a network is compiled for. `of` takes plain values.
+    """Options for compiling a network. `of` creates them from plain values.
 
-    What the backend can do of it is checked by `lc_trt.backends.registry.compile_options`.
+    `lc_trt.backends.registry.compile_options` checks them against the backend's capabilities.
 
     Attributes:
-        backend: the backend's name.
-        size: (height, width) in pixels; None is the model's own size.
+        backend: name of the backend.
+        size: (height, width) in pixels; None for the model's own size.
         batch: images per pass.
-        precision: of the engine.
-        fallback_precision: in INT8, of what stays in floating point.
-        quantization: the numbers of an INT8 network; None before calibration.
-        fp32_tensors: tensors that FP16 cannot hold (`lc_trt.quantization.activation_peaks`);
-            names that this form of the network does not have are left out.
-        reuse: adds temporal reuse to a cascade.
-        tensorrt: builder options of TensorRT.
-        device: the GPU to compile on, ``cuda:N``; None is that of the current CUDA context, the
-            first where there is none.
+        precision: precision of the engine.
+        fallback_precision: precision of the layers outside INT8.
+        quantization: ranges of an INT8 network; None before calibration.
+        fp32_tensors: tensors whose values exceed FP16 (`lc_trt.quantization.activation_peaks`);
+            names that do not occur in this form of the network are ignored.
+        reuse: whether to add temporal reuse to a cascade.
+        tensorrt: TensorRT's builder options.
+        device: GPU to compile on, ``cuda:N``; None for that of the current CUDA context, or the
+            first.
     """
 
     backend: str
@@ -80,21 +80,21 @@ class CompileOptions:
         reuse: bool = False,
         tensorrt: PlanOptions | None = None,
     ) -> CompileOptions:
-        """The options from plain values.
+        """Create options from plain values.
 
         Args:
-            backend: as the attribute.
-            size: (height, width) in pixels, a profile of them, or None.
-            batch: images per pass, or a profile of them.
+            backend: name of the backend.
+            size: (height, width) in pixels, a profile, or None.
+            batch: images per pass, or a profile.
             precision: name of a `Precision`.
-            fallback_precision: likewise.
-            quantization: as the attribute.
-            fp32_tensors: as the attribute.
-            reuse: as the attribute.
-            tensorrt: as the attribute; None leaves TensorRT's defaults.
+            fallback_precision: name of a `Precision`.
+            quantization: ranges of an INT8 network.
+            fp32_tensors: tensors whose values exceed FP16.
+            reuse: whether to add temporal reuse.
+            tensorrt: TensorRT's builder options; None for the defaults.
 
         Raises:
-            UsageError: no such size, batch or precision.
+            UsageError: an invalid size, batch or precision.
         """
         return cls(
             backend,
@@ -110,17 +110,17 @@ class CompileOptions:
 
     @property
     def floating(self) -> Precision:
-        """The precision of what is computed in floating point."""
+        """Precision of the layers in floating point."""
         return self.fallback_precision if self.precision.quantized else self.precision
 
     def with_fp32(self) -> CompileOptions:
-        """The same with FP32 for all that is computed in floating point."""
+        """The same options, with FP32 for all layers in floating point."""
         if self.precision.quantized:
             return replace(self, fallback_precision=Precision.FP32)
         return replace(self, precision=Precision.FP32)
 
     def at(self, size: Size, batch: int) -> CompileOptions:
-        """The same for one size and batch.
+        """The same options for a fixed size and batch.
 
         Args:
             size: (height, width) in pixels.
@@ -129,22 +129,22 @@ class CompileOptions:
         return replace(self, size=Profile.of(size), batch=Profile.of(batch))
 
     def fixed_shape(self) -> tuple[Size, int]:
-        """(height, width) in pixels and the batch, where both are fixed.
+        """Fixed (height, width) in pixels and batch.
 
         Raises:
-            ValueError: one is not known, or a profile of several values.
+            ValueError: one is unknown or a profile of several values.
         """
         size, batch = self.size.fixed if self.size else None, self.batch.fixed
         if size is None or batch is None:
-            raise ValueError(f"{self.backend} compiles for one size and one batch")
+            raise ValueError(f"{self.backend} requires a fixed size and batch")
         return size, batch
 
 
 def check_shape(size: Size | None, batch: int) -> None:
-    """Refuse a size or batch that no engine is built for.
+    """Check a size and a batch.
 
     Args:
-        size: (height, width) in pixels; None is not checked.
+        size: (height, width) in pixels; None skips the check.
         batch: images per pass.
 
     Raises:

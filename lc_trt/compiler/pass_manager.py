@@ -1,4 +1,4 @@
-"""What a pass is, and how a sequence of them edits one graph."""
+"""The pass interface, and the application of pass sequences to a graph."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import onnx
 
 from lc_trt.compiler.graph import Graph
 
-# INFO: one line per pass. DEBUG: why a pass left what it looks for.
+# INFO: one line per pass. DEBUG: one line per skipped node.
 logger = logging.getLogger("lc_trt.compiler")
 
 
 class Skipped(NamedTuple):
-    """A node that a pass looks for and left as it is."""
+    """A node that matches a pass but was not rewritten."""
 
     node: str
     op_type: str
@@ -26,55 +26,55 @@ class Skipped(NamedTuple):
 
 @dataclass
 class PassReport:
-    """What a pass did.
+    """Result of a pass.
 
     Attributes:
-        rewrites: how many nodes, or inputs and outputs of the model, it changed.
-        skipped: what it might have changed, and why it did not.
+        rewrites: number of rewritten nodes, inputs or outputs.
+        skipped: matching nodes that were not rewritten, with reasons.
     """
 
     rewrites: int = 0
     skipped: list[Skipped] = field(default_factory=list)
 
     def skip(self, node: onnx.NodeProto, reason: str) -> None:
-        """Note why a node stays.
+        """Record why a node is not rewritten.
 
         Args:
-            node: as it is in the graph.
-            reason: a clause without a full stop, as in "its result is read twice".
+            node: node of the graph.
+            reason: clause without a full stop, such as "its result is read twice".
         """
         self.skipped.append(Skipped(node.name or node.output[0], node.op_type, reason))
 
 
 class Pass(Protocol):
-    """A step of a compilation; its options are its attributes."""
+    """A step of the compilation; its attributes are its options."""
 
     @property
     def name(self) -> str:
-        """What the log calls it: the name of its module."""
+        """Name in logs: that of its module."""
         ...
 
     def apply(self, graph: Graph) -> PassReport:
         """Edit the graph in place.
 
         Args:
-            graph: without nodes that nobody reads.
+            graph: graph without dead nodes.
 
         Returns:
-            How much was rewritten, and what was not.
+            Rewritten and skipped nodes.
 
         Raises:
-            LcTrtError: the graph is none that the pass can handle; the message names the node.
+            LcTrtError: unsupported graph; the message names the node.
         """
         ...
 
 
 def apply_passes(graph: Graph, passes: Iterable[Pass]) -> None:
-    """Edit a graph by one pass after the other, and log what each did.
+    """Apply passes to a graph and log their results.
 
     Args:
-        graph: is edited in place; nodes that nobody reads go after each pass.
-        passes: in order.
+        graph: graph to edit in place; dead nodes are removed after each pass.
+        passes: passes in order.
 
     Raises:
         LcTrtError: see `Pass.apply`.
@@ -87,11 +87,11 @@ def apply_passes(graph: Graph, passes: Iterable[Pass]) -> None:
             graph.edited()
         for skipped in report.skipped:
             logger.debug(
-                "%s: node %r (%s) stays: %s",
+                "%s: node %r (%s) skipped: %s",
                 step.name, skipped.node, skipped.op_type, skipped.reason,
             )  # fmt: skip
         logger.info(
-            "%s: %d rewritten, %d left, %.0f ms",
+            "%s: %d rewritten, %d skipped, %.0f ms",
             step.name, report.rewrites, len(report.skipped), (perf_counter() - began) * 1000,
         )  # fmt: skip
 
@@ -100,11 +100,11 @@ def run_passes(model: onnx.ModelProto, passes: Iterable[Pass]) -> onnx.ModelProt
     """Read a model, apply passes and encode the result.
 
     Args:
-        model: stays as it is.
-        passes: in order.
+        model: is not modified.
+        passes: passes in order.
 
     Returns:
-        A model that shares nothing with ``model``.
+        A new model, independent of ``model``.
 
     Raises:
         LcTrtError: see `Pass.apply`.

@@ -1,4 +1,4 @@
-"""Passes in order: exchange ONNX -> what a backend runs."""
+"""Pass sequences from the exchange ONNX to each backend's model."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from lc_trt.compiler.passes.upsampled_argmax import UpsampledArgMax
 from lc_trt.ir.metadata import read_info
 from lc_trt.ir.region_ops import OutputType
 
-# The passes of a backend, in order; None for a pass that the options do not need.
+# Passes of a backend in order; None for passes that the options do not require.
 PassSequence = Callable[[CompileOptions], tuple[Pass | None, ...]]
 
 
 def onnxruntime_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
-    """What a model goes through for ONNX Runtime, or another runtime of standard ONNX.
+    """Passes for ONNX Runtime and other runtimes of standard ONNX.
 
     Args:
-        options: of one size and batch.
+        options: options with a fixed size and batch.
     """
     size, batch = options.fixed_shape()
     int8, keep = options.quantization, options.fp32_tensors
@@ -46,7 +46,7 @@ def onnxruntime_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
         FoldConstants(),
         FoldBatchNorm(),
         TemporalReuse() if options.reuse else None,
-        # Its integer kernels take an addition only between quantised values.
+        # Its integer kernels add quantised values only.
         InsertQdq(int8, branches=True) if int8 else None,
         LowerStandard(Lowering(), keep),
         InlineFunctions(),
@@ -57,10 +57,10 @@ def onnxruntime_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
 
 
 def openvino_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
-    """What a model goes through for OpenVINO.
+    """Passes for OpenVINO.
 
     Args:
-        options: of one size and batch.
+        options: options with a fixed size and batch.
     """
     size, batch = options.fixed_shape()
     int8, keep = options.quantization, options.fp32_tensors
@@ -83,13 +83,13 @@ def openvino_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
 
 
 def tensorrt_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
-    """What a model goes through for TensorRT's parser, region operators as our plugins.
+    """Passes for TensorRT, with region operators as our plugins.
 
-    Profiles leave size and batch symbolic. TensorRT's networks are strongly typed: their types are
-    those of the graph. ONNX Runtime runs the result, too.
+    With profiles, size and batch stay symbolic. TensorRT networks are strongly typed: they use the
+    types of the graph. ONNX Runtime can run the result, too.
 
     Args:
-        options: with a size.
+        options: options with a size.
     """
     assert options.size is not None
     floating = options.floating
@@ -104,16 +104,16 @@ def tensorrt_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
 
 
 def _note_fp32(options: CompileOptions) -> NoteFp32 | None:
-    """An engine computes all in half precision but what the model says stays in FP32."""
+    """Record the FP32 tensors of a model for an engine that converts it to half precision."""
     precision = options.precision
     return NoteFp32(precision, options.fp32_tensors) if precision.reduced_float else None
 
 
 def prepare(source: onnx.ModelProto, size: tuple[int, int], batch: int) -> Graph:
-    """An exchange model at one size with its batch norms folded; calibration starts from it.
+    """Prepare an exchange model for calibration: fixed size, folded batch norms.
 
     Args:
-        source: stays as it is.
+        source: exchange model, not modified.
         size: (height, width) in pixels.
         batch: images per pass.
     """
@@ -125,22 +125,23 @@ def prepare(source: onnx.ModelProto, size: tuple[int, int], batch: int) -> Graph
 def compile_model(
     source: onnx.ModelProto, options: CompileOptions, passes: PassSequence
 ) -> onnx.ModelProto:
-    """An exchange model, cascade or dense, as a backend takes it.
+    """Compile an exchange model, cascade or dense, for a backend.
 
     Args:
-        source: stays as it is.
-        options: without a size it is the model's own. INT8 needs a quantisation.
-        passes: those of the backend.
+        source: exchange model, not modified.
+        options: compile options; the size defaults to the model's own, and INT8 requires
+            ``quantization``.
+        passes: pass sequence of the backend.
 
     Returns:
-        A model with the same inputs and outputs, and those of `lc_trt.ir.interface` where it has
-        temporal reuse.
+        A model with the same inputs and outputs, plus those of temporal reuse
+        (`lc_trt.ir.interface`) if enabled.
 
     Raises:
-        LcTrtError: a weight is NaN, the network does what the backend or FP16 cannot, the message
-            names the node; or a tensor that INT8 needs has no range.
-        ValueError: a profile where the backend takes one size and batch, or INT8 without a
-            quantisation.
+        LcTrtError: a weight is NaN, a tensor has no INT8 range, or a node is not supported by the
+            backend or precision; the message names it.
+        ValueError: a profile for a backend with a fixed size and batch, or INT8 without
+            ``quantization``.
     """
     graph = Graph(source)
     steps = passes(_complete(source, options))
@@ -155,5 +156,5 @@ def _complete(source: onnx.ModelProto, options: CompileOptions) -> CompileOption
     if options.size is not None:
         return options
     info = read_info(source)
-    assert info is not None, "an exchange model says its size"
+    assert info is not None, "an exchange model has a size"
     return replace(options, size=Profile.of(info.size))

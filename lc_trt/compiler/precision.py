@@ -1,6 +1,6 @@
-"""The precisions that networks compute in: the one place that a new one is written into.
+"""The precisions of networks. A new one is defined here only.
 
-Which backends compute in it stands in their `lc_trt.backends.base.Capabilities`.
+Backends list theirs in `lc_trt.backends.base.Capabilities`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from lc_trt.errors import UsageError
 
 
 class Precision(StrEnum):
-    """What a network computes in.
+    """Precision of a network.
 
     Attributes:
-        element_type: number of `onnx.TensorProto.DataType`, written out so that the command line
-            need not import onnx for its help.
-        narrow_range: whether values of an FP32 network may be too large for it.
-        quantized: whether it needs ranges of activations, and leaves the rest of the network to a
-            fallback precision in floating point.
+        element_type: value of `onnx.TensorProto.DataType`, as a number so that the command line's
+            help does not import onnx.
+        narrow_range: whether values of an FP32 network may exceed its range.
+        quantized: whether it needs activation ranges, with a floating-point fallback precision for
+            the rest of the network.
         help: description of its option of ``lc-trt build``.
     """
 
@@ -35,7 +35,15 @@ class Precision(StrEnum):
         narrow_range: bool = False,
         quantized: bool = False,
     ) -> Precision:
-        """A member that is the text ``name``; the other arguments are its attributes."""
+        """Create a member.
+
+        Args:
+            name: value of the member.
+            element_type: as the attribute.
+            help: as the attribute.
+            narrow_range: as the attribute.
+            quantized: as the attribute.
+        """
         member = str.__new__(cls, name)
         member._value_ = name
         member.element_type, member.help = element_type, help
@@ -55,13 +63,13 @@ class Precision(StrEnum):
 
     @classmethod
     def parse(cls, name: str) -> Precision:
-        """The precision of that name.
+        """Parse the name of a precision.
 
         Args:
-            name: the value of a member.
+            name: value of a member.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: unknown name.
         """
         for member in cls:
             if member == name:

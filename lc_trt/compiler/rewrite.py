@@ -12,41 +12,49 @@ from lc_trt.compiler.pass_manager import PassReport
 
 
 class RewriteRule(ABC):
-    """A pass that replaces each node of some kind by others, where it may.
+    """A pass that replaces individual nodes.
 
-    A rule is a pattern, a check that says why a node of the pattern stays, and a rewrite. Nodes
-    before it that only it reads need not be dropped: the runner does.
+    A rule consists of a pattern, a check that returns why a matching node is skipped, and a
+    rewrite. It need not remove producers that become dead; `apply_passes` does.
     """
 
     name: ClassVar[str]
 
     @abstractmethod
     def pattern(self, node: onnx.NodeProto) -> bool:
-        """Whether the rule is about nodes of this kind."""
-
-    def check(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> str | None:
-        """Why a node of the pattern stays; None to rewrite it.
+        """Whether a node matches.
 
         Args:
-            graph: whose nodes are as they were before the pass.
-            edges: of those nodes.
-            node: one of the pattern.
+            node: node of any operator.
+        """
+
+    def check(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> str | None:
+        """The reason to skip a matching node; None to rewrite it.
+
+        Args:
+            graph: graph with the nodes before the pass.
+            edges: edges of these nodes.
+            node: matching node.
         """
         del graph, edges, node
         return None
 
     @abstractmethod
     def rewrite(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """The nodes that stand where ``node`` stood and make its outputs.
+        """Create the nodes that replace ``node`` and produce its outputs.
 
         Args:
-            graph: for names and constants.
-            edges: of the nodes before the pass.
-            node: one that `check` let through.
+            graph: graph, to create names and constants.
+            edges: edges of the nodes before the pass.
+            node: node for which `check` returned None.
         """
 
     def apply(self, graph: Graph) -> PassReport:
-        """Rewrite all nodes of the pattern that pass the check."""
+        """Rewrite all matching nodes that pass the check.
+
+        Args:
+            graph: graph to edit in place.
+        """
         report, edges = PassReport(), graph.edges()
         nodes: list[onnx.NodeProto] = []
         for node in graph.nodes:

@@ -1,4 +1,4 @@
-"""Element types and shapes of a graph's tensors, by ONNX's own inference."""
+"""Element types and shapes of tensors, from ONNX's shape inference."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from onnx import TensorProto, helper
 
 @dataclass(frozen=True)
 class TensorType:
-    """What is known of a tensor.
+    """Type of a tensor, as far as known.
 
     Attributes:
-        element: a data type of `onnx.TensorProto`; UNDEFINED if it is not known.
-        dims: sizes, None for each that is symbolic; None as a whole if the rank is not known.
+        element: data type of `onnx.TensorProto`; UNDEFINED if unknown.
+        dims: dimensions, None for symbolic ones; None as a whole if the rank is unknown.
     """
 
     element: int = TensorProto.UNDEFINED
@@ -28,13 +28,13 @@ class TensorType:
         """The type of a constant.
 
         Args:
-            value: any shape, any dtype that ONNX has.
+            value: array of any shape and any ONNX dtype.
         """
         return cls(helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """All sizes; None unless every one is known."""
+        """All dimensions; None unless all are known."""
         if self.dims is None:
             return None
         sizes = tuple(size for size in self.dims if size is not None)
@@ -42,10 +42,10 @@ class TensorType:
 
 
 def infer_types(model: onnx.ModelProto) -> dict[str, TensorType]:
-    """What ONNX's inference says of inputs, outputs and intermediate tensors of the main graph.
+    """Infer the types of inputs, outputs and intermediate tensors of the main graph.
 
     Args:
-        model: may lack the values of weights (`lc_trt.compiler.graph.Graph.skeleton`).
+        model: weights may lack values (`lc_trt.compiler.graph.Graph.skeleton`).
     """
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     return {value.name: _type(value.type.tensor_type) for value in _values(graph)}

@@ -150,7 +150,7 @@ def test_an_exchange_model_without_metadata_is_rejected(source, tmp_path):
     model = onnx.load(source)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
-    with pytest.raises(LcTrtError, match="has our inputs and outputs but no lc_trt metadata"):
+    with pytest.raises(LcTrtError, match="of an exchange model but no lc_trt metadata"):
         build(tmp_path / "bare.onnx", tmp_path / "m.lct")
 
 

@@ -60,7 +60,7 @@ def test_build_refuses_what_it_cannot_build(tmp_path, model, capsys):
     cases = [
         ([tmp_path / "no.onnx"], 1, "no such file"),
         ([text], 1, "ONNX"),
-        ([other], 1, "no segmentation network"),
+        ([other], 1, "not a segmentation network"),
         ([model, "--backend", "tpu"], 2, "unknown backend 'tpu'"),
         ([model, "--size", "0x5"], 2, "--size '0x5'"),
         ([model, "--batch", "0"], 2, "batch 0"),
@@ -90,6 +90,6 @@ def test_verbose_shows_what_passes_did_and_why_a_node_stays(model, tmp_path, cap
     assert "fold_batch_norm" not in capsys.readouterr().err
     assert app.main([*build, "-o", str(tmp_path / "m.lct"), "--verbose"]) == 0
     shown = capsys.readouterr().err
-    assert re.search(r"^fold_batch_norm: [1-9]\d* rewritten, \d+ left, \d+ ms$", shown, re.M)
-    reason = "stays: 'output/resize' before it has a batch of 2, not 1"
+    assert re.search(r"^fold_batch_norm: [1-9]\d* rewritten, \d+ skipped, \d+ ms$", shown, re.M)
+    reason = "skipped: 'output/resize' before it has a batch of 2, not 1"
     assert f"upsampled_argmax: node 'output/argmax' (ArgMax) {reason}" in shown

@@ -89,7 +89,7 @@ def test_a_model_that_normalises_itself_refuses_them(
     onnx.save(tiny_model(), tmp_path / "own.onnx")
     own, bundle = tmp_path / "own.onnx", root / "right.lct"
     for model, line in (
-        (own, "own.onnx: normalises inside its graph; leave out --mean, --std, --bgr"),
+        (own, "own.onnx: normalises inside its graph; omit --mean, --std, --bgr"),
         (bundle, "right.lct: is a bundle, with its own classes and normalisation"),
     ):
         assert line in failure(capsys, "eval", model, "--data", root, *option)

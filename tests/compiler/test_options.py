@@ -38,7 +38,7 @@ def test_meaningless_options_are_refused() -> None:
 
 def test_a_profile_is_no_fixed_shape() -> None:
     for options in (CompileOptions.of("x"), CompileOptions.of("x", (64, 64), Profile(1, 2, 4))):
-        with pytest.raises(ValueError, match="one size and one batch"):
+        with pytest.raises(ValueError, match="fixed size and batch"):
             options.fixed_shape()
     assert CompileOptions.of("x", batch=Profile(1, 2, 4)).at((64, 96), 3).fixed_shape() == (
         (64, 96),

@@ -49,9 +49,9 @@ def test_passes_log_rewrites_and_reasons(caplog):
         apply_passes(graph, [Rename("Relu")])
     reason, summary = caplog.records
     assert reason.levelno == logging.DEBUG
-    assert reason.getMessage() == f"rename: node {relus[0]!r} (Relu) stays: it is the first"
+    assert reason.getMessage() == f"rename: node {relus[0]!r} (Relu) skipped: it is the first"
     assert summary.levelno == logging.INFO
-    assert summary.getMessage().startswith(f"rename: {len(relus) - 1} rewritten, 1 left, ")
+    assert summary.getMessage().startswith(f"rename: {len(relus) - 1} rewritten, 1 skipped, ")
 
 
 class Cut:

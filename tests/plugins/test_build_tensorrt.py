@@ -234,7 +234,7 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
         "truncated": (content[: len(content) // 2], "ONNX"),
         "random": (os.urandom(4096), "ONNX"),
         "empty": (b"", "ONNX"),
-        "opset": (model.SerializeToString(), "model imports version 99; write it again, with"),
+        "opset": (model.SerializeToString(), "model imports version 99; export it again, with"),
     }
     model = onnx.load(source)
     (entry,) = [p for p in model.metadata_props if p.key == "lc_trt"]
@@ -247,7 +247,7 @@ def bad_inputs(source: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     for imports in (model.opset_import, *(f.opset_import for f in model.functions)):
         for entry in imports:
             entry.version = 2 if entry.domain == DOMAIN else entry.version
-    files["version"] = (model.SerializeToString(), "has region operators of version 2, this lc-trt")
+    files["version"] = (model.SerializeToString(), "has region operators of version 2, expected")
     for name, (body, _) in files.items():
         (folder / f"{name}.onnx").write_bytes(body)
     return {name: (folder / f"{name}.onnx", message) for name, (_, message) in files.items()}

@@ -1,16 +1,15 @@
-"""Time every region convolution of a network on a GPU, beside cuDNN's dense one of that layer.
+"""Time every region convolution of a network on a GPU, compared with cuDNN's dense convolution.
 
     python tools/gpu/bench_kernels.py --out kernels.jsonl [--done EARLIER.jsonl] [--minutes 9]
 
-The layers are those of the ONNX that TensorRT is given. A layer's tactics are captured in CUDA
-graphs once and replayed for every share of active pixels, clustered and scattered; the dense
-convolution is torch's, of the same type, channels last, cudnn.benchmark, in a graph too, without
-bias or activation. INT8 has none in torch: it is compared with the faster of the FP16 one and
-cuBLASLt's INT8 product of the same size, INT32 out. Each layer's result is compared with float32
-first.
-The layers that take most of their network come first, in all sizes and batches, and every line is
-written when it is measured; --done skips what an earlier run has. All tensors stay in the caches as
-far as they fit, on both sides.
+The layers are those of the lowered ONNX. The tactics of a layer are captured in CUDA graphs once
+and replayed for every share of active pixels, clustered and scattered. The dense convolution is
+torch's, of the same type, channels last, cudnn.benchmark, also in a graph, without bias or
+activation. torch has no INT8 convolution: INT8 is compared with the faster of the FP16 convolution
+and cuBLASLt's INT8 product of the same size with INT32 output. Each layer's result is first
+compared with float32. The layers with the largest share of their network come first, in all sizes
+and batches, and every line is written as soon as it is measured; --done skips layers of earlier
+runs. On both sides, tensors stay in the caches as far as they fit.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def units(
     presets: Sequence[str], sizes: Sequence[tuple[int, int]], batches: Sequence[int],
     types: Sequence[str],
 ) -> list[Unit]:  # fmt: skip
-    """All there is to measure, what takes most of its network first."""
+    """All layers to measure, those with the largest share of their network first."""
     every = []
     for preset in presets:
         for kind in types:
@@ -61,7 +60,7 @@ def units(
 
 
 def finished(paths: Sequence[Path]) -> set[str]:
-    """Keys of the units that earlier runs measured whole; a cut-off last line is no error."""
+    """Keys of the units that earlier runs completed; an incomplete last line is ignored."""
     keys = set()
     for path in paths:
         for line in path.read_text().splitlines():
@@ -79,7 +78,7 @@ def measure(
     write: Callable[[dict[str, Any]], None], shares: Sequence[float] = SHARES,
     kinds: Sequence[str] = MASKS, rounds: int = 20, copies: int = 10,
 ) -> int:  # fmt: skip
-    """Measure units until all are done or time is up; how many were done."""
+    """Measure units until all are done or time is up; return the number done."""
     for done, unit in enumerate(todo):
         if budget.spent:
             return done
@@ -90,9 +89,9 @@ def measure(
 
 
 def main() -> int:
-    """Measure; the exit code."""
+    """Run the bench; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="JSON lines, added to")
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines file to append to")
     parser.add_argument("--done", type=Path, nargs="*", default=[], help="results to skip")
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--presets", nargs="+", default=PRESETS)
@@ -119,7 +118,7 @@ def main() -> int:
         write({"machine": describe_machine()})
         with torch.cuda.device(GPU), torch.inference_mode():
             done = measure(todo, kernels, CudaBackend(), budget, write, rounds=options.rounds)
-    print(f"{done} of {len(todo)} layers measured, {len(earlier)} were there; {options.out}")
+    print(f"{done} of {len(todo)} layers measured, {len(earlier)} from earlier runs; {options.out}")
     return 0
 
 

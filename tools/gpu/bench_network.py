@@ -1,15 +1,15 @@
-"""Time a whole cascade on a GPU at the published shares, beside dense networks and its ceiling.
+"""Time a whole cascade on a GPU at the published shares, with dense networks and its ceiling.
 
     python tools/gpu/bench_network.py --out network.json [--minutes 9] [--batches 8 1]
     python tools/gpu/bench_network.py --out network.json --model models/NAME/model.onnx
 
-What runs is the ONNX that TensorRT is given, node by node: region operators by our kernels, the
-others by torch and cuDNN, channels last, the whole pass in one CUDA graph. Dense rows run the same
-way: `fused` asks cuDNN for convolution, bias, sum and ReLU at once, `plain` leaves them to torch;
-speed-ups are over the faster of the two. A pass is from an image, uint8, to its labels. The
-weights of a preset are random; thresholds are chosen so that the published shares of pixels leave,
-on another photograph each round; all rows of a batch are interleaved. The results are
-compared with PyTorch's own regions on the exchange ONNX first; where they differ, nothing is timed.
+The bench runs the lowered ONNX node by node: region operators with our kernels, the others with
+torch and cuDNN, channels last, the whole pass in one CUDA graph. Dense networks run the same way:
+`fused` uses cuDNN for convolution, bias, sum and ReLU in one kernel, `plain` uses torch for the
+last two; speed-ups are over the faster one. A pass is from a uint8 image to its labels. The weights
+of a preset are random; thresholds are chosen to reach the published exit shares, on another
+photograph each round; all rows of a batch are interleaved. Results are first compared with
+PyTorch's regions on the exchange ONNX; if they differ, nothing is timed.
 """
 
 from __future__ import annotations
@@ -58,23 +58,23 @@ from lc_trt.utils.timing import Lane
 from lc_trt.utils.timing import measure as measure_lanes
 
 BASELINES = ("vgg16", "resnet101", "inception-resnet-v2")
-# The published points, and our kernels on every pixel.
+# The published operating points, and our kernels on every pixel.
 ALL = "all pixels"
 TARGETS: dict[str, Shares] = {**{n: p.shares for n, p in POINTS.items()}, ALL: (0.0, 0.0, 1.0)}
-# What a pass may be off by, beside PyTorch's regions in the same precision; both as
-# |out - ref| / |ref| of the logits, the reference in FP32.
+# Tolerance of a pass, relative to the error of PyTorch's regions in the same precision; errors are
+# |out - ref| / |ref| of the logits, with the reference in FP32.
 TIMES, EXACT = 2.0, 1e-4
-FRAMES = 4  # batches of photographs; each round takes the next
+FRAMES = 4  # batches of photographs, used in turn
 WARMUP = 5  # rounds
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What is measured, as exchange models.
+    """Networks to measure, as exchange models.
 
     Attributes:
-        cascade: the network of the published points.
-        baselines: dense networks, by the names of their rows.
+        cascade: network of the published operating points.
+        baselines: dense networks by row name.
     """
 
     cascade: onnx.ModelProto
@@ -83,12 +83,12 @@ class Networks:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the networks are compiled for.
+    """Settings that the networks are compiled for.
 
     Attributes:
         size: (height, width) in pixels.
         batch: images per pass.
-        type: of `gpubench.networks.PRECISIONS`.
+        type: one of `gpubench.networks.PRECISIONS`.
     """
 
     size: tuple[int, int]
@@ -99,16 +99,16 @@ class Setting:
 def dense_executors(
     source: onnx.ModelProto, setting: Setting, kernels: Kernels, forms: Sequence[str] = FORMS
 ) -> tuple[dict[str, Executor], str | None]:
-    """A dense network in each form that runs here.
+    """A dense network in each supported form.
 
     Args:
-        source: its exchange model.
-        setting: what it is compiled for.
-        kernels: of the device.
-        forms: to be tried; ``plain`` runs everywhere.
+        source: exchange model.
+        setting: size, batch and type.
+        kernels: kernels on the device.
+        forms: forms to try; ``plain`` always works.
 
     Returns:
-        By form, and cuDNN's words where it refuses ``fused``.
+        Executors by form, and cuDNN's message if it does not support ``fused``.
     """
     model, refusal = lower(source, setting.size, setting.batch, setting.type), None
     executors = {}
@@ -129,18 +129,21 @@ def check(
     executor: Executor, probabilities: str, source: onnx.ModelProto, setting: Setting,
     image: Images, rho: Sequence[Rho],
 ) -> float:  # fmt: skip
-    """How far a pass is from PyTorch's regions, over regions empty, full and between.
+    """Compare passes with PyTorch's regions, on empty, full and partial regions.
 
     Args:
-        executor: of the cascade.
-        probabilities: what it calls them; it returns them beside the model's outputs.
-        source: its exchange model.
-        setting: what it was compiled for.
-        image: of the batch.
-        rho: thresholds that leave stages 2 and 3 a part of the pixels.
+        executor: executor of the cascade.
+        probabilities: name of the probabilities, which it returns besides the model's outputs.
+        source: exchange model of the cascade.
+        setting: size, batch and type.
+        image: batch of images.
+        rho: thresholds with partial regions.
+
+    Returns:
+        The largest error.
 
     Raises:
-        LcTrtError: further than rounding.
+        LcTrtError: an error beyond rounding.
     """
     device, precision = executor.kernels.device, PRECISIONS[setting.type]
     reference = Reference(source, setting.size, setting.batch, device)
@@ -163,16 +166,19 @@ def measure(
     networks: Networks, setting: Setting, kernels: Kernels, backend: Backend,
     images: Sequence[Images], rounds: int, warmup: int = WARMUP,
 ) -> dict[str, Any]:  # fmt: skip
-    """All rows of one batch size, and what they were measured at.
+    """Measure all rows of one batch size.
 
     Args:
-        networks: what is measured.
-        setting: what they are compiled for.
-        kernels: of the device.
-        backend: measures.
-        images: batches, uint8 [N, H, W, 3]; each round takes the next.
-        rounds: that are timed.
-        warmup: rounds before them.
+        networks: networks to measure.
+        setting: size, batch and type.
+        kernels: kernels on the device.
+        backend: measures device time.
+        images: batches, uint8 [N, H, W, 3], used in turn.
+        rounds: timed rounds.
+        warmup: untimed rounds before them.
+
+    Returns:
+        The rows and their settings, as JSON values.
 
     Raises:
         LcTrtError: a wrong result; nothing was timed.
@@ -225,11 +231,14 @@ def _stages(cascade: Executor, image: Images, rho: Rho) -> Images:
 
 
 def load(options: argparse.Namespace, device: torch.device) -> tuple[str, Networks]:
-    """The networks that are asked for, and what the result calls them.
+    """Load the networks.
 
     Args:
-        options: of the command line.
-        device: where the statistics of random networks are computed.
+        options: command-line options.
+        device: device to compute the statistics of random networks on.
+
+    Returns:
+        Name of the cascade, and the networks.
     """
     if options.model is not None:
         name = (
@@ -254,7 +263,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Check, measure, write; the exit code."""
+    """Run the bench; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=9.0)

@@ -2,8 +2,8 @@
 
     python tools/gpu/check.py --out DIR [--steps tests shapes memcheck racecheck] [--minutes 9]
 
-Writes DIR/check.json and one log per step; exits with 1 where a step fails. A checker that is not
-installed, and a step that time did not reach, are reported as such and do not fail.
+Writes DIR/check.json and one log per step; exits with 1 if a step fails. A missing checker and a
+step without time left are reported, but are not failures.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ KERNEL_TESTS = "tests/gpu/test_gpu_kernels.py"
 RANDOM = "test_conv_of_any_shape"  # 1,000 examples, against float64
 CHECKERS = ("memcheck", "racecheck")
 STEPS = ("tests", "shapes", *CHECKERS)
-# A checker slows a kernel down by orders of magnitude: one of each kind of case is enough there.
+# Checkers slow kernels down by orders of magnitude, so they run one case of each kind.
 CHECKED = "test_select or test_gather or test_scatter or test_restrict or test_max_pool or "
 CHECKED += "test_quantize or test_conv_dilations or test_conv_odd_channels or "
 CHECKED += "test_conv_replays or test_garbage"
-ERRORS_FOUND = 9  # exit code of the checker where it finds something
+ERRORS_FOUND = 9  # exit code of a checker with findings
 
 
 @dataclass
 class Outcome:
-    """A step's end.
+    """Outcome of a step.
 
     Attributes:
-        result: ``passed``, ``failed``, ``missing`` (no such tool here) or ``no time``.
-        last_line: of its output.
+        step: name of the step.
+        result: ``passed``, ``failed``, ``missing`` (tool not installed) or ``no time``.
+        last_line: last line of its output.
     """
 
     step: str
@@ -49,18 +50,18 @@ class Outcome:
 
 
 def pytest_command(*arguments: str) -> list[str]:
-    """pytest, whose warnings are no errors: the versions there are not ours."""
+    """pytest without warnings as errors, because package versions differ there."""
     common = ["-q", "-p", "no:cacheprovider", "-W", "default"]
     return [sys.executable, "-m", "pytest", *common, *arguments]
 
 
 def command(step: str, checker: str) -> list[str]:
-    """What a step runs."""
+    """Command line of a step."""
     if step == "tests":
         return pytest_command("tests/gpu", "-k", f"not {RANDOM}")
     if step == "shapes":
         return pytest_command(KERNEL_TESTS, "-k", RANDOM)
-    # Only our kernels: torch's are many, slow under a checker, and not ours to mend.
+    # Only our kernels: those of torch are numerous and slow under a checker.
     return [
         checker, "--tool", step, "--error-exitcode", str(ERRORS_FOUND), "--report-api-errors", "no",
         "--kernel-name", "kernel_substring=lc_trt", "--target-processes", "all",
@@ -72,7 +73,7 @@ Run = Callable[[Sequence[str], Path, float], int | None]
 
 
 def run(arguments: Sequence[str], log: Path, seconds: float) -> int | None:
-    """Run into a log file; the exit code, None where time ended first."""
+    """Run a command with a log file; return the exit code, None after a timeout."""
     environment = {
         **os.environ,
         "LC_TRT_HARNESS": str(LIBRARY),
@@ -90,7 +91,7 @@ def run(arguments: Sequence[str], log: Path, seconds: float) -> int | None:
 
 
 def perform(steps: Sequence[str], out: Path, budget: Budget, runner: Run = run) -> list[Outcome]:
-    """All steps, one after the other; a failure stops none of the others."""
+    """Run all steps in order, regardless of failures."""
     outcomes = []
     for step in steps:
         checker = shutil.which("compute-sanitizer") or ""
@@ -106,13 +107,13 @@ def perform(steps: Sequence[str], out: Path, budget: Budget, runner: Run = run) 
         last_line = lines[-1] if lines else "no output"
         result = "no time" if code is None else "passed" if code == 0 else "failed"
         if result == "passed" and not any(" passed" in line for line in lines):
-            result = "failed"  # pytest that ran nothing
+            result = "failed"  # pytest ran no tests
         outcomes.append(Outcome(step, result, last_line))
     return outcomes
 
 
 def main() -> int:
-    """Build and perform; the exit code."""
+    """Build and run all steps; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)

@@ -1,11 +1,11 @@
-"""Print what the region convolutions should take on an H100: the roofline, before any measurement.
+"""Predict the time of region convolutions on an H100 with a roofline model.
 
     python tools/gpu/predict.py [--preset irnet] [--size 300x500] [--batch 8] [--share 0.44]
                                 [--type float16]
 
-The layers are those of the ONNX that TensorRT is given. A layer's floor is the longer of its
-operations over the arithmetic rate and its bytes, each input read and each output written once,
-over the memory's. Needs no GPU.
+The layers are those of the lowered ONNX. The lower bound of a layer is the longer of two times: its
+operations divided by the arithmetic rate, and its bytes (each input read and each output written
+once) divided by the memory bandwidth. Needs no GPU.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ US = 1e3  # microseconds in a millisecond
 
 
 def table(layers: dict[Layer, int], rows: int, share: float) -> list[str]:
-    """Markdown: one line per layer, what takes most first, and the sum.
+    """Markdown table: one line per layer, the slowest first, and the sum.
 
     Args:
-        layers: how often each occurs.
+        layers: number of occurrences by layer.
         rows: pixels of the map.
-        share: of them that are active, 0 to 1.
+        share: share of active pixels, 0 to 1.
     """
     active = share * rows
     lines = [
@@ -69,7 +69,7 @@ def table(layers: dict[Layer, int], rows: int, share: float) -> list[str]:
 
 
 def main() -> int:
-    """Print; the exit code."""
+    """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="irnet")
     parser.add_argument("--size", default="300x500")

@@ -1,8 +1,8 @@
-"""Make the Markdown tables and the figure from what the GPU benches wrote.
+"""Create Markdown tables and a figure from the results of the GPU benches.
 
     python tools/gpu/table.py --network network.json --kernels kernels.jsonl [--figure gpu.svg]
 
-Tables go to standard output. Needs no GPU; the figure needs matplotlib (extra `report`).
+Tables are printed. Needs no GPU; the figure needs matplotlib (extra `report`).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from lc_trt.errors import LcTrtError, UsageError
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Measurements, the last of each kind, and the machines, of a file of JSON lines."""
+    """Read the latest measurement of each kind, and the machines, from a JSON lines file."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     machines = []
     for line in _text(path).splitlines():
         try:
             value = json.loads(line)
         except json.JSONDecodeError:
-            continue  # the line at which a run was cut off
+            continue  # incomplete line of an interrupted run
         if "machine" in value:
             machines.append(value["machine"])
         elif "ms" in value:
             rows[value["key"], value["mask"], value["share"]] = value
     if not rows:
-        raise LcTrtError(f"{path}: no measurement in it; tools/gpu/bench_kernels.py writes them")
+        raise LcTrtError(f"{path}: has no measurements; create it with tools/gpu/bench_kernels.py")
     return list(rows.values()), machines
 
 
@@ -45,7 +45,7 @@ def _text(path: Path) -> str:
 
 
 def network_table(result: dict[str, Any]) -> list[str]:
-    """The speed table, one part per batch size, beside the published frames per second."""
+    """The speed table, one part per batch size, with the published frames per second."""
     lines = [
         f"{result.get('gpu', 'no GPU')}, {result['preset']}, commit {result['commit']}, medians of "
         f"{result['rounds']} rounds; `{result['command']}`. Published: {result['published']}.",
@@ -55,7 +55,7 @@ def network_table(result: dict[str, Any]) -> list[str]:
         lines += [
             "", f"Batch {part['batch']}, {height}x{width}, {part['dtype']}; logits within "
             f"{part['error']:.1e} of PyTorch's regions.", "",
-            "| network | ms | images/s | speed-up | ceiling | reached | goal | left at 1/2/3, % "
+            "| network | ms | images/s | speed-up | ceiling | reached | goal | exits at 1/2/3, % "
             "| published fps |",
             "|---|---|---|---|---|---|---|---|---|",
         ]  # fmt: skip
@@ -71,10 +71,10 @@ def network_table(result: dict[str, Any]) -> list[str]:
 
 
 def kernel_table(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """All layers of a network together: time over share x dense time, one line per configuration.
+    """Time divided by share x dense time over all layers, one line per configuration.
 
-    Every layer counts as often as the network has it. 1.00 in a column means that a share of the
-    pixels takes that share of the dense time; the goal is at most 1 / 0.9.
+    Layers are weighted by their number of occurrences. 1.00 means that a share of the pixels takes
+    the same share of the dense time; the goal is at most 1 / 0.9.
     """
     groups: dict[tuple[Any, ...], dict[float, list[float]]] = defaultdict(dict)
     layers: dict[tuple[Any, ...], set[str]] = defaultdict(set)
@@ -93,16 +93,16 @@ def kernel_table(rows: Iterable[dict[str, Any]]) -> list[str]:
         for row in full[key[:-1]]:
             _count(groups[key], row)
             met[key].append(row["met"])
-    shares = sorted({share for found in groups.values() for share in found})
+    shares = sorted({share for sums in groups.values() for share in sums})
     lines = [
         "| network | size | batch | type | mask | layers | "
         + " | ".join(f"{share:.0%}" for share in shares)
         + " | goal met |",
         "|" + "---|" * (len(shares) + 7),
     ]
-    for key, found in sorted(groups.items()):
+    for key, sums in sorted(groups.items()):
         preset, height, width, batch, kind, mask = key
-        cells = [_number(_over_share(share, found.get(share))) for share in shares]
+        cells = [_number(_over_share(share, sums.get(share))) for share in shares]
         lines.append(
             f"| {preset} | {height}x{width} | {batch} | {kind} | {mask} | {len(layers[key])} | "
             + " | ".join(cells)
@@ -124,7 +124,7 @@ def _over_share(share: float, sums: list[float] | None) -> float | None:
 
 
 def worst(rows: Sequence[dict[str, Any]], most: int = 15) -> list[str]:
-    """The measurements that lose most against their goals, by time lost in their network."""
+    """The measurements furthest above their goals, by time lost in their network."""
 
     def lost(row: dict[str, Any]) -> float:
         return float(row["count"] * (row["ms"] - row["goal"] * row["dense_ms"]))
@@ -155,7 +155,7 @@ def _met(met: bool | None) -> str:
 
 
 def draw(path: Path, result: dict[str, Any]) -> None:
-    """Images per second, one panel per batch size; a mark is the ceiling of a row that has one."""
+    """Draw images per second, one panel per batch size, with ceilings as lines."""
     try:
         import matplotlib
     except ImportError as error:
@@ -169,10 +169,10 @@ def draw(path: Path, result: dict[str, Any]) -> None:
         rows = part["rows"]
         speeds = [row["images_per_second"] for row in rows]
         axis.barh([row["name"] for row in rows], speeds, color="tab:blue")
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             if row["ceiling"]:
                 most = row["images_per_second"] / row["reached"]
-                axis.plot([most, most], [place - 0.4, place + 0.4], color="black")
+                axis.plot([most, most], [position - 0.4, position + 0.4], color="black")
         axis.set_title(f"batch {part['batch']}, {part['dtype']} (line: ceiling)")
         axis.set_xlabel("images per second")
     figure.tight_layout()
@@ -181,16 +181,16 @@ def draw(path: Path, result: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Print tables and draw; the exit code."""
+    """Print tables and draw the figure; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", type=Path)
     parser.add_argument("--kernels", type=Path)
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     if options.network is None and options.kernels is None:
-        raise UsageError("nothing to show: give --network FILE, --kernels FILE or both")
+        raise UsageError("no input: use --network FILE, --kernels FILE or both")
     if options.figure is not None and options.network is None:
-        raise UsageError("--figure shows a network's speeds: give --network FILE too")
+        raise UsageError("--figure requires --network FILE")
     if options.network is not None:
         try:
             result = json.loads(_text(options.network))
@@ -204,7 +204,7 @@ def main() -> int:
         gpus = sorted({machine.get("gpu", "no GPU") for machine in machines})
         print(f"\nTime over share x dense time, {', '.join(gpus)}:\n")
         print("\n".join(kernel_table(rows)))
-        print("\nWhere most is lost against the goal:\n")
+        print("\nLargest losses against the goal:\n")
         print("\n".join(worst(rows)))
     return 0
 

@@ -1,4 +1,4 @@
-"""Refuse weights that are not numbers."""
+"""Reject weights with NaN."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ _FLOATS = (np.float32, np.float16, ml_dtypes.bfloat16, np.float64)
 
 @dataclass(frozen=True)
 class CheckWeights:
-    """Raises LcTrtError where a weight holds NaN; the message names the first.
+    """Raises LcTrtError if a weight contains NaN; the message names the first one.
 
-    An engine need not show it: a ReLU may turn NaN to 0, and the labels are wrong without a word.
-    Infinity is no error, as masks and clips use it.
+    Engines may hide NaN: a ReLU can turn it into 0, which silently gives wrong labels. Infinity is
+    valid, because masks and clips use it.
     """
 
     name: ClassVar[str] = "check_weights"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Look at all constants."""
+        """Check all constants.
+
+        Args:
+            graph: is only read.
+        """
         for name, value in graph.constants.items():
             if value.dtype not in _FLOATS:
                 continue
@@ -34,6 +38,6 @@ class CheckWeights:
             if count:
                 raise LcTrtError(
                     f"weight {name}: {count} of {value.size} values are NaN; "
-                    "export a checkpoint that has none"
+                    "export a checkpoint without NaN"
                 )
         return PassReport()

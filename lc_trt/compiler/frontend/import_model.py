@@ -1,4 +1,4 @@
-"""The one way in for an ONNX file, ours or foreign: a segmentation network in exchange form."""
+"""Import any segmentation ONNX as an exchange model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lc_trt.ir.metadata import ModelInfo, read_info
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What a plain ONNX does not say of itself; the exchange format says all of it.
+    """Properties that a plain ONNX lacks; an exchange model includes them.
 
     Attributes:
-        size: (height, width) in pixels that a plain network is wrapped for; None for 300x500. A
-            model in exchange form keeps its own.
-        classes: names and colours; None numbers the classes of a plain network, and keeps those
-            of a model in exchange form.
+        size: (height, width) in pixels for a plain network; None for 300x500. An exchange model
+            keeps its own.
+        classes: names and colours; None numbers the classes of a plain network and keeps those of
+            an exchange model.
         normalisation: mean, standard deviation and channel order of a plain network's input; None
-            is ImageNet's, RGB. A model in exchange form normalises inside its graph.
+            for ImageNet's, RGB. An exchange model normalises inside its graph.
     """
 
     size: tuple[int, int] | None = None
@@ -37,9 +37,9 @@ class ImportedModel:
     """A segmentation network in exchange form.
 
     Attributes:
-        model: the exchange model; its metadata may differ from ``info`` in the classes.
-        info: the model's metadata, with the classes of the options.
-        unchanged: the file holds just this model with this metadata.
+        model: the exchange model; the classes in its metadata may differ from ``info``.
+        info: metadata of the model, with the classes of the options.
+        unchanged: whether the file contains exactly this model and metadata.
     """
 
     model: onnx.ModelProto
@@ -48,16 +48,15 @@ class ImportedModel:
 
 
 def import_model(source: str | Path, options: ImportOptions | None = None) -> ImportedModel:
-    """Read an ONNX file and, where it is a plain network, wrap it in exchange form.
+    """Read an ONNX file; wrap a plain network in exchange form.
 
     Args:
-        source: the file; a cascade or dense model of ``lc-trt export``, or any segmentation ONNX.
-        options: what a plain ONNX does not say of itself; None for the defaults.
+        source: file of an exchange model, or of any segmentation ONNX.
+        options: properties that a plain ONNX lacks; None for the defaults.
 
     Raises:
-        LcTrtError: no such file, no ONNX, or no segmentation network.
-        UsageError: another number of classes than it has, or a normalisation for a model that
-            normalises inside its graph.
+        LcTrtError: no such file, not an ONNX, or not a segmentation network.
+        UsageError: a different number of classes, or a normalisation for an exchange model.
     """
     options = options or ImportOptions()
     model = load_onnx(source)
@@ -73,11 +72,11 @@ def import_model(source: str | Path, options: ImportOptions | None = None) -> Im
         )
         stored = _read_info(model, source)
     elif options.normalisation is not None:
-        raise UsageError(f"{source}: normalises inside its graph; leave out --mean, --std, --bgr")
+        raise UsageError(f"{source}: normalises inside its graph; omit --mean, --std, --bgr")
     if stored is None:
         raise LcTrtError(
-            f"{source}: has our inputs and outputs but no lc_trt metadata; write it with "
-            "'lc-trt export'"
+            f"{source}: has the inputs and outputs of an exchange model but no lc_trt metadata; "
+            "write it with 'lc-trt export'"
         )
     check_region_operators(model, str(source))
     info = _with_classes(stored, options.classes, source)
@@ -85,10 +84,13 @@ def import_model(source: str | Path, options: ImportOptions | None = None) -> Im
 
 
 def is_plain(source: str | Path) -> bool:
-    """Whether an ONNX file is not in exchange form, so that `ImportOptions` apply to it.
+    """Whether an ONNX file is a plain network, to which `ImportOptions` apply.
+
+    Args:
+        source: ONNX file.
 
     Raises:
-        LcTrtError: no such file, or no ONNX.
+        LcTrtError: no such file, or not an ONNX.
     """
     return exchange_kind(load_onnx(source)) is None
 

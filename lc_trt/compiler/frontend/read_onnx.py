@@ -1,4 +1,4 @@
-"""Read an ONNX file, and check that it is an exchange model."""
+"""Read and validate ONNX files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from lc_trt.ir.region_ops import EXCHANGE_OPERATORS, REGION_SELECT, is_region
 
 
 def load_onnx(path: str | Path) -> onnx.ModelProto:
-    """Read an ONNX file, external data included.
+    """Read an ONNX file with its external data.
+
+    Args:
+        path: file to read.
 
     Raises:
         LcTrtError: no such file, or not an ONNX.
@@ -38,8 +41,8 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
     except (onnx.checker.ValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise LcTrtError(
-            f"{path}: not a valid ONNX model: {reason}; write it again, with 'lc-trt export' or "
-            "the exporter that made it"
+            f"{path}: not a valid ONNX model: {reason}; export it again, with 'lc-trt export' "
+            "or its original exporter"
         ) from error
     if not model.graph.node:
         raise LcTrtError(f"{path}: not an ONNX model: its graph is empty")
@@ -47,12 +50,20 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
 
 
 def opset(model: onnx.ModelProto) -> int:
-    """Version of the standard operator set."""
+    """Version of the standard operator set.
+
+    Args:
+        model: any ONNX.
+    """
     return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
 
 
 def exchange_kind(model: onnx.ModelProto) -> str | None:
-    """``cascade`` or ``dense`` for our exchange format, None for another ONNX."""
+    """``cascade`` or ``dense`` for an exchange model; None for another ONNX.
+
+    Args:
+        model: any ONNX.
+    """
     initializers = {t.name for t in model.graph.initializer}
     inputs = {i.name for i in model.graph.input} - initializers
     outputs = {o.name for o in model.graph.output}
@@ -64,17 +75,23 @@ def exchange_kind(model: onnx.ModelProto) -> str | None:
 
 
 def check_region_operators(model: onnx.ModelProto, origin: str) -> None:
-    """Refuse a cascade without three stages, and operators of our domain that are not ours.
+    """Check the region operators of a model.
 
-    Those of another version, unknown ones, and those that were lowered.
+    Args:
+        model: any ONNX.
+        origin: name of the model in messages.
+
+    Raises:
+        LcTrtError: unknown or lowered operators, another version of them, or a cascade that does
+            not have three stages.
     """
     region_nodes = [n for n in model.graph.node if is_region(n)]
     versions = {o.version for o in model.opset_import if o.domain == DOMAIN}
     if region_nodes and versions != {VERSION}:
-        found = " and ".join(map(str, sorted(versions))) or "none"
+        actual = " and ".join(map(str, sorted(versions))) or "none"
         raise LcTrtError(
-            f"{origin}: has region operators of version {found}, this lc-trt reads version "
-            f"{VERSION}; export it again with this version of lc-trt: lc-trt export"
+            f"{origin}: has region operators of version {actual}, expected version {VERSION}; "
+            "export it again with this version of lc-trt: lc-trt export"
         )
     for node in region_nodes:
         if not is_region(node, *EXCHANGE_OPERATORS):
@@ -85,8 +102,8 @@ def check_region_operators(model: onnx.ModelProto, origin: str) -> None:
             )
         if node.overload:
             raise LcTrtError(
-                f"{origin}: node {node.name!r} is in the form that TensorRT's plugin takes; build "
-                "from the file that 'lc-trt export' wrote"
+                f"{origin}: node {node.name!r} is already lowered to a TensorRT plugin; build "
+                "from the file of 'lc-trt export'"
             )
     selects = sum(is_region(n, REGION_SELECT) for n in region_nodes)
     if exchange_kind(model) == "cascade" and selects != 2:

@@ -1,4 +1,4 @@
-"""What is in an ONNX, in numbers: for ``lc-trt inspect``."""
+"""Summary of an ONNX model, for ``lc-trt inspect``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from lc_trt.ir.region_ops import REGION_SELECT, is_region
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output; a symbolic dimension keeps its name."""
+    """An input or output.
+
+    Attributes:
+        name: name of the tensor.
+        dtype: lower-case name of its ONNX data type.
+        shape: dimensions; a name for symbolic ones.
+    """
 
     name: str
     dtype: str
@@ -26,14 +32,17 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Summary:
-    """An ONNX at a glance.
+    """Summary of an ONNX model.
 
     Attributes:
-        kind: ``cascade``, ``dense`` (both ours) or ``onnx`` (any other).
-        parameters: values in the weights.
-        operators: how often each operator occurs, by part of the network.
-        size: (height, width) that ``macs`` is counted at.
-        macs: multiply-accumulates by part, one image, all pixels; None for other ONNX.
+        kind: ``cascade`` or ``dense`` for exchange models, ``onnx`` for others.
+        info: metadata; None for other ONNX.
+        opset: version of the standard operator set.
+        inputs, outputs: inputs and outputs of the model.
+        parameters: number of values in the weights.
+        operators: number of occurrences by part of the network and operator.
+        size: (height, width) in pixels for ``macs``.
+        macs: multiply-accumulates by part for one image and all pixels; None for other ONNX.
     """
 
     kind: str
@@ -47,12 +56,17 @@ class Summary:
     macs: dict[str, float] | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The summary as JSON values."""
         return asdict(self)
 
 
 def summarise(model: onnx.ModelProto, size: tuple[int, int] | None = None) -> Summary:
-    """Count what is in a model; ``size`` defaults to the model's own."""
+    """Summarise a model.
+
+    Args:
+        model: any ONNX.
+        size: (height, width) in pixels for the MAC count; None for the model's own.
+    """
     kind, info = exchange_kind(model), read_info(model)
     size = size or (info.size if info else None)
     macs = None
@@ -84,11 +98,11 @@ def _is_weight(tensor: onnx.TensorProto) -> bool:
 
 
 def _operators(model: onnx.ModelProto) -> dict[str, dict[str, int]]:
-    """By the first part of the node's name, which our exporter sets to the stage or head."""
+    """Count operators by the first part of the node name, the stage or head in our exports."""
     parts: dict[str, Counter[str]] = {}
     for node in model.graph.node:
-        part, found, _ = node.name.partition("/")
-        parts.setdefault(part if found else "graph", Counter())[node.op_type] += 1
+        part, slash, _ = node.name.partition("/")
+        parts.setdefault(part if slash else "graph", Counter())[node.op_type] += 1
     return {part: dict(counts.most_common()) for part, counts in parts.items()}
 
 

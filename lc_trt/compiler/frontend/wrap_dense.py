@@ -1,4 +1,4 @@
-"""A plain segmentation ONNX (one image in, class logits out) gets our inputs and outputs."""
+"""Wrap a plain segmentation ONNX (image to class logits) as a dense exchange model."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from lc_trt.ir.builder import GraphBuilder, image_input, labels_output, map_outp
 from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, OPSET
 from lc_trt.ir.metadata import ModelInfo, write_info
 
-_PREFIX = "model/"  # keeps the foreign graph's names apart from ours
+_PREFIX = "model/"  # separates the names of the plain network from ours
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What a plain network's input wants: ``(pixel - mean) / std``, in the 0..255 range.
+    """Input normalisation of a plain network: ``(pixel - mean) / std``, pixels in 0 to 255.
 
     Attributes:
         mean: one value per channel, in the network's channel order.
-        std: likewise.
-        rgb: the network takes RGB; else BGR.
+        std: one value per channel, in the network's channel order.
+        rgb: whether the network expects RGB instead of BGR.
     """
 
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
@@ -41,28 +41,28 @@ def wrap_plain(
     normalisation: Normalisation,
     classes: ClassSet | None,
 ) -> onnx.ModelProto:
-    """A dense exchange model around a plain one.
+    """Wrap a plain network as a dense exchange model.
 
     Args:
-        model: a plain segmentation network; stays as it is.
-        origin: what messages call the model.
-        size: (height, width) for a network whose own input has no fixed size.
-        normalisation: of the network's input.
-        classes: names and colours; None for numbered ones.
+        model: plain segmentation network; is not modified.
+        origin: name of the model in messages.
+        size: (height, width) in pixels; a fixed size of the network must equal it.
+        normalisation: normalisation of the network's input.
+        classes: names and colours; None for numbered classes.
 
     Raises:
-        LcTrtError: it is no segmentation network, or for another size.
+        LcTrtError: not a segmentation network, or one with a different size or number of classes.
     """
     model = inliner.inline_local_functions(model)
     _name_nodes(model)
     if opset(model) < OPSET:
-        model = _newer(model, origin)
+        model = _convert_opset(model, origin)
     image, channels_last = _image_input(model, origin)
     fixed = _fixed_size(image, channels_last)
     if fixed is not None and fixed != size:
         raise LcTrtError(
             f"{origin}: its input {image.name!r} is fixed at {fixed[0]}x{fixed[1]}, not "
-            f"{size[0]}x{size[1]}; give --size {fixed[0]}x{fixed[1]}"
+            f"{size[0]}x{size[1]}; use --size {fixed[0]}x{fixed[1]}"
         )
     logits, count = _logits_output(model, origin, image, channels_last, size)
     if classes is not None and len(classes) != count:
@@ -71,8 +71,8 @@ def wrap_plain(
             f"{classes.name} has {len(classes)}"
         )
     classes = classes or numbered(count)
-    before = _before(image, channels_last, normalisation)
-    after = _after(logits)
+    before = _preprocessing(image, channels_last, normalisation)
+    after = _postprocessing(logits)
     body = compose.add_prefix(model, _PREFIX)
     body.ir_version = before.ir_version = after.ir_version = max(
         model.ir_version, before.ir_version
@@ -96,7 +96,7 @@ def wrap_plain(
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
-    """Give each node a name of its own: ONNX needs none, and passes tell nodes apart by it."""
+    """Give each node a unique name: ONNX does not require one, but passes identify nodes by it."""
     names: set[str] = set()
     for index, node in enumerate(model.graph.node):
         if not node.name or node.name in names:
@@ -104,7 +104,7 @@ def _name_nodes(model: onnx.ModelProto) -> None:
         names.add(node.name)
 
 
-def _newer(model: onnx.ModelProto, origin: str) -> onnx.ModelProto:
+def _convert_opset(model: onnx.ModelProto, origin: str) -> onnx.ModelProto:
     try:
         return version_converter.convert_version(model, OPSET)
     except RuntimeError as error:
@@ -121,8 +121,8 @@ def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
     ]
 
 
-def _no_segmentation(origin: str, found: str, expected: str) -> LcTrtError:
-    return LcTrtError(f"{origin}: no segmentation network: {found}; expected {expected}")
+def _no_segmentation(origin: str, problem: str, expected: str) -> LcTrtError:
+    return LcTrtError(f"{origin}: not a segmentation network: {problem}; expected {expected}")
 
 
 def _image_input(model: onnx.ModelProto, origin: str) -> tuple[onnx.ValueInfoProto, bool]:
@@ -154,7 +154,7 @@ def _logits_output(
     channels_last: bool,
     size: tuple[int, int],
 ) -> tuple[onnx.ValueInfoProto, int]:
-    """The first output that is a map of class scores, and how many classes it has."""
+    """The first output that is a map of class scores, and its number of classes."""
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     dims = (1, *size, 3) if channels_last else (1, 3, *size)
@@ -166,21 +166,21 @@ def _logits_output(
     for value in sized.graph.output:
         value.type.tensor_type.ClearField("shape")
     inferred = onnx.shape_inference.infer_shapes(sized, data_prop=True)
-    found = []
+    rejected = []
     for value in inferred.graph.output:
         shape = _dims(value)
         kind = value.type.tensor_type.elem_type
-        # At least two rows and columns: a classifier's [N, K, 1, 1] is no map.
+        # At least two rows and columns: the [N, K, 1, 1] of a classifier is not a map.
         is_map = len(shape) == 4 and kind in _FLOATS and min(shape[2] or 2, shape[3] or 2) > 1
         if is_map and shape[1] is not None and 2 <= shape[1] <= 255:
             return value, shape[1]
-        found.append(f"{value.name} {[d or '?' for d in shape]}")
+        rejected.append(f"{value.name} {[d or '?' for d in shape]}")
     raise _no_segmentation(
-        origin, f"outputs {', '.join(found) or 'none'}", "class logits, float [N, classes, h, w]"
+        origin, f"outputs {', '.join(rejected) or 'none'}", "class logits, float [N, classes, h, w]"
     )
 
 
-def _before(
+def _preprocessing(
     image: onnx.ValueInfoProto, channels_last: bool, normalisation: Normalisation
 ) -> onnx.ModelProto:
     b = GraphBuilder()
@@ -199,7 +199,7 @@ def _before(
     return b.model([image_input()], [prepared, size], "input")
 
 
-def _after(logits: onnx.ValueInfoProto) -> onnx.ModelProto:
+def _postprocessing(logits: onnx.ValueInfoProto) -> onnx.ModelProto:
     b = GraphBuilder()
     with b.path("output"):
         x = b.op("Cast", "logits", to=TensorProto.FLOAT)
@@ -223,6 +223,6 @@ def _after(logits: onnx.ValueInfoProto) -> onnx.ModelProto:
 
 
 def _keep_outputs(model: onnx.ModelProto, names: list[str]) -> None:
-    kept = [o for o in model.graph.output if o.name in names]
+    outputs = [o for o in model.graph.output if o.name in names]
     del model.graph.output[:]
-    model.graph.output.extend(kept)
+    model.graph.output.extend(outputs)

@@ -1,9 +1,8 @@
-"""Region operators -> the standard operators that CPU engines run fastest.
+"""Lowering of region operators to the standard operators that are fastest on CPU engines.
 
-The functions' own bodies would run too; this pass does better because it knows the
-whole graph: a region's neighbour tables are made once for all convolutions of the same
-window, positions come from constants, sums of convolutions are one product, and the number of
-rows is rounded up.
+The function bodies would run as well. This pass is faster because it knows the whole graph:
+convolutions with the same window share neighbour tables, positions are constants, sums of
+convolutions become one matrix product, and the number of rows is rounded up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nodes and constants, one after the other."""
+"""Builder for lowered nodes and constants."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lc_trt.compiler.graph import Array, Graph
 
 
 class Builder:
-    """Where lowered nodes go.
+    """Collects lowered nodes.
 
     Attributes:
-        graph: the graph that they are for.
-        nodes: those so far.
+        graph: graph that the nodes belong to.
+        nodes: nodes so far.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -24,7 +24,7 @@ class Builder:
 
     @property
     def constants(self) -> dict[str, Array]:
-        """By name."""
+        """Constants of the graph by name."""
         return self.graph.constants
 
     def add(
@@ -33,14 +33,14 @@ class Builder:
         """Add a node with one output.
 
         Args:
-            op_type: of the node.
-            *inputs: tensors in order.
-            name: of the node, numbered if it is taken.
-            output: the tensor that it makes; None for the node's name.
-            **attrs: of the node.
+            op_type: operator type.
+            *inputs: input tensors.
+            name: preferred node name; a number is appended if it is taken.
+            output: output tensor; None for the node's name.
+            **attrs: attributes of the node.
 
         Returns:
-            The output's name.
+            Name of the output.
         """
         node = self.graph.make(
             op_type, inputs, name, outputs=None if output is None else [output], **attrs
@@ -52,11 +52,11 @@ class Builder:
         """Add a constant.
 
         Args:
-            name: of it, numbered if it is taken.
-            value: of any shape.
-            dtype: it is stored in.
+            name: preferred name; a number is appended if it is taken.
+            value: array of any shape.
+            dtype: dtype of the stored array.
 
         Returns:
-            Its name.
+            Name of the constant.
         """
         return self.graph.constant(name, value, dtype)

@@ -1,4 +1,4 @@
-"""RegionConv, and sums of them, as products of rows."""
+"""RegionConv, and sums of several, as matrix products of rows."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def lower_conv(
     decoders: dict[str, Dequantized],
     float_products: bool,
 ) -> int:
-    """Add what a RegionConv becomes.
+    """Lower a RegionConv.
 
     Args:
-        b: where it goes.
-        node: the RegionConv.
+        b: builder for the nodes.
+        node: RegionConv to lower.
         region: its region.
-        decoders: what nodes before it dequantise, by their output.
-        float_products: as of `Lowering`.
+        decoders: inputs of the preceding DequantizeLinear nodes, by output.
+        float_products: see `Lowering`.
 
     Returns:
-        The number of channels of the result.
+        Number of output channels.
 
     Raises:
         LcTrtError: its weight is not a constant.
@@ -46,9 +46,9 @@ def lower_conv(
         raise LcTrtError(f"node {p!r}: its weight is not a constant")
     taps = window(conv.attribute("kernel_shape"), conv.attribute("dilations"))
     outputs, inputs = (int(n) for n in weight.shape[:2])
-    # Products are floats, four bytes each, where gathered rows are one byte per channel.
-    few = 4 * outputs <= inputs and float_products
-    if decoded and (taps == _ITSELF or not few):
+    # Products have four bytes per channel, gathered 8-bit rows one.
+    project_first = 4 * outputs <= inputs and float_products
+    if decoded and (taps == _ITSELF or not project_first):
         rows = None if taps == _ITSELF else table(b, region, taps)
         y = region_product(b, decoders[x], decoded, bias, rows, p)
     else:
@@ -73,34 +73,34 @@ def lower_conv(
     return outputs
 
 
-def lower_sum(b: Builder, found: TapSum, region: Region, name: str, output: str) -> int:
-    """Add what a sum of convolutions becomes.
+def lower_sum(b: Builder, tap_sum: TapSum, region: Region, name: str, output: str) -> int:
+    """Lower a sum of convolutions.
 
     Args:
-        b: where it goes.
-        found: the sum.
-        region: the one that its rows are of.
-        name: for its nodes.
-        output: the tensor that it makes.
+        b: builder for the nodes.
+        tap_sum: the sum.
+        region: region of its rows.
+        name: path of the node names.
+        output: output tensor.
 
     Returns:
-        The number of channels of the result.
+        Number of output channels.
     """
-    weight = np.stack(list(found.weights.values()), axis=-1)
-    y = project_then_gather(b, found.x, weight, region, found.taps, name)
-    bias = b.const(f"{name}/bias", found.bias, "float32")
+    weight = np.stack(list(tap_sum.weights.values()), axis=-1)
+    y = project_then_gather(b, tap_sum.x, weight, region, tap_sum.taps, name)
+    bias = b.const(f"{name}/bias", tap_sum.bias, "float32")
     b.add("Add", y, bias, name=name, output=output)
     return len(weight)
 
 
 def matmul(b: Builder, x: str, matrix: Array, p: str) -> str:
-    """A product with a constant.
+    """Matrix product with a constant.
 
     Args:
-        b: gets the nodes.
+        b: builder for the nodes.
         x: rows [R, Cin].
         matrix: [Cin, Cout].
-        p: path of the nodes' names.
+        p: path of the node names.
     """
     weight = b.const(f"{p}/matrix", np.ascontiguousarray(matrix), str(matrix.dtype))
     return b.add("MatMul", x, weight, name=f"{p}/matmul")
@@ -109,38 +109,38 @@ def matmul(b: Builder, x: str, matrix: Array, p: str) -> str:
 def gather_then_multiply(
     b: Builder, x: str, weight: Array, region: Region, taps: Taps, p: str
 ) -> str:
-    """Rows of the window side by side, then one product: [R, taps * Cin] x [.., Cout].
+    """Gather windows, then multiply: [R, taps * Cin] x [taps * Cin, Cout].
 
     Args:
-        b: gets the nodes.
+        b: builder for the nodes.
         x: rows [R, Cin].
         weight: [Cout, Cin, kh, kw].
-        region: of the rows.
-        taps: of the window.
-        p: path of the nodes' names.
+        region: region of the rows.
+        taps: taps of the window.
+        p: path of the node names.
     """
     outputs, inputs = weight.shape[:2]
-    found = windows(b, x, inputs, table(b, region, taps), p)
+    gathered = windows(b, x, inputs, table(b, region, taps), p)
     shape = b.const(f"{p}/patch", [-1, len(taps) * inputs], "int64")
-    patches = b.add("Reshape", found, shape, name=f"{p}/patches")
+    patches = b.add("Reshape", gathered, shape, name=f"{p}/patches")
     return matmul(b, patches, weight.transpose(2, 3, 1, 0).reshape(-1, outputs), p)
 
 
 def project_then_gather(
     b: Builder, x: str, weight: Array, region: Region, taps: Taps, p: str
 ) -> str:
-    """Every tap's product first, then the window's sum.
+    """Multiply by all taps, then gather and sum the products.
 
-    The same multiplications, but what is gathered is Cout wide instead of Cin: with 21
-    classes from 2048 channels a hundredth of the memory traffic.
+    The multiplications are the same, but the gathered rows have Cout channels instead of Cin: a
+    hundredth of the memory traffic for 21 classes from 2048 channels.
 
     Args:
-        b: gets the nodes.
+        b: builder for the nodes.
         x: rows [R, Cin].
         weight: [Cout, Cin, taps].
-        region: of the rows.
-        taps: of the window.
-        p: path of the nodes' names.
+        region: region of the rows.
+        taps: taps of the window.
+        p: path of the node names.
     """
     outputs, inputs = weight.shape[:2]
     products = matmul(b, x, weight.transpose(1, 2, 0).reshape(inputs, -1), p)
@@ -148,36 +148,36 @@ def project_then_gather(
 
 
 def sum_of_taps(b: Builder, products: str, outputs: int, region: Region, taps: Taps, p: str) -> str:
-    """[R, Cout]: the sum over all taps, each of the row that it reads.
+    """Sum the products over all taps of the window, [R, Cout].
 
     Args:
-        b: gets the nodes.
-        products: each row's product with each tap, [R, taps * Cout].
+        b: builder for the nodes.
+        products: product of each row with each tap, [R, taps * Cout].
         outputs: Cout.
-        region: of the rows.
-        taps: of the window.
-        p: path of the nodes' names.
+        region: region of the rows.
+        taps: taps of the window.
+        p: path of the node names.
     """
     shape = b.const(f"{p}/per_tap", [-1, outputs], "int64")
     per_tap = b.add("Reshape", products, shape, name=f"{p}/per_tap")
-    found = windows(b, per_tap, outputs, product_table(b, region, taps), p)
+    gathered = windows(b, per_tap, outputs, product_table(b, region, taps), p)
     axis = b.const(f"{p}/axis", [1], "int64")
-    # Without the axis kept OpenVINO 2026.4 fuses a following QuantizeLinear into the sum and
-    # gives wrong values (tests/compiler/passes/test_insert_qdq.py).
-    total = b.add("ReduceSum", found, axis, name=f"{p}/sum", keepdims=1)
+    # With keepdims=0, OpenVINO 2026.4 fuses a following QuantizeLinear into the sum and computes
+    # wrong values (tests/compiler/passes/test_insert_qdq.py).
+    total = b.add("ReduceSum", gathered, axis, name=f"{p}/sum", keepdims=1)
     flat = b.const(f"{p}/flat", [-1, outputs], "int64")
     return b.add("Reshape", total, flat, name=f"{p}/flat")
 
 
 def windows(b: Builder, x: str, channels: int, rows: str, p: str) -> str:
-    """[R, taps, C]: rows by table, where entry 0 is a row of zeros.
+    """Gather windows of rows by table, [R, taps, C]; entry 0 is a row of zeros.
 
     Args:
-        b: gets the nodes.
+        b: builder for the nodes.
         x: rows [.., C].
         channels: C.
-        rows: the table, `table` or `product_table`.
-        p: path of the nodes' names.
+        rows: table from `table` or `product_table`.
+        p: path of the node names.
     """
     zero = b.const(f"{p}/zero_row", np.zeros((1, channels)), "float32")
     with_zero = b.add("Concat", zero, x, name=f"{p}/with_zero", axis=0)

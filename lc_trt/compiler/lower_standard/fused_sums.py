@@ -1,4 +1,4 @@
-"""Sums of region convolutions of the same rows: one convolution that reads all their pixels."""
+"""Sums of region convolutions of the same rows, fused into one convolution with all their taps."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lc_trt.ir.region_ops import REGION_CONV, is_region
 
 @dataclass
 class TapSum:
-    """A region convolution of any taps, of what a chain of additions sums up.
+    """A region convolution with arbitrary taps, fused from a chain of additions.
 
     Attributes:
-        x, rows: the inputs of all its convolutions.
-        weights: [Cout, Cin] of each tap; taps that several convolutions read have one.
-        bias: [Cout].
+        x, rows: inputs of all its convolutions.
+        weights: [Cout, Cin] by tap; weights of common taps are summed.
+        bias: sum of the biases, [Cout].
     """
 
     x: str
@@ -31,14 +31,14 @@ class TapSum:
 
     @property
     def taps(self) -> Taps:
-        """What it reads."""
+        """Taps of the convolution."""
         return tuple(self.weights)
 
     def plus(self, other: TapSum) -> TapSum:
-        """The sum of both.
+        """Add another sum.
 
         Args:
-            other: of the same rows and as many channels.
+            other: sum with the same input rows and number of channels.
         """
         weights = dict(self.weights)
         for tap, weight in other.weights.items():
@@ -48,12 +48,12 @@ class TapSum:
 
 @dataclass
 class TapSums:
-    """The sums of a graph.
+    """Fusable sums of a graph.
 
     Attributes:
-        sums: by the name of what the last addition makes.
-        dropped: outputs of the operators that are thereby not needed.
-        separate: additions of two convolutions that stay, and why.
+        sums: by output of the last addition.
+        dropped: outputs of the operators that become unnecessary.
+        separate: additions of two convolutions that cannot be fused, with reasons.
     """
 
     sums: dict[str, TapSum] = field(default_factory=dict)
@@ -62,14 +62,14 @@ class TapSums:
 
 
 def find_sums(graph: Graph, named: Collection[str]) -> TapSums:
-    """What the lowering computes at once: an ASPP head's branches, for one.
+    """Find fusable sums, such as the branches of an ASPP head.
 
-    Only convolutions to fewer channels than they read, whose products with every tap are
-    computed first and gathered then (`convolutions`); all in floating point.
+    Includes only floating-point convolutions with fewer output than input channels, whose products
+    are computed before the gather (`convolutions`).
 
     Args:
         graph: is only read.
-        named: tensors that stay.
+        named: tensors that must not disappear.
     """
     uses = graph.edges().uses
     terms: dict[str, TapSum] = {}
@@ -88,7 +88,7 @@ def find_sums(graph: Graph, named: Collection[str]) -> TapSums:
             elif any(uses[i] != 1 for i in node.input):
                 separate.append((node, "one of its two convolutions is read elsewhere"))
             elif any(i in named for i in node.input):
-                separate.append((node, "one of its two convolutions is asked for by name"))
+                separate.append((node, "one of its two convolutions is a required tensor"))
             else:
                 terms[output] = a.plus(b)
                 parts[output] = [p for i in node.input for p in (i, *parts[i])]
@@ -98,7 +98,7 @@ def find_sums(graph: Graph, named: Collection[str]) -> TapSums:
 
 
 def _term(graph: Graph, node: onnx.NodeProto) -> TapSum | None:
-    """A convolution that is nothing but a product and a bias."""
+    """A convolution as a sum of one term; None if it has an epilogue or expands channels."""
     conv = NodeView(node)
     weight, bias, residual = (
         graph.constants.get(conv.input(name)) for name in ("weight", "bias", "residual")

@@ -13,7 +13,7 @@ from lc_trt.ir.node_view import NodeView
 
 @dataclass(frozen=True)
 class Dequantized:
-    """The inputs of a DequantizeLinear node: quantised values, scale and zero point."""
+    """Inputs of a DequantizeLinear node: quantised values, scale and zero point."""
 
     x: str
     scale: str
@@ -21,27 +21,27 @@ class Dequantized:
 
 
 def dequantized(node: onnx.NodeProto) -> Dequantized | None:
-    """What a DequantizeLinear with a zero point decodes; None for another node.
+    """Inputs of a DequantizeLinear with a zero point; None for another node.
 
     Args:
-        node: of any operator.
+        node: node of any operator.
     """
     if (node.domain, node.op_type) != ("", "DequantizeLinear"):
         return None
     view = NodeView(node)
-    found = Dequantized(view.input("x"), view.input("x_scale"), view.input("x_zero_point"))
-    return found if found.zero else None
+    inputs = Dequantized(view.input("x"), view.input("x_scale"), view.input("x_zero_point"))
+    return inputs if inputs.zero else None
 
 
 def gather_windows(b: Builder, x: Dequantized, channels: int, table: str, p: str) -> str:
-    """8-bit [R, taps, C]: rows by table, where entry 0 is dequantised to exactly 0.
+    """Gather windows of 8-bit rows by table, [R, taps, C]; entry 0 dequantises to exactly 0.
 
     Args:
-        b: gets the nodes.
+        b: builder for the nodes.
         x: 8-bit rows [R, C].
         channels: C.
-        table: row + 1 of each neighbour [R, taps], 0 where there is none.
-        p: path of the nodes' names.
+        table: row + 1 of each neighbour [R, taps]; 0 if missing.
+        p: path of the node names.
     """
     zero = b.constants[x.zero]
     missing = b.const(f"{p}/zero_row", np.full((1, channels), zero), str(zero.dtype))
@@ -52,15 +52,15 @@ def gather_windows(b: Builder, x: Dequantized, channels: int, table: str, p: str
 def region_product(
     b: Builder, x: Dequantized, weight: Dequantized, bias: str, table: str | None, p: str
 ) -> str:
-    """[R, Cout] float: a region convolution's product and bias, in front of any residual.
+    """Product and bias of a region convolution, float [R, Cout], before any residual.
 
     Args:
-        b: gets the nodes.
+        b: builder for the nodes.
         x: 8-bit rows [R, Cin].
-        weight: int8 [Cout, Cin, kh, kw] with a scale for each Cout.
-        bias: floating point [Cout].
-        table: row + 1 of each neighbour [R, taps], 0 where there is none; None for 1x1.
-        p: path of the nodes' names.
+        weight: int8 [Cout, Cin, kh, kw] with per-channel scales.
+        bias: float [Cout].
+        table: row + 1 of each neighbour [R, taps], 0 if missing; None for 1x1.
+        p: path of the node names.
     """
     values = b.constants[weight.x]
     outputs, inputs = values.shape[:2]
@@ -70,7 +70,7 @@ def region_product(
         shape = b.const(f"{p}/patch", [-1, values[0].size], "int64")
         rows = b.add("Reshape", windows, shape, name=f"{p}/patches")
     patches = b.add("DequantizeLinear", rows, x.scale, x.zero, name=f"{p}/patches_dq")
-    # The window's places before its channels, as the rows lie side by side.
+    # Taps before channels, the layout of the patches.
     matrix = b.const(f"{p}/matrix_int8", values.transpose(0, 2, 3, 1).reshape(outputs, -1), "int8")
     decoded = b.add(
         "DequantizeLinear", matrix, weight.scale, weight.zero, name=f"{p}/matrix_dq", axis=0
@@ -79,16 +79,16 @@ def region_product(
 
 
 def tap_products(b: Builder, x: Dequantized, weight: Dequantized, p: str) -> str:
-    """[R, taps * Cout] float: each row's product with every tap of a region convolution.
+    """Product of each row with all taps of a region convolution, float [R, taps * Cout].
 
-    Nothing is gathered in 8 bits then, but Cout floats per tap afterwards: less to move where a
-    row has many more channels than the result.
+    The gather then moves Cout floats per tap instead of Cin bytes, which is less if a row has many
+    more channels than the result.
 
     Args:
-        b: gets the nodes.
-        x: as for `region_product`.
-        weight: as for `region_product`.
-        p: path of the nodes' names.
+        b: builder for the nodes.
+        x: 8-bit rows [R, Cin].
+        weight: int8 [Cout, Cin, kh, kw] with per-channel scales.
+        p: path of the node names.
     """
     values = b.constants[weight.x]
     outputs, inputs = values.shape[:2]

@@ -1,4 +1,4 @@
-"""One operator after the other."""
+"""Lowering of individual region operators."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ _KEEPS_CHANNELS = (
 
 @dataclass(frozen=True)
 class Lowering:
-    """What a backend wants.
+    """Requirements of a backend.
 
     Attributes:
-        row_multiple: regions are padded to a multiple of this many rows by repeating the
-            last one, whose results are then computed more than once and never read twice.
-            OpenVINO compiles its kernels anew for every number of rows it has not met, which
-            costs milliseconds and memory without bound; 64 leaves few different numbers.
-        float_products: whether integer kernels give floating point results. ONNX Runtime's do
-            not: there a product that is not quantised is computed in FP32.
+        row_multiple: regions are padded to a multiple of this number of rows by repeating the
+            last one, whose duplicate results are ignored. OpenVINO compiles kernels for every new
+            number of rows, which takes milliseconds and an unbounded amount of memory; 64 keeps
+            the number of variants low.
+        float_products: whether integer kernels can output floating point. Those of ONNX Runtime
+            cannot: it computes a product with a floating-point output in FP32.
     """
 
     row_multiple: int = 1
@@ -54,13 +54,13 @@ class Lowering:
 
 @dataclass(frozen=True)
 class LowerStandard:
-    """Replaces the region operators of a model whose size is fixed (`freeze.Freeze`).
+    """Lowers the region operators of a model with a fixed size (`freeze.Freeze`).
 
-    Raises LcTrtError where the size is not fixed, or an operator is unknown.
+    Raises LcTrtError if the size is not fixed or an operator is unknown.
 
     Attributes:
-        lowering: what the backend needs.
-        named: tensors that have to be there afterwards, by these names.
+        lowering: requirements of the backend.
+        named: tensors that must exist in the lowered model under these names.
     """
 
     name: ClassVar[str] = "lower_standard"
@@ -68,7 +68,11 @@ class LowerStandard:
     named: Collection[str] = ()
 
     def apply(self, graph: Graph) -> PassReport:
-        """Lower every region operator, in order."""
+        """Lower every region operator, in order.
+
+        Args:
+            graph: graph to edit in place.
+        """
         return _Lowerer(graph, self.lowering, self.named).run()
 
 
@@ -80,7 +84,7 @@ class _Lowerer(Builder):
         self.regions: dict[str, Region] = {}  # by the name of their rows
         self.of_index: dict[str, Region] = {}  # by the name of their index
         self.row_channels: dict[str, int] = {}
-        self.map_shapes: dict[str, tuple[int, ...]] = {}  # of what regions are written to
+        self.map_shapes: dict[str, tuple[int, ...]] = {}  # of the outputs of RegionScatter
         self.decoders: dict[str, Dequantized] = {}
         self.map_size: tuple[int, int, int] | None = None
 
@@ -138,8 +142,10 @@ class _Lowerer(Builder):
         unsure = self.add("Not", sure, name=f"{p}/unsure")
         self.add("And", active, unsure, name=f"{p}/hard", output=hard)
         flat = self.add("Reshape", hard, self.const(f"{p}/flat", [-1], "int64"), name=f"{p}/flat")
-        found = self.add("NonZero", flat, name=f"{p}/nonzero")
-        exact = self.add("Squeeze", found, self.const(f"{p}/axis", [0], "int64"), name=f"{p}/exact")
+        positions = self.add("NonZero", flat, name=f"{p}/nonzero")
+        exact = self.add(
+            "Squeeze", positions, self.const(f"{p}/axis", [0], "int64"), name=f"{p}/exact"
+        )
         ones = self.add("Cast", flat, name=f"{p}/ones", to=TensorProto.INT64)
         running = self.add("CumSum", ones, self.const(f"{p}/axis", 0, "int64"), name=f"{p}/cumsum")
         index = self.add("Mul", running, ones, name=f"{p}/index")
@@ -150,7 +156,7 @@ class _Lowerer(Builder):
         self.regions[rows] = self.of_index[view.output("index")] = region
 
     def pad_rows(self, p: str, exact: str, output: str) -> str:
-        """Row numbers, the last repeated up to a multiple; none stays none."""
+        """Pad row numbers to a multiple by repeating the last one; an empty region stays empty."""
         multiple = self.lowering.row_multiple
         if multiple == 1:
             return self.add("Identity", exact, name=f"{p}/rows", output=output)
@@ -179,7 +185,7 @@ class _Lowerer(Builder):
     def flatten(self, x: str, p: str) -> str:
         """[N, C, h, w] -> [N*h*w, C]."""
         last = self.add("Transpose", x, name=f"{p}/nhwc", perm=[0, 2, 3, 1])
-        # 0 copies a dimension that -1 could not tell apart; channels come from the map itself.
+        # The channels are given explicitly, because -1 cannot be inferred for two dimensions.
         shape = self.const(f"{p}/flat", [-1, self.map_shape(x)[1]], "int64")
         return self.add("Reshape", last, shape, name=f"{p}/flat")
 
@@ -188,7 +194,7 @@ class _Lowerer(Builder):
         x, region = view.input("x"), self.regions[view.input("rows")]
         previous = self.of_index[view.input("index")]
         one = self.const(f"{p}/one", 1, "int64")
-        # flat_index starts with the entry for "missing", so position q stands at q + 1.
+        # flat_index starts with the entry for missing neighbours, so position q is at q + 1.
         shifted = self.add("Add", region.rows, one, name=f"{p}/shifted")
         numbers = self.add("Gather", previous.flat_index, shifted, name=f"{p}/numbers", axis=0)
         before = self.add("Sub", numbers, one, name=f"{p}/before")
@@ -230,7 +236,7 @@ class _Lowerer(Builder):
         self.row_channels[view.output("y")] = channels
 
     def follow_channels(self, node: onnx.NodeProto) -> None:
-        """Channels of compact rows: ONNX's inference does not look through our operators."""
+        """Propagate channels of compact rows: ONNX cannot infer shapes of region operators."""
         known = [self.row_channels[name] for name in node.input if name in self.row_channels]
         if known and node.op_type == "Concat" and len(known) == len(node.input):
             self.row_channels[node.output[0]] = sum(known)

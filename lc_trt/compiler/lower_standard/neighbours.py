@@ -1,4 +1,4 @@
-"""Regions, and where in them a pixel's neighbours stand."""
+"""Regions, and lookup tables of the neighbours of their pixels."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ Taps = tuple[tuple[int, int], ...]  # (dy, dx) of the pixels that a window reads
 
 @dataclass
 class Region:
-    """The tensors that stand for one RegionSelect's outputs.
+    """The lowered outputs of a RegionSelect.
 
     Attributes:
-        prefix: of the names of what is made of them.
-        rows: int64 [R], padded.
-        hard: bool [N, 1, h, w].
-        flat_index: int64 [1 + N*h*w]: 0, then row + 1 at a region's pixel, 0 elsewhere.
+        prefix: prefix of the names of derived tensors.
+        rows: padded row numbers, int64 [R].
+        hard: mask of hard pixels, bool [N, 1, h, w].
+        flat_index: int64 [1 + N*h*w]: 0, then row + 1 of each hard pixel and 0 of the others.
         size: (N, h, w).
+        tables: neighbour tables by taps, see `table`.
+        product_tables: product tables by taps, see `product_table`.
     """
 
     prefix: str
@@ -49,12 +51,12 @@ def window(kernel: Sequence[int], dilations: Sequence[int]) -> Taps:
 
 
 def table(b: Builder, region: Region, taps: Taps) -> str:
-    """int64 [R, taps]: row + 1 of each neighbour, 0 where there is none.
+    """Neighbour table, int64 [R, taps]: row + 1 of each neighbour, 0 if missing.
 
     Args:
-        b: gets the nodes, unless the region has the table already.
-        region: whose rows have neighbours.
-        taps: which neighbours.
+        b: builder for the nodes, unless the region already has the table.
+        region: region of the rows.
+        taps: taps of the window.
     """
     if taps not in region.tables:
         p = b.graph.unique(f"{region.prefix}/table_{len(taps)}")
@@ -65,36 +67,36 @@ def table(b: Builder, region: Region, taps: Taps) -> str:
 
 
 def product_table(b: Builder, region: Region, taps: Taps) -> str:
-    """`table` for rows that hold one tap's product each: row r, tap t stands at r * taps + t.
+    """`table` for per-tap products of rows: that of row r and tap t is at r * taps + t.
 
     Args:
-        b: as for `table`.
-        region: as for `table`.
-        taps: as for `table`.
+        b: builder for the nodes, unless the region already has the table.
+        region: region of the rows.
+        taps: taps of the window.
     """
     if taps not in region.product_tables:
         rows = table(b, region, taps)
         p = f"{rows}/per_tap"
         base = b.add("Mul", rows, b.const(f"{p}/taps", len(taps), "int64"), name=f"{p}/base")
-        # (row + 1 - 1) * taps + t + 1 where there is a neighbour; never positive where not.
+        # (row + 1 - 1) * taps + t + 1 for an existing neighbour; not positive for a missing one.
         offset = b.const(f"{p}/offset", np.arange(len(taps))[None] + 1 - len(taps), "int64")
         entry = b.add("Add", base, offset, name=f"{p}/entry")
-        there = b.add("Min", rows, b.const(f"{p}/one", 1, "int64"), name=f"{p}/there")
-        region.product_tables[taps] = b.add("Mul", entry, there, name=p)
+        exists = b.add("Min", rows, b.const(f"{p}/one", 1, "int64"), name=f"{p}/exists")
+        region.product_tables[taps] = b.add("Mul", entry, exists, name=p)
     return region.product_tables[taps]
 
 
 def neighbour_positions(size: tuple[int, int, int], taps: Taps) -> Array:
-    """int64 [N*h*w, taps]: 1 + flat position of each neighbour, 0 outside the image.
+    """Positions of neighbours, int64 [N*h*w, taps]: 1 + flat position, 0 outside the image.
 
     Args:
         size: (N, h, w).
-        taps: which neighbours.
+        taps: taps of the window.
     """
     n, h, w = size
     tall = max(abs(dy) for dy, _ in taps)
     wide = max(abs(dx) for _, dx in taps)
     numbers = np.arange(1, n * h * w + 1).reshape(n, h, w)
     padded = np.pad(numbers, ((0, 0), (tall, tall), (wide, wide)))
-    found = [padded[:, tall + dy : tall + dy + h, wide + dx : wide + dx + w] for dy, dx in taps]
-    return np.stack(found, axis=-1).reshape(n * h * w, len(taps))
+    shifted = [padded[:, tall + dy : tall + dy + h, wide + dx : wide + dx + w] for dy, dx in taps]
+    return np.stack(shifted, axis=-1).reshape(n * h * w, len(taps))

@@ -1,11 +1,11 @@
-"""Region operators -> our TensorRT plugins, and nothing beside them on a region's rows.
+"""Lowering of region operators to our TensorRT plugins; no other layers operate on rows.
 
-Under TensorRT a tensor of rows has room for every pixel of the map, and how many rows are valid
-is known on the device only. A plugin stops after these; a layer of TensorRT's own would not. So
-all that happens to rows goes into plugins, mostly into RegionConv, and the rest moves behind
-them, onto the map.
+In TensorRT, a tensor of region rows is allocated for every pixel of the map, and only the device
+knows the number of valid rows. Plugins process valid rows only; TensorRT's own layers would process
+the whole buffer. All operations on rows therefore become part of plugins, mostly of RegionConv, or
+move behind RegionScatter, onto the map.
 
-The result is ONNX as its source was: ONNX Runtime runs it through the functions' bodies.
+The result is ONNX as well, and ONNX Runtime can run it through the function bodies.
 """
 
 from __future__ import annotations
@@ -33,29 +33,28 @@ __all__ = ["lower_tensorrt"]
 def lower_tensorrt(
     quantization: Quantization | None = None, floating: OutputType = OutputType.FP32
 ) -> tuple[Pass, ...]:
-    """The passes that bring a model, cascade or dense, into the form that TensorRT runs.
+    """Passes that lower a model, cascade or dense, for TensorRT.
 
-    Sizes may be symbolic. Batch norm and constants are folded before. The passes share a state,
-    so they are of one model.
+    Sizes may be symbolic. Constants and batch norms must be folded before. The passes share state,
+    so use them for one model only.
 
     Args:
-        quantization: makes it INT8; None leaves it in FP32.
-        floating: type of the results of INT8 region convolutions that something reads in
-            floating point.
+        quantization: ranges for INT8; None for FP32.
+        floating: output type of INT8 region convolutions with floating-point readers.
 
     Returns:
-        Passes in order. They raise LcTrtError where the network does to rows what no plugin does,
-        with the node's name, or where a tensor that needs a range has none.
+        Passes in order. They raise LcTrtError if an operation on rows is not supported by a plugin
+        (the message names the node), or if a tensor has no INT8 range.
     """
     state = LoweringState()
-    # An epilogue keeps a branch from being merged, and merging leaves what segments read in parts.
+    # Epilogues come before merging, which compares them; segments resolve the Splits of merging.
     lowered = (
         Uint8Io(), Int32Masks(), FullMapHeads(), FuseEpilogues(), MergeBranches(state),
         Segments(state),
     )  # fmt: skip
     if quantization is None:
         return (*lowered, PluginNodes(), Verify())
-    # The fusions know nothing of quantised values, so what is one kernel is quantised as one.
+    # Quantised after the fusions, so that each fused kernel is quantised as a unit.
     return (
         Int8Plan(quantization, state),
         *lowered,

@@ -1,8 +1,7 @@
-"""Softmax and confidence after a stage's results are written back, on the whole map.
+"""Move softmax and confidence behind RegionScatter, onto the map.
 
-On a region's rows they would be layers of TensorRT's own, which know no count and run over as
-many rows as the map has pixels, as buffers of that size. Both are of one pixel each, so that
-writing back commutes with them.
+On rows, they would be TensorRT's own layers, which ignore the count and process a row for every
+pixel of the map. Both are per-pixel operations, so they commute with RegionScatter.
 """
 
 from __future__ import annotations
@@ -18,15 +17,19 @@ from lc_trt.ir.region_ops import REGION_SCATTER, is_region
 
 
 class FullMapHeads:
-    """``scatter(softmax(x), softmax(y))`` becomes ``softmax(scatter(x, y))``.
+    """Replaces ``scatter(softmax(x), softmax(y))`` by ``softmax(scatter(x, y))``.
 
-    The same for the largest probability of both, which becomes that of the merged ones.
+    Likewise, the maximum of the probabilities becomes that of the merged ones.
     """
 
     name: ClassVar[str] = "full_map_heads"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Move them; the report counts RegionScatter nodes."""
+        """Move both; the report counts RegionScatter nodes.
+
+        Args:
+            graph: graph to edit in place.
+        """
         return _Heads(graph).run()
 
 
@@ -35,7 +38,7 @@ class _Heads:
         self.graph, self.report = graph, PassReport()
         self.softmaxes: dict[str, NodeView] = {}  # by their output
         self.maxima: dict[str, NodeView] = {}
-        # What (rows, x, base) were merged into.
+        # Merged probabilities by (rows, x, base).
         self.merged: dict[tuple[str, str, str], str] = {}
 
     def run(self) -> PassReport:
@@ -84,5 +87,5 @@ class _Heads:
                 self.maxima[y] = NodeView(maximum)
                 self.report.rewrites += 1
                 return [maximum]
-        self.report.skip(scatter.node, "what it writes is no Softmax and no maximum of one")
+        self.report.skip(scatter.node, "its input is neither a Softmax nor the maximum of one")
         return [scatter.node]

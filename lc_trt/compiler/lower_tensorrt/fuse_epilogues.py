@@ -1,4 +1,4 @@
-"""A factor, a residual and a ReLU after a region convolution become its epilogue."""
+"""Fuse the factor, residual and ReLU after a region convolution into its epilogue."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ _OPERANDS = {"Relu": ("X",), "Mul": ("A", "B"), "Add": ("A", "B")}
 
 
 class FuseEpilogues:
-    """``relu(residual + factor * conv)`` becomes one RegionConv, if nothing else reads a part.
+    """Fuses ``relu(residual + factor * conv)`` into one RegionConv, if parts have no other readers.
 
-    A sum of convolutions becomes a chain: each is the next one's residual.
+    A sum of convolutions becomes a chain, in which each is the residual of the next.
     """
 
     name: ClassVar[str] = "fuse_epilogues"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Fuse; the report counts factors, residuals and ReLUs, and skips those on rows."""
+        """Fuse; the report counts factors, residuals and ReLUs.
+
+        Args:
+            graph: graph to edit in place.
+        """
         return _Fusion(graph).run()
 
 
@@ -31,7 +35,7 @@ class _Fusion:
     def __init__(self, graph: Graph) -> None:
         self.graph, self.report = graph, PassReport()
         self.rows, self.uses = row_tensors(graph.nodes), graph.edges().uses
-        # By their output, the convolutions whose epilogue has no activation yet.
+        # Convolutions without an activation yet, by output.
         self.convs: dict[str, NodeView] = {}
 
     def run(self) -> PassReport:
@@ -41,7 +45,7 @@ class _Fusion:
             if node.domain == "" and node.op_type in _OPERANDS and reads_rows:
                 conv = self.fuse(NodeView(node))
                 if conv is not None:
-                    # Here, not where it was: its residual may have been computed since.
+                    # Moved here, because its residual may be computed after its old position.
                     nodes = [other for other in nodes if other is not conv.node]
                     nodes.append(conv.node)
                     continue
@@ -53,10 +57,10 @@ class _Fusion:
         return self.report
 
     def fuse(self, node: NodeView) -> NodeView | None:
-        """Put a node into the convolution before it; that convolution, None if the node stays."""
+        """Fuse a node into a preceding convolution; return that, or None if the node is skipped."""
         operands = [node.input(name) for name in _OPERANDS[node.node.op_type]]
-        reason = "no region convolution that may take it comes before it"
-        # Of two convolutions that are added, the second takes the first as its residual.
+        reason = "it does not follow a region convolution"
+        # Of two added convolutions, the first becomes the residual of the second.
         for source in reversed(operands):
             if source not in self.convs:
                 continue
@@ -72,14 +76,14 @@ class _Fusion:
                     self.convs[node.node.output[0]] = conv
                 self.report.rewrites += 1
                 return conv
-            reason = f"{conv.node.name!r} before it cannot take it after what it has taken"
+            reason = f"{conv.node.name!r} before it has an epilogue that it cannot follow"
         self.report.skip(node.node, reason)
         return None
 
     def join(self, conv: NodeView, op_type: str, other: str = "") -> bool:
-        """Change a convolution's epilogue, if it can do what a node does with the tensor ``other``.
+        """Extend the epilogue of a convolution; return False if the order does not allow it.
 
-        It adds the residual after it has multiplied, and the activation comes last.
+        The order is: factor, residual, activation.
         """
         if op_type == "Relu":
             conv.set_attribute("activation", 1)

@@ -1,4 +1,4 @@
-"""Masks as INT32: TensorRT's plugins have no BOOL outputs."""
+"""Convert masks to INT32, because TensorRT's plugins have no BOOL outputs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from lc_trt.ir.region_ops import REGION_SELECT, is_region
 
 
 class Int32Masks:
-    """Of RegionSelect, ``active`` and ``hard`` become INT32, 0 or 1.
+    """Converts ``active`` and ``hard`` of RegionSelect to INT32, 0 or 1.
 
-    Other readers of a mask get a Cast to BOOL, but those that cast it to INT32 themselves read it.
+    Other readers of a mask get a Cast to BOOL; Casts of a mask to INT32 are removed.
     """
 
     name: ClassVar[str] = "int32_masks"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Change the masks; the report counts RegionSelect nodes."""
+        """Convert the masks; the report counts RegionSelect nodes.
+
+        Args:
+            graph: graph to edit in place.
+        """
         selects = [NodeView(node) for node in graph.nodes if is_region(node, REGION_SELECT)]
         masks = {select.output("hard") for select in selects}
         producers = graph.edges().producers
-        casts: dict[int, onnx.NodeProto] = {}  # before the RegionSelect of this id
+        casts: dict[int, onnx.NodeProto] = {}  # to insert before the RegionSelect with this id
         for select in selects:
             active = select.input("active")
             if active in masks:
@@ -42,7 +46,7 @@ class Int32Masks:
                 cast = graph.make("Cast", [active], f"{active}/int32", to=TensorProto.INT32)
                 casts[id(select.node)] = cast
                 select.set_input("active", cast.output[0])
-        _serve_readers(graph, masks, casts)
+        _cast_for_readers(graph, masks, casts)
         return PassReport(len(selects))
 
 
@@ -51,7 +55,7 @@ def _fill_int32(node: NodeView) -> None:
     node.set_attribute("value", helper.make_tensor("value", TensorProto.INT32, [1], [value]))
 
 
-def _serve_readers(graph: Graph, masks: set[str], casts: dict[int, onnx.NodeProto]) -> None:
+def _cast_for_readers(graph: Graph, masks: set[str], casts: dict[int, onnx.NodeProto]) -> None:
     renamed: dict[str, str] = {}
     as_bool: dict[str, str] = {}
     nodes: list[onnx.NodeProto] = []
@@ -62,7 +66,7 @@ def _serve_readers(graph: Graph, masks: set[str], casts: dict[int, onnx.NodeProt
             if NodeView(node).attribute("to") == TensorProto.INT32:
                 renamed[node.output[0]] = NodeView(node).input("input")
                 continue
-        # The shape of a mask is that of either type.
+        # The shape does not depend on the type.
         elif not is_region(node, REGION_SELECT) and node.op_type not in ("Shape", "Size"):
             for i, name in enumerate(node.input):
                 if name not in masks:

@@ -1,4 +1,4 @@
-"""INT8 on the map: Q and DQ where TensorRT looks for them to fuse."""
+"""INT8 on the map: Q and DQ at the positions where TensorRT fuses them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from lc_trt.ir.region_ops import REGION_GATHER, is_region
 
 @dataclass(frozen=True)
 class Int8Maps:
-    """The standard convolutions of a lowered model in INT8, and whatever a region gathers.
+    """Quantises the standard convolutions of a lowered model, and the inputs of RegionGather.
 
-    Activations are int8 with zero point 0, TensorRT's only form. An operator that only moves
-    values (Concat, MaxPool) stands between a DQ and a Q of the same scale and does not move INT8:
-    TensorRT moves Q and DQ past it, and fuses each convolution with those around it.
+    Activations are int8 with zero point 0, TensorRT's only form. Operators that only move values
+    (Concat, MaxPool) are placed between DQ and Q with equal scales, instead of operating on INT8:
+    TensorRT moves Q and DQ past them and fuses those around each convolution.
 
-    Raises LcTrtError where a tensor that needs a range has none.
+    Raises LcTrtError if a tensor has no range.
 
     Attributes:
-        quantization: ranges, and what stays in floating point.
-        state: has the plan.
+        quantization: ranges, and the convolutions that stay in floating point.
+        state: shared state, with the plan.
     """
 
     name: ClassVar[str] = "int8_maps"
@@ -39,7 +39,7 @@ class Int8Maps:
 
     def apply(self, graph: Graph) -> PassReport:
         """Quantise; the report counts convolutions."""
-        assert self.state.plan is not None, "int8_plan comes before"
+        assert self.state.plan is not None, "int8_plan must run first"
         quantizer = _MapQuantizer(
             graph, self.quantization, self.state.plan, self.state.quantised, signed=True
         )
@@ -57,16 +57,16 @@ class _MapQuantizer(Quantizer):
         if is_region(node):
             self.nodes.append(node)
             return
-        # A Pad of ours (`int8_padding`): zeros behind what is gathered are values of any scale.
-        widens = node.op_type == "Pad" and node.output[0] in self.gathered
-        if not widens or not self.between(node, [NodeView(node).input("data")]):
+        # A Pad from `int8_padding`: its zeros are representable at any scale.
+        is_padding = node.op_type == "Pad" and node.output[0] in self.gathered
+        if not is_padding or not self.between(node, [NodeView(node).input("data")]):
             super().rewrite(node)
 
     def move(self, node: onnx.NodeProto) -> bool:
         return self.between(node, moved(node))
 
     def between(self, node: onnx.NodeProto, tensors: Sequence[str]) -> bool:
-        """Let a node stand between DQ and Q, if the tensors that it moves have one scale."""
+        """Place a node between DQ and Q; return False if its inputs have no common scale."""
         quantised = self.in_8_bits(tensors)
         if quantised is None:
             return False

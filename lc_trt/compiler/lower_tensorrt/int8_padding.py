@@ -1,7 +1,7 @@
-"""Channels of rows in multiples of 16, so that INT8 is copied 16 bytes at a time.
+"""Pad channels of rows to multiples of 16, so that INT8 is copied 16 bytes at a time.
 
-RegionConv has no fast path for other widths. Where a width, or the beginning of what some
-convolution reads, is no multiple, channels that are always 0 come between, with weights of 0.
+RegionConv has no fast path for other widths. If a width or the offset of a segment is not a
+multiple, zero channels with zero weights are inserted.
 """
 
 from __future__ import annotations
@@ -30,25 +30,29 @@ MULTIPLE = 16
 
 @dataclass(frozen=True)
 class Int8Padding:
-    """Pads rows to multiples of `MULTIPLE` channels wherever INT8 is read.
+    """Pads rows with INT8 readers to multiples of `MULTIPLE` channels.
 
-    In each tensor of rows and in each part that is read by itself. What RegionScatter reads keeps
-    its width, as do tensors that have to be as wide as it.
+    Applies to each tensor of rows and each separately read part. Inputs of RegionScatter keep their
+    width, as do tensors that must have the same width.
 
     Attributes:
-        state: says what is to be INT8; its `channels` follow.
+        state: shared state; its `channels` are updated.
     """
 
     name: ClassVar[str] = "int8_padding"
     state: LoweringState
 
     def apply(self, graph: Graph) -> PassReport:
-        """Pad; the report counts tensors that became wider."""
+        """Pad; the report counts padded tensors.
+
+        Args:
+            graph: graph to edit in place.
+        """
         return _Padding(graph, self.state).run()
 
 
 class _Layout:
-    """Where the channels of tensors that are alike are now: pieces, each padded by itself."""
+    """Channel layout shared by some tensors: pieces, each padded separately."""
 
     def __init__(self) -> None:
         self.bounds: set[int] = {0}
@@ -60,23 +64,23 @@ class _Layout:
         return max(self.bounds)
 
     def padded(self, begin: int, end: int) -> int:
-        """How many channels a piece has now."""
+        """Padded width of a piece."""
         multiple = MULTIPLE if self.int8 and not self.fixed else 1
         return -(-(end - begin) // multiple) * multiple
 
-    def place(self, channel: int) -> int:
-        """Where a piece that begins or ends at a channel does now."""
+    def offset(self, channel: int) -> int:
+        """New offset of a piece boundary."""
         before = sorted(bound for bound in self.bounds if bound <= channel)
         return sum(self.padded(a, b) for a, b in pairwise(before))
 
     def spread(self, value: Array, axis: int) -> Array:
-        """A weight with zeros where no channel was."""
+        """Pad a weight with zeros along an axis."""
         size = list(value.shape)
-        size[axis] = self.place(self.width)
+        size[axis] = self.offset(self.width)
         wide = np.zeros(size, value.dtype)
         for begin, end in pairwise(sorted(self.bounds)):
             to = [slice(None)] * value.ndim
-            to[axis] = slice(self.place(begin), self.place(begin) + end - begin)
+            to[axis] = slice(self.offset(begin), self.offset(begin) + end - begin)
             wide[tuple(to)] = value.take(range(begin, end), axis)
         return wide
 
@@ -99,11 +103,11 @@ class _Padding:
         self.graph.nodes = nodes
         for name, ranges in self.state.channels.items():
             self.state.channels[name] = [
-                one._replace(begin=layout.place(one.begin), end=layout.place(one.end))
+                one._replace(begin=layout.offset(one.begin), end=layout.offset(one.end))
                 for one in ranges
                 for layout in [self.layouts[one.tensor]]
             ]
-        wider = sum(layout.place(layout.width) > layout.width for layout in self.layouts.values())
+        wider = sum(layout.offset(layout.width) > layout.width for layout in self.layouts.values())
         return PassReport(wider)
 
     def find_layouts(self) -> None:
@@ -125,15 +129,15 @@ class _Padding:
                 self.layouts[one.tensor].bounds |= {one.begin, one.end}
         for node in self.graph.nodes:
             if is_region(node, REGION_GATHER):
-                # A map can be padded behind all of its channels only.
+                # A map can be padded only after all of its channels.
                 layout = self.layouts[NodeView(node).output("y")]
                 between = sorted(layout.bounds)[:-1]
-                layout.fixed |= any(layout.place(bound) != bound for bound in between)
+                layout.fixed |= any(layout.offset(bound) != bound for bound in between)
 
     def conv_layout(self, conv: NodeView, rows: set[str]) -> None:
-        """Note the pieces that a convolution reads, and the width that it writes."""
+        """Record the pieces that a convolution reads and its output width."""
         y, residual = conv.output("y"), conv.input("residual")
-        # What is added has to be laid out as the sum is.
+        # A residual has the layout of the sum.
         self.layouts[y] = self.layouts[residual] if residual in rows else _Layout()
         self.layouts[y].bounds.add(len(self.graph.constants[conv.input("bias")]))
         for x, begin, end in segments_of(conv):
@@ -141,19 +145,19 @@ class _Padding:
             self.layouts[x].int8 |= conv.node.name in self.state.int8_convolutions
 
     def gather(self, gather: NodeView) -> list[onnx.NodeProto]:
-        """More channels on the map."""
+        """Pad the map before a RegionGather."""
         layout = self.layouts[gather.output("y")]
-        more = layout.place(layout.width) - layout.width
-        if not more:
+        padding = layout.offset(layout.width) - layout.width
+        if not padding:
             return []
         p = gather.node.name
-        pads = self.graph.constant(f"{p}/pads", [0, 0, 0, 0, 0, more, 0, 0], np.int64)
+        pads = self.graph.constant(f"{p}/pads", [0, 0, 0, 0, 0, padding, 0, 0], np.int64)
         pad = self.graph.make("Pad", [gather.input("x"), pads], f"{p}/wide")
         gather.set_input("x", pad.output[0])
         return [pad]
 
     def conv(self, conv: NodeView) -> None:
-        """Zeros in the weights of a convolution, and in its bias, where channels are padding."""
+        """Pad the weight and bias of a convolution."""
         layout = self.layouts[conv.output("y")]
         weight = self.graph.constants[conv.input("weight")]  # [Cout, kh, kw, Cin]
         bias = self.graph.constants[conv.input("bias")]
@@ -162,8 +166,8 @@ class _Padding:
             source = self.layouts[x]
             whole = np.zeros((*weight.shape[:-1], source.width), weight.dtype)
             whole[..., begin:end] = weight[..., at : at + end - begin]
-            begins.append(source.place(begin))
-            ends.append(source.place(end))
+            begins.append(source.offset(begin))
+            ends.append(source.offset(end))
             parts.append(source.spread(whole, -1)[..., begins[-1] : ends[-1]])
             at += end - begin
         wide = layout.spread(np.concatenate(parts, axis=-1), 0)

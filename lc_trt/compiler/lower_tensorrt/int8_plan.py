@@ -1,4 +1,4 @@
-"""What INT8 needs to know of the network as calibration saw it, before anything is lowered."""
+"""Record the quantisation plan before the lowering, in terms of the calibrated network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lc_trt.compiler.passes.quantization_plan import make_plan, quantised_inputs
 
 @dataclass(frozen=True)
 class Int8Plan:
-    """Notes the quantisation plan and the region convolutions that become INT8.
+    """Records the quantisation plan and the region convolutions to run in INT8.
 
     Attributes:
-        quantization: says what stays in floating point.
-        state: gets all but `LoweringState.channels`.
+        quantization: ranges, and the convolutions that stay in floating point.
+        state: shared state; all but `LoweringState.channels` is set.
     """
 
     name: ClassVar[str] = "int8_plan"
@@ -26,7 +26,11 @@ class Int8Plan:
     state: LoweringState
 
     def apply(self, graph: Graph) -> PassReport:
-        """Note them; nothing is rewritten."""
+        """Record the plan; nothing is rewritten.
+
+        Args:
+            graph: is only read.
+        """
         plan, keep = make_plan(graph), self.quantization.keep
         convolutions = set(plan.convolutions) - set(keep)
         self.state.plan = plan

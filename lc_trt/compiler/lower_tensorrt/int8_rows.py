@@ -1,9 +1,8 @@
-"""INT8 on the rows: region convolutions with their scales, and quantised values between them.
+"""INT8 on rows: region convolutions with scales, and quantised values between them.
 
-The kernel knows nothing of scales but one factor per channel in its epilogue. So those of what it
-reads go into its weights before these are quantised, one per channel of the input, and that of its
-result into factor and bias, one per channel of the output. Merged branches, whose channels are
-read by different convolutions on different scales, cost nothing.
+The kernel's epilogue has one scale per output channel and no input scales. Input scales are folded
+into the weights per input channel before these are quantised, and the output scale into the
+epilogue's scale and bias. Merged branches can therefore have different scales at no cost.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ from lc_trt.ir.region_ops import (
 
 @dataclass(frozen=True)
 class Int8Rows:
-    """The region convolutions of `LoweringState.int8_convolutions` in INT8.
+    """Quantises the region convolutions of `LoweringState.int8_convolutions`.
 
-    Raises LcTrtError where one reads a tensor without a scale.
+    Runs after `int8_maps.Int8Maps`. Raises LcTrtError if one reads a tensor without a scale.
 
     Attributes:
-        quantization: has the ranges.
-        state: of the lowering; the map has Q and DQ (`int8_maps.Int8Maps`).
-        floating: type of their results where something reads these in floating point.
+        quantization: ranges of the tensors.
+        state: shared state.
+        floating: type of results with floating-point readers.
     """
 
     name: ClassVar[str] = "int8_rows"
@@ -50,8 +49,12 @@ class Int8Rows:
     floating: OutputType
 
     def apply(self, graph: Graph) -> PassReport:
-        """Rewrite; the report counts convolutions."""
-        assert self.state.plan is not None, "int8_plan comes before"
+        """Quantise; the report counts convolutions.
+
+        Args:
+            graph: graph to edit in place.
+        """
+        assert self.state.plan is not None, "int8_plan must run first"
         scales = group_scales(self.state.plan, self.quantization)
         types = RowTypes(graph, self.state, scales)
         return _RowQuantizer(graph, types, self.state, self.floating).run()
@@ -62,7 +65,7 @@ class _RowQuantizer:
         self, graph: Graph, types: RowTypes, state: LoweringState, floating: OutputType
     ) -> None:
         self.graph, self.types, self.state, self.floating = graph, types, state, floating
-        self.counts: dict[str, str] = {}  # of valid rows, by tensor of rows
+        self.counts: dict[str, str] = {}  # tensor with the number of valid rows, by tensor of rows
         self.quantised: dict[tuple[str, float], str] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.report = PassReport()
@@ -92,11 +95,11 @@ class _RowQuantizer:
         return self.report
 
     def moved(self, x: str) -> str:
-        """A tensor that is moved whole in INT8, on its own scales."""
+        """An input to move in INT8, with its own scales."""
         return self.in_int8(x, 0, len(self.types.scales[x]), "")[0]
 
     def in_int8(self, x: str, begin: int, end: int, reader: str) -> tuple[str, Array]:
-        """A tensor in INT8, and the scales of these channels of it."""
+        """A tensor in INT8, and the scales of its channels ``begin`` to ``end``."""
         scales = self.types.scales[x][begin:end]
         if np.isnan(scales).any():
             raise LcTrtError(
@@ -105,7 +108,7 @@ class _RowQuantizer:
             )
         if x in self.types.int8:
             return x, scales
-        # Mixed readers. A tensor has several scales where it is a product of several branches.
+        # The tensor also has floating-point readers. Merged branches have several scales.
         scale = float(scales.max())
         key = (x, scale)
         if key not in self.quantised:
@@ -116,7 +119,7 @@ class _RowQuantizer:
         return self.quantised[key], np.full(end - begin, scale, np.float32)
 
     def conv(self, conv: NodeView) -> onnx.NodeProto:
-        """The INT8 form of a RegionConv in segments."""
+        """The INT8 form of a segmented RegionConv."""
         p, y, residual = conv.node.name, conv.output("y"), conv.input("residual")
         attributes = conv.attributes()
         inputs = [self.in_int8(*segment, reader=p) for segment in segments_of(conv)]
@@ -131,7 +134,7 @@ class _RowQuantizer:
         if residual in self.graph.constants:
             residual = self.graph.constant(f"{p}/none", [[0]], np.int8)
         elif int8 or residual in self.types.int8:
-            # One scale each: an addition of others is not in INT8.
+            # Summands in INT8 have a single scale (`RowTypes`).
             residual, scales = self.in_int8(residual, 0, len(values), p)
             residual_factor = float(scales[0] / out_scale[0])
         output = OutputType.INT8 if int8 else self.floating

@@ -1,7 +1,7 @@
-"""Which tensors of rows are INT8, and on which scales.
+"""Selects the tensors of rows that are INT8, and their scales.
 
-A tensor of rows is computed once. It is INT8 if all that reads it takes INT8, and floating point
-otherwise; then RegionQuantize quantises it for those that do take INT8.
+A tensor of rows is INT8 if all of its readers support INT8. Otherwise it is floating point, and
+RegionQuantize quantises it for its INT8 readers.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from lc_trt.ir.region_ops import REGION_GATHER, REGION_MAX_POOL, REGION_RESTRICT
 
 
 class RowTypes:
-    """The types and scales of a lowered model's rows.
+    """Types and scales of the rows of a lowered model.
 
     Args:
-        graph: with Q and DQ on the map (`int8_maps.Int8Maps`).
-        state: of the lowering.
-        scales: by the names that calibration saw.
+        graph: graph after `int8_maps.Int8Maps`.
+        state: shared state of the lowering.
+        scales: scales by tensor name of the calibrated model.
 
     Attributes:
-        scales: float32 [C] by tensor of rows, NaN where calibration saw nothing.
-        int8: the tensors of rows that are INT8.
+        scales: float32 [C] by tensor of rows, NaN for uncalibrated channels.
+        int8: tensors of rows that are INT8.
     """
 
     def __init__(self, graph: Graph, state: LoweringState, scales: Mapping[str, float]) -> None:
@@ -48,10 +48,10 @@ class RowTypes:
         """The DequantizeLinear that a RegionGather reads.
 
         Args:
-            gather: of the graph.
+            gather: RegionGather of the graph.
 
         Returns:
-            None where the map is not quantised.
+            A view, or None if the map is not quantised.
         """
         return self._dequantizers.get(gather.input("x"))
 
@@ -75,7 +75,7 @@ class RowTypes:
                     scale = graph.constants[dequantizer.input("x_scale")]
                     scales[gather.output("y")][:] = scale
             elif moves_rows(node):
-                # What is only moved keeps its scale; else a maximum has one of its own.
+                # A moved tensor keeps the scale of its input, if that is known.
                 view = NodeView(node)
                 source = scales[view.input("x")]
                 if not np.isnan(source).any():
@@ -84,12 +84,12 @@ class RowTypes:
 
     def _int8_tensors(self, graph: Graph) -> frozenset[str]:
         rows = row_tensors(graph.nodes)
-        # By tensor: whether each of its readers takes INT8.
-        takes: dict[str, set[bool]] = {name: set() for name in rows}
+        # Whether each reader supports INT8, by tensor.
+        readers: dict[str, set[bool]] = {name: set() for name in rows}
         int8: set[str] = set()
         for node in reversed(graph.nodes):
             output = node.output[0]
-            may_be = takes.get(output) == {True} and self.known(output)
+            may_be = readers.get(output) == {True} and self.known(output)
             conv = region_conv(node)
             if conv is not None and node.name in self._state.int8_convolutions:
                 residual = conv.input("residual")
@@ -98,40 +98,40 @@ class RowTypes:
                 if may_be and one_scale and (added is None or self._one_scale(output)):
                     int8.add(output)
                 for x in conv.inputs("x"):
-                    takes[x].add(True)
-                # A floating point result takes what it adds in either form.
+                    readers[x].add(True)
+                # A floating-point result accepts a residual in either type.
                 if added is not None and (output in int8 or not one_scale):
-                    takes[added].add(one_scale)
+                    readers[added].add(one_scale)
             elif moves_rows(node):
                 x = NodeView(node).input("x")
                 may_be = may_be and self._one_scale(x)
-                takes[x].add(may_be)
+                readers[x].add(may_be)
                 int8 |= {output} if may_be else set()
             elif is_region(node, REGION_GATHER):
                 quantised = self.dequantizer(NodeView(node)) is not None
                 int8 |= {output} if may_be and quantised else set()
             else:
                 for name in rows.intersection(node.input):
-                    takes[name].add(False)
+                    readers[name].add(False)
         return frozenset(int8)
 
     def known(self, name: str) -> bool:
         """Whether all channels of a tensor have a scale.
 
         Args:
-            name: of a tensor of rows.
+            name: name of a tensor of rows.
         """
         return name in self.scales and not np.isnan(self.scales[name]).any()
 
     def _one_scale(self, name: str) -> bool:
-        """Whether the channels share one, as what adds or moves them needs it."""
+        """Whether all channels have the same scale, as additions and moves require."""
         return self.known(name) and bool((self.scales[name] == self.scales[name][0]).all())
 
 
 def moves_rows(node: onnx.NodeProto) -> bool:
-    """Whether an operator takes rows and returns some of their values, channel by channel.
+    """Whether an operator selects values from rows, per channel.
 
     Args:
-        node: of any operator.
+        node: node of any operator.
     """
     return is_region(node, REGION_RESTRICT, REGION_MAX_POOL)

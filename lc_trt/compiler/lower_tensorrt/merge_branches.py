@@ -1,4 +1,4 @@
-"""1x1 branches that read the same rows become one product."""
+"""Merge 1x1 branches that read the same rows into one matrix product."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lc_trt.ir.region_ops import REGION_CONV
 
 @dataclass(frozen=True)
 class MergeBranches:
-    """One wide RegionConv and a Split for several that differ in their weights only.
+    """Merges RegionConv nodes that differ only in their weights into a wide one and a Split.
 
-    Only where region convolutions alone read the branches, directly or concatenated: these can
-    read a part of a tensor's channels, so that the Split disappears (`segments`).
+    Requires that only region convolutions read the branches, directly or concatenated: these can
+    read a part of the channels, so that the Split is removed (`segments`).
 
     Attributes:
-        state: says which convolutions become INT8; these are merged with each other only.
+        state: shared state; INT8 convolutions are merged only with each other.
     """
 
     name: ClassVar[str] = "merge_branches"
@@ -37,7 +37,7 @@ class MergeBranches:
         nodes: list[onnx.NodeProto] = []
         for node in graph.nodes:
             if node.name in groups:
-                # Where the first was: the others read the same, and nothing that comes later.
+                # At the position of the first, because all have the same inputs.
                 nodes += self._merge(graph, groups[node.name])
                 report.rewrites += len(groups[node.name])
             elif node.name not in merged:
@@ -56,7 +56,7 @@ class MergeBranches:
             if has_residual(graph, conv):
                 report.skip(node, "it adds a residual")
             elif y in outputs or not _read_in_parts(y, edges):
-                report.skip(node, "its result is read by more than region convolutions")
+                report.skip(node, "its result has readers other than region convolutions")
             else:
                 epilogue = (conv.attribute("residual_scale"), conv.attribute("activation"))
                 int8 = node.name in self.state.int8_convolutions
@@ -89,7 +89,7 @@ class MergeBranches:
 
 
 def _read_in_parts(name: str, edges: Edges) -> bool:
-    """Whether all that reads a tensor are region convolutions, as their ``x``."""
+    """Whether all readers of a tensor are region convolutions, with it as ``x``."""
     for node in edges.readers.get(name, []):
         conv = region_conv(node)
         if conv is not None:

@@ -1,4 +1,4 @@
-"""What the steps of this package know of rows, and what they tell each other."""
+"""Helpers for operators on rows, and the state that the passes share."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class ChannelRange(NamedTuple):
 
     @property
     def channels(self) -> int:
-        """How many."""
+        """Number of channels."""
         return self.end - self.begin
 
 
 @dataclass
 class LoweringState:
-    """What a step leaves for those after it, beside the graph.
+    """State that the passes of the lowering share, besides the graph.
 
     Attributes:
-        plan: of the model as calibration saw it; None without INT8.
-        quantised: the tensors that get a scale.
-        int8_convolutions: names of the RegionConv nodes that become INT8.
-        channels: by tensor of rows of the exchange model: where its channels are now.
+        plan: quantisation plan of the calibrated model; None without INT8.
+        quantised: tensors to quantise.
+        int8_convolutions: names of RegionConv nodes to run in INT8.
+        channels: current location of the channels, by tensor of rows of the exchange model.
     """
 
     plan: QuantizationPlan | None = None
@@ -48,16 +48,16 @@ def region_conv(node: onnx.NodeProto) -> NodeView | None:
     """A view of a RegionConv; None for another node.
 
     Args:
-        node: of any operator.
+        node: node of any operator.
     """
     return NodeView(node) if is_region(node, REGION_CONV) else None
 
 
 def has_residual(graph: Graph, conv: NodeView) -> bool:
-    """Whether a RegionConv adds anything: zeros [1, 1] stand for no residual.
+    """Whether a RegionConv has a residual; zeros [1, 1] stand for none.
 
     Args:
-        graph: has the constants.
+        graph: graph with the constants.
         conv: a RegionConv of the graph.
     """
     value = graph.constants.get(conv.input("residual"))
@@ -65,9 +65,9 @@ def has_residual(graph: Graph, conv: NodeView) -> bool:
 
 
 def row_tensors(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    """Tensors of one entry per pixel of a region, and those that standard operators make of them.
+    """Tensors of rows of a region, and those that standard operators compute from them.
 
-    Under TensorRT they are as long as the map has pixels, and valid up to the region's count.
+    In TensorRT, they have a row for every pixel of the map, of which the region's count is valid.
 
     Args:
         nodes: in topological order.
@@ -82,10 +82,10 @@ def row_tensors(nodes: Iterable[onnx.NodeProto]) -> set[str]:
 
 
 def segments_of(conv: NodeView) -> list[tuple[str, int, int]]:
-    """Tensor, first channel and end of each segment of a RegionConv.
+    """Tensor, first channel and end channel of each segment of a RegionConv.
 
     Args:
-        conv: in a form with segments.
+        conv: segmented RegionConv.
     """
     begins, ends = conv.attribute("channel_begin"), conv.attribute("channel_end")
     return list(zip(conv.inputs("x"), begins, ends, strict=True))

@@ -1,4 +1,4 @@
-"""Region operators as TensorRT's parser takes them for plugins."""
+"""Complete region operators for TensorRT's parser."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from lc_trt.ir.region_ops import OPERATORS, Form, is_region
 
 
 class PluginNodes:
-    """Every region operator names its plugin, has all of its attributes, and a function.
+    """Adds the plugin's name, version and all attributes to each region operator, and its function.
 
-    The parser warns of each attribute of a plugin that a node leaves out. The functions of the
-    exchange format are replaced by this version's: those of an older file may not take what was
-    changed around them.
+    The parser warns about each omitted plugin attribute. Functions of the exchange format are
+    replaced by current ones, because those of an older file may not accept the lowered nodes.
     """
 
     name: ClassVar[str] = "plugin_nodes"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Complete the nodes; the report counts them."""
+        """Complete the nodes; the report counts them.
+
+        Args:
+            graph: graph to edit in place.
+        """
         report = PassReport()
         for node in graph.nodes:
             if not is_region(node):

@@ -1,10 +1,9 @@
-"""Concatenations and splits of rows disappear: region convolutions read segments.
+"""Remove Concat and Split on rows: region convolutions read segments.
 
-A tensor of rows is followed as a list of channel ranges of tensors that exist. A Concat joins
-lists, a Split cuts them, and a RegionConv reads the ranges as its K segments. Where a convolution
-adds a concatenation as its residual, it is cut by output channels instead, one RegionConv per
-range: a residual stream that starts as a concatenation stays one, at no multiplication more, and
-is never copied together.
+A tensor of rows is represented by a list of channel ranges of existing tensors. A Concat joins
+lists, a Split cuts them, and a RegionConv reads the ranges as its K segments. A convolution whose
+residual is a concatenation is split by output channels, one RegionConv per range. This needs no
+additional multiplications, and the concatenation is never copied.
 """
 
 from __future__ import annotations
@@ -37,25 +36,30 @@ from lc_trt.ir.region_ops import (
     is_region,
 )
 
-OHWI = 1  # the value of weight_layout that the kernel reads fastest
+OHWI = 1  # value of weight_layout; the fastest layout for the kernel
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Every RegionConv in a form whose inputs are segments (`region_ops.Form`).
+    """Converts every RegionConv to a segmented form (`region_ops.Form`).
 
-    Raises LcTrtError where something other than a region operator, or a Concat or Split of
-    channels, reads rows that were never put together, or a weight is no constant.
+    Raises LcTrtError if an operator other than a region operator, or a Concat or Split of channels,
+    reads rows, if an operator needs a concatenation as a single tensor, or if a weight is not
+    constant.
 
     Attributes:
-        state: gets `LoweringState.channels`.
+        state: shared state; `LoweringState.channels` is set.
     """
 
     name: ClassVar[str] = "segments"
     state: LoweringState
 
     def apply(self, graph: Graph) -> PassReport:
-        """Rewrite; the report counts RegionConv, Concat and Split nodes."""
+        """Convert; the report counts RegionConv, Concat and Split nodes.
+
+        Args:
+            graph: graph to edit in place.
+        """
         return _Segmentation(graph, self.state).run()
 
 
@@ -63,12 +67,12 @@ class _Segmentation:
     def __init__(self, graph: Graph, state: LoweringState) -> None:
         self.graph, self.state, self.report = graph, state, PassReport()
         self.types = graph.types()
-        self.widths: dict[str, int] = {}  # channels of the tensors that exist
+        self.widths: dict[str, int] = {}  # channels of the existing tensors
         self.nodes: list[onnx.NodeProto] = []
 
     @property
     def ranges(self) -> dict[str, list[ChannelRange]]:
-        """Of tensors that exist, and of concatenations and splits."""
+        """Channel ranges of existing tensors, and of removed concatenations and splits."""
         return self.state.channels
 
     def run(self) -> PassReport:
@@ -87,7 +91,7 @@ class _Segmentation:
         return self.report
 
     def other(self, node: onnx.NodeProto) -> None:
-        """An operator that reads rows whole, or none."""
+        """An operator that reads whole tensors of rows, or no rows."""
         for i, name in enumerate(node.input):
             if name in self.ranges:
                 if not is_region(node):
@@ -96,22 +100,22 @@ class _Segmentation:
         self.nodes.append(node)
 
     def ranges_of(self, node: NodeView, name: str) -> list[ChannelRange]:
-        """The ranges that an operator on rows reads as the tensor ``name``."""
+        """The ranges of an input of an operator on rows."""
         if name not in self.ranges:
             raise LcTrtError(
-                f"node {node.node.name!r} ({node.node.op_type}) reads {name!r}, which no region "
-                "operator made"
+                f"node {node.node.name!r} ({node.node.op_type}) reads {name!r}, which is not the "
+                "output of a region operator"
             )
         return self.ranges[name]
 
     def add(self, tensor: str, channels: int) -> ChannelRange:
-        """Note a tensor that exists."""
+        """Record an existing tensor."""
         self.widths[tensor] = channels
         self.ranges[tensor] = [ChannelRange(tensor, 0, channels)]
         return self.ranges[tensor][0]
 
     def whole(self, node: onnx.NodeProto, name: str) -> str:
-        """The one tensor that a name stands for."""
+        """The existing tensor for a name; raises if it consists of several ranges."""
         first, *rest = self.ranges[name]
         if rest or first != ChannelRange(first.tensor, 0, self.widths[first.tensor]):
             raise refusal(node, name)
@@ -128,7 +132,7 @@ class _Segmentation:
         return channels
 
     def follow(self, node: onnx.NodeProto) -> bool:
-        """Whether a node only joins or cuts channels of rows, which is noted then."""
+        """Record a Concat or Split of channels of rows; return False for other nodes."""
         if node.domain != "" or node.op_type not in ("Concat", "Split"):
             return False
         view = NodeView(node)
@@ -153,7 +157,7 @@ class _Segmentation:
         return True
 
     def each_tensor(self, node: NodeView) -> None:
-        """An operator that takes channels one by one runs on each tensor behind the ranges."""
+        """Apply a per-channel operator to each tensor of its input's ranges."""
         ranges = self.ranges_of(node, node.input("x"))
         tensors = list(dict.fromkeys(one.tensor for one in ranges))
         results: dict[str, str] = {}
@@ -170,7 +174,7 @@ class _Segmentation:
         self.ranges[node.output("y")] = [one._replace(tensor=results[one.tensor]) for one in ranges]
 
     def conv(self, conv: NodeView) -> None:
-        """One RegionConv for each range of the residual."""
+        """Create one RegionConv per range of the residual."""
         weight = self.graph.constants.get(conv.input("weight"))
         bias = self.graph.constants.get(conv.input("bias"))
         if weight is None or bias is None:
@@ -197,7 +201,7 @@ class _Segmentation:
     def segmented(
         self, conv: NodeView, name: str, weight: Array, bias: Array, residual: str, output: str
     ) -> None:
-        """One RegionConv for every eight ranges of the input; each adds the one before."""
+        """Create one RegionConv per eight input ranges; each is the residual of the next."""
         ranges = self.ranges_of(conv, conv.input("x"))
         groups = [ranges[i : i + MAX_SEGMENTS] for i in range(0, len(ranges), MAX_SEGMENTS)]
         begin = 0
@@ -238,7 +242,7 @@ class _Segmentation:
 
 
 def _coalesced(ranges: Sequence[ChannelRange]) -> list[ChannelRange]:
-    """Neighbours in one tensor become one range."""
+    """Merge adjacent ranges of the same tensor."""
     joined: list[ChannelRange] = []
     for one in ranges:
         if joined and joined[-1].tensor == one.tensor and joined[-1].end == one.begin:
@@ -249,7 +253,7 @@ def _coalesced(ranges: Sequence[ChannelRange]) -> list[ChannelRange]:
 
 
 def _cut(ranges: Sequence[ChannelRange], begin: int, end: int) -> list[ChannelRange]:
-    """Channels ``begin`` to ``end`` of what the ranges make together."""
+    """Channels ``begin`` to ``end`` of concatenated ranges."""
     cut, start = [], 0
     for one in ranges:
         low, high = max(begin - start, 0), min(end - start, one.channels)

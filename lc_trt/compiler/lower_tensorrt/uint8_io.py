@@ -1,4 +1,4 @@
-"""UINT8 as type of inputs and outputs only: TensorRT knows it nowhere else."""
+"""Restrict UINT8 to inputs and outputs, where alone TensorRT supports it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.ir.node_view import NodeView
 
-# Operators that change no value, so that a Cast may come after them; the input that they move.
+# Operators that do not change values, so that a Cast can move behind them, with their input.
 _MOVED_INPUT = {
     "Squeeze": "data", "Unsqueeze": "data", "Slice": "data", "Reshape": "data",
     "Transpose": "data", "Identity": "input", "Flatten": "input",
@@ -19,16 +19,20 @@ _MOVED_INPUT = {
 
 
 class Uint8Io:
-    """Casts come right after UINT8 inputs and right before UINT8 outputs.
+    """Places Casts directly after UINT8 inputs and directly before UINT8 outputs.
 
-    What else reads an input, ``Shape`` for one, reads its cast. What follows an output's Cast, a
-    crop for one, comes before the Cast.
+    All readers of an input, such as ``Shape``, read its Cast. Operators after an output's Cast,
+    such as a crop, move before it.
     """
 
     name: ClassVar[str] = "uint8_io"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Move casts; the report counts inputs and outputs."""
+        """Move Casts; the report counts inputs and outputs.
+
+        Args:
+            graph: graph to edit in place.
+        """
         report = PassReport()
         for value in graph.inputs:
             if value.type.tensor_type.elem_type == TensorProto.UINT8:
@@ -54,7 +58,7 @@ def _cast_input(graph: Graph, name: str) -> None:
 
 
 def _cast_output(graph: Graph, name: str) -> bool:
-    """Let what makes an output end with its Cast; False where it does, or has none."""
+    """Move the Cast of an output to the end; return False if it is there already or missing."""
     edges = graph.edges()
     moves: list[NodeView] = []
     node = edges.producers[name]

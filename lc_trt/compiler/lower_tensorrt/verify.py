@@ -1,4 +1,4 @@
-"""What TensorRT must not get: its own layers on a region's rows."""
+"""Check that no TensorRT layers of its own operate on rows."""
 
 from __future__ import annotations
 
@@ -16,29 +16,33 @@ from lc_trt.ir.region_ops import is_region
 
 
 def refusal(node: onnx.NodeProto, tensor: str) -> LcTrtError:
-    """Why a node cannot read rows that no region operator made for it.
+    """Create the error for a node that cannot read rows.
 
     Args:
-        node: the reader.
-        tensor: the rows.
+        node: reader of the rows.
+        tensor: tensor of rows.
     """
     return LcTrtError(
-        f"node {node.name!r} ({node.op_type}) reads {tensor!r}, rows of a region; under TensorRT "
-        "these have room for every pixel and only region operators know how many are valid; "
-        "build with --backend openvino, or export the network so that a region operator does it"
+        f"node {node.name!r} ({node.op_type}) reads {tensor!r}, rows of a region; in TensorRT, "
+        "only region operators know the number of valid rows; build with --backend openvino, or "
+        "export the network with a region operator instead"
     )
 
 
 class Verify:
-    """Refuses standard operators on rows of a region, and UINT8 inside the network.
+    """Checks for standard operators on rows, and for UINT8 inside the network.
 
-    Raises LcTrtError with the name of such a node.
+    Raises LcTrtError that names such a node.
     """
 
     name: ClassVar[str] = "verify"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Check; nothing is rewritten."""
+        """Check; nothing is rewritten.
+
+        Args:
+            graph: is only read.
+        """
         rows = row_tensors(graph.nodes)
         outputs = {output.name for output in graph.outputs}
         for node in graph.nodes:
@@ -52,7 +56,7 @@ class Verify:
             cast = NodeView(node)
             if cast.attribute("to") == TensorProto.UINT8 and cast.output("output") not in outputs:
                 raise LcTrtError(
-                    f"node {node.name!r} casts to UINT8 inside the network; TensorRT takes UINT8 "
-                    "as an input and output of the network only"
+                    f"node {node.name!r} casts to UINT8 inside the network; TensorRT supports "
+                    "UINT8 inputs and outputs only"
                 )
         return PassReport()

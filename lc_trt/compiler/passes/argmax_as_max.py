@@ -1,4 +1,4 @@
-"""ArgMax over classes as maxima: OpenVINO sorts for it, which takes twice as long."""
+"""ArgMax over classes as maxima: OpenVINO's ArgMax sorts, which takes twice as long."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from lc_trt.ir.node_view import NodeView
 
 
 class ArgMaxAsMax(RewriteRule):
-    """``argmax(x)`` = K - max over k of (K - k where x_k is the maximum): the first of equals.
+    """``argmax(x)`` = K - max over k of (K - k if x_k is the maximum): the first of equal classes.
 
-    For ArgMax over axis 1 of a map [N, K, H, W] whose K is known, without the axis kept. All
-    NaN gives the last class, where ArgMax's own answer is as arbitrary.
+    Applies to ArgMax over axis 1 of a map [N, K, H, W] of fixed size, without ``keepdims``. If all
+    classes are NaN, the result is the last class; that of ArgMax is arbitrary as well.
     """
 
     name: ClassVar[str] = "argmax_as_max"
@@ -26,14 +26,14 @@ class ArgMaxAsMax(RewriteRule):
         return is_argmax(node)
 
     def check(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> str | None:
-        """It has to give one class per pixel of a map."""
+        """It must return one class per pixel of a map."""
         del edges
         if len(graph.shape(NodeView(node).input("data")) or ()) != 4:
             return "its input is not known to be a map of fixed size"
         return reason_not_per_pixel(node)
 
     def rewrite(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Maxima over the classes and over the ranks of the largest ones."""
+        """Maxima over the classes, and over the ranks of the largest ones."""
         del edges
         p, x = node.name, NodeView(node).input("data")
         count = (graph.shape(x) or ())[1]
@@ -67,13 +67,13 @@ def is_argmax(node: onnx.NodeProto) -> bool:
     """Whether a node is an ArgMax.
 
     Args:
-        node: of any operator.
+        node: node of any operator.
     """
     return (node.domain, node.op_type) == ("", "ArgMax")
 
 
 def reason_not_per_pixel(node: onnx.NodeProto) -> str | None:
-    """Why an ArgMax does not give the first of the largest classes per pixel; None if it does.
+    """Why an ArgMax does not return the first largest class per pixel; None if it does.
 
     Args:
         node: an ArgMax.

@@ -1,4 +1,4 @@
-"""Conv and RegionConv under the same names."""
+"""A common view of Conv and RegionConv."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ _NAMES = ("X", "W", "B"), ("x", "weight", "bias")
 
 
 class Convolution(NodeView):
-    """A view of a Conv or RegionConv in the exchange format's form.
+    """A view of a Conv, or of a RegionConv as in the exchange format.
 
     Attributes:
         in_region: whether it is a RegionConv.
     """
 
     def __init__(self, node: onnx.NodeProto) -> None:
-        """Views ``node``."""
+        """Create the view.
+
+        Args:
+            node: Conv or RegionConv.
+        """
         super().__init__(node)
         self.in_region = is_region(node)
         self._x, self._weight, self._bias = _NAMES[self.in_region]
 
     @property
     def x(self) -> str:
-        """The tensor that is convolved."""
+        """Input tensor."""
         return self.input(self._x)
 
     @property
     def weight(self) -> str:
-        """The tensor of weights, [Cout, Cin, kh, kw]."""
+        """Weight tensor, [Cout, Cin, kh, kw]."""
         return self.input(self._weight)
 
     @weight.setter
@@ -39,7 +43,7 @@ class Convolution(NodeView):
 
     @property
     def bias(self) -> str:
-        """The tensor of biases, [Cout]; empty for a Conv without."""
+        """Bias tensor, [Cout]; empty for a Conv without one."""
         return self.input(self._bias)
 
     @bias.setter
@@ -48,7 +52,7 @@ class Convolution(NodeView):
 
     @property
     def output_name(self) -> str:
-        """The tensor that it makes."""
+        """Output tensor."""
         return str(self.node.output[0])
 
 
@@ -56,7 +60,7 @@ def convolution(node: onnx.NodeProto) -> Convolution | None:
     """A view of a Conv or RegionConv; None for another node.
 
     Args:
-        node: of any operator.
+        node: node of any operator.
     """
     is_conv = (node.domain, node.op_type) == ("", "Conv")
     return Convolution(node) if is_conv or is_region(node, REGION_CONV) else None

@@ -1,4 +1,4 @@
-"""Dilated max pooling as maxima of shifted maps: OpenVINO runs it on a reference kernel."""
+"""Dilated max pooling as maxima of shifted maps: OpenVINO uses a reference kernel for it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from lc_trt.ir.node_view import NodeView
 
 
 class DilatedMaxPool(RewriteRule):
-    """Every dilated MaxPool at stride 1 becomes pad, slices and maxima, rows then columns.
+    """Replaces dilated MaxPool with stride 1 by a pad, slices and maxima, rows before columns.
 
-    2 x 3 slices for a 3x3 window, instead of one kernel that is not optimised (200 ms per frame
-    in Inception-ResNet-v2 on two cores).
+    A 3x3 window takes 2 x 3 slices instead of an unoptimised kernel (200 ms per frame in
+    Inception-ResNet-v2 on two cores).
     """
 
     name: ClassVar[str] = "dilated_max_pool"
@@ -27,7 +27,7 @@ class DilatedMaxPool(RewriteRule):
         return is_pool and max(NodeView(node).attributes().get("dilations", [1])) > 1
 
     def check(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> str | None:
-        """It has to be of a map, at stride 1."""
+        """It must have two spatial dimensions, stride 1 and explicit padding."""
         del graph, edges
         own = NodeView(node).attributes()
         if len(own["dilations"]) != 2:
@@ -52,7 +52,7 @@ class DilatedMaxPool(RewriteRule):
             axes = graph.constant(f"{p}/axis{axis}", [axis], "int64")
             for tap in range(taps):
                 start = graph.constant(f"{p}/start", [tap * step], "int64")
-                # Counted from the end, so that the map's own size is not needed.
+                # Relative to the end, so that the size of the map is not required.
                 back = (taps - 1 - tap) * step
                 stop = -back if back else np.iinfo(np.int64).max
                 end = graph.constant(f"{p}/end", [stop], "int64")

@@ -1,4 +1,4 @@
-"""Batch norm, and a constant factor, go into the convolution before them."""
+"""Fold batch norm and constant factors into the preceding convolution."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from lc_trt.ir.node_view import NodeView
 
 @dataclass(frozen=True)
 class FoldBatchNorm:
-    """``bn(conv(x))`` and ``factor * conv(x)`` become one convolution.
+    """Folds ``bn(conv(x))`` and ``factor * conv(x)`` into one convolution.
 
-    Only where the convolution has no other reader, and a region convolution no activation or
-    residual of its own yet.
+    Requires that the convolution has no other reader, and that a region convolution has no
+    activation or residual yet.
 
     Attributes:
-        region_factors: False leaves factors on region convolutions, for which TensorRT's have an
-            attribute.
+        region_factors: whether to fold factors into region convolutions; TensorRT's have an
+            attribute for them.
     """
 
     name: ClassVar[str] = "fold_batch_norm"
     region_factors: bool = True
 
     def apply(self, graph: Graph) -> PassReport:
-        """Fold; chains of batch norm and factor too."""
+        """Fold, including chains of batch norms and factors."""
         report, uses = PassReport(), graph.edges().uses
-        # A folded node's output stands for its convolution, for what may be folded next.
+        # Maps the output of a folded node to its convolution, for the next node of a chain.
         behind: dict[str, Convolution] = {}
         renamed: dict[str, str] = {}
         nodes: list[onnx.NodeProto] = []
@@ -78,7 +78,7 @@ class FoldBatchNorm:
 
 
 class _Affine(NamedTuple):
-    """``factor * source + shift``, float64 of one value per channel or one for all."""
+    """``factor * source + shift``; float64, one value per channel or one for all."""
 
     source: str
     factor: Array
@@ -86,7 +86,7 @@ class _Affine(NamedTuple):
 
 
 def _affine(graph: Graph, node: onnx.NodeProto, behind: dict[str, Convolution]) -> _Affine | None:
-    """What a node does to a convolution's result, if it is such a step."""
+    """The affine step that a node applies to the result of a convolution; None for others."""
     if node.domain != "" or node.op_type not in ("BatchNormalization", "Mul"):
         return None
     view = NodeView(node)

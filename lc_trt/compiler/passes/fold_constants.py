@@ -1,4 +1,4 @@
-"""Compute what no longer depends on an input."""
+"""Constant folding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.ir.interface import OPSET
 from lc_trt.ir.node_view import NodeView
 
-# Elements of a folded tensor; a larger one would bloat the file: a ConstantOfShape of a whole map.
+# Maximum elements of a folded tensor: a ConstantOfShape of a whole map would bloat the file.
 LARGEST = 1 << 26
 
 
@@ -25,7 +25,7 @@ class FoldConstants:
     name: ClassVar[str] = "fold_constants"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Fold in topological order, so that what follows a folded node may be folded too."""
+        """Fold in topological order, so that readers of a folded node can be folded too."""
         report = PassReport()
         outputs = {output.name for output in graph.outputs}
         nodes: list[onnx.NodeProto] = []
@@ -45,7 +45,7 @@ class FoldConstants:
 
 
 def _is_constant(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Whether a node computes the same for every frame."""
+    """Whether a node computes a constant."""
     if node.domain != "":
         return False
     if _is_shape(node):
@@ -63,11 +63,11 @@ def _reason_to_stay(graph: Graph, node: onnx.NodeProto, outputs: set[str]) -> st
     if node.output[0] in outputs:
         return "it is an output of the model"
     if node.op_type == "DequantizeLinear":
-        return "its integers are what is to be stored"
+        return "its integers are to be stored"
     if node.op_type.startswith("Random"):
         return "it is random"
     if any(a.HasField("g") for a in node.attribute):
-        return "it has a graph inside"
+        return "it has a subgraph"
     if node.op_type == "ConstantOfShape":
         size = int(np.prod(graph.constants[NodeView(node).input("input")]))
         if size > LARGEST:
@@ -82,11 +82,11 @@ def _value(graph: Graph, node: onnx.NodeProto) -> Array:
         start, end = (view.attributes().get(name) for name in ("start", "end"))
         return np.asarray(dims[start:end], np.int64)
     values = {name: graph.constants[name] for name in node.input if name}
-    (result,) = ReferenceEvaluator(_alone(node)).run(None, values)
+    (result,) = ReferenceEvaluator(_single_node_model(node)).run(None, values)
     return np.asarray(result)
 
 
-def _alone(node: onnx.NodeProto) -> onnx.ModelProto:
+def _single_node_model(node: onnx.NodeProto) -> onnx.ModelProto:
     unknown = onnx.TypeProto()
     inputs = [
         onnx.helper.make_value_info(name, unknown) for name in dict.fromkeys(node.input) if name

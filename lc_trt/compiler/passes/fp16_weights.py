@@ -1,4 +1,4 @@
-"""Weights stored in FP16 and cast where they are read: half the file, the same graph."""
+"""Store weights in FP16 with a Cast to FP32, which halves the file size."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from lc_trt.compiler.graph import Array, Graph
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 
-SMALLEST = 1024  # values; batch norm's and biases stay FP32: they weigh nothing and round worst
+SMALLEST = (
+    1024  # values; smaller constants (batch norm, biases) stay FP32: little to save, most rounding
+)
 
 
 @dataclass(frozen=True)
 class Fp16Weights:
-    """Large FP32 weights become FP16 constants behind a Cast, which `FoldConstants` undoes.
+    """Converts large FP32 weights to FP16 constants with a Cast, which `FoldConstants` reverts.
 
-    Raises LcTrtError where a weight does not fit FP16's range.
+    Raises LcTrtError if a weight exceeds the range of FP16.
     """
 
     name: ClassVar[str] = "fp16_weights"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Store them."""
+        """Convert weights; the report counts them."""
         casts = []
         for name, value in list(graph.constants.items()):
             if value.dtype != np.float32 or value.size < SMALLEST:
@@ -41,16 +43,16 @@ class Fp16Weights:
 
 
 def as_half(name: str, value: Array) -> Array:
-    """A weight in FP16.
+    """Convert a weight to FP16.
 
     Args:
-        name: for the message.
-        value: FP32.
+        name: name of the weight, for the message.
+        value: FP32 array.
 
     Raises:
-        LcTrtError: it does not fit FP16's range.
+        LcTrtError: it exceeds the range of FP16.
     """
-    with np.errstate(over="ignore"):  # told apart just below
+    with np.errstate(over="ignore"):  # reported below
         half = value.astype(np.float16)
     if not np.isfinite(half).all():
         raise LcTrtError(f"weight {name!r} reaches {np.abs(value).max():.3g}, over FP16's 65504")

@@ -14,11 +14,11 @@ from lc_trt.ir.interface import IMAGE, LABELS
 
 @dataclass(frozen=True)
 class Freeze:
-    """Gives ``image`` the shape [batch, height, width, 3], and the outputs theirs.
+    """Fixes the shape of ``image`` to [batch, height, width, 3], and those of the outputs.
 
     Attributes:
-        batch: images per pass; None leaves this dimension as it is.
-        size: (height, width) in pixels; None leaves these as they are.
+        batch: images per pass; None leaves the dimension unchanged.
+        size: (height, width) in pixels; None leaves the dimensions unchanged.
     """
 
     name: ClassVar[str] = "freeze"
@@ -38,7 +38,7 @@ class Freeze:
 
 
 def _fix(value: onnx.ValueInfoProto, sizes: tuple[int | None, ...]) -> None:
-    """Set the leading dimensions that have a size."""
+    """Set the leading dimensions whose size is given."""
     for dim, size in zip(value.type.tensor_type.shape.dim, sizes, strict=False):
         if size is not None:
             dim.Clear()

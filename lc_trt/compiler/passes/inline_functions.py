@@ -1,4 +1,4 @@
-"""Calls of functions become what their bodies say."""
+"""Inline function calls."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lc_trt.compiler.pass_manager import PassReport
 
 @dataclass(frozen=True)
 class InlineFunctions:
-    """Inlines every function that the model still calls: OpenVINO knows none.
+    """Inlines all functions that the model still calls, because OpenVINO does not support them.
 
-    After the lowering those are the ones that a foreign exporter left.
+    After the lowering, these come from other exporters.
     """
 
     name: ClassVar[str] = "inline_functions"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Inline in a copy without weights, whose nodes the graph takes over."""
+        """Inline in a copy without weights, and take over its nodes."""
         graph.remove_dead()
         if not graph.functions:
             return PassReport()

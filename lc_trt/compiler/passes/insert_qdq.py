@@ -1,11 +1,11 @@
 """Explicit INT8: QuantizeLinear and DequantizeLinear nodes in a folded exchange model.
 
-    x -> Q -> moved as 8 bits (Concat, MaxPool, RegionGather, RegionRestrict) -> DQ -> (Region)Conv
+    x -> Q -> moved in 8 bits (Concat, MaxPool, RegionGather, RegionRestrict) -> DQ -> (Region)Conv
                                                               int8 weights -> DQ ----^
 
-Region convolutions keep their form: x and weight come out of a DequantizeLinear, so ONNX Runtime
-runs the model as it is, `lower_standard` gathers the 8-bit rows in front of that node, and a
-backend with an integer region convolution finds what it needs in the same place.
+Region convolutions keep their form: input and weight come from a DequantizeLinear. ONNX Runtime can
+therefore run the model directly, and lowerings find the 8-bit rows and weights at the inputs of
+these nodes.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from lc_trt.compiler.passes.quantization_plan import (
 )
 from lc_trt.errors import LcTrtError
 
-LEVELS, SIGNED_LEVELS = 255, 127  # largest value of a range from 0 up, and of one of both signs
-_SMALLEST = 1e-12  # a scale: what is always 0 has none of its own
+LEVELS, SIGNED_LEVELS = 255, 127  # largest quantised value of an unsigned and a signed range
+_SMALLEST = 1e-12  # scale, for a tensor that is always 0
 
 
 @dataclass(frozen=True)
 class InsertQdq:
-    """Puts Q and DQ around the convolutions of a model whose batch norms are folded.
+    """Inserts Q and DQ around the convolutions of a model with folded batch norms.
 
-    Raises LcTrtError where a tensor that needs a range has none.
+    Raises LcTrtError if a tensor has no range.
 
     Attributes:
-        quantization: ranges, and what stays in floating point.
-        branches: also quantises a convolution's result that only goes into an addition. An
-            engine that fuses the addition into the convolution does not need it.
+        quantization: ranges, and the convolutions that stay in floating point.
+        branches: whether to quantise results of convolutions that only an addition reads. Engines
+            that fuse the addition into the convolution do not need this.
     """
 
     name: ClassVar[str] = "insert_qdq"
@@ -52,7 +52,7 @@ class InsertQdq:
     branches: bool = False
 
     def apply(self, graph: Graph) -> PassReport:
-        """Insert them."""
+        """Insert Q and DQ; the report counts convolutions."""
         plan, keep = make_plan(graph), self.quantization.keep
         tensors = quantised_inputs(graph, plan, keep)
         if self.branches:
@@ -64,12 +64,12 @@ class Quantizer:
     """Rewrites a graph node by node, in place.
 
     Args:
-        graph: the one that the plan was made of, or what it was lowered to.
-        quantization: ranges, and what stays in floating point.
-        plan: of the graph.
-        tensors: those to quantise.
-        signed: activations as int8 with zero point 0; else uint8, where the zero point is 0 for
-            values from 0 up and 128 for values of both signs.
+        graph: graph of the plan, or its lowered form.
+        quantization: ranges, and the convolutions that stay in floating point.
+        plan: quantisation plan.
+        tensors: tensors to quantise.
+        signed: whether activations are int8 with zero point 0. Otherwise they are uint8, with zero
+            point 0 for non-negative tensors and 128 for others.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Quantizer:
         self.nodes: list[onnx.NodeProto] = []
         self.report = PassReport()
         self.renamed: dict[str, str] = {}
-        self.quantised: dict[str, tuple[str, str, str]] = {}  # a DQ's output: its three inputs
+        self.quantised: dict[str, tuple[str, str, str]] = {}  # inputs of a DQ by its output
 
     def run(self) -> PassReport:
         """Quantise; the report counts convolutions."""
@@ -99,7 +99,11 @@ class Quantizer:
         return self.report
 
     def rewrite(self, node: onnx.NodeProto) -> None:
-        """Add a node, whose inputs are quantised already, and what belongs around it."""
+        """Add a node whose inputs are already rewritten, with its Q and DQ.
+
+        Args:
+            node: next node of the graph.
+        """
         if moves(node) and self.move(node):
             return
         if not self.convolutions.isdisjoint(node.output):
@@ -109,16 +113,23 @@ class Quantizer:
             if output in self.plan.excluded:
                 self.report.skip(node, self.plan.excluded[output])
             elif output in self.plan.convolutions and output in self.keep:
-                self.report.skip(node, "it is to stay in floating point")
+                self.report.skip(node, "it is excluded from INT8")
         self.nodes.append(node)
         for output in node.output:
             if output in self.tensors:
                 self.renamed[output] = self.activation(output)
 
     def activation(self, name: str) -> str:
-        """Q and DQ behind a tensor; the name of the latter's output."""
+        """Add Q and DQ after a tensor.
+
+        Args:
+            name: name of the tensor.
+
+        Returns:
+            Output of the DQ.
+        """
         scale, zero = group_parameters(name, self.plan, self.ranges, signed=self.signed)
-        # One pair of constants per group: moving compares them by name.
+        # One pair of constants per group, because `in_8_bits` compares them by name.
         owner = min(self.plan.groups[name])
         names = (f"{owner}/scale", f"{owner}/zero_point")
         for constant, value in zip(names, (scale, zero), strict=True):
@@ -126,14 +137,32 @@ class Quantizer:
         return self.around(name, names)
 
     def around(self, name: str, names: tuple[str, str]) -> str:
-        """Q and DQ by these constants behind a tensor; the name of the latter's output."""
+        """Add Q and DQ after a tensor.
+
+        Args:
+            name: name of the tensor.
+            names: constants of scale and zero point.
+
+        Returns:
+            Output of the DQ.
+        """
         self.nodes.append(self.graph.make("QuantizeLinear", [name, *names], f"{name}/q"))
         return self.dequantize(self.nodes[-1].output[0], names, f"{name}/dq")
 
     def dequantize(
         self, x: str, parameters: tuple[str, str], name: str, output: str | None = None
     ) -> str:
-        """DQ of quantised values; the name of its output."""
+        """Add a DQ.
+
+        Args:
+            x: quantised tensor.
+            parameters: constants of scale and zero point.
+            name: name of the node.
+            output: output tensor; None for the node's name.
+
+        Returns:
+            Output of the DQ.
+        """
         outputs = None if output is None else [output]
         node = self.graph.make("DequantizeLinear", [x, *parameters], name, outputs=outputs)
         self.nodes.append(node)
@@ -141,7 +170,11 @@ class Quantizer:
         return str(node.output[0])
 
     def in_8_bits(self, tensors: Sequence[str]) -> tuple[list[str], tuple[str, str]] | None:
-        """The quantised values behind some tensors, and their constants, if all have the same."""
+        """Quantised values of tensors and their common constants; None without a common scale.
+
+        Args:
+            tensors: names of the tensors.
+        """
         inputs = [self.quantised.get(name) for name in tensors]
         values = [x[0] for x in inputs if x is not None]
         parameters = {x[1:] for x in inputs if x is not None}
@@ -150,7 +183,14 @@ class Quantizer:
         return values, parameters.pop()
 
     def move(self, node: onnx.NodeProto) -> bool:
-        """Let a moving node move 8 bits, if all that it moves has one scale."""
+        """Let a moving node move 8-bit values.
+
+        Args:
+            node: node for which `moves` holds.
+
+        Returns:
+            False if its inputs are not quantised with a common scale.
+        """
         quantised = self.in_8_bits(moved(node))
         if quantised is None:
             return False
@@ -163,7 +203,11 @@ class Quantizer:
         return True
 
     def weight(self, node: onnx.NodeProto) -> None:
-        """int8 weights with a scale for each output channel."""
+        """Quantise the weight of a convolution to int8 with per-channel scales.
+
+        Args:
+            node: Conv or RegionConv.
+        """
         conv = Convolution(node)
         values, scale = integer_weight(self.graph.constants[conv.weight])
         p = f"{node.name}/weight"
@@ -179,16 +223,16 @@ class Quantizer:
 def group_parameters(
     name: str, plan: QuantizationPlan, ranges: Mapping[str, Range], *, signed: bool
 ) -> tuple[Array, Array]:
-    """Scale and zero point of a tensor and of all that share them (`parameters`).
+    """Scale and zero point of the group of a tensor (see `parameters`).
 
     Args:
-        name: of the tensor.
-        plan: has its group.
-        ranges: by tensor.
-        signed: as of `Quantizer`.
+        name: name of the tensor.
+        plan: plan with the groups.
+        ranges: lowest and highest value by tensor.
+        signed: see `Quantizer`.
 
     Raises:
-        LcTrtError: one of them has no range.
+        LcTrtError: a tensor of the group has no range.
     """
     group = plan.groups[name]
     missing = sorted(group - set(ranges))
@@ -197,28 +241,28 @@ def group_parameters(
     return parameters([ranges[n] for n in group], signed=signed)
 
 
-def group_scales(plan: QuantizationPlan, how: Quantization) -> dict[str, float]:
-    """The scale of each tensor of a plan as int8 with zero point 0, where the ranges are known.
+def group_scales(plan: QuantizationPlan, quantization: Quantization) -> dict[str, float]:
+    """Scales of the tensors of a plan as int8 with zero point 0, if their ranges are known.
 
     Args:
-        plan: has the tensors and their groups.
-        how: has the ranges.
+        plan: plan with tensors and groups.
+        quantization: ranges of the tensors.
     """
     return {
-        name: float(group_parameters(name, plan, how.ranges, signed=True)[0])
+        name: float(group_parameters(name, plan, quantization.ranges, signed=True)[0])
         for name in plan.tensors
-        if plan.groups[name] <= how.ranges.keys()
+        if plan.groups[name] <= quantization.ranges.keys()
     }
 
 
 def parameters(ranges: Collection[Range], *, signed: bool) -> tuple[Array, Array]:
-    """float32 scale [] and zero point [] for values of all these ranges.
+    """Common scale and zero point of several ranges, float32 [] and int8 or uint8 [].
 
-    0 is always a quantised value of its own, so that a missing neighbour reads exactly 0.
+    0 is always representable, so that a missing neighbour reads as exactly 0.
 
     Args:
         ranges: lowest and highest value of each tensor.
-        signed: as of `Quantizer`.
+        signed: see `Quantizer`.
     """
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     both = low < 0
@@ -229,12 +273,13 @@ def parameters(ranges: Collection[Range], *, signed: bool) -> tuple[Array, Array
 
 
 def integer_weight(weight: Array) -> tuple[Array, Array]:
-    """int8 values in the shape of ``weight`` [Cout, ...], and the float32 scale [Cout].
-
-    Symmetric: the largest magnitude of a channel is 127.
+    """Quantise a weight symmetrically per channel: the largest magnitude becomes 127.
 
     Args:
-        weight: floating point.
+        weight: float [Cout, ...].
+
+    Returns:
+        int8 values [Cout, ...] and float32 scales [Cout].
     """
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
     scale = np.maximum(largest / SIGNED_LEVELS, _SMALLEST).astype(np.float32)

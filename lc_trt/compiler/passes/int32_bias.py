@@ -1,4 +1,4 @@
-"""Biases of 8-bit products as int32."""
+"""Quantise the biases of 8-bit products to int32."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NAMES = {"Conv": ("X", "W", "B"), "Gemm": ("A", "B", "C")}
 
 
 class Int32Bias(RewriteRule):
-    """Biases of Conv and Gemm with 8-bit inputs and weights as int32 at the product's scale.
+    """Quantises biases of 8-bit Conv and Gemm to int32, with the scale of the product.
 
-    ONNX Runtime takes its integer kernels for no other.
+    ONNX Runtime requires this for its integer kernels.
     """
 
     name: ClassVar[str] = "int32_bias"
@@ -29,7 +29,7 @@ class Int32Bias(RewriteRule):
         return node.domain == "" and node.op_type in _NAMES
 
     def check(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> str | None:
-        """Both factors have to be quantised."""
+        """Both factors must be quantised."""
         del graph
         x, weight = _factors(edges, node)
         if x is None and weight is None:
@@ -37,9 +37,9 @@ class Int32Bias(RewriteRule):
         return None if x and weight else "only one of its factors is quantised"
 
     def rewrite(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """A DequantizeLinear of the bias in front of the product."""
+        """Add a DequantizeLinear of the bias before the product."""
         x, weight = _factors(edges, node)
-        assert x is not None and weight is not None  # as checked
+        assert x is not None and weight is not None  # see check
         view, name = NodeView(node), _NAMES[node.op_type][2]
         scale = graph.constants[x.scale] * graph.constants[weight.scale]
         bias = view.input(name)
@@ -59,7 +59,7 @@ class Int32Bias(RewriteRule):
 
 
 def _factors(edges: Edges, node: onnx.NodeProto) -> tuple[Dequantized | None, Dequantized | None]:
-    """What decodes the two factors of a product."""
+    """The DequantizeLinear inputs of both factors of a product; None for floating point."""
     view, (x, weight, _) = NodeView(node), _NAMES[node.op_type]
     return _decoder(edges, view.input(x)), _decoder(edges, view.input(weight))
 

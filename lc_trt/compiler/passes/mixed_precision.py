@@ -1,8 +1,8 @@
-"""Half precision: as FP16 or BF16 types in the graph, or as a list of what stays in FP32.
+"""Half precision: FP16 or BF16 types in the graph, or a list of tensors that stay in FP32.
 
-`ToHalf` writes the choice into the graph as types, which is what a strongly typed TensorRT network
-computes in, and `NoteFp32` as a list of names beside the graph, for an engine that is asked for
-FP16 or bf16 as a whole and told what to leave out.
+`ToHalf` changes the types of the graph, which a strongly typed TensorRT network computes in.
+`NoteFp32` lists the FP32 tensors in the metadata, for an engine that converts the network to half
+precision itself.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _SHAPE_ONLY = {"Shape", "Size"}
 
 @dataclass(frozen=True)
 class ToHalf:
-    """The model in mixed FP16 and FP32, or BF16 and FP32, with the inputs and outputs it had.
+    """Converts the model to mixed FP16 (or BF16) and FP32, with the same inputs and outputs.
 
-    Images are normalised in FP32: their operators come before the first product. Casts stand only
-    where the type changes: one for each tensor that is read in the other type.
+    Images are normalised in FP32, before the first product. A tensor that is read in the other type
+    gets exactly one Cast.
 
-    Raises LcTrtError where a weight exceeds FP16 and its product is not kept, or an operator has a
-    graph inside (If, Loop).
+    Raises LcTrtError if a weight exceeds FP16 and its product is not in ``keep``, or an operator
+    has a subgraph (If, Loop).
 
     Attributes:
-        precision: of products.
-        keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32. BF16 holds all.
+        precision: precision of products.
+        keep: tensors that exceed FP16; their producers and readers stay in FP32. BF16 ignores it.
     """
 
     name: ClassVar[str] = "to_half"
@@ -52,17 +52,17 @@ class ToHalf:
     keep: Collection[str] = ()
 
     def apply(self, graph: Graph) -> PassReport:
-        """Give every operator its type."""
+        """Assign a type to every operator."""
         return _Typing(graph, self.precision, self.keep).run()
 
 
 @dataclass(frozen=True)
 class NoteFp32:
-    """Writes the names of what operators compute in FP32 into the model's metadata.
+    """Lists the tensors that are computed in FP32 in the metadata.
 
     Attributes:
-        precision: that the engine will be asked for.
-        keep: tensors that FP16 cannot hold; BF16 holds all.
+        precision: precision of the engine.
+        keep: tensors that exceed FP16; BF16 ignores it.
     """
 
     name: ClassVar[str] = "note_fp32"
@@ -70,7 +70,7 @@ class NoteFp32:
     keep: Collection[str] = ()
 
     def apply(self, graph: Graph) -> PassReport:
-        """Add the entry."""
+        """Add the metadata entry."""
         choice = PrecisionChoice(graph, self.precision, self.keep)
         report, full = PassReport(), list[str]()
         for node in graph.nodes:
@@ -78,7 +78,7 @@ class NoteFp32:
             choice.follow(node, choice.half if reason is None else FULL)
             if reason is None:
                 report.rewrites += 1
-            # A comparison makes no floating point and reads some.
+            # Includes comparisons, which have floating-point inputs only.
             elif any(map(choice.is_float, (*node.input, *node.output))):
                 report.skip(node, reason)
                 full += [name for name in node.output if name]
@@ -99,14 +99,13 @@ class _Typing(PrecisionChoice):
         for node in self.graph.nodes:
             if any(a.HasField("g") or a.graphs for a in node.attribute):
                 raise LcTrtError(
-                    f"node {node.name!r}: half precision does not reach into the graphs of "
-                    f"{node.op_type}; "
-                    "build with --fp32"
+                    f"node {node.name!r}: half precision does not support the subgraphs of "
+                    f"{node.op_type}; build with --fp32"
                 )
             for i, name in enumerate(node.input):
                 node.input[i] = self.renamed.get(name, name)
             if self.is_cast_between(node) and node.output[0] not in outputs:
-                # Which type a tensor is in is decided by who reads it.
+                # Types are assigned anew, by the readers of a tensor.
                 self.renamed[node.output[0]] = NodeView(node).input("input")
             elif is_region(node, REGION_CONV) and Form.parse(node.overload).output is not None:
                 self.keep_types(node)
@@ -122,7 +121,7 @@ class _Typing(PrecisionChoice):
         return view.attribute("to") in (FULL, *HALF_ARRAYS) and self.is_float(view.input("input"))
 
     def keep_types(self, node: onnx.NodeProto) -> None:
-        """Of what a RegionConv in INT8 reads only a floating residual has its result's type."""
+        """Of the inputs of an INT8 RegionConv, only a float residual has the type of its output."""
         conv = NodeView(node)
         residual = conv.input("residual")
         if self.is_float(residual):
@@ -130,11 +129,11 @@ class _Typing(PrecisionChoice):
         self.nodes.append(node)
 
     def assign(self, node: onnx.NodeProto, outputs: set[str]) -> None:
-        """Give a node its inputs in one type, and note that of its outputs."""
+        """Convert the inputs of a node to its type, and record the type of its outputs."""
         reason = self.reason_for_full(node)
         element = self.half if reason is None else FULL
         self.note(node, reason)
-        # The kernel adds the bias in FP32, whatever the rest is in.
+        # The kernel adds the bias in FP32 in any precision.
         bias = NodeView(node).input("bias") if is_region(node, REGION_CONV) else ""
         for i, name in enumerate(node.input):
             if self.is_float(name) and node.op_type not in (*_SHAPE_ONLY, "Cast"):
@@ -143,8 +142,8 @@ class _Typing(PrecisionChoice):
         for i, name in enumerate(node.output):
             if name and not self.types.get(name):
                 raise LcTrtError(
-                    f"node {node.name!r}: the type of what {node.op_type} gives could not be "
-                    "inferred; build with --fp32"
+                    f"node {node.name!r}: the output type of {node.op_type} could not be inferred; "
+                    "build with --fp32"
                 )
             if node.op_type == "Cast" or not self.is_float(name):
                 continue
@@ -168,7 +167,7 @@ class _Typing(PrecisionChoice):
             self.report.skip(node, reason)
 
     def typed(self, name: str, element: int, node: onnx.NodeProto) -> str:
-        """A tensor or constant in a type: itself, or its one cast."""
+        """A tensor or constant in a type: itself, or its cast."""
         if name in self.graph.constants:
             return self.constant(name, element, node)
         if self.types[name] == element:

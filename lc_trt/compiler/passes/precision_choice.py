@@ -1,7 +1,7 @@
-"""Which operators of a network in half precision compute in FP32, and why.
+"""Selects the operators of a network in half precision that compute in FP32, with reasons.
 
-Products run in half precision, and what follows them does too, until an operator asks for FP32.
-That one rule serves all backends (`mixed_precision`).
+Products compute in half precision, and so do the operators after them, up to one that requires
+FP32. The same rule applies to all backends (`mixed_precision`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ HALF_ARRAYS: dict[int, np.dtype] = {
     TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
 }
 
-# Tensor cores are for these.
+# Operators that use tensor cores.
 PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", REGION_CONV.name}
 _WEIGHTS = {"Conv": "W", "ConvTranspose": "W", "Gemm": "B", "MatMul": "B"}
-# Probabilities and what compares them, interpolation, and sums and powers that leave FP16's range
-# or need its digits. Names of operators that do neither are not listed: they follow their input.
+# Probabilities and their comparisons, interpolation, and sums and powers that need more range or
+# precision than FP16 has. Operators that are not listed follow their input.
 _KEEPS_FULL = {
     "ArgMax", "ArgMin", "BatchNormalization", "CumSum", "Exp", "GlobalAveragePool",
     "GroupNormalization", "InstanceNormalization", "LayerNormalization", "Log", "LogSoftmax",
@@ -37,18 +37,18 @@ _KEEPS_FULL = {
     "ReduceLogSumExp", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Resize",
     "Softmax", "Softplus", "Sqrt", "TopK", "Upsample",
     REGION_SELECT.name,
-    "QuantizeLinear",  # of FP32 only, in this opset
+    "QuantizeLinear",  # FP32 only in this opset
 }  # fmt: skip
 
 
 class PrecisionChoice:
-    """The type that each operator computes in, one after the other in topological order.
+    """Chooses the type of each operator, in topological order.
 
     Args:
         graph: is only read.
-        precision: of products.
-        keep: tensors that FP16 cannot hold; what makes or reads one stays in FP32. A precision
-            with the range of FP32 holds all.
+        precision: precision of products.
+        keep: tensors that exceed FP16; their producers and readers stay in FP32. Ignored for a
+            precision with the range of FP32.
     """
 
     def __init__(self, graph: Graph, precision: Precision, keep: Collection[str]) -> None:
@@ -56,7 +56,7 @@ class PrecisionChoice:
         self.limited = precision.narrow_range
         self.keep = frozenset(keep if self.limited else ())
         self.types = {name: kind.element for name, kind in graph.types().items()}
-        # What stands under the path of an operator that a pass expanded is part of it.
+        # Nodes under the path of an expanded operator belong to it.
         self.paths = tuple(
             f"{name}/" for name, op_type in graph.expanded.items() if op_type in _KEEPS_FULL
         )
@@ -68,20 +68,28 @@ class PrecisionChoice:
         }
 
     def is_float(self, name: str) -> bool:
-        """Whether a tensor is in one of the two types."""
+        """Whether a tensor is FP32 or half precision.
+
+        Args:
+            name: name of a tensor.
+        """
         if name in self.graph.constants:
             return self.graph.constants[name].dtype in (np.float32, *HALF_ARRAYS.values())
         return self.types.get(name) in (FULL, *HALF_ARRAYS)
 
     def reason_for_full(self, node: onnx.NodeProto) -> str | None:
-        """Why a node computes in FP32; None if it computes in half precision."""
+        """Why a node computes in FP32; None if it computes in half precision.
+
+        Args:
+            node: next node in topological order.
+        """
         beyond = self.keep.intersection((*node.input, *node.output))
         if beyond:
             return f"FP16 cannot hold {min(beyond)!r}"
         if node.name.startswith(self.paths):
             return "it is part of an operator that needs FP32"
         if node.op_type in PRODUCTS and node.domain in ("", DOMAIN):
-            # In FP32 between DQ and Q: scales do not fit into FP16.
+            # FP32 between DQ and Q, because scales may be too small for FP16.
             return "its weight is INT8" if self.decodes_weight(node) else None
         if node.op_type in _KEEPS_FULL:
             return f"{node.op_type} needs FP32"
@@ -92,19 +100,32 @@ class PrecisionChoice:
         data = [name for name, value in zip(names, values, strict=True) if value is None]
         if any(self.types.get(name) == self.half for name in data):
             return None
-        return "nothing that it reads is in half precision"
+        return "none of its inputs is in half precision"
 
     def element(self, node: onnx.NodeProto) -> int:
-        """The type that a node computes in."""
+        """Type that a node computes in.
+
+        Args:
+            node: next node in topological order.
+        """
         return self.half if self.reason_for_full(node) is None else FULL
 
     def decodes_weight(self, node: onnx.NodeProto) -> bool:
-        """Whether a standard product's weight comes as INT8, for TensorRT to fuse."""
+        """Whether the weight of a standard product is INT8, for TensorRT to fuse.
+
+        Args:
+            node: a product.
+        """
         weight = _WEIGHTS.get(node.op_type) if node.domain == "" else None
         return weight is not None and NodeView(node).input(weight) in self.decoded_weights
 
     def follow(self, node: onnx.NodeProto, element: int) -> None:
-        """Note the type of what a node makes."""
+        """Record the type of the outputs of a node.
+
+        Args:
+            node: next node in topological order.
+            element: its type.
+        """
         for name in node.output:
             if self.is_float(name):
                 self.types[name] = element
@@ -114,7 +135,7 @@ def exceeds_half(value: Array) -> bool:
     """Whether FP16 cannot hold a constant.
 
     Args:
-        value: of any type; none but FP32 exceeds it.
+        value: array of any dtype; only FP32 can exceed FP16.
     """
     largest = np.finfo(np.float16).max
     return bool(value.dtype == np.float32 and value.size and np.abs(value).max() > largest)

@@ -1,4 +1,4 @@
-"""Which tensors of a folded exchange model get a scale, and which convolutions run in INT8."""
+"""Selects the tensors of an exchange model to quantise, and the convolutions to run in INT8."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from lc_trt.ir.region_ops import REGION_GATHER, REGION_RESTRICT, REGION_SELECT, 
 
 @dataclass(frozen=True)
 class QuantizationPlan:
-    """What a quantised form of a model consists of.
+    """Quantisation plan of a model.
+
+    Convolutions are identified by their output tensors, because the dense form of a network has the
+    same tensor names but other node names.
 
     Attributes:
-        tensors: activations that calibration observes, in the order of the graph.
-        groups: the tensors that share one scale, by tensor: what meets in a concatenation.
-        convolutions: those that may run in INT8, by the tensor they make, in order: a dense form
-            of the network calls its nodes otherwise, its tensors not.
-        branches: those of ``tensors`` that go into an addition straight from a convolution.
-        excluded: why a convolution stays in floating point, by the tensor it makes.
+        tensors: activations to observe in calibration, in the order of the graph.
+        groups: tensors with a common scale (joined by a concatenation), by tensor.
+        convolutions: convolutions that can run in INT8, in order.
+        branches: tensors that are added right after a convolution and not needed otherwise.
+        excluded: reason why a convolution stays in floating point, by convolution.
     """
 
     tensors: tuple[str, ...]
@@ -37,11 +39,10 @@ class QuantizationPlan:
 
 
 def make_plan(graph: Graph) -> QuantizationPlan:
-    """The plan of a model whose batch norms are folded (`fold_batch_norm.FoldBatchNorm`).
+    """Create the plan of a model with folded batch norms (`fold_batch_norm.FoldBatchNorm`).
 
-    Left out are classifiers, whose scores reach a Softmax without an activation between and
-    decide where pixels leave, and what reads the image itself: it costs next to nothing and
-    loses most by 8 bits of both signs.
+    It excludes classifiers, whose scores determine where pixels exit, and the convolutions that
+    read the image, which are cheap and lose most accuracy in signed 8 bits.
 
     Args:
         graph: is only read.
@@ -94,19 +95,19 @@ def make_plan(graph: Graph) -> QuantizationPlan:
 
 
 def moves(node: onnx.NodeProto) -> bool:
-    """Whether a node only moves values, so that it can move them quantised.
+    """Whether a node only moves values, and can therefore move quantised ones.
 
     Args:
-        node: of any operator.
+        node: node of any operator.
     """
     return _joins(node) or (node.domain, node.op_type) == ("", "MaxPool") or _selects(node)
 
 
 def moved(node: onnx.NodeProto) -> list[str]:
-    """The inputs whose values a moving node moves; its output keeps their scale.
+    """Inputs whose values a moving node moves; its output has their scale.
 
     Args:
-        node: one that `moves` holds for.
+        node: node for which `moves` holds.
     """
     view = NodeView(node)
     if _joins(node):
@@ -115,11 +116,11 @@ def moved(node: onnx.NodeProto) -> list[str]:
 
 
 def set_moved(node: onnx.NodeProto, tensors: list[str]) -> None:
-    """Let a moving node move other tensors.
+    """Replace the inputs whose values a moving node moves.
 
     Args:
-        node: one that `moves` holds for.
-        tensors: as many as `moved` returns.
+        node: node for which `moves` holds.
+        tensors: new inputs, in the order of `moved`.
     """
     view = NodeView(node)
     if _joins(node):
@@ -138,11 +139,11 @@ def _selects(node: onnx.NodeProto) -> bool:
 
 
 def quantised_inputs(graph: Graph, plan: QuantizationPlan, keep: Collection[str]) -> set[str]:
-    """The tensors to quantise: inputs of all convolutions but some, with all that meet them.
+    """Tensors to quantise: the inputs of INT8 convolutions, with their groups.
 
     Args:
-        graph: the one that the plan was made of.
-        plan: its plan.
+        graph: graph of the plan.
+        plan: quantisation plan.
         keep: convolutions that stay in floating point.
     """
     sources = _sources(graph)
@@ -157,14 +158,17 @@ def quantised_inputs(graph: Graph, plan: QuantizationPlan, keep: Collection[str]
 
 
 def fingerprints(graph: Graph, plan: QuantizationPlan) -> dict[str, str]:
-    """For each tensor of the plan a hash of what computes it from the ones before.
+    """Hash the operators, attributes and weights that compute each tensor from preceding ones.
 
-    Of operators, attributes and weights: another model with tensors of the same names differs
-    at the first one that is computed otherwise. Sizes do not count.
+    A different model with the same tensor names has a different hash at the first tensor that is
+    computed differently. Image sizes do not matter.
 
     Args:
         graph: is only read.
-        plan: of this graph, or of one with tensors of the same names.
+        plan: plan of this graph, or of one with the same tensor names.
+
+    Returns:
+        Hexadecimal hash by tensor.
     """
     producers = graph.edges().producers
     hashes = {}
@@ -181,7 +185,7 @@ def fingerprints(graph: Graph, plan: QuantizationPlan) -> dict[str, str]:
             elif node is not None and name not in seen:
                 seen.add(name)
                 digest.update(node.op_type.encode())
-                # Where a region is does not belong to what is computed in it.
+                # Values in a region do not depend on how it was selected.
                 if not is_region(node, REGION_SELECT):
                     for attribute in sorted(node.attribute, key=lambda a: a.name):
                         digest.update(attribute.SerializeToString(deterministic=True))
@@ -191,23 +195,23 @@ def fingerprints(graph: Graph, plan: QuantizationPlan) -> dict[str, str]:
 
 
 def layer(name: str) -> str:
-    """The layer that a convolution belongs to: ``stage2/4/project`` for one.
+    """Layer of a convolution, such as ``stage2/4/project``.
 
     Args:
-        name: of the tensor that the convolution makes.
+        name: output tensor of the convolution.
     """
     return name.removesuffix("/conv")
 
 
 def select_layers(plan: QuantizationPlan, patterns: tuple[str, ...]) -> frozenset[str]:
-    """The convolutions of the named layers: a layer, or all whose path starts with the name.
+    """Select convolutions by layer.
 
     Args:
-        plan: its convolutions are chosen from.
-        patterns: layers, or beginnings of their paths.
+        plan: quantisation plan.
+        patterns: paths of layers, or their leading parts.
 
     Raises:
-        UsageError: a name that is no layer.
+        UsageError: a pattern without a matching layer.
     """
     chosen: set[str] = set()
     for pattern in patterns:
@@ -216,7 +220,7 @@ def select_layers(plan: QuantizationPlan, patterns: tuple[str, ...]) -> frozense
         if not matching:
             parts = sorted({n.strip("/").split("/")[0] for n in plan.convolutions})
             raise UsageError(
-                f"--keep {pattern}: no layer of that name runs in INT8; expected a path such as "
+                f"--keep {pattern}: no such layer runs in INT8; expected a path such as "
                 f"{layer(plan.convolutions[0])}, or the start of one ({', '.join(parts)})"
             )
         chosen |= matching
@@ -224,7 +228,7 @@ def select_layers(plan: QuantizationPlan, patterns: tuple[str, ...]) -> frozense
 
 
 def _sources(graph: Graph) -> dict[str, frozenset[str]]:
-    """For every tensor the tensors whose values it holds: itself, unless it was only moved."""
+    """Source tensors of the values of each tensor: itself, unless they were only moved."""
     sources: dict[str, frozenset[str]] = {i.name: frozenset({i.name}) for i in graph.inputs}
     sources |= {name: frozenset() for name in graph.constants}
     for node in graph.nodes:
@@ -236,7 +240,7 @@ def _sources(graph: Graph) -> dict[str, frozenset[str]]:
 
 
 def _classifiers(graph: Graph) -> set[str]:
-    """Outputs of convolutions whose result is a Softmax's scores, or part of their sum."""
+    """Outputs of convolutions that are scores of a Softmax, or summands of them."""
     producers = graph.edges().producers
     softmaxes = [n for n in graph.nodes if (n.domain, n.op_type) == ("", "Softmax")]
     todo = [NodeView(node).input("input") for node in softmaxes]
@@ -251,7 +255,7 @@ def _classifiers(graph: Graph) -> set[str]:
 
 
 def _first(graph: Graph) -> set[str]:
-    """Outputs of convolutions with none before them."""
+    """Outputs of convolutions without a preceding one."""
     behind: set[str] = set()
     first = set()
     for node in graph.nodes:

@@ -1,4 +1,4 @@
-"""Where temporal reuse takes hold of a cascade's graph."""
+"""The tensors of a cascade that temporal reuse reads and replaces."""
 
 from __future__ import annotations
 
@@ -18,30 +18,29 @@ from lc_trt.ir.region_ops import (
     is_region,
 )
 
-# What does not change the values of an output, and its input.
+# Operators that do not change values, with their input.
 _VIEWS = {"Squeeze": "data", "Cast": "input", "Identity": "input"}
 
 
 class ReusePoints:
-    """The tensors of a cascade that reuse holds on to.
+    """Tensors of a cascade for temporal reuse.
 
     Attributes:
-        select: the RegionSelect of stage 2.
+        select: RegionSelect of stage 2.
         confidence, active, rho: its inputs.
-        features: the map that enters stage 2, [N, C, h, w].
-        first_probabilities: what stage 1's head gives, [N, K, h, w].
-        results: probabilities, confidence and stages as they are merged in the end; nothing but
-            outputs depends on them.
+        features: input map of stage 2, [N, C, h, w].
+        first_probabilities: output of stage 1's head, [N, K, h, w].
+        results: final merged probabilities, confidence and stages, read by outputs only.
     """
 
     def __init__(self, graph: Graph) -> None:
-        """Finds them.
+        """Find the tensors.
 
         Args:
             graph: a cascade in exchange form.
 
         Raises:
-            LcTrtError: it is no cascade of three stages.
+            LcTrtError: not a cascade of three stages.
         """
         self.graph, self.producers = graph, graph.edges().producers
         selects = self._all_of(REGION_SELECT)
@@ -71,7 +70,7 @@ class ReusePoints:
         return [view for view in self._all_of(operator) if view.input("rows") == rows]
 
     def _before(self, output: str) -> str:
-        """What an output of the model is a view of."""
+        """The tensor that an output of the model is a view of."""
         name = output
         while self.producers[name].op_type in _VIEWS:
             node = self.producers[name]
@@ -84,14 +83,14 @@ def ancestors(nodes: Iterable[onnx.NodeProto], names: Collection[str]) -> list[o
 
     Args:
         nodes: in topological order.
-        names: of the tensors.
+        names: names of the tensors.
     """
-    needed, makers = set(names), []
+    needed, producers = set(names), []
     for node in reversed(list(nodes)):
         if not needed.isdisjoint(node.output):
-            makers.append(node)
+            producers.append(node)
             needed.update(node.input)
-    return makers[::-1]
+    return producers[::-1]
 
 
 def descendants(nodes: Iterable[onnx.NodeProto], names: Collection[str]) -> list[onnx.NodeProto]:
@@ -99,7 +98,7 @@ def descendants(nodes: Iterable[onnx.NodeProto], names: Collection[str]) -> list
 
     Args:
         nodes: in topological order.
-        names: of the tensors.
+        names: names of the tensors.
     """
     dependent, readers = set(names), []
     for node in nodes:

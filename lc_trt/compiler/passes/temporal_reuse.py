@@ -1,11 +1,11 @@
-"""Temporal reuse: a hard pixel that has not moved keeps the result of an earlier frame.
+"""Temporal reuse: an unchanged hard pixel reuses the result of an earlier frame.
 
-    stage 1 -> which pixels moved since their last full computation? -> active of RegionSelect
-    stages 2 and 3 -> results, where a pixel was computed; elsewhere those that were kept
+    stage 1 -> pixels that changed since their last full computation -> active of RegionSelect
+    stages 2 and 3 -> results of computed pixels, merged with stored results of the others
 
-The state of a frame goes in as ``past_*`` and comes out as ``present_*``; who runs the model hands
-it on. With zeros in ``past_stages`` everything is computed, and the outputs are those of the model
-without this pass.
+The state is an input ``past_*`` and an output ``present_*``, which the runtime passes from frame to
+frame. With zeros in ``past_stages``, all pixels are computed, and the outputs equal those of the
+model without this pass.
 """
 
 from __future__ import annotations
@@ -32,38 +32,41 @@ from lc_trt.ir.interface import (
     PixelWork,
 )
 
-# Cells to each side of a pixel whose movement counts for it, since its result depends on them.
-# docs/reuse.md has what fewer give.
+# A pixel alone counts as changed beyond this multiple of the tolerance, to detect small objects.
+# it; docs/reuse.md compares smaller values.
 AROUND = 15
-# What moves by itself, however small, is seen at this many tolerances.
+# A single pixel beyond this multiple of the tolerance counts as changed, to detect small objects.
 OWN = 2.0
-# Cells around a pixel that gets a new result which are computed as well, because a neighbour that
-# is not in the region reads 0. They keep their earlier results.
+# Radius in cells around a recomputed pixel that is computed as well, because neighbours outside
+# the region read as 0. These cells keep their stored results.
 CONTEXT = 2
 
 
 @dataclass(frozen=True)
 class TemporalReuse:
-    """Gives a cascade in exchange form the inputs and outputs of `lc_trt.ir.interface`.
+    """Adds the inputs and outputs of temporal reuse (`lc_trt.ir.interface`) to a cascade.
 
-    With f(q) the features of pixel q at stage 2's entry and r(q) those at its last full
-    computation, a hard pixel p has moved where over the hard pixels q up to ``AROUND`` cells from
-    it
+    With f(q) the features of pixel q at the start of stage 2 and r(q) those at its last full
+    computation, a hard pixel p has changed if, over the hard pixels q up to ``AROUND`` cells away,
 
         sum |f(q) - r(q)|^2 > tolerance^2 * sum |f(q)|^2
 
-    or where for itself |f(p) - r(p)| > ``OWN`` * tolerance * |f(p)|. It keeps its result where it
-    has not moved and the result holds at the thresholds of this frame: it left at stage 3, or at
-    stage 2 with a confidence that still lets it. Where more than a share of an image's hard
-    pixels do not, all are computed and what was kept of the image is forgotten.
+    or if |f(p) - r(p)| > ``OWN`` * tolerance * |f(p)|. An unchanged pixel reuses its result if it
+    is valid at the thresholds of the current frame: it exited at stage 3, or at stage 2 with a
+    confidence that still exceeds the threshold. If more than a given share (``cut``) of the hard
+    pixels of an image cannot reuse theirs, all are computed and the stored results are dropped.
 
-    Sizes may be symbolic or fixed. Raises LcTrtError where the graph is no cascade of that form.
+    Sizes may be symbolic or fixed. Raises LcTrtError if the graph is not such a cascade.
     """
 
     name: ClassVar[str] = "temporal_reuse"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Add the inputs, outputs and what computes them."""
+        """Add the inputs, outputs and nodes.
+
+        Args:
+            graph: graph to edit in place.
+        """
         _Reuse(graph).run()
         return PassReport(1)
 
@@ -95,7 +98,7 @@ class _Reuse:
         return self.graph.constant(f"reuse/{name}", value, dtype)
 
     def declare(self, points: ReusePoints) -> None:
-        """The inputs and outputs, with the sizes that are known."""
+        """Declare inputs and outputs, with known sizes."""
         batch, channels, height, width = self.graph.dims(points.features) or (None,) * 4
         classes = (self.graph.dims(points.first_probabilities) or (None,) * 4)[1]
         size = (height or FEATURE_HEIGHT, width or FEATURE_WIDTH)
@@ -117,7 +120,7 @@ class _Reuse:
         self.graph.outputs.append(work)
 
     def read_state(self, points: ReusePoints) -> None:
-        """What was kept, and where it holds at this frame's thresholds."""
+        """Read the stored results, and find those that are valid at the current thresholds."""
         self.features, self.probabilities, stages = PAST
         self.channel = self.const("channel", [1], "int64")
         unsqueezed = self.add("Unsqueeze", stages, self.channel, name="past_stages")
@@ -134,7 +137,7 @@ class _Reuse:
         return self.add("ReduceMax", x, self.channel, name=name, keepdims=1)
 
     def find_unmoved(self, points: ReusePoints) -> None:
-        """Who keeps a result, who gets a new one, and who is computed."""
+        """Find the pixels that reuse a result, get a new one, or are computed."""
         tolerance = self.add("Gather", LIMITS, self.const("first", 0, "int64"), name="tolerance")
         cut = self.add("Gather", LIMITS, self.const("last", 1, "int64"), name="cut")
         easy = self.add("Greater", points.confidence, points.rho, name="easy")
@@ -166,11 +169,11 @@ class _Reuse:
         return self.add("Cast", mask, name=f"{name}/float", to=TensorProto.FLOAT)
 
     def around(self, x: str, name: str) -> str:
-        """Over the hard pixels around each, as far as a common factor tells nothing: their mean."""
-        # Not a product with the mask: 0 times NaN is NaN, and an easy pixel's must not count.
+        """Average over the surrounding hard pixels; proportional to the sum, which is enough."""
+        # Not a product with the mask: 0 times NaN is NaN, and easy pixels must not count.
         zero = self.const(f"{name}/zero", 0, "float32")
         x = self.add("Where", self.hard, x, zero, name=f"{name}/of_hard")
-        for axis in (0, 1):  # one direction after the other: 62 additions per cell, not 961
+        for axis in (0, 1):  # separable: 62 additions per cell instead of 961
             side, pads = [1, 1], [0, 0, 0, 0]
             side[axis], pads[axis], pads[axis + 2] = 2 * AROUND + 1, AROUND, AROUND
             x = self.add(
@@ -181,7 +184,7 @@ class _Reuse:
 
     def within(self, distance: str, length: str, factor: str, name: str) -> str:
         bound = self.add("Mul", length, factor, name=f"{name}/bound")
-        # So, and not as its opposite, that NaN has moved.
+        # LessOrEqual rather than a negated Greater, so that NaN counts as changed.
         return self.add("LessOrEqual", distance, bound, name=name)
 
     def count(self, mask: str, name: str) -> str:
@@ -189,14 +192,14 @@ class _Reuse:
         return self.add("ReduceSum", self.as_float(mask, name), axes, name=name, keepdims=1)
 
     def dilate(self, mask: str) -> str:
-        """A mask of what is up to ``CONTEXT`` cells from it."""
+        """Dilate a mask by ``CONTEXT`` cells."""
         side, pads = [2 * CONTEXT + 1] * 2, [CONTEXT] * 4
         number = self.as_float(mask, "context")
         largest = self.add("MaxPool", number, name="context/max", kernel_shape=side, pads=pads)
         return self.add("Cast", largest, name="context", to=TensorProto.BOOL)
 
     def replace_results(self, points: ReusePoints) -> dict[str, str]:
-        """What the outputs read instead of each of this frame's results."""
+        """Merged tensors that replace the results of the current frame."""
         past = (self.probabilities, self.confidence, self.stages)
         return {
             now: self.add("Where", self.kept, before, now, name=f"result/{name}")
@@ -213,12 +216,12 @@ class _Reuse:
         left = self.add("Where", self.renewed, stages, remembered, name="state/stages")
         self.as_bytes(left, PRESENT[2])
         masks = {PixelWork.COMPUTED: self.entered, PixelWork.KEPT: self.kept}
-        # The value of context is the sum of both.
+        # CONTEXT is the sum of both values.
         parts = [
             self.add(
                 "Mul",
                 self.add("Cast", mask, name=f"work/{value}", to=TensorProto.INT32),
-                self.const(f"code/{value}", value, "int32"),
+                self.const(f"value/{value}", value, "int32"),
                 name=f"work/{value}",
             )
             for value, mask in masks.items()
@@ -226,7 +229,7 @@ class _Reuse:
         self.as_bytes(self.add("Add", *parts, name="work"), WORK)
 
     def as_bytes(self, x: str, output: str) -> None:
-        """int32 [N, 1, h, w] -> an output, uint8 [N, h, w]."""
+        """Convert int32 [N, 1, h, w] to an output, uint8 [N, h, w]."""
         squeezed = self.add("Squeeze", x, self.channel, name=f"{output}/squeezed")
         self.add("Cast", squeezed, name=output, output=output, to=TensorProto.UINT8)
 
@@ -237,7 +240,7 @@ class _Reuse:
         points: ReusePoints,
         replaced: dict[str, str],
     ) -> None:
-        """Put new nodes between those that they need and those that need them."""
+        """Insert the new nodes after their inputs and before their readers."""
         nodes = self.graph.nodes
         needed = ancestors(nodes, (points.features, points.confidence, points.rho, points.active))
         readers = descendants(nodes, points.results)

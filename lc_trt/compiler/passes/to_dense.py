@@ -1,4 +1,4 @@
-"""A cascade's dense network: every region is the whole map, and only the last head stays."""
+"""The dense form of a cascade: every region is the whole map, and only the last head remains."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from lc_trt.ir.region_ops import (
 
 @dataclass(frozen=True)
 class ToDense:
-    """The dense network with the same weights; equal to the cascade at rho = 1.
+    """Converts a cascade to the dense network with the same weights, equal to it at rho = 1.
 
-    Channels are axis 1 of maps and of compact rows alike, so all standard operators
-    inside a stage carry over unchanged; heads 1 and 2 lose their readers and disappear.
-    Raises LcTrtError for a region operator that has no dense form.
+    Channels are axis 1 of both maps and compact rows, so standard operators inside a stage do not
+    change. Heads 1 and 2 lose their readers and are removed. Raises LcTrtError for a region
+    operator without a dense form.
     """
 
     name: ClassVar[str] = "to_dense"
@@ -78,7 +78,7 @@ def _max_pool(graph: Graph, node: onnx.NodeProto) -> onnx.NodeProto:
 
 
 def _conv(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """Conv, then the residual and the activation if the region convolution carries them."""
+    """Conv, followed by the residual and activation of the region convolution, if any."""
     view = NodeView(node)
     inputs = [view.input(name) for name in ("x", "weight", "bias")]
     nodes = [graph.make("Conv", inputs, f"{node.name}/dense", **_window(view))]

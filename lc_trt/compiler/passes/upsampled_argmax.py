@@ -1,9 +1,9 @@
-"""The classes of an upsampled map, without the upsampled map: faster in OpenVINO.
+"""ArgMax of an upsampled map without storing the upsampled map: faster in OpenVINO.
 
-Its ArgMax sorts, and even as maxima (`argmax_as_max`) it goes over the upsampled map three times.
-Here only the columns are interpolated on their own, by a product. Between two of the map's rows
-values run straight, and OpenVINO fuses that with the comparison of two classes, so that of the
-upsampled map just the largest value so far and its class are ever written.
+OpenVINO's ArgMax sorts, and as maxima (`argmax_as_max`) it still reads the upsampled map thrice.
+Here, columns are interpolated by a matrix product. Interpolation between rows is linear, and
+OpenVINO fuses it with the comparison of two classes, so that only the running maximum and its class
+are stored at the upsampled size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lc_trt.compiler.passes.argmax_as_max import is_argmax, reason_not_per_pixel
 from lc_trt.compiler.rewrite import RewriteRule
 from lc_trt.ir.node_view import NodeView
 
-_TOGETHER = 6  # classes compared in one go, then the best of each go
+_GROUP = 6  # classes compared in one chain; then the best of each group
 # Attributes of the Resize that `interpolation` computes.
 _BILINEAR = {
     "mode": b"linear", "coordinate_transformation_mode": b"half_pixel", "antialias": 0,
@@ -28,10 +28,10 @@ _BILINEAR = {
 
 
 class UpsampledArgMax(RewriteRule):
-    """Resize and ArgMax over classes -> interpolated rows, and the first of the largest.
+    """Replaces Resize and ArgMax over classes by interpolated rows and pairwise comparisons.
 
-    For a bilinear Resize (half-pixel) of one image [1, K, h, w] with known shapes to a multiple of
-    h rows that only an ArgMax over axis 1 reads, without the axis kept. Equal to it but for
+    Applies to a bilinear Resize (half-pixel) of one image [1, K, h, w] of fixed size to a multiple
+    of h rows, read only by an ArgMax over axis 1 without ``keepdims``. Results are equal up to
     rounding.
     """
 
@@ -42,7 +42,7 @@ class UpsampledArgMax(RewriteRule):
         return is_argmax(node)
 
     def check(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> str | None:
-        """It has to read a Resize that nothing else reads."""
+        """It must be the only reader of a Resize."""
         data = NodeView(node).input("data")
         resize = edges.producers.get(data)
         if resize is None or (resize.domain, resize.op_type) != ("", "Resize"):
@@ -52,7 +52,7 @@ class UpsampledArgMax(RewriteRule):
         return reason_not_per_pixel(node) or _reason_not_bilinear(graph, resize)
 
     def rewrite(self, graph: Graph, edges: Edges, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """What compares the interpolated rows, in place of both."""
+        """Replace both by comparisons of interpolated rows."""
         resize = edges.producers[NodeView(node).input("data")]
         graph.expanded[resize.name] = resize.op_type
         return _compare(graph, resize, node)
@@ -72,24 +72,24 @@ def _reason_not_bilinear(graph: Graph, resize: onnx.NodeProto) -> str | None:
         return f"{p} also resizes the classes"
     scales = graph.constants.get(view.input("scales"))
     if scales is not None and not np.array_equal(np.multiply(before, scales), after):
-        # Rounded down: positions go by the scales then, not by both sizes.
+        # With rounded sizes, positions depend on the scales instead.
         return f"{p} has scales that are not the ratio of the sizes"
     if before[1] < 2:
-        return "there is one class"
+        return "there is only one class"
     if after[2] % before[2]:
-        return f"{p} makes {before[2]} rows {after[2]}, which is no multiple"
+        return f"{p} resizes {before[2]} rows to {after[2]}, not a multiple"
     return None
 
 
 def interpolation(size: int, resized: int) -> Array:
-    """float32 [resized, size]: the weights of bilinear interpolation along one axis.
+    """Weights of bilinear interpolation along one axis, float32 [resized, size].
 
-    Output position y reads input position (y + 0.5) * size / resized - 0.5, inside the borders
+    Output position y reads input position (y + 0.5) * size / resized - 0.5, clipped to the borders
     (ONNX, Resize, half_pixel).
 
     Args:
-        size: positions of the input.
-        resized: positions of the output.
+        size: number of input positions.
+        resized: number of output positions.
     """
     position = np.clip((np.arange(resized) + 0.5) * size / resized - 0.5, 0, size - 1)
     low = np.minimum(position.astype(int), max(size - 2, 0))
@@ -117,15 +117,15 @@ def _compare(graph: Graph, resize: onnx.NodeProto, argmax: onnx.NodeProto) -> li
         return graph.constant(f"{at.name}/{name}", value, dtype)
 
     def larger(a: tuple[str, str], b: tuple[str, str]) -> tuple[str, str]:
-        """Of two (value, class) the one with the larger value, the first of equals."""
+        """The (value, class) pair with the larger value; the first of equals."""
         second = add("Greater", b[0], a[0], name="second")
         return (
             add("Max", a[0], b[0], name="largest"),
             add("Where", second, b[1], a[1], name="best"),
         )
 
-    # Bands of ``scale`` rows, from one of the map's rows to the next; both borders stand twice.
-    # Of each class where its bands begin, then how far they rise.
+    # Bands of ``scale`` rows between adjacent rows of the map, with both borders repeated. For each
+    # class, the first values of its bands, then their differences to the last.
     row = np.arange(height)
     begin, end = np.eye(height)[[0, *row]], np.eye(height)[[*row, height - 1]]
     ends = const("ends", np.concatenate([begin, end - begin]), "float32", resize)
@@ -134,7 +134,7 @@ def _compare(graph: Graph, resize: onnx.NodeProto, argmax: onnx.NodeProto) -> li
     wide = add("MatMul", both, along, name="wide", at=resize)
     shape = const("bands", [1, 2 * classes, height + 1, 1, columns], "int64", resize)
     banded = add("Reshape", wide, shape, name="banded", at=resize)
-    # Class by class in memory: OpenVINO splits that without a copy.
+    # Contiguous per class, so that OpenVINO splits without a copy.
     maps = [graph.unique(f"{resize.name}/class{k}") for k in range(2 * classes)]
     nodes.append(
         graph.make(
@@ -142,7 +142,7 @@ def _compare(graph: Graph, resize: onnx.NodeProto, argmax: onnx.NodeProto) -> li
             num_outputs=2 * classes,
         )
     )  # fmt: skip
-    # How far each row of a band is on its way (half-pixel).
+    # Relative position of each row in its band (half-pixel).
     way = (np.arange(scale) + (0.5 if scale % 2 == 0 else 0.0)) / scale
     part = const("way", way.reshape(1, 1, 1, scale, 1), "float32", resize)
     best = []
@@ -151,7 +151,7 @@ def _compare(graph: Graph, resize: onnx.NodeProto, argmax: onnx.NodeProto) -> li
         value = add("Add", start, risen, name=f"value{k}", at=resize)
         best.append((value, const(str(k), np.full((1, 1, 1, 1, 1), k), "float32")))
     while len(best) > 1:
-        groups = [best[i : i + _TOGETHER] for i in range(0, len(best), _TOGETHER)]
+        groups = [best[i : i + _GROUP] for i in range(0, len(best), _GROUP)]
         best = [reduce(larger, group) for group in groups]
     flat = const("flat", [1, (height + 1) * scale, columns], "int64")
     index = add("Reshape", best[0][1], flat, name="index")

@@ -50,7 +50,7 @@ def test_classes_replace_names_only(own: Path) -> None:
 
 
 def test_normalisation_of_an_exchange_model_is_refused(own: Path) -> None:
-    with pytest.raises(UsageError, match=r"own.onnx: normalises inside its graph; leave out"):
+    with pytest.raises(UsageError, match=r"own.onnx: normalises inside its graph; omit"):
         import_model(own, ImportOptions(normalisation=Normalisation()))
 
 
@@ -74,7 +74,10 @@ def test_metadata_is_read_first(own: Path, plain: Path, tmp_path: Path) -> None:
     model = onnx.load(own)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
-    with pytest.raises(LcTrtError, match=r"bare.onnx: has our inputs and outputs but no lc_trt"):
+    with pytest.raises(
+        LcTrtError,
+        match=r"bare.onnx: has the inputs and outputs of an exchange model",
+    ):
         import_model(tmp_path / "bare.onnx")
     later = onnx.load(plain)
     later.metadata_props.add(key=MODEL_INFO, value='{"format": 99}')

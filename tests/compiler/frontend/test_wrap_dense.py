@@ -126,10 +126,10 @@ def test_networks_of_the_torch_exporter_are_wrapped(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "classifier"}, "no segmentation network: outputs logits"),
+        ({"kind": "classifier"}, "not a segmentation network: outputs logits"),
         ({"shape": ("n", 1, "h", "w")}, "input 'pixels' is FLOAT"),
-        ({"shape": (1, 3, 64, 64)}, "fixed at 64x64, not 48x72; give --size 64x64"),
-        ({"classes": 1}, "no segmentation network: outputs logits"),
+        ({"shape": (1, 3, 64, 64)}, "fixed at 64x64, not 48x72; use --size 64x64"),
+        ({"classes": 1}, "not a segmentation network: outputs logits"),
     ],
     ids=["classifier", "grey", "other size", "one class"],
 )

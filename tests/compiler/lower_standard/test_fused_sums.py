@@ -135,7 +135,7 @@ def test_convolutions_with_an_epilogue_are_left(change):
     [
         (graph_of_sum(rows=("rows", "others")), (), "read different rows"),
         (graph_of_sum(read_twice), (), "is read elsewhere"),
-        (graph_of_sum(), ["y1"], "is asked for by name"),
+        (graph_of_sum(), ["y1"], "is a required tensor"),
     ],
     ids=["two regions", "read twice", "named"],
 )

@@ -46,7 +46,7 @@ def test_a_branch_with_another_reader_is_not_merged():
     model = region_graph(body)
     graph = Graph(model)
     report = MergeBranches(LoweringState()).apply(graph)
-    reason = "its result is read by more than region convolutions"
+    reason = "its result has readers other than region convolutions"
     assert [s.reason for s in report.skipped] == [reason] * 2  # the last goes to RegionScatter
     merged = graph.encode()
     assert count(merged, "RegionConv") == 3

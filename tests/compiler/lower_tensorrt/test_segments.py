@@ -90,7 +90,7 @@ def test_rows_of_unknown_origin_are_refused():
     model = region_graph(lambda b: (b.conv(b.entered, CHANNELS, 2), 2))
     views(model, "RegionConv")[0].set_input("x", "outside")
     model.graph.input.append(helper.make_tensor_value_info("outside", TensorProto.FLOAT, ["r", 6]))
-    with pytest.raises(LcTrtError, match="'outside', which no region operator made"):
+    with pytest.raises(LcTrtError, match="'outside', which is not the output"):
         lowered(model)
 
 

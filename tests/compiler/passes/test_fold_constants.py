@@ -63,7 +63,7 @@ def test_symbolic_shapes_are_not_folded():
         (
             helper.make_node("DequantizeLinear", ["c", "s"], ["a"], "n"),
             {"c": np.int8([1]), "s": np.float32(1)},
-            "its integers are what is to be stored",
+            "its integers are to be stored",
         ),
         (helper.make_node("RandomNormal", [], ["a"], "n", shape=[1]), {}, "it is random"),
         (

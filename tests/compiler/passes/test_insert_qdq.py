@@ -133,7 +133,7 @@ def test_kept_layers_keep_their_weights(case):
             assert (weight in by_output) == (node.output[0] not in keep)
     everything = quantised(folded, Quantization(ranges, plan.convolutions))
     assert not any("Quantize" in n.op_type for n in everything.graph.node)
-    with pytest.raises(UsageError, match=r"--keep stage9: no layer of that name.*stage1"):
+    with pytest.raises(UsageError, match=r"--keep stage9: no such layer runs.*stage1"):
         select_layers(plan, ("stage9",))
 
 

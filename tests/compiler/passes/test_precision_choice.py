@@ -30,7 +30,7 @@ def chain(*nodes):
         ),
         (
             [helper.make_node("Relu", ["x"], ["y"], "n")], (),
-            "nothing that it reads is in half precision",
+            "none of its inputs is in half precision",
         ),
         ([helper.make_node("Relu", ["a"], ["y"], "up/n")], (), "it is part of an operator"),
     ],

@@ -41,6 +41,6 @@ def test_the_pass_says_why_a_convolution_stays_in_floating_point(graph):
     report = InsertQdq(Quantization(ranges, [keep])).apply(graph)
     assert report.rewrites == len(plan.convolutions) - 1
     producers = graph.edges().producers
-    expected = plan.excluded | {keep: "it is to stay in floating point"}
+    expected = plan.excluded | {keep: "it is excluded from INT8"}
     named = {producers[output].name: why for output, why in expected.items()}
     assert {skipped.node: skipped.reason for skipped in report.skipped} == named

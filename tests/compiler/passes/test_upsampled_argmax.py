@@ -116,7 +116,7 @@ def test_other_resizes_are_left(shape, changes):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (model([1, 5, 4, 4], (1.5, 2)), "'resize' before it makes 4 rows 6, which is no multiple"),
+        (model([1, 5, 4, 4], (1.5, 2)), "'resize' before it resizes 4 rows to 6, not a multiple"),
         (model([1, 5, 5, 7], (2, 1.5)), "has scales that are not the ratio of the sizes"),
         (model([2, 5, 4, 4], (2, 2)), "'resize' before it has a batch of 2, not 1"),
         (

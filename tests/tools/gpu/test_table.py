@@ -64,5 +64,5 @@ def test_table_and_figure_of_a_network(gpu_tool, tmp_path, monkeypatch, capsys):
 def test_a_file_without_measurements_is_named(gpu_tool, tmp_path):
     path = tmp_path / "empty.jsonl"
     path.write_text('{"machine": {}}\n')
-    with pytest.raises(LcTrtError, match=r"empty\.jsonl: no measurement"):
+    with pytest.raises(LcTrtError, match=r"empty\.jsonl: has no measurements"):
         gpu_tool("table").read_lines(path)

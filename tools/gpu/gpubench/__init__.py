@@ -1,7 +1,7 @@
-"""What the scripts of tools/gpu share.
+"""Common modules of the scripts in tools/gpu.
 
-They run in a bare checkout, on a machine where lc-trt is not installed: so the repository's root
-comes onto the path here, and tests/helpers/, whose plugin_harness.py is the harness's Python side.
+The scripts run in a checkout without lc-trt installed, so the repository's root is added to the
+path here, and tests/helpers/ for plugin_harness.py, the Python side of the harness.
 """
 
 import sys

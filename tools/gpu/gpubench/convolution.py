@@ -1,7 +1,7 @@
-"""Convolutions on the map, and what is fused into them.
+"""Convolutions on the map, and the operators fused into them.
 
-The one fusion of the executor, on standard operators only, is one that TensorRT makes as well:
-the sum and the ReLU that follow a convolution become part of it.
+The executor has one fusion, on standard operators only, which TensorRT performs as well: the sum
+and the ReLU after a convolution become part of it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ FORMS = ("fused", "plain")
 
 @dataclass
 class Convolution:
-    """``relu(conv(x) + bias + other)``, the sum and the ReLU where there are any.
+    """``relu(conv(x) + bias + other)``; the sum and the ReLU are optional.
 
     Attributes:
-        strides: in y and x, as ``padding``, at both ends, and ``dilations``.
-        groups: of channels.
-        has_bias: whether there is one.
-        other: whether something is added.
-        relu: whether the result is rectified.
-        form: ``fused`` lets cuDNN do convolution, bias, sum and ReLU in one kernel, where there
-            is a ReLU; in ``plain`` torch adds and rectifies in place.
+        strides, padding, dilations: in y and x; padding is the same at both ends.
+        groups: groups of channels.
+        has_bias: whether there is a bias.
+        other: whether a tensor is added.
+        relu: whether ReLU is applied.
+        form: ``fused`` computes convolution, bias, sum and ReLU in one cuDNN kernel, if there is a
+            ReLU; ``plain`` adds and applies ReLU with torch, in place.
     """
 
     strides: list[int]
@@ -49,7 +49,7 @@ class Convolution:
         Args:
             x: [N, Cin, H, W].
             weight: [Cout, Cin / groups, kh, kw], of the same type and layout.
-            rest: the bias [Cout] and the other summand, like the result, where there are any.
+            rest: the bias [Cout] and the summand, in the shape of the result, if any.
         """
         bias = rest[0] if self.has_bias else None
         other = rest[-1] if self.other else None
@@ -70,22 +70,22 @@ def fuse(
     graph: Graph,
     form: str,
 ) -> list[Step]:
-    """Sums and ReLUs that follow a convolution become part of it.
+    """Fuse sums and ReLUs into the preceding convolution.
 
-    Only where nothing else reads what lies between, and both summands have one shape. Of two
-    convolutions that are added, the later one takes the other's result.
+    Requires that intermediate tensors have no other readers and that summands have the same shape.
+    Of two added convolutions, the sum is fused into the later one.
 
     Args:
-        steps: of a model, in order.
+        steps: steps of a model, in order.
         outputs: tensors that are read after the pass.
-        graph: the model, which knows the shapes of its tensors.
-        form: of the convolutions, one of `FORMS`.
+        graph: the model, for shapes.
+        form: form of the convolutions, one of `FORMS`.
 
     Returns:
-        Fewer steps, in an order that can be run.
+        The fused steps in a valid order.
     """
     uses = Counter([*outputs, *(name for step in steps for name in step.reads)])
-    open_convs: dict[str, Step] = {}  # by output, in order: what something may still join
+    open_convs: dict[str, Step] = {}  # steps that may still be fused into, by output
     fused: list[Step] = []
     for step in steps:
         conv = _conv_to_join(step, open_convs, uses, graph)
@@ -93,7 +93,7 @@ def fuse(
             fused.append(step)
         else:
             del open_convs[conv.writes[0]]
-            # Here, not where it was: the other summand may have been computed since.
+            # Moved here, because the summand may be computed after its old position.
             fused.remove(conv)
             fused.append(conv)
             _join(conv, step)

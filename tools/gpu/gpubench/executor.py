@@ -1,11 +1,11 @@
-"""Runs a lowered ONNX: region operators by our kernels, the others by torch, node by node.
+"""Runs a lowered ONNX node by node: region operators with our kernels, the others with torch.
 
-What it runs is what TensorRT's parser is given (`lc_trt.compiler.lower_tensorrt`), so what it
-measures is the network that an engine runs. A node that it does not know is an error.
+It runs the input of TensorRT's parser (`lc_trt.compiler.lower_tensorrt`), so it measures the
+network of an engine. An unknown node is an error.
 
-Nothing waits for the device, so a pass can be captured in a CUDA graph, which then serves any
-image, thresholds and region: inputs, rows and what describes a region lie in memory that is
-allocated beforehand, and the maps in between in what torch's allocator reserves for the graph.
+Nothing synchronises with the device, so a pass can be captured in a CUDA graph, which is valid for
+any image, thresholds and region: inputs, rows and region tables are in memory allocated in advance,
+and other maps in memory that torch's allocator reserves for the graph.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ class Executor:
     """A lowered model, cascade or dense, on the device of ``kernels``.
 
     Attributes:
-        inputs: by name, the memory that a pass reads them from.
-        outputs: names of what a pass returns.
-        steps: what a pass does, in order.
+        inputs: memory of the inputs, by name.
+        outputs: names of the returned tensors.
+        steps: steps of a pass, in order.
         convs: the region convolutions among them.
     """
 
     def __init__(
         self, model: onnx.ModelProto, kernels: Kernels, form: str, also: Sequence[str] = ()
     ) -> None:
-        """Make the steps.
+        """Create the steps.
 
         Args:
-            model: as `Backend.lower` of TensorRT returns it, at a fixed size and batch.
-            kernels: run the region operators.
-            form: of the convolutions on the map, ``fused`` or ``plain``.
-            also: tensors that a pass returns beside the model's outputs.
+            model: lowered model with a fixed size and batch.
+            kernels: kernels for the region operators.
+            form: form of the convolutions on the map, ``fused`` or ``plain``.
+            also: tensors to return besides the model's outputs.
 
         Raises:
-            LcTrtError: a node, or something about one, that is not implemented; it is named.
+            LcTrtError: a node, attribute or input that is not implemented; names it.
         """
         if form not in FORMS:
             raise ValueError(f"form {form!r}: expected one of {', '.join(FORMS)}")
@@ -99,14 +99,14 @@ class Executor:
 
     @torch.inference_mode()
     def _fold(self, step: Step) -> None:
-        """Run a step on constants now: weights in INT8 are dequantised once."""
+        """Run a step with constant inputs now, so that INT8 weights are dequantised once."""
         result = step.run(*(self._constants[name] for name in step.reads))
         assert isinstance(result, Tensor)
         self._constants[step.writes[0]] = _laid_out(result)
 
     @torch.inference_mode()
     def __call__(self) -> dict[str, Tensor]:
-        """One pass on what lies in `inputs`; tensors by the names of `outputs`."""
+        """Run a pass on `inputs`; return tensors by the names of `outputs`."""
         values = dict(self.inputs)
         for step, dead in self._schedule:
             tensors = [values[n] if n in values else self._constants[n] for n in step.reads]
@@ -119,11 +119,11 @@ class Executor:
         return {name: values[name] for name in self.outputs}
 
     def put(self, image: npt.NDArray[np.uint8], rho: npt.NDArray[np.float32] | None = None) -> None:
-        """Copy inputs to where a pass reads them.
+        """Copy inputs to `inputs`.
 
         Args:
             image: uint8 [N, H, W, 3], BGR.
-            rho: float32 [2], one threshold per boundary; None leaves them, or there are none.
+            rho: float32 [2], one threshold per boundary; None keeps them, or for a dense network.
         """
         self.inputs[IMAGE].copy_(torch.from_numpy(image))
         if rho is not None:
@@ -132,11 +132,11 @@ class Executor:
     def run(
         self, image: npt.NDArray[np.uint8], rho: npt.NDArray[np.float32] | None = None
     ) -> EngineOutput:
-        """One pass, as `lc_trt.runtime.engines.base.Engine.run`.
+        """Run a pass like `lc_trt.runtime.engines.base.Engine.run`.
 
         Args:
-            image: as `put` takes it.
-            rho: likewise.
+            image: uint8 [N, H, W, 3], BGR.
+            rho: float32 [2], one threshold per boundary; None for a dense network.
         """
         self.put(image, rho)
         output = {name: value.cpu().numpy().copy() for name, value in self().items()}
@@ -144,7 +144,7 @@ class Executor:
 
 
 def _laid_out(constant: Tensor) -> Tensor:
-    """Weights of convolutions on the map lie channels last, as the map does."""
+    """Convert weights of convolutions on the map to channels last, like the map."""
     if constant.dim() == 4 and constant.is_floating_point():
         return constant.contiguous(memory_format=torch.channels_last)
     return constant

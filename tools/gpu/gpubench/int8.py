@@ -1,4 +1,4 @@
-"""INT8 region convolutions in the bench: their values, and what a dense one is compared with."""
+"""INT8 region convolutions for the bench, and the dense product to compare them with."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ LARGEST = 127  # weights are symmetric; activations may also be -128
 
 
 def quantize(x: Tensor, scale: float) -> Tensor:
-    """int8, rounded half to even and saturated, as RegionQuantize does.
+    """Quantise to int8, rounding half to even and saturating, as RegionQuantize does.
 
     Args:
-        x: floating point.
-        scale: of the result.
+        x: floating-point array.
+        scale: scale of the result.
     """
     return (x.float() / scale).round().clamp(-LARGEST - 1, LARGEST).to(torch.int8)
 
 
 def quantized(conv: RegionConv, x: float, y: float, residual: float) -> RegionConv:
-    """A float32 convolution in INT8: weights per output channel, the other scales folded.
+    """Quantise a float32 convolution: per-channel weights, with the other scales folded.
 
-    As for TensorRT: no scale of an input reaches the kernel. Its memory is the caller's to change.
+    As in TensorRT, input scales do not reach the kernel. The caller replaces its memory.
 
     Args:
-        conv: in float32.
-        x: the scale of the input.
-        y: that of the output; 1 where it stays in floating point.
-        residual: that of the residual; 1 likewise.
+        conv: convolution in float32.
+        x: scale of the input.
+        y: scale of the output; 1 for floating point.
+        residual: scale of the residual; 1 for floating point.
     """
     largest = conv.weight.abs().flatten(1).amax(1)
     per_channel = torch.where(largest > 0, largest, torch.ones_like(largest)) / LARGEST
@@ -43,10 +43,10 @@ def quantized(conv: RegionConv, x: float, y: float, residual: float) -> RegionCo
 
 
 class DenseProduct:
-    """The INT8 product that a dense convolution is, [M, K] x [K, N] to INT32, by cuBLASLt.
+    """The INT8 product of a dense convolution, [M, K] x [K, N] to INT32, with cuBLASLt.
 
-    torch has no INT8 convolution on a GPU. This one has its patches laid out already and does not
-    requantise, but writes four bytes per output where a convolution would write one.
+    torch has no INT8 convolution on a GPU. The product reads prepared patches and does not
+    requantise, but writes four bytes per output instead of one.
     """
 
     UNIT, LEAST_ROWS = 8, 32  # of `torch._int_mm`: multiples of 8, more than 16 rows
@@ -61,7 +61,7 @@ class DenseProduct:
             )
 
         self.patches = random(max(rows, self.LEAST_ROWS), depth)
-        self.weight = random(channels, depth).t()  # column-major, as cuBLASLt wants it
+        self.weight = random(channels, depth).t()  # column-major, as cuBLASLt requires
 
     def __call__(self) -> Tensor:
         """int32 [M, N]."""

@@ -20,13 +20,13 @@ NUMPY = {
     torch.int32: np.dtype(np.int32),
     torch.bool: np.dtype(np.bool_),
 }
-# Layouts of a map that the gather reads, by the multiple of channels that they ask for.
+# Map layouts that the gather reads, by the required multiple of channels.
 _CHANNELS_FIRST, _CHANNELS_LAST_8, _CHANNELS_LAST_16 = 0, 1, 2
 _ROW_MAJOR_WEIGHTS = 1  # [Cout, kh, kw, Cin]
 
 
 class View:
-    """A contiguous tensor as `plugin_harness` takes arrays; it keeps the tensor alive."""
+    """A contiguous tensor as an array for `plugin_harness`; keeps the tensor alive."""
 
     def __init__(self, tensor: Tensor) -> None:
         if not tensor.is_contiguous():
@@ -52,7 +52,7 @@ class Rows:
 
     @classmethod
     def empty(cls, shape: tuple[int, int, int], device: torch.device) -> Rows:
-        """Room for any region of a map."""
+        """Allocate memory for any region of a map."""
         n, h, w = shape
         return cls(
             torch.zeros(n * h * w, dtype=torch.int32, device=device),
@@ -62,7 +62,7 @@ class Rows:
         )
 
     def set(self, mask: np.ndarray) -> None:
-        """The region of a mask, bool [N, H, W], in the same memory."""
+        """Set the region to a mask, bool [N, H, W], in the same memory."""
         described = plugin_harness.describe(mask)
         targets = (self.rows_tensor, self.index_tensor, self.count_tensor)
         for target, value in zip(targets, described, strict=True):
@@ -74,19 +74,19 @@ class RegionConv:
     """A region convolution bound to its memory.
 
     Attributes:
-        name: of its node.
-        x: rows [R, C], and the channels, from and to, that are read of each.
-        region: where it is computed.
-        weight: [Cout, kh, kw, Cin], what the kernel reads 16 bytes at a time.
+        name: name of its node.
+        x: rows [R, C], each with the first and end channel to read.
+        region: region to compute.
+        weight: [Cout, kh, kw, Cin], which the kernel reads 16 bytes at a time.
         bias: [Cout].
         residual: [R, Cout]; None for none.
         y: [R, Cout].
         window: kernel height and width, dilation height and width.
-        relu: whether ``y`` is rectified.
+        relu: whether ReLU is applied to ``y``.
         residual_scale: factor of the convolution and its bias.
-        scales: of INT8, float32 [Cout] for the sums.
-        residual_factor: of INT8, for the residual.
-        tactic: the kernel's variant; 0 lets it guess.
+        scales: for INT8, scales of the accumulators, float32 [Cout].
+        residual_factor: for INT8, factor of the residual.
+        tactic: variant of the kernel; 0 selects it heuristically.
     """
 
     name: str
@@ -105,7 +105,7 @@ class RegionConv:
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """What two convolutions have in common that one choice of tactic serves."""
+        """The properties that determine the best tactic."""
         segments = tuple((x.shape[1], begin, end) for x, begin, end in self.x)
         types = (self.weight.dtype, self.y.dtype, None if self.residual is None else True)
         return id(self.region), segments, tuple(self.weight.shape), self.window, types
@@ -135,8 +135,8 @@ class Kernels:
     def gather(self, x: Tensor, region: Rows, y: Tensor) -> None:
         """Rows of a map [N, C, H, W].
 
-        A map that lies channels last is read so where TensorRT's format for it has no padding:
-        HWC16 of INT8, HWC8 of 16 bits. Any other is laid out channels first, as TensorRT would.
+        A channels-last map is read directly if TensorRT's format for it has no padding: HWC16 for
+        INT8, HWC8 for 16 bits. Others are converted to channels first, as in TensorRT.
         """
         multiple, layout = {1: (16, _CHANNELS_LAST_16), 2: (8, _CHANNELS_LAST_8)}.get(
             x.element_size(), (0, _CHANNELS_FIRST)
@@ -176,5 +176,5 @@ class Kernels:
         )  # fmt: skip
 
     def tactics(self, dtype: torch.dtype) -> int:
-        """How many variants of the convolution there are; they are numbered from 1."""
+        """Number of variants of the convolution, which are numbered from 1."""
         return self.harness.conv_tactics(NUMPY[dtype])

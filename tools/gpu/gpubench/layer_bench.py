@@ -1,4 +1,4 @@
-"""One region convolution on the device: checked, then timed beside the dense one of that layer."""
+"""A region convolution on the device: checked, then timed with the dense convolution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gpubench.roofline import H100_MEASURED, bound, operations
 from gpubench.timing import Backend, median
 from lc_trt.errors import LcTrtError
 
-CHECKED = 0.3  # share of the region that results are compared on
+CHECKED = 0.3  # share of the region in the comparison of results
 GOAL, GOAL_FULL, GOAL_FROM = 0.9, 1.1, 0.10
 # |out - ref| / |ref| by the result's type. INT8's is the reference's, but for ties of FP32 sums.
 TOLERANCE = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 1e-5, "int8": 1e-3}
@@ -30,16 +30,16 @@ X_SCALE, RESIDUAL_SCALE, Y_SCALE = 4 / 127, 4 / 127, 8 / 127
 
 @dataclass(frozen=True)
 class Unit:
-    """A layer in one network, size and batch; what is measured, and skipped, as one.
+    """A layer in one network, size and batch: the unit that is measured or skipped.
 
     Attributes:
-        preset: the network.
+        preset: name of the network.
         size: (height, width) in pixels.
         batch: images per pass.
-        type: of the network, of `gpubench.networks.KINDS`; some layers of INT8's are in FP16.
-        layer: the convolution's shape.
-        count: how often the network has it.
-        part: of its network's region convolutions, by the roofline at all pixels.
+        type: type of the network, one of `gpubench.networks.KINDS`; INT8 has some FP16 layers.
+        layer: shape of the convolution.
+        count: number of occurrences in the network.
+        part: share of the network's region convolutions, by the roofline at all pixels.
     """
 
     preset: str
@@ -52,18 +52,18 @@ class Unit:
 
     @property
     def key(self) -> str:
-        """What distinguishes it from others in a file of results."""
+        """Key of the unit in a results file."""
         height, width = self.size
         return f"{self.preset} {height}x{width} b{self.batch} {self.type} {self.layer}"
 
 
 def floor(layer: Layer, rows: float) -> float:
-    """Milliseconds by the roofline."""
+    """Lower bound by the roofline, in milliseconds."""
     return bound(layer, rows, H100_MEASURED).ms
 
 
 class Bench:
-    """One unit on the device, its values random."""
+    """A unit on the device, with random values."""
 
     def __init__(self, unit: Unit, kernels: Kernels) -> None:
         layer, device = unit.layer, kernels.device
@@ -115,18 +115,18 @@ class Bench:
             self.conv.weight = _cast(weight, layer.type)  # the bias stays in FP32, as lowered
 
     def dense_conv(self, x: Tensor, weight: Tensor) -> Callable[[], Tensor]:
-        """cuDNN's of the same type; of INT8, FP16's."""
+        """cuDNN's convolution of the same type; in FP16 for INT8."""
         kind = "float16" if self.unit.layer.type == "int8" else self.unit.layer.type
         x = _cast(x, kind).contiguous(memory_format=torch.channels_last)
         last = _cast(weight, kind).permute(0, 3, 1, 2)  # [Cout, Cin, kh, kw], channels last
         return lambda: functional.conv2d(x, last, **self.place)
 
     def launch(self, tactic: int) -> Callable[[], None]:
-        """The region convolution."""
+        """Run the region convolution."""
         return lambda: self.kernels.conv(self.conv, tactic)
 
     def expected(self) -> Tensor:
-        """What the region's rows are, float32 [count, Cout]; of INT8, its integers."""
+        """Expected rows of the region, float32 [count, Cout]; the integers for INT8."""
         conv, (n, h, w) = self.conv, self.region.shape
         count = int(self.region.count_tensor)
         positions = self.region.rows_tensor[:count].long()

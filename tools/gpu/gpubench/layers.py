@@ -1,4 +1,4 @@
-"""The region convolutions of a network, read off its lowered ONNX."""
+"""The region convolutions of a network, from its lowered ONNX."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from lc_trt.model.cascade import OUTPUT_STRIDE
 
 @dataclass(frozen=True)
 class Layer:
-    """A region convolution's shape.
+    """Shape of a region convolution.
 
     Attributes:
-        segments: (channels of the buffer, from, to) of each part that is read.
-        out_channels: of the result.
+        segments: (channels of the buffer, first channel, end channel) of each segment.
+        out_channels: channels of the result.
         window: kernel height and width, dilation height and width.
-        relu: whether the result is rectified.
-        residual: type of what is added; None for nothing.
-        type: of what is read and of the weights, such as ``float16``.
+        relu: whether ReLU is applied.
+        residual: type of the residual; None for none.
+        type: type of the input and the weights, such as ``float16``.
         output: type of the result.
     """
 
@@ -60,7 +60,7 @@ class Layer:
     def name(self) -> str:
         """Such as ``1x7/1,2 192>256 +r``: window, dilation, channels, residual.
 
-        Where INT8 is read and something else written, that stands behind it.
+        An output type other than the INT8 of the input is appended.
         """
         kh, kw, dh, dw = self.window
         dilation = "" if (dh, dw) == (1, 1) else f"/{dh},{dw}"
@@ -71,7 +71,7 @@ class Layer:
 
 
 def feature_map(batch: int, size: tuple[int, int]) -> tuple[int, int, int]:
-    """(N, h, w) of the map that stages 2 and 3 work on.
+    """(N, h, w) of the map of stages 2 and 3.
 
     Args:
         batch: images per pass.
@@ -82,22 +82,22 @@ def feature_map(batch: int, size: tuple[int, int]) -> tuple[int, int, int]:
 
 
 def layers_of(model: onnx.ModelProto) -> dict[Layer, int]:
-    """Every shape of region convolution, and how often it occurs.
+    """Shapes of region convolutions, with their numbers of occurrences.
 
     Args:
-        model: lowered for TensorRT; its sizes may be symbolic.
+        model: model lowered for TensorRT; sizes may be symbolic.
 
     Raises:
-        LcTrtError: a region operator that is not known; it is named.
+        LcTrtError: an unknown region operator; names it.
     """
     return dict(Counter(layer for _, layer in region_convolutions(model)))
 
 
 def region_convolutions(model: onnx.ModelProto) -> Iterator[tuple[str, Layer]]:
-    """The region convolutions of a lowered model in order, with the names of their nodes.
+    """The region convolutions of a lowered model in order, with node names.
 
     Args:
-        model: as `layers_of` takes it.
+        model: as for `layers_of`.
     """
     graph = Graph(model)
     rows: dict[str, tuple[int, str]] = {}  # channels and type, by tensor
@@ -142,7 +142,7 @@ def preset_layers(preset: str, kind: str) -> dict[Layer, int]:
     """`layers_of` a preset's cascade.
 
     Args:
-        preset: its name.
-        kind: ``float16``, ``bfloat16``, ``float32`` or ``int8``, whose rest is FP16.
+        preset: name of the preset.
+        kind: ``float16``, ``bfloat16``, ``float32`` or ``int8`` (with FP16 as the fallback).
     """
     return layers_of(lower(random_cascade(preset), None, None, kind))

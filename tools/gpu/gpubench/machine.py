@@ -1,4 +1,4 @@
-"""The machine: its GPU, the harness built for it, and how results describe both."""
+"""The machine: its GPU, the harness for it, and their description in results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIBRARY = ROOT / "build" / "harness" / "liblc_trt_harness.so"
 
 
 def require_gpu() -> None:
-    """`LcTrtError` where torch sees no GPU."""
+    """Raise `LcTrtError` if torch has no GPU."""
     if not torch.cuda.is_available():
         raise LcTrtError(
             f"no GPU: torch {torch.__version__} sees no CUDA device; run it on a machine with an "
@@ -30,7 +30,7 @@ def require_gpu() -> None:
 
 
 def build_harness(log: Path | None = None) -> Path:
-    """Build plugins/'s harness for the GPU at hand, and its path.
+    """Build the harness in plugins/ for this GPU and return its path.
 
     Raises:
         LcTrtError: CMake, nvcc or the compiler failed; the message ends with its last line.
@@ -97,7 +97,7 @@ def _commit() -> str | None:
 
 
 def finish(main: Callable[[], int]) -> None:
-    """Run a script's ``main``: an `LcTrtError` is one line and its exit code."""
+    """Run the ``main`` of a script; print an `LcTrtError` as one line and exit with its code."""
     try:
         code = main()
     except LcTrtError as error:

@@ -13,8 +13,8 @@ CELL = 8  # pixels: about the size of a cluster
 def mask(kind: str, share: float, shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
     """bool [N, H, W] with ``round(share * pixels)`` pixels set.
 
-    ``clustered`` takes where smooth noise is highest, as a cascade's hard pixels lie along
-    boundaries; ``scattered`` takes pixels at random, the worst case for the gather.
+    ``clustered`` selects the highest values of smooth noise, similar to a cascade's hard pixels
+    along boundaries; ``scattered`` selects random pixels, the worst case for the gather.
     """
     generator = torch.Generator().manual_seed(seed)
     n, h, w = shape

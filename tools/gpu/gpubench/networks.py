@@ -29,9 +29,9 @@ CLASS_SET = "voc"  # PASCAL VOC, the published tables' data set
 PRECISIONS = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
 KINDS = (*PRECISIONS, "int8")
 TENSORRT = "tensorrt"
-# Profiles, which leave sizes and batches symbolic.
+# Profiles, for symbolic sizes and batches.
 _ANY_SIZE, _ANY_BATCH = Profile((32, 32), (300, 500), (8192, 8192)), Profile(1, 1, 64)
-# Weights and shapes do not depend on them, and no INT8 network with these is run.
+# Placeholders: shapes do not depend on them, and such an INT8 network is not run.
 _RANGE = (-1.0, 1.0)
 
 Images = npt.NDArray[np.uint8]
@@ -41,8 +41,8 @@ def photographs(batch: int, count: int, size: tuple[int, int]) -> list[Images]:
     """Batches of different photographs, uint8 [N, H, W, 3], BGR.
 
     Args:
-        batch: images of each.
-        count: how many batches.
+        batch: images per batch.
+        count: number of batches.
         size: (height, width) in pixels.
     """
     images = np.stack(load_frames(None, batch * count, size))
@@ -55,9 +55,9 @@ def random_cascade(
     """A preset's cascade with random weights, the same for each call.
 
     Args:
-        preset: its name.
-        images: give every batch norm their statistics (`calibrate`); None leaves them.
-        device: where those are computed; None is the CPU.
+        preset: name of the preset.
+        images: images for the batch norm statistics (`calibrate`); None keeps the initial ones.
+        device: device to compute them on; None for the CPU.
     """
     return _export(preset, build_cascade, images, device)
 
@@ -68,9 +68,9 @@ def random_dense(
     """A dense network with random weights, as `random_cascade`.
 
     Args:
-        name: of a preset or a published baseline.
-        images: as there.
-        device: likewise.
+        name: name of a preset or a published baseline.
+        images: images for the batch norm statistics; None keeps the initial ones.
+        device: device to compute them on; None for the CPU.
     """
     return _export(name, build_dense, images, device)
 
@@ -97,10 +97,10 @@ def _export(
 
 @torch.no_grad()
 def calibrate(network: Cascade | Dense, x: Tensor) -> None:
-    """Give every batch norm the statistics of a batch.
+    """Set the statistics of every batch norm to those of a batch.
 
-    Random weights without them let activations grow beyond FP16 (ResNet-101 does), and a GPU
-    runs infinities and zeros faster than numbers.
+    Otherwise activations of random weights exceed FP16 (in ResNet-101), and a GPU processes
+    infinities and zeros faster than other values.
 
     Args:
         network: changed in place.
@@ -121,13 +121,13 @@ def calibrate(network: Cascade | Dense, x: Tensor) -> None:
 
 
 def read_cascade(path: Path) -> onnx.ModelProto:
-    """A cascade in the exchange format.
+    """Read a cascade in the exchange format.
 
     Args:
-        path: of the file, such as a shipped ``model.onnx``.
+        path: file, such as a shipped ``model.onnx``.
 
     Raises:
-        LcTrtError: there is none in it.
+        LcTrtError: not a cascade.
     """
     model = import_model(path).model
     if exchange_kind(model) != "cascade":
@@ -138,13 +138,13 @@ def read_cascade(path: Path) -> onnx.ModelProto:
 def lower(
     source: onnx.ModelProto, size: tuple[int, int] | None, batch: int | None, kind: str
 ) -> onnx.ModelProto:
-    """What TensorRT's parser is given for a network: the lowered ONNX.
+    """Lower a network to the ONNX for TensorRT's parser.
 
     Args:
-        source: the exchange model, cascade or dense.
-        size: (height, width) in pixels; None leaves it symbolic.
-        batch: images per pass; None likewise.
-        kind: of `KINDS`. INT8's ranges are made up, which serves for shapes only.
+        source: exchange model, cascade or dense.
+        size: (height, width) in pixels; None for symbolic.
+        batch: images per pass; None for symbolic.
+        kind: one of `KINDS`; INT8 has placeholder ranges, valid for shapes only.
     """
     ranges = {name: _RANGE for node in source.graph.node for name in node.output}
     options = CompileOptions.of(

@@ -1,4 +1,4 @@
-"""ONNX nodes as the operators of the executor read them, and the steps that they become."""
+"""ONNX nodes for the operators of the executor, and the resulting steps."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Step:
     """One launch, or a few, of a pass.
 
     Attributes:
-        name: of its node.
-        operator: of its node; with a domain where that is not ONNX's own.
-        reads: tensors that ``run`` takes, in order.
+        name: name of its node.
+        operator: operator of its node, with the domain unless it is ONNX's.
+        reads: input tensors of ``run``, in order.
         writes: tensors that ``run`` returns, one or several.
-        run: does it.
+        run: runs the step.
     """
 
     name: str
@@ -50,36 +50,36 @@ class Step:
 class OperatorNode:
     """A node whose inputs and attributes are read by name.
 
-    An operator's builder reads all that it implements. `check_read` refuses what it left: an
-    attribute or input that nobody implements is an error, never ignored.
+    An operator's builder reads everything that it implements. `check_read` raises for the rest, so
+    unsupported attributes and inputs are never ignored.
     """
 
     def __init__(self, node: onnx.NodeProto, graph: Graph) -> None:
         self.proto, self._graph = node, graph
         self.name = node.name or node.output[0]
         self.operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        self._tensors, self._attributes = set[str](), set[str]()  # that were read
+        self._tensors, self._attributes = set[str](), set[str]()  # names that were read
         try:
             self._view = NodeView(node)
         except ValueError as error:
             raise self.refusal(str(error)) from error
 
     def refusal(self, reason: str) -> LcTrtError:
-        """An error that names this node.
+        """Create an error that names this node.
 
         Args:
-            reason: what about it the executor does not do.
+            reason: what the executor does not support.
         """
         return LcTrtError(
-            f"node {self.name!r} ({self.operator}): {reason}; the executor of tools/gpu runs what "
-            "lower_tensorrt makes of our networks: teach tools/gpu/gpubench/ this node"
+            f"node {self.name!r} ({self.operator}): {reason}; the executor of tools/gpu "
+            "supports lowered networks of lc-trt; implement this node in tools/gpu/gpubench/"
         )
 
     def tensor(self, name: str) -> str:
-        """The tensor that an input reads.
+        """The tensor of an input.
 
         Args:
-            name: of the input, as in the operator's schema.
+            name: name of the input, as in the operator's schema.
 
         Raises:
             LcTrtError: the node has no such input.
@@ -90,7 +90,7 @@ class OperatorNode:
         return tensor
 
     def optional(self, name: str) -> str | None:
-        """The same for an input that may be left out, which is None."""
+        """The tensor of an optional input; None if omitted."""
         tensors = self.tensors(name)
         if len(tensors) > 1:
             raise self.refusal(f"{len(tensors)} inputs {name!r}")
@@ -103,10 +103,10 @@ class OperatorNode:
         return tensors
 
     def output(self, name: str) -> str:
-        """The tensor that an output makes.
+        """The tensor of an output.
 
         Args:
-            name: of the output, as in the operator's schema.
+            name: name of the output, as in the operator's schema.
         """
         return self._view.output(name)
 
@@ -114,30 +114,30 @@ class OperatorNode:
         """The value of an input that must be a constant.
 
         Args:
-            name: of the input.
+            name: name of the input.
 
         Raises:
-            LcTrtError: it is computed.
+            LcTrtError: it is not constant.
         """
         tensor = self.tensor(name)
         if tensor not in self._graph.constants:
-            raise self.refusal(f"its {name!r} is no constant")
+            raise self.refusal(f"its {name!r} is not a constant")
         return self._graph.constants[tensor]
 
     def integers(self, name: str) -> list[int] | None:
-        """The values of a constant input of integers; None where it is left out."""
+        """The values of a constant integer input; None if omitted."""
         if self.optional(name) is None:
             return None
         return [int(value) for value in self.constant(name).reshape(-1)]
 
     def map_type(self, name: str) -> tuple[tuple[int | None, ...], torch.dtype]:
-        """Sizes, None for a symbolic one, and type of a map [N, C, H, W] that an input reads.
+        """Sizes (None for symbolic ones) and type of an input map [N, C, H, W].
 
         Args:
-            name: of the input.
+            name: name of the input.
 
         Raises:
-            LcTrtError: it is no such map.
+            LcTrtError: not such a map.
         """
         known = self._graph.type_of(self.tensor(name))
         if known.dims is None or len(known.dims) != 4 or known.element not in TORCH_TYPES:
@@ -145,15 +145,15 @@ class OperatorNode:
         return known.dims, TORCH_TYPES[known.element]
 
     def attribute(self, name: str) -> Any:
-        """The value of an attribute, its default or, where it has none, None."""
+        """The value of an attribute, its default, or None without one."""
         self._attributes.add(name)
         return self._view.attributes().get(name)
 
     def expect(self, **attributes: Any) -> None:
-        """Refuse other values of attributes than these, which are what the executor does.
+        """Check that attributes have supported values.
 
         Args:
-            attributes: the value of each, or a collection of those that it may have.
+            attributes: supported value of each attribute, or a collection of them.
         """
         for name, allowed in attributes.items():
             value = self.attribute(name)
@@ -163,10 +163,10 @@ class OperatorNode:
                 raise self.refusal(f"its {name} is {value!r}, expected {allowed!r}")
 
     def check_read(self) -> None:
-        """Refuse inputs and attributes that nobody read.
+        """Check that all inputs and attributes were read.
 
         Raises:
-            LcTrtError: there is one; it is named.
+            LcTrtError: one was not; names it.
         """
         for tensor in self.proto.input:
             if tensor and tensor not in self._tensors:
@@ -178,12 +178,12 @@ class OperatorNode:
     def step(
         self, run: Callable[..., Tensor | tuple[Tensor, ...]], *reads: str, writes: int = 1
     ) -> Step:
-        """The step that this node becomes.
+        """Create the step of this node.
 
         Args:
-            run: does it, on the tensors of ``reads``.
+            run: runs it, on the tensors of ``reads``.
             reads: names of tensors.
-            writes: how many of the node's outputs there are.
+            writes: number of outputs.
         """
         outputs = tuple(self.proto.output)
         if len(outputs) != writes:
@@ -192,11 +192,11 @@ class OperatorNode:
 
 
 def device_tensor(value: Array, device: torch.device) -> Tensor:
-    """A constant on the device, contiguous.
+    """Copy a constant to the device, contiguous.
 
     Args:
-        value: of any type in `TORCH_TYPES`.
-        device: where it goes.
+        value: array of a type in `TORCH_TYPES`.
+        device: target device.
     """
     value = np.array(value)  # a copy that torch may own
     if value.dtype.name == "bfloat16":

@@ -1,8 +1,8 @@
-"""The exchange ONNX in torch, with PyTorch's own regions: what the executor is compared with.
+"""The reference for the executor: the exchange ONNX in torch, with PyTorch's regions.
 
-It shares with the executor the operators on maps. Neither the lowering nor the kernels take part:
-a region operator is a method of `lc_trt.model.region.CompactRegion`, on the graph as it is
-exported, batch norm folded.
+Operators on maps are those of the executor. It uses neither the lowering nor the kernels: region
+operators are methods of `lc_trt.model.region.CompactRegion`, on the exported graph with folded
+batch norms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SMALLEST = 1e-30  # a probability, where its logarithm is taken
 
 
 class Reference:
-    """A cascade on regions that are given."""
+    """A cascade on given regions."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Reference:
         """Prepare a model.
 
         Args:
-            source: the exchange model.
+            source: exchange model.
             size: (height, width) in pixels.
             batch: images per pass.
-            device: where it runs.
+            device: device to run on.
             precision: other than FP32, what computes in it is what would in an engine.
         """
         graph = prepare(source, size, batch)
@@ -68,12 +68,12 @@ class Reference:
     def __call__(self, image: Tensor, regions: Sequence[Tensor]) -> Tensor:
         """Probabilities float32 [N, K, h, w].
 
-        The regions are given because a rounding that moves one pixel across a threshold changes
-        its neighbours for good: precisions are compared on the same regions.
+        Precisions are compared on the same regions, because rounding that moves a pixel across a
+        threshold also changes its neighbours.
 
         Args:
             image: uint8 [N, H, W, 3].
-            regions: of stages 2 and 3, bool [N, 1, h, w].
+            regions: regions of stages 2 and 3, bool [N, 1, h, w].
         """
         # No threshold is compared with: the regions are there.
         rho = torch.zeros(2, device=image.device)
@@ -86,10 +86,10 @@ class Reference:
 
 
 def probabilities_of(nodes: Iterable[onnx.NodeProto]) -> str:
-    """The tensor of the merged probabilities: what is resized to the image's size.
+    """Name of the merged probabilities, which are resized to the image's size.
 
     Args:
-        nodes: of a cascade or dense network, exchange or lowered.
+        nodes: nodes of a cascade or dense network, exchange or lowered.
     """
     (resize,) = (node for node in nodes if node.op_type == "Resize")
     return NodeView(resize).input("X")
@@ -174,21 +174,21 @@ def _conv(node: OperatorNode, values: Values) -> Tensor:
 
 
 def regions_of(output: dict[str, Tensor]) -> list[Tensor]:
-    """The regions of a pass, bool [N, 1, h, w], from the stage that each pixel left at.
+    """The regions of a pass, bool [N, 1, h, w], from the exit stages.
 
     Args:
-        output: of an `Executor`.
+        output: output of an `Executor`.
     """
     stages = output[STAGES][:, None]
     return [stages >= 2, stages >= 3]
 
 
 def distance(probabilities: Tensor, expected: Tensor) -> float:
-    """``|x - y| / |y|`` of the logits, which probabilities are but for a constant per pixel.
+    """``|x - y| / |y|`` of the logits: the logarithms of probabilities, up to a constant per pixel.
 
     Args:
         probabilities: float32 [N, K, h, w].
-        expected: likewise.
+        expected: float32 [N, K, h, w].
     """
     x, y = (_centred(p) for p in (probabilities, expected))
     return float((x - y).norm() / y.norm())
@@ -200,39 +200,38 @@ def _centred(probabilities: Tensor) -> Tensor:
 
 
 def check_regions(executor: Executor, output: dict[str, Tensor]) -> None:
-    """Refuse a pass whose pixels did not leave by the thresholds.
+    """Check that the pixels of a pass exited according to the thresholds.
 
     Args:
-        executor: of a cascade.
-        output: of its last pass.
+        executor: executor of a cascade.
+        output: output of its last pass.
 
     Raises:
-        LcTrtError: a pixel left below a threshold.
+        LcTrtError: a pixel exited below a threshold.
     """
-    # A pixel that left keeps its confidence: those at stage 1 are above its threshold, and so on.
+    # Pixels keep their confidence after the exit: those of stage 1 exceed its threshold, and so on.
     for number, rho in enumerate(executor.inputs[RHO], start=1):
         left = output[CONFIDENCE][output[STAGES] == number]
         if not bool((left > rho).all()):
-            raise LcTrtError(f"pixels left at stage {number} below its threshold")
+            raise LcTrtError(f"pixels exited at stage {number} below its threshold")
 
 
 def disagreement(
     executor: Executor, probabilities: str, reference: Reference, lower: Reference | None = None
 ) -> tuple[float, float]:
-    """How far a pass on what lies in the executor's inputs is from the reference on its regions.
+    """Compare a pass on the executor's inputs with the reference on the same regions.
 
     Args:
-        executor: of a cascade.
-        probabilities: what it calls the tensor of `probabilities_of`, which it returns.
-        reference: of the same network, in FP32.
-        lower: the same in the executor's precision.
+        executor: executor of a cascade.
+        probabilities: name of the tensor of `probabilities_of`, which it returns.
+        reference: reference of the same network, in FP32.
+        lower: reference in the executor's precision.
 
     Returns:
-        The executor's `distance`, and that of ``lower``, which is what the precision costs; 0
-        without it.
+        `distance` of the executor, and that of ``lower``, the rounding error; 0 without it.
 
     Raises:
-        LcTrtError: pixels did not leave by the thresholds.
+        LcTrtError: pixels did not exit according to the thresholds.
     """
     output = executor()
     check_regions(executor, output)

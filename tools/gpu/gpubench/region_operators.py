@@ -1,8 +1,7 @@
 """Region operators of a lowered model, bound to memory: each is one call of our kernels.
 
-They run exactly as lowered; nothing is fused or left out. What they make of a region's rows lies
-in buffers allocated beforehand, with room for every pixel of the map. Buffers whose lives do not
-meet share memory, as in an engine.
+They run exactly as lowered. Rows are in buffers allocated in advance for every pixel of the map.
+Buffers with disjoint lifetimes share memory, as in an engine.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ OUTPUT_TYPES = {
 
 
 def no_residual(node: OperatorNode, graph: Graph) -> bool:
-    """Whether a RegionConv adds nothing, which zeros [1, 1] stand for."""
+    """Whether a RegionConv has no residual, represented by zeros [1, 1]."""
     value = graph.constants.get(node.tensor("residual"))
     return value is not None and value.shape == (1, 1) and not value.any()
 
 
 class RowBuffers:
-    """Memory for rows [R, C], taken in the order in which a pass writes them.
+    """Memory for rows [R, C], assigned in the order of a pass.
 
     Args:
-        nodes: of the model, in order: a buffer is free again behind the last one that reads it.
-        device: where the memory is.
+        nodes: nodes of the model, in order; a buffer is released after its last reader.
+        device: device of the memory.
     """
 
     def __init__(self, nodes: Sequence[onnx.NodeProto], device: torch.device) -> None:
@@ -47,13 +46,13 @@ class RowBuffers:
         self.all: dict[str, Tensor] = {}
 
     def take(self, name: str, rows: int, channels: int, dtype: torch.dtype) -> Tensor:
-        """A buffer for a tensor.
+        """Assign a buffer to a tensor.
 
         Args:
-            name: of the tensor.
-            rows: room.
-            channels: width of a row.
-            dtype: of its values.
+            name: name of the tensor.
+            rows: number of rows.
+            channels: channels per row.
+            dtype: type of the values.
         """
         free = self._free.get((rows, channels, dtype))
         buffer = free.pop() if free else None
@@ -63,14 +62,14 @@ class RowBuffers:
         return buffer
 
     def release(self, node: int) -> None:
-        """Free what nothing reads after the node of this number."""
+        """Release the buffers whose last reader is the node with this index."""
         for name in [n for n in self._live if self._last_use.get(n, node) <= node]:
             buffer = self._live.pop(name)
             self._free.setdefault((*buffer.shape, buffer.dtype), []).append(buffer)
 
 
 class RegionOperators:
-    """Makes the steps of a model's region operators.
+    """Creates the steps of the region operators of a model.
 
     Attributes:
         convs: the region convolutions, in order.
@@ -78,11 +77,11 @@ class RegionOperators:
     """
 
     def __init__(self, graph: Graph, kernels: Kernels) -> None:
-        """For a model.
+        """Prepare a model.
 
         Args:
-            graph: of the model.
-            kernels: what the steps call.
+            graph: graph of the model.
+            kernels: kernels that the steps call.
         """
         self._graph, self._kernels = graph, kernels
         self._regions: dict[str, Rows] = {}  # by rows, by index and by count
@@ -91,18 +90,17 @@ class RegionOperators:
 
     @property
     def tensors(self) -> set[str]:
-        """What only region operators may read: rows and what describes a region."""
+        """Tensors that only region operators may read: rows and region tables."""
         return {*self.buffers.all, *self._regions}
 
     def step(self, node: OperatorNode) -> Step:
         """The step of a node of our domain.
 
         Args:
-            node: of the lowered model.
+            node: node of the lowered model.
 
         Raises:
-            LcTrtError: an operator, attribute or input that is not implemented here; the node is
-                named.
+            LcTrtError: an operator, attribute or input that is not implemented; names the node.
         """
         builders: dict[str, Callable[[OperatorNode], Step]] = {
             "RegionSelect": self._select,
@@ -207,7 +205,7 @@ class RegionOperators:
         self.convs.append(conv)
         return self._bound(node, conv.y, lambda: self._kernels.conv(conv))
 
-    # --- what they have in common --------------------------------------------------------------
+    # --- common parts ---------------------------------------------------------------------------
 
     def _map(self, node: OperatorNode, name: str) -> tuple[tuple[int, ...], torch.dtype]:
         sizes, dtype = node.map_type(name)
@@ -217,7 +215,7 @@ class RegionOperators:
         return shape, dtype
 
     def _region(self, node: OperatorNode, *inputs: str) -> Rows:
-        """The region that some of a node's inputs describe."""
+        """The region that the inputs of a node describe."""
         regions = [self._regions.get(node.tensor(name)) for name in inputs]
         first = regions[0]
         if first is None or any(region is not first for region in regions):
@@ -226,7 +224,7 @@ class RegionOperators:
 
     def _rows(self, node: OperatorNode, name: str) -> Tensor:
         if name not in self.buffers.all:
-            raise node.refusal(f"{name!r} is no result of a region operator")
+            raise node.refusal(f"{name!r} is not the result of a region operator")
         return self.buffers.all[name]
 
     def _rows_to(
@@ -235,7 +233,7 @@ class RegionOperators:
         return self.buffers.take(node.proto.output[0], region.max_rows, channels, dtype)
 
     def _bound(self, node: OperatorNode, y: Tensor, launch: Callable[[], None]) -> Step:
-        """A step that reads and writes buffers only."""
+        """Create a step that reads and writes only buffers."""
 
         def run() -> Tensor:
             launch()

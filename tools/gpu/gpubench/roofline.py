@@ -1,4 +1,4 @@
-"""The least time that a layer can take: its operations and bytes over the GPU's two rates."""
+"""Roofline model: lower bounds of a layer's time from its operations and bytes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gpubench.layers import Layer
 
 @dataclass(frozen=True)
 class Rates:
-    """What a GPU can do.
+    """Rates of a GPU.
 
     Attributes:
-        flops: FP16 products with FP32 sums, dense, operations per second.
+        flops: dense FP16 products with FP32 accumulators, operations per second.
         bandwidth: device memory, bytes per second.
-        source: who says so.
+        source: source of the values.
     """
 
     flops: float
@@ -31,9 +31,9 @@ H100_MEASURED = Rates(
     798e12, 3.0e12,
     "one H100 80GB HBM3, PyTorch 2.11 (cu130): a BF16 product of 8192^3; a copy, counted both ways",
 )  # fmt: skip
-# Rates of INT8 with INT32 sums over those of FP16.
-INT8_OF_FP16 = 2.0  # the same datasheet: 3,958 TOPS beside 1,979 TFLOP/s, both with sparsity
-# The kernel multiplies by mma.sync; on Hopper only wgmma reaches the tensor cores' full rate.
+# Rate of INT8 with INT32 accumulators relative to FP16.
+INT8_OF_FP16 = 2.0  # same datasheet: 3,958 TOPS compared with 1,979 TFLOP/s, both with sparsity
+# The kernel uses mma.sync; on Hopper, only wgmma reaches the full rate of the tensor cores.
 MMA_SYNC = 0.629
 MMA_SYNC_SOURCE = (
     "W. Luo et al., Benchmarking and Dissecting the Nvidia Hopper GPU Architecture via "
@@ -43,12 +43,12 @@ MMA_SYNC_SOURCE = (
 
 @dataclass(frozen=True)
 class Bound:
-    """The least cost of a layer on some rows.
+    """Lower bound of the cost of a layer.
 
     Attributes:
         flops, data: operations, and bytes if every input is read once and every output written.
         ms: the longer of the two times.
-        limit: which that is, ``arithmetic`` or ``memory``.
+        limit: ``arithmetic`` or ``memory``, whichever is longer.
     """
 
     flops: float
@@ -58,32 +58,32 @@ class Bound:
 
 
 def operations(layer: Layer, rows: float) -> float:
-    """Two per multiply-accumulate.
+    """Number of operations, two per multiply-accumulate.
 
     Args:
-        layer: a region convolution.
-        rows: active ones.
+        layer: region convolution.
+        rows: active rows.
     """
     return 2.0 * rows * layer.macs
 
 
 def bytes_of(kind: str) -> int:
-    """Of a value.
+    """Bytes per value.
 
     Args:
-        kind: a type, such as ``float16``.
+        kind: type, such as ``float16``.
     """
     return int(getattr(torch, kind).itemsize)
 
 
 def bound(layer: Layer, rows: float, rates: Rates, reached: float = 1.0) -> Bound:
-    """Of a layer; region tables are left out.
+    """Lower bound for a layer, without region tables.
 
     Args:
-        layer: a region convolution, in its own types. FP32 is given FP16's rate, as a floor.
-        rows: active ones.
-        rates: of the GPU.
-        reached: what of the arithmetic rate can be had.
+        layer: region convolution in its own types; FP32 uses the rate of FP16, as a lower bound.
+        rows: active rows.
+        rates: rates of the GPU.
+        reached: attainable share of the arithmetic rate.
     """
     flops = operations(layer, rows)
     of_fp16 = INT8_OF_FP16 if layer.type == "int8" else 1.0

@@ -1,4 +1,4 @@
-"""Rows of the speed table: speed-ups over the dense network, beside ceilings and the paper."""
+"""Rows of the speed table: speed-ups over the dense network, ceilings and published values."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def rows_of(
     """Milliseconds per batch, images per second, speed-up over the fastest dense row and ceiling.
 
     Args:
-        times: milliseconds of each round, by row.
-        left: shares of the pixels that left at each stage, per batch of images, of the cascade's.
+        times: milliseconds per round, by row.
+        left: exit shares per stage and batch of images, by row of the cascade.
         batch: images per pass.
-        macs: multiply-accumulates of one image.
+        macs: multiply-accumulates per image.
     """
     median = {name: float(np.median(taken)) for name, taken in times.items()}
     fastest = min((n for n in times if n.startswith("dense (")), key=lambda n: median[n])
@@ -49,10 +49,10 @@ def rows_of(
 
 
 def published(name: str) -> float | None:
-    """Frames per second in the paper; None where it has no such row.
+    """Frames per second in the paper; None if it has no such row.
 
     Args:
-        name: of a row of ours.
+        name: name of our row.
     """
     if name in POINTS:
         return POINTS[name].fps

@@ -1,6 +1,6 @@
-"""ONNX's operators in torch: those that occur in what `lower_tensorrt` makes of our networks.
+"""ONNX operators in torch: those that occur in our networks after `lower_tensorrt`.
 
-Maps [N, C, H, W] lie channels last from the image on, as its normalisation leaves them.
+Maps [N, C, H, W] are channels last, like the normalised image.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ def standard_step(node: OperatorNode) -> Step:
     """The step of a node of ONNX's own domain.
 
     Args:
-        node: of the lowered model.
+        node: node of the lowered model.
 
     Raises:
-        LcTrtError: an operator, attribute or input that is not implemented here; the node is
-            named.
+        LcTrtError: an operator, attribute or input that is not implemented; names the node.
     """
     if node.proto.domain not in ("", "ai.onnx") or node.proto.op_type not in _BUILDERS:
         raise node.refusal("no such operator")
@@ -44,7 +43,7 @@ def _operator(name: str) -> Callable[[Builder], Builder]:
 
 
 def _symmetric(node: OperatorNode, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """Strides, padding and dilations of a window; torch pads both ends alike."""
+    """Strides, padding and dilations of a window; torch pads both ends equally."""
     node.expect(auto_pad="NOTSET")
     rank = len(kernel)
     pads = list(node.attribute("pads") or [0] * 2 * rank)
@@ -72,7 +71,7 @@ def _max_pool(node: OperatorNode) -> Step:
     node.expect(ceil_mode=0, storage_order=0)
     outside = [0] * len(kernel)
     if any(pad > size // 2 for pad, size in zip(padding, kernel, strict=True)):
-        padding, outside = outside, padding  # more than torch's pool takes
+        padding, outside = outside, padding  # more than torch's pooling supports
 
     def run(x: Tensor) -> Tensor:
         if any(outside):
@@ -225,7 +224,7 @@ def _resize(node: OperatorNode) -> Step:
 
 
 def _by_axis(value: Tensor, like: Tensor, axis: int) -> Tensor:
-    """A scale or zero point so that it broadcasts."""
+    """Reshape a scale or zero point for broadcasting."""
     sides = [1] * like.dim()
     if value.numel() > 1:
         sides[axis] = value.numel()

@@ -1,4 +1,4 @@
-"""The tactic of each region convolution: timed, as TensorRT does when it builds an engine."""
+"""Select the tactic of each region convolution by timing, as TensorRT does in a build."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ ROUNDS, COPIES = 10, 5
 
 
 def tune(executor: Executor, backend: Backend) -> dict[str, int]:
-    """Give each convolution the tactic that is fastest on the regions of the executor's inputs.
+    """Set the fastest tactic of each convolution on the regions of the executor's inputs.
 
-    Convolutions of one shape share one choice.
+    Convolutions of equal shape share a tactic.
 
     Args:
-        executor: of a cascade.
-        backend: measures.
+        executor: executor of a cascade.
+        backend: measures device time.
 
     Returns:
-        The tactics by node.
+        Tactic by node.
     """
     executor()
     chosen: dict[tuple[object, ...], int] = {}

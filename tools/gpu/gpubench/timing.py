@@ -1,4 +1,4 @@
-"""Device time: work captured once in a CUDA graph, replayed between events."""
+"""Measure device time: work is captured in a CUDA graph and replayed between events."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ WARMUP = 3  # passes before a capture: kernels load, cuDNN tries its algorithms
 
 
 class Backend(Protocol):
-    """What measures; tests have one with a clock of their own."""
+    """A timer; tests use one with a simulated clock."""
 
     def record(self, work: PixelWork, copies: int = 1) -> PixelWork:
-        """A callable that does ``work`` ``copies`` times, as one launch."""
+        """Return a callable that runs ``work`` ``copies`` times in one launch."""
 
     def milliseconds(self, run: PixelWork) -> float:
-        """How long one call keeps the device busy."""
+        """Device time of one call."""
 
 
 class CudaBackend:
     """CUDA graphs and events."""
 
     def record(self, work: PixelWork, copies: int = 1) -> PixelWork:
-        """Capture; the tensors that ``work`` reads are read again at each replay."""
+        """Capture a graph; each replay reads the inputs of ``work`` again."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -46,10 +46,10 @@ class CudaBackend:
         return replay
 
     def milliseconds(self, run: PixelWork) -> float:
-        """Between two events around one call, which follows an untimed one.
+        """Time between two events around a call, after an untimed one.
 
-        So the device is busy while the timed one is launched, and the launch is not in the time;
-        nor is what another lane left in the caches.
+        The untimed call keeps the device busy during the launch, which is therefore not included,
+        and warms the caches.
         """
         run()
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -61,20 +61,20 @@ class CudaBackend:
 
 
 def median(backend: Backend, run: PixelWork, rounds: int, copies: int = 1) -> float:
-    """Milliseconds of one of the copies: the median over rounds, after one that warms up."""
+    """Milliseconds per copy: the median over rounds, after a warm-up."""
     backend.milliseconds(run)
     return float(np.median([backend.milliseconds(run) for _ in range(rounds)])) / copies
 
 
 class Budget:
-    """A time limit, so that a run ends by itself with its results written."""
+    """A time limit, so that a run ends in time and writes its results."""
 
     def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock, self.end = clock, clock() + 60 * minutes
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """Remaining seconds."""
         return max(self.end - self.clock(), 0.0)
 
     @property

@@ -185,5 +185,5 @@ def test_pixels_that_left_below_a_threshold_are_found(kernels):
     select = next(step for step in cascade.steps if step.operator.endswith("RegionSelect"))
     rho, run = partial_rho(session(source)), select.run
     select.run = lambda confidence, active, rho: run(confidence, active, rho - 0.1)
-    with pytest.raises(LcTrtError, match="left at stage 1 below its threshold"):
+    with pytest.raises(LcTrtError, match="exited at stage 1 below its threshold"):
         disagreement(put(cascade, rho), name, reference)
