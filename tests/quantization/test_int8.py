@@ -88,7 +88,7 @@ def test_the_table_of_another_model_is_rejected(root):
 def test_unknown_layers_and_an_engine_without_int8_are_rejected(model, root):
     every = ("stage1", "stage2", "stage3", "head1", "head2")
     for keep, error, message in (
-        (("stage9",), UsageError, "--keep stage9: no layer of that name"),
+        (("stage9",), UsageError, "--keep stage9: no such layer runs"),
         (every, LcTrtError, "every layer would stay in floating point.*build without --int8"),
     ):
         with pytest.raises(error, match=message):
