@@ -67,7 +67,7 @@ def has_residual(graph: Graph, conv: NodeView) -> bool:
 def row_tensors(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     """Tensors of rows of a region, and those that standard operators compute from them.
 
-    In TensorRT, they have a row for every pixel of the map, of which the region's count is valid.
+    In TensorRT, they have a row for every pixel of the map; the first ``count`` rows are valid.
 
     Args:
         nodes: in topological order.
