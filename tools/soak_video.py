@@ -78,12 +78,12 @@ class Soak:
         self.memory.append((self.frames, round(resident_mb(), 1)))
         self.threads.append(_threads())
 
-    def growth(self, wanted: int) -> float | None:
-        """Relative growth of memory after the first tenth of ``wanted`` frames.
+    def growth(self, target: int) -> float | None:
+        """Relative growth of memory after the first tenth of ``target`` frames.
 
         None if there are too few rounds.
         """
-        after = [size for frames, size in self.memory if frames >= wanted // 10]
+        after = [size for frames, size in self.memory if frames >= target // 10]
         if len(after) < 2 * LEVEL:
             return None
         return statistics.median(after[-LEVEL:]) / statistics.median(after[:LEVEL]) - 1
@@ -99,34 +99,34 @@ class Soak:
 def soak(
     segmenter: Segmenter,
     video: Path,
-    wanted: int,
+    target: int,
     rhos: list[Rho | None],
     *,
     monitor: ProgressMonitor = SILENT,
     stop: Callable[[], bool] = lambda: False,
 ) -> Soak:
-    """Loop a video until ``wanted`` frames are done, or until ``stop()``."""
-    found = Soak()
+    """Loop a video until ``target`` frames are done, or until ``stop()``."""
+    record = Soak()
     start = perf_counter()
-    with tempfile.TemporaryDirectory() as folder, monitor.phase("soaking", wanted) as advance:
-        wish = OutputSpec([View.OVERLAY], [Path(folder) / "out.mp4"], alpha=0.5)
-        while found.frames < wanted and not found.interrupted:
+    with tempfile.TemporaryDirectory() as folder, monitor.phase("soaking", target) as advance:
+        spec = OutputSpec([View.OVERLAY], [Path(folder) / "out.mp4"], alpha=0.5)
+        while record.frames < target and not record.interrupted:
             with open_source(str(video)) as source:
                 stats = pipeline.run(
                     [source],
                     segmenter,
-                    open_outputs([source], wish, segmenter.manifest.colours),
-                    rho=rhos[len(found.memory) % len(rhos)],
-                    limit=wanted - found.frames,
+                    open_outputs([source], spec, segmenter.manifest.colours),
+                    rho=rhos[len(record.memory) % len(rhos)],
+                    limit=target - record.frames,
                     on_frame=lambda *_: advance(1),
                     stop=stop,
                 )
             # The source is closed by now; if the last round stopped before the end of the video,
             # threads of its decoder were still running.
-            found.interrupted = stats.interrupted
-            found.count(stats.frames)
-    found.seconds = perf_counter() - start
-    return found
+            record.interrupted = stats.interrupted
+            record.count(stats.frames)
+    record.seconds = perf_counter() - start
+    return record
 
 
 def run(given: argparse.Namespace) -> int:
@@ -141,7 +141,7 @@ def run(given: argparse.Namespace) -> int:
             dense = segmenter.engine.kind == "dense"
             rhos = [None] if dense else [parse_rho(rho) for rho in given.rho]
             with interrupts("stopping after this frame (Ctrl-C again: at once)") as pressed:
-                found = soak(
+                record = soak(
                     segmenter,
                     given.video,
                     given.frames,
@@ -152,19 +152,19 @@ def run(given: argparse.Namespace) -> int:
             size = segmenter.engine.size
     gc.collect()
     left = threading.active_count() - before
-    growth = found.growth(given.frames)
+    growth = record.growth(given.frames)
     result: dict[str, Any] = {
-        "frames": found.frames,
+        "frames": record.frames,
         "wanted": given.frames,
-        "interrupted": found.interrupted,
+        "interrupted": record.interrupted,
         "size": size,
         "rho": None if dense else given.rho,
-        "seconds": round(found.seconds, 1),
-        "fps": round(found.frames / found.seconds, 1),
+        "seconds": round(record.seconds, 1),
+        "fps": round(record.frames / record.seconds, 1),
         "growth_after_warmup": None if growth is None else round(growth, 4),
-        "memory_mb": found.memory,
-        "threads": found.threads,
-        "threads_left": found.threads_left(),
+        "memory_mb": record.memory,
+        "threads": record.threads,
+        "threads_left": record.threads_left(),
         "python_threads_left": left,
         "environment": describe_environment(given.threads),
         "command": command_line("python tools/soak_video.py", sys.argv[1:]),
@@ -175,12 +175,12 @@ def run(given: argparse.Namespace) -> int:
         write_json(given.json, result, option="--json")
     grown = "too few rounds to tell" if growth is None else f"{growth:+.1%} after the first tenth"
     console.note(
-        f"{found.frames} of {given.frames} frames in {found.seconds:.0f} s; memory {grown}; "
-        f"threads {found.threads[0]} at first, {found.threads[-1]} at last"
+        f"{record.frames} of {given.frames} frames in {record.seconds:.0f} s; memory {grown}; "
+        f"threads {record.threads[0]} at first, {record.threads[-1]} at last"
     )
-    if found.interrupted:
+    if record.interrupted:
         return 130
-    stayed = max(left, found.threads_left())
+    stayed = max(left, record.threads_left())
     return int(growth is None or growth >= MOST_GROWTH or stayed > 0)
 
 

@@ -39,8 +39,8 @@ def test_it_is_loaded_and_segments(bundle: Bundle) -> None:
     rho = middle_rho(reference, image)
     with lc_trt.load(bundle.path) as segmenter:
         assert segmenter.engine.backend == "toy"
-        found = segmenter(image[0], rho=rho)
-    assert (found.labels == run(reference, image, rho)["labels"][0]).mean() > 0.999
+        result = segmenter(image[0], rho=rho)
+    assert (result.labels == run(reference, image, rho)["labels"][0]).mean() > 0.999
 
 
 def test_it_is_benched_beside_the_others(bundle: Bundle) -> None:

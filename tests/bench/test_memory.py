@@ -1,4 +1,4 @@
-"""The watch over memory."""
+"""Growth of memory during a soak."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def test_a_leak_shows(monkeypatch: pytest.MonkeyPatch) -> None:
 
     levels = [100.0]
     monkeypatch.setattr(memory, "resident_mb", lambda: levels[-1])
-    found = soak(Leaking(None), numbered_frames(3), 10)
-    assert found == Memory(10, 100, 110, 120)
-    assert found.as_dict() == {
+    result = soak(Leaking(None), numbered_frames(3), 10)
+    assert result == Memory(10, 100, 110, 120)
+    assert result.as_dict() == {
         "frames": 10, "start_mb": 100, "end_mb": 120, "growth_mb": 20, "second_half_mb": 10,
     }  # fmt: skip
 
 
-def test_regions_change_every_frame() -> None:
+def test_regions_change_from_frame_to_frame() -> None:
     shape = (1, 80, 80)
     engine = FakeEngine(random_levels(2, (1, 10, 10)), shape=shape)
     monitor = RecordingMonitor()
     soak(engine, numbered_frames(2, shape), 40, monitor=monitor)
     assert monitor.phases == {"watching memory": (40, 40)}
-    runs = engine.seen[4:]  # after two runs a frame that show its confidences
+    runs = engine.passes[4:]  # after two passes per frame for its confidences
     assert len(runs) == 40
     assert [number for number, _ in runs[:4]] == [0, 1, 0, 1]
     assert len({rho for _, rho in runs}) == 40

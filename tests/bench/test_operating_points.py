@@ -1,4 +1,4 @@
-"""Thresholds for wanted shares."""
+"""Thresholds for target shares."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 from lc_trt.bench.operating_points import ALL_EXIT, find_rho, threshold_for
 from lc_trt.data.metrics import stage_shares
 
-HALF, RECOMMENDED_IMAGES = (0.5, 0.25, 0.25), (0.1, 0.1, 0.8)
+HALF, LATE = (0.5, 0.25, 0.25), (0.1, 0.1, 0.8)
 
 
 @given(
     st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40, unique=True),
     st.data(),
 )
-def test_exactly_so_many_are_greater(values: list[float], data: st.DataObject) -> None:
-    wanted = data.draw(st.integers(0, len(values)))
+def test_exactly_count_values_are_greater(values: list[float], data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, len(values)))
     confidence = np.array(values, np.float32)
-    rho = np.float32(threshold_for(confidence, wanted))
-    assert int((confidence > rho).sum()) == wanted
+    rho = np.float32(threshold_for(confidence, count))
+    assert int((confidence > rho).sum()) == count
 
 
-def test_ties_leave_late() -> None:
+def test_ties_exit_late() -> None:
     confidence = np.array([0.9, 0.5, 0.5, 0.5, 0.1], np.float32)
     greater = [int((confidence > np.float32(threshold_for(confidence, k))).sum()) for k in range(6)]
     assert greater == [0, 1, 1, 1, 4, 5]
@@ -45,19 +45,19 @@ def test_shares_are_found_exactly(
     shape = (batch, 8 * height, 8 * width)
     engine = FakeEngine(random_levels(1, (batch, height, width), seed), shape=shape)
     (image,) = numbered_frames(1, shape)
-    wanted = (first / pixels, second / pixels, (pixels - first - second) / pixels)
-    (rho,) = find_rho(engine, image, [wanted])
+    shares = (first / pixels, second / pixels, (pixels - first - second) / pixels)
+    (rho,) = find_rho(engine, image, [shares])
     assert rho.dtype == np.float32
     stages = engine.run(image, rho).stages
     assert stages is not None
-    assert stage_shares(stages) == pytest.approx(wanted)
+    assert stage_shares(stages) == pytest.approx(shares)
 
 
 def test_targets_share_the_run_of_stage_1() -> None:
     engine = FakeEngine(random_levels(1))
-    find_rho(engine, numbered_frames(1)[0], [HALF, RECOMMENDED_IMAGES])
-    assert len(engine.seen) == 3
-    assert engine.seen[0] == (0, (ALL_EXIT, ALL_EXIT))
+    find_rho(engine, numbered_frames(1)[0], [HALF, LATE])
+    assert len(engine.passes) == 3
+    assert engine.passes[0] == (0, (ALL_EXIT, ALL_EXIT))
 
 
 def test_a_dense_engine_has_no_shares() -> None:

@@ -1,4 +1,4 @@
-"""What a bench says and writes."""
+"""Text and JSON of a bench's results."""
 
 from __future__ import annotations
 

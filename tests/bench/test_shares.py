@@ -1,4 +1,4 @@
-"""Shares that a bench aims at."""
+"""Target shares of a bench."""
 
 from __future__ import annotations
 

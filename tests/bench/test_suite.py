@@ -1,4 +1,4 @@
-"""The whole bench, on a real cascade."""
+"""The bench on a real cascade: rows, operating points, ceilings, target, notes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from fake_backends import WrappedBackend
 from recording_monitor import RecordingMonitor
 
 from lc_trt.backends.registry import registered
-from lc_trt.bench import suite
+from lc_trt.bench.operating_points import ALL_EXIT
 from lc_trt.bench.report import Report
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import SOURCE, Bundle
@@ -27,6 +28,7 @@ from lc_trt.ir.cost import stage_macs
 from lc_trt.model import presets
 from lc_trt.model.cascade import Dense
 from lc_trt.model.layers import Chain, Conv, MaxPool
+from lc_trt.runtime.engines.base import Engine
 
 QUICK = Options(rounds=4, warmup=1, threads=1, target_fps=1e-3, size=(48, 80))
 PIXELS = 6 * 10
@@ -34,7 +36,7 @@ PIXELS = 6 * 10
 
 @pytest.fixture(scope="module", autouse=True)
 def calm() -> Iterator[None]:
-    """A machine on which nothing else goes on."""
+    """A machine without other load."""
     patch = pytest.MonkeyPatch()
     patch.setattr("lc_trt.utils.environment.busy", lambda: 0.0)
     yield
@@ -85,26 +87,26 @@ def test_the_ceiling_is_the_work_at_the_measured_shares(report: Report, untraine
     assert report.rows[2].ceiling > report.rows[1].ceiling  # type: ignore[operator]
 
 
-def test_the_json_has_what_its_readers_look_for(report: Report) -> None:
-    found = json.loads(json.dumps(report.as_dict()))
-    assert set(found) >= {
+def test_the_json_has_the_documented_keys(report: Report) -> None:
+    body = json.loads(json.dumps(report.as_dict()))
+    assert set(body) >= {
         "rows", "target", "environment", "size", "batch", "rounds", "command", "memory",
     }  # fmt: skip
-    assert [set(row) for row in found["rows"]] == [
+    assert [set(row) for row in body["rows"]] == [
         {
             "name", "backend", "precision", "fps", "latency_ms", "stage_ms", "shares", "speedup",
             "ceiling", "published_fps",
         }
     ] * 3  # fmt: skip
-    assert set(found["rows"][0]["latency_ms"]) == {"p50", "p95", "p99"}
-    assert set(found["target"]) >= {"fps", "required", "met"}
-    assert set(found["memory"]) >= {"frames", "start_mb", "end_mb", "growth_mb"}
-    assert set(found["environment"]) >= {"cpu", "cores", "threads", "python", "versions", "os"}
-    assert (found["size"], found["batch"], found["rounds"]) == ([48, 80], 1, 4)
-    assert found["memory"]["frames"] == 6
+    assert set(body["rows"][0]["latency_ms"]) == {"p50", "p95", "p99"}
+    assert set(body["target"]) >= {"fps", "required", "met"}
+    assert set(body["memory"]) >= {"frames", "start_mb", "end_mb", "growth_mb"}
+    assert set(body["environment"]) >= {"cpu", "cores", "threads", "python", "versions", "os"}
+    assert (body["size"], body["batch"], body["rounds"]) == ([48, 80], 1, 4)
+    assert body["memory"]["frames"] == 6
 
 
-def test_the_json_names_no_machine_and_no_folder(report: Report) -> None:
+def test_the_json_contains_neither_host_name_nor_folders(report: Report) -> None:
     strings: list[str] = []
 
     def walk(value: object) -> None:
@@ -122,52 +124,67 @@ def test_the_json_names_no_machine_and_no_folder(report: Report) -> None:
     assert not [text for text in strings if re.search(r"(^|\s)(/|[A-Z]:\\)", text)]
 
 
-def test_trained_weights_run_at_their_own_thresholds(
-    trained: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lanes = []
-    measure = suite.measure
-    monkeypatch.setattr(
-        suite, "measure", lambda groups, *a, **k: (lanes.extend(groups), measure(groups, *a, **k))
-    )
-    found = run_bench(trained.path, QUICK)
-    rows, splits = lanes
-    assert all(np.allclose(rho, trained.manifest.default_rho) for rho in rows[1].rho)
-    assert all(np.allclose(rho, trained.manifest.fast_rho) for rho in rows[2].rho)
-    assert [lane.rho[0].tolist()[1] for lane in splits] == [-1, -1, -1]
-    assert [lane.rho[0].tolist()[0] for lane in splits] == pytest.approx([-1, 0.7, 0.5])
-    assert found.rows[1].shares != pytest.approx(LC.shares, abs=1.5 / PIXELS)
+class RhoRecorder(WrappedBackend):
+    """OpenVINO, recording the thresholds of each pass of a cascade."""
+
+    def __init__(self) -> None:
+        super().__init__("openvino")
+        self.rhos: set[tuple[float, ...]] = set()
+
+    def _open(self, *arguments: Any) -> Engine:
+        engine = super()._open(*arguments)
+        run = engine.run
+
+        def record(images: Any, rho: Any = None, *more: Any) -> Any:
+            if rho is not None:
+                self.rhos.add(tuple(rho.tolist()))
+            return run(images, rho, *more)
+
+        engine.run = record  # type: ignore[method-assign]
+        return engine
 
 
-def test_shares_asked_for_replace_the_thresholds_of_their_row(trained: Bundle) -> None:
-    wanted = (0.4, 0.4, 0.2)
-    found = run_bench(trained.path, replace(QUICK, shares={"LC fast": wanted}))
+def test_trained_weights_run_at_their_own_thresholds(trained: Bundle) -> None:
+    backend, manifest = RhoRecorder(), trained.manifest
+    with registered(backend):
+        report = run_bench(trained.path, QUICK)
+    assert manifest.default_rho is not None and manifest.fast_rho is not None
+    # Complete passes, those without stage 3, and those with stage 1 alone.
+    points = {manifest.default_rho, manifest.fast_rho}
+    points |= {(first, ALL_EXIT) for first, _ in points} | {(ALL_EXIT, ALL_EXIT)}
+    assert backend.rhos == {tuple(np.float32(rho).tolist()) for rho in points}
+    assert report.rows[1].shares != pytest.approx(LC.shares, abs=1.5 / PIXELS)
+
+
+def test_requested_shares_replace_the_thresholds_of_their_row(trained: Bundle) -> None:
+    shares = (0.4, 0.4, 0.2)
+    report = run_bench(trained.path, replace(QUICK, shares={"LC fast": shares}))
     own = run_bench(trained.path, QUICK)
-    assert found.rows[2].shares == pytest.approx(wanted, abs=1.5 / PIXELS)
-    assert found.rows[1].shares == pytest.approx(own.rows[1].shares)
+    assert report.rows[2].shares == pytest.approx(shares, abs=1.5 / PIXELS)
+    assert report.rows[1].shares == pytest.approx(own.rows[1].shares)
 
 
 def test_another_size_and_batch_are_compiled_in_memory(untrained: Bundle) -> None:
     before = sorted(p.name for p in untrained.path.iterdir())
-    found = run_bench(untrained.path, replace(QUICK, size=(32, 64), batch=2))
-    assert (found.size, found.batch) == ((32, 64), 2)
-    for row in found.rows:
+    report = run_bench(untrained.path, replace(QUICK, size=(32, 64), batch=2))
+    assert (report.size, report.batch) == ((32, 64), 2)
+    for row in report.rows:
         assert row.fps == pytest.approx(2e3 / row.latency_ms["p50"])
-    assert found.rows[2].shares == pytest.approx(LC_FAST.shares, abs=1.5 / 64)
+    assert report.rows[2].shares == pytest.approx(LC_FAST.shares, abs=1.5 / 64)
     assert sorted(p.name for p in untrained.path.iterdir()) == before
 
 
 def test_the_fastest_of_all_runners_is_the_reference(untrained: Bundle) -> None:
     # An odd number: the median ratio of two lanes is then the reciprocal of the other way round.
-    found = run_bench(untrained.path, replace(QUICK, all_runners=True, rounds=3))
-    dense = found.rows[: len(CPU_BACKENDS)]
+    report = run_bench(untrained.path, replace(QUICK, all_runners=True, rounds=3))
+    dense = report.rows[: len(CPU_BACKENDS)]
     assert [(r.name, r.backend) for r in dense] == [(f"dense ({b})", b) for b in CPU_BACKENDS]
-    assert found.reference in dense and found.reference.speedup == 1
+    assert report.reference in dense and report.reference.speedup == 1
     assert max(row.speedup for row in dense) == 1
-    assert [row.name for row in found.rows[-2:]] == ["LC", "LC fast"]
+    assert [row.name for row in report.rows[-2:]] == ["LC", "LC fast"]
 
 
-def test_baselines_stand_above_and_are_no_reference(
+def test_baselines_come_first_and_are_no_reference(
     untrained: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def small(classes: int) -> Dense:
@@ -177,20 +194,20 @@ def test_baselines_stand_above_and_are_no_reference(
     for name in ("vgg16", "resnet101"):
         baseline = replace(presets.BASELINES[name], build=small)
         monkeypatch.setitem(presets.BASELINES, name, baseline)
-    found = run_bench(untrained.path, replace(QUICK, baselines=True))
-    assert [row.name for row in found.rows] == ["VGG16", "ResNet-101", "dense", "LC", "LC fast"]
-    assert [row.published_fps for row in found.rows[:2]] == [5.7, 7.1]
-    assert found.reference.name == "dense"
+    report = run_bench(untrained.path, replace(QUICK, baselines=True))
+    assert [row.name for row in report.rows] == ["VGG16", "ResNet-101", "dense", "LC", "LC fast"]
+    assert [row.published_fps for row in report.rows[:2]] == [5.7, 7.1]
+    assert report.reference.name == "dense"
 
 
 def test_a_dense_bundle_is_its_own_row(dense: Bundle) -> None:
-    found = run_bench(dense.path, replace(QUICK, target_fps=None, soak=2))
-    assert [row.name for row in found.rows] == ["dense"]
-    assert found.target is None
-    assert found.memory is not None
-    asked = run_bench(dense.path, replace(QUICK, target_fps=1e9))
-    assert asked.target is not None
-    assert (asked.target.row, asked.target.met) == ("dense", False)
+    report = run_bench(dense.path, replace(QUICK, target_fps=None, soak=2))
+    assert [row.name for row in report.rows] == ["dense"]
+    assert report.target is None
+    assert report.memory is not None
+    required = run_bench(dense.path, replace(QUICK, target_fps=1e9))
+    assert required.target is not None
+    assert (required.target.row, required.target.met) == ("dense", False)
 
 
 def test_a_dense_bundle_has_no_shares(dense: Bundle) -> None:
@@ -199,13 +216,13 @@ def test_a_dense_bundle_has_no_shares(dense: Bundle) -> None:
 
 
 def test_the_target_is_the_published_fast_mode_by_default(untrained: Bundle) -> None:
-    found = run_bench(untrained.path, replace(QUICK, target_fps=None, rounds=2))
-    assert found.target is not None
-    assert (found.target.row, found.target.required) == ("LC fast", 23.6)
-    assert found.target.fps == found.rows[-1].fps
+    report = run_bench(untrained.path, replace(QUICK, target_fps=None, rounds=2))
+    assert report.target is not None
+    assert (report.target.row, report.target.required) == ("LC fast", 23.6)
+    assert report.target.fps == report.rows[-1].fps
 
 
-def test_a_busy_machine_is_named(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_machine_is_noted(untrained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "other processes" not in " ".join(
         run_bench(untrained.path, replace(QUICK, rounds=1)).notes
     )
@@ -246,11 +263,11 @@ def test_the_size_is_the_published_one_unless_given(
     assert run_bench(dense.path, options).size == dense.manifest.size
 
 
-def test_a_size_that_no_engine_is_built_for(untrained: Bundle) -> None:
+def test_a_size_out_of_range_is_an_error(untrained: Bundle) -> None:
     with pytest.raises(UsageError, match="size 8x8: expected HxW"):
         run_bench(untrained.path, replace(QUICK, size=(8, 8)))
 
 
-def test_a_bundle_that_is_none(tmp_path: Path) -> None:
+def test_a_missing_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LcTrtError, match="no such bundle"):
         run_bench(tmp_path / "none.lct", QUICK)

@@ -37,12 +37,12 @@ def test_a_timed_pass_follows_the_frame_before(clock: FakeClock) -> None:
     cascade = FakeEngine(random_levels(6), clock=clock)
     rho = [rho_pair(0.1 * i, 0.5) for i in range(6)]
     measure([[EngineLane("LC", cascade, numbered_frames(6), rho)]], rounds=3, warmup=2)
-    frames = [number for number, _ in cascade.seen]
+    frames = [number for number, _ in cascade.passes]
     assert frames == [3, 4, 4, 5, 5, 0, 0, 1, 1, 2]
-    assert all(used == tuple(rho[number].tolist()) for number, used in cascade.seen)
+    assert all(used == tuple(rho[number].tolist()) for number, used in cascade.passes)
 
 
 def test_stage_times_are_differences_of_medians() -> None:
-    found = stage_times([9, 10, 99], [30, 31, 29], [36, 34, 35])
-    assert found == (10, 20, 5)
-    assert sum(found) == np.median([36, 34, 35])
+    stages = stage_times([9, 10, 99], [30, 31, 29], [36, 34, 35])
+    assert stages == (10, 20, 5)
+    assert sum(stages) == np.median([36, 34, 35])

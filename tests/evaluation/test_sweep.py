@@ -77,7 +77,7 @@ def test_against_a_computation_by_hand(engine: StageEngine) -> None:
     assert engine.levels is not None
     points = sweep(Segmenter(engine, manifest()), Fixed(), RHOS, monitor=monitor)
     assert [point.rho for point in points] == RHOS
-    assert passes(3, RHOS) == len(engine.seen) == 16
+    assert passes(3, RHOS) == len(engine.passes) == 16
     assert monitor.phases == {"sweeping": (16, 16)}
     for point in points:
         confusion, shares, times = Confusion(3), [], []
@@ -99,7 +99,7 @@ def test_against_a_computation_by_hand(engine: StageEngine) -> None:
 
 def test_thresholds_are_interleaved(engine: StageEngine) -> None:
     sweep(Segmenter(engine, manifest()), Fixed(), RHOS[:3])
-    warm, *rounds = (engine.seen[i : i + 3] for i in range(0, 12, 3))
+    warm, *rounds = (engine.passes[i : i + 3] for i in range(0, 12, 3))
     assert [image for image, _ in warm] == [0, 0, 0]
     order = [[rho for _, rho in passes_of_image] for passes_of_image in rounds]
     assert [{image for image, _ in passes_of_image} for passes_of_image in rounds] == [
@@ -114,7 +114,7 @@ def test_thresholds_are_interleaved(engine: StageEngine) -> None:
 def test_the_first_pass_is_not_timed(engine: StageEngine, clock: FakeClock) -> None:
     class Slow(StageEngine):
         def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-            if feed["rho"][0] not in [rho[0] for _, rho in self.seen if rho]:
+            if feed["rho"][0] not in [rho[0] for _, rho in self.passes if rho]:
                 self.clock.now += 99
             return super()._infer(feed)
 

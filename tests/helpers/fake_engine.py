@@ -32,6 +32,9 @@ class FakeEngine(HostEngine):
         levels: float32 [3, N, h, w] per frame, the confidence at each stage; None is a dense
             engine.
         cost: milliseconds before the network, then of each stage when all pixels reach it.
+
+    Attributes:
+        passes: number of the frame and thresholds of each pass.
     """
 
     backend = "fake"
@@ -50,12 +53,12 @@ class FakeEngine(HostEngine):
             outputs.add("stages")
         super().__init__("fake", inputs, outputs)
         self.levels, self.cost, self.clock = levels, cost, clock or FakeClock()
-        self.seen: list[tuple[int, tuple[float, ...] | None]] = []
+        self.passes: list[tuple[int, tuple[float, ...] | None]] = []
 
     def _infer(self, feed: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
         image, rho = feed["image"], feed.get("rho")
         number = int(image[0, 0, 0, 0])
-        self.seen.append((number, None if rho is None else tuple(rho.tolist())))
+        self.passes.append((number, None if rho is None else tuple(rho.tolist())))
         out: dict[str, Any] = {"labels": np.zeros(image.shape[:3], np.uint8)}
         if rho is None or self.levels is None:
             cells = [-(-side // CELL) for side in image.shape[1:3]]

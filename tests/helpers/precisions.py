@@ -1,4 +1,4 @@
-"""What OpenVINO executed: read from the graph that it made for execution."""
+"""The kernels that OpenVINO executed, from its runtime graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 def executed(engine: Any) -> dict[str, set[tuple[str, str]]]:
     """(kind, precision) of the kernels of an OpenVINO engine, by the layers that they came from."""
     graph = engine._request.get_compiled_model().get_runtime_model()
-    found: dict[str, set[tuple[str, str]]] = {}
+    kernels: dict[str, set[tuple[str, str]]] = {}
     for op in graph.get_ordered_ops():
         info = {}
         for key, value in op.get_rt_info().items():
@@ -19,5 +19,5 @@ def executed(engine: Any) -> dict[str, set[tuple[str, str]]]:
         names = info.get("originalLayersNames", "") or op.get_friendly_name()
         for name in names.split(","):
             kernel = info.get("layerType", ""), info.get("runtimePrecision", "")
-            found.setdefault(name, set()).add(kernel)
-    return found
+            kernels.setdefault(name, set()).add(kernel)
+    return kernels

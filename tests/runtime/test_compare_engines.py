@@ -57,9 +57,9 @@ def test_labels_stages_and_confidences_are_compared_pixel_by_pixel() -> None:
     theirs.stages[0, 0, 0] = 3
     theirs.confidence[0, 0, 0] = 0.9  # another stage's confidence is no difference
     theirs.confidence[0, 1, 1] += 0.25
-    found = compare(output(), theirs)
-    assert (found.labels, found.stages) == (0.75, pytest.approx(8 / 9))
-    assert found.confidence == pytest.approx(0.25) and found.non_finite == 0
+    agreement = compare(output(), theirs)
+    assert (agreement.labels, agreement.stages) == (0.75, pytest.approx(8 / 9))
+    assert agreement.confidence == pytest.approx(0.25) and agreement.non_finite == 0
 
 
 def test_the_worst_pass_and_the_mean_over_passes() -> None:
@@ -67,8 +67,10 @@ def test_the_worst_pass_and_the_mean_over_passes() -> None:
     wrong.labels[:] = 99
     images = np.zeros((1, *SIZE, 3), np.uint8)
     ours = Replay(output(), output())
-    found = compare_engines(ours, Replay(output(), wrong), [(images, (0.5, 0.25)), (images, None)])
-    assert (found.count, found.labels, found.mean_labels) == (2, 0.0, 0.5)
+    agreement = compare_engines(
+        ours, Replay(output(), wrong), [(images, (0.5, 0.25)), (images, None)]
+    )
+    assert (agreement.count, agreement.labels, agreement.mean_labels) == (2, 0.0, 0.5)
     assert ours.rhos == [[0.5, 0.25], None]
 
 
@@ -83,22 +85,22 @@ def test_a_confidence_that_is_not_finite_is_counted_and_never_agrees(
     theirs.confidence[0, 0, 0] = value
     if both:  # the same NaN in both is no agreement either
         ours.confidence[0, 0, 0] = value
-    found = compare(theirs, ours) if swapped else compare(ours, theirs)
-    assert found.non_finite == 1
-    assert found.stages == pytest.approx(8 / 9)
+    agreement = compare(theirs, ours) if swapped else compare(ours, theirs)
+    assert agreement.non_finite == 1
+    assert agreement.stages == pytest.approx(8 / 9)
     # The cell covers the pixels that are nearest to it: 7 of 20 rows, 8 of 24 columns.
-    assert found.labels == pytest.approx(1 - 7 * 8 / (20 * 24))
-    assert found.confidence == 0  # finite, so that JSON holds it
+    assert agreement.labels == pytest.approx(1 - 7 * 8 / (20 * 24))
+    assert agreement.confidence == 0  # finite, so that JSON holds it
 
 
 def test_maps_of_one_size_are_compared_without_enlarging() -> None:
     confidence = np.array([[0.5, math.nan]], np.float32)
     same = np.ones((1, 2), np.uint8)
-    found = compare_maps(
+    agreement = compare_maps(
         EngineOutput(same, same, confidence), EngineOutput(same, same, np.float32([[0.75, 0.5]]))
     )
-    assert found.labels.tolist() == found.stages.tolist() == [[True, False]]
-    assert (found.difference, found.non_finite) == (0.25, 1)
+    assert agreement.labels.tolist() == agreement.stages.tolist() == [[True, False]]
+    assert (agreement.difference, agreement.non_finite) == (0.25, 1)
 
 
 def test_separating_thresholds_lie_in_the_widest_gap_of_the_middle() -> None:

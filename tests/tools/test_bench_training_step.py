@@ -56,8 +56,9 @@ def test_a_run_measures_both_forms(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "step.json"
-    arguments = ["--preset", "tiny", "--size", "64x80", "--rounds", "2", "--json", str(out)]
-    monkeypatch.setattr("sys.argv", ["bench_training_step.py", *arguments])
+    arguments = ["--preset", "tiny", "--size", "64x80", "--rounds", "1", "--threads", "1"]
+    command = ["bench_training_step.py", *arguments, "--json", str(out)]
+    monkeypatch.setattr("sys.argv", command)
     assert tool.main() == 0
     rows = json.loads(out.read_text())["rows"]
     assert [row["name"] for row in rows] == ["LC", "LC + all", "LC fast", "LC fast + all"]

@@ -158,9 +158,9 @@ def writes(tree: ast.AST) -> Iterator[str]:
 
 
 def test_all_of_the_package_writes_through_here() -> None:
-    found = {
+    calls_by_file = {
         name: list(writes(ast.parse(file.read_text())))
         for file in sorted((ROOT / "lc_trt").rglob("*.py"))
         if (name := file.relative_to(ROOT / "lc_trt").as_posix()) not in FREE
     }
-    assert {name: calls for name, calls in found.items() if calls} == {}
+    assert {name: calls for name, calls in calls_by_file.items() if calls} == {}

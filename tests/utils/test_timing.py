@@ -95,14 +95,14 @@ def test_progress_counts_passes(clock: Clock) -> None:
 
 def test_a_round_yields_each_lane_after_it_ran(clock: Clock) -> None:
     lanes = [working("a", clock, 1), working("b", clock, 1)]
-    seen = [(lane.name, len(lane.times)) for lane in take_turns([lanes], 1)]
-    assert seen == [("b", 1), ("a", 1)]
+    order = [(lane.name, len(lane.times)) for lane in take_turns([lanes], 1)]
+    assert order == [("b", 1), ("a", 1)]
 
 
 def test_percentiles() -> None:
-    found = percentiles([float(v) for v in range(101)])
-    assert found == {"p50": 50, "p95": 95, "p99": 99}
-    assert list(found) == ["p50", "p95", "p99"]
+    result = percentiles([float(v) for v in range(101)])
+    assert result == {"p50": 50, "p95": 95, "p99": 99}
+    assert list(result) == ["p50", "p95", "p99"]
     assert percentiles([4.0]) == {"p50": 4, "p95": 4, "p99": 4}
 
 

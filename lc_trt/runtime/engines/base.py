@@ -38,7 +38,7 @@ class EngineOutput:
         stages: uint8 [N, h, w], the stage that each pixel left at, 1 to 3; None for a dense
             network.
         confidence: float32 [N, h, w], the winning probability; h = ceil(H / 8), w likewise.
-        work: uint8 [N, h, w], codes of `lc_trt.ir.interface.PixelWork`; None without temporal
+        work: uint8 [N, h, w], values of `lc_trt.ir.interface.PixelWork`; None without temporal
             reuse.
     """
 

@@ -82,7 +82,7 @@ def test_arrays_of_another_shape_or_type_are_refused() -> None:
         cascade.run(IMAGE)
     with pytest.raises(ValueError, match="a dense network takes none"):
         dense.run(IMAGE, RHO)
-    assert cascade.seen == dense.seen == []
+    assert cascade.passes == dense.passes == []
 
 
 def test_a_view_is_made_contiguous() -> None:

@@ -76,7 +76,7 @@ def test_a_stream_tells_what_its_passes_took(batch: int) -> None:
         assert {r.rho for r in group} == {governor.used[k]} and count == len(group)
     # The engine got these very thresholds.
     assert isinstance(one.engine, Sleeper)
-    assert [rho for _, rho in one.engine.seen] == [
+    assert [rho for _, rho in one.engine.passes] == [
         tuple(np.array(rho, np.float32).tolist()) for rho in governor.used
     ]
 
