@@ -43,7 +43,8 @@ from lc_trt.evaluation.data import class_set, open_samples
 from lc_trt.evaluation.evaluate import evaluate
 from lc_trt.ir.interface import FP32_TENSORS
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_CONV, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_CONV
 from lc_trt.quantization.calibrate import calibrate_file
 from lc_trt.quantization.fp16_overflow import find_overflow
 from lc_trt.quantization.options import CalibrationOptions, QuantizationOptions

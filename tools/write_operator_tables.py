@@ -14,17 +14,15 @@ from pathlib import Path
 
 from onnx import TensorProto
 
-from lc_trt.ir.region_ops import (
+from lc_trt.ir.operator_schema import (
     EXCHANGE,
-    EXCHANGE_OPERATORS,
     MAX_SEGMENTS,
-    OPERATORS,
-    REGION_SELECT,
     Attribute,
     RegionOperator,
     Tensor,
     Types,
 )
+from lc_trt.ir.region_ops import EXCHANGE_OPERATORS, OPERATORS, REGION_SELECT
 
 ROOT = Path(__file__).parents[1]
 BEGIN = "<!-- table: python tools/write_operator_tables.py -->"

@@ -26,7 +26,7 @@ from lc_trt.compiler.passes.mixed_precision import NoteFp32, ToHalf
 from lc_trt.compiler.passes.temporal_reuse import TemporalReuse
 from lc_trt.compiler.passes.upsampled_argmax import UpsampledArgMax
 from lc_trt.ir.metadata import read_info
-from lc_trt.ir.region_ops import OutputType
+from lc_trt.ir.operator_schema import OutputType
 
 # Passes of a backend in order; None for passes that the options do not require.
 PassSequence = Callable[[CompileOptions], tuple[Pass | None, ...]]

@@ -26,7 +26,8 @@ from lc_trt.ir.interface import (
     VERSION,
     WIDTH,
 )
-from lc_trt.ir.region_ops import OPERATORS, REGION_SELECT, Region, RegionOperator
+from lc_trt.ir.operator_schema import Region, RegionOperator
+from lc_trt.ir.region_ops import OPERATORS, REGION_SELECT
 
 
 class GraphBuilder:

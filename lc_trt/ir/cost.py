@@ -10,13 +10,8 @@ import onnx
 
 from lc_trt.ir.interface import DOMAIN, IMAGE
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import (
-    REGION_CONV,
-    REGION_GATHER,
-    REGION_RESTRICT,
-    REGION_SELECT,
-    is_region,
-)
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_RESTRICT, REGION_SELECT
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -24,13 +24,13 @@ from lc_trt.ir.builder import (
 )
 from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, RHO, STAGES
 from lc_trt.ir.metadata import ModelInfo, write_info
+from lc_trt.ir.operator_schema import Region
 from lc_trt.ir.region_ops import (
     REGION_CONV,
     REGION_GATHER,
     REGION_MAX_POOL,
     REGION_RESTRICT,
     REGION_SCATTER,
-    Region,
 )
 from lc_trt.model import layers
 from lc_trt.model.cascade import OUTPUT_STRIDE, Cascade, Dense

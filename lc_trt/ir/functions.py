@@ -14,16 +14,14 @@ import onnx
 from onnx import parser
 
 from lc_trt.ir.interface import DOMAIN, OPSET
+from lc_trt.ir.operator_schema import EXCHANGE, Form, RegionOperator
 from lc_trt.ir.region_ops import (
-    EXCHANGE,
     REGION_CONV,
     REGION_GATHER,
     REGION_MAX_POOL,
     REGION_RESTRICT,
     REGION_SCATTER,
     REGION_SELECT,
-    Form,
-    RegionOperator,
 )
 
 WINDOW = """

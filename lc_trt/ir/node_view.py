@@ -20,7 +20,8 @@ import onnx
 from onnx import defs, helper
 
 from lc_trt.ir.interface import DOMAIN
-from lc_trt.ir.region_ops import OPERATORS, Form, Region
+from lc_trt.ir.operator_schema import Form, Region
+from lc_trt.ir.region_ops import OPERATORS
 
 
 @dataclass(frozen=True)

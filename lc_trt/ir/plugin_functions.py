@@ -16,14 +16,8 @@ from lc_trt.ir.functions import (
     make_function,
     region_function,
 )
-from lc_trt.ir.region_ops import (
-    EXCHANGE,
-    REGION_CONV,
-    REGION_QUANTIZE,
-    Form,
-    OutputType,
-    RegionOperator,
-)
+from lc_trt.ir.operator_schema import EXCHANGE, Form, OutputType, RegionOperator
+from lc_trt.ir.region_ops import REGION_CONV, REGION_QUANTIZE
 
 _QUANTIZE = """
   full = Cast<to = 1>(x)

@@ -12,7 +12,7 @@ import onnx
 from lc_trt.bundle.sections import Profile
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import IMAGE
-from lc_trt.ir.region_ops import is_region
+from lc_trt.ir.operator_schema import is_region
 from lc_trt.trt.api import TensorRT
 from lc_trt.trt.options import PlanOptions, check_options, targets
 from lc_trt.trt.parser import parse

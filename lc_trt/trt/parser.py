@@ -8,7 +8,7 @@ import onnx
 
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import PLUGIN_ATTRIBUTES, PLUGIN_VERSION
-from lc_trt.ir.region_ops import is_region
+from lc_trt.ir.operator_schema import is_region
 from lc_trt.trt.api import Messages, TensorRT
 from lc_trt.trt.parser_errors import refused_nodes
 from lc_trt.trt.plugin_library import BUILD_COMMAND

@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 from onnx import shape_inference
 
-from lc_trt.ir.region_ops import is_region
+from lc_trt.ir.operator_schema import is_region
 from lc_trt.trt.api import TensorRT
 
 # How often a model is parsed again. Each time finds all nodes of an operator that the parser does

@@ -7,7 +7,8 @@ from onnx import helper
 
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import EXCHANGE, REGION_CONV, REGION_SELECT, Form, OutputType, Region
+from lc_trt.ir.operator_schema import EXCHANGE, Form, OutputType, Region
+from lc_trt.ir.region_ops import REGION_CONV, REGION_SELECT
 
 REGION = Region("rows", "index", "count", "hard")
 

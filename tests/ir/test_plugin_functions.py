@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 from torch import nn
 
+from lc_trt.ir.operator_schema import EXCHANGE, Form, OutputType
 from lc_trt.ir.plugin_functions import plugin_function
-from lc_trt.ir.region_ops import EXCHANGE, REGION_CONV, REGION_QUANTIZE, Form, OutputType
+from lc_trt.ir.region_ops import REGION_CONV, REGION_QUANTIZE
 
 INT8, HALF = TensorProto.INT8, TensorProto.FLOAT16
 # ONNX Runtime hands no BF16 to Python: a test of its own has that type.

@@ -25,16 +25,9 @@ from plugin_harness import (
 )
 
 from lc_trt.ir.interface import DOMAIN, VERSION
+from lc_trt.ir.operator_schema import EXCHANGE, MAX_SEGMENTS, Form, OutputType
 from lc_trt.ir.plugin_functions import plugin_function
-from lc_trt.ir.region_ops import (
-    EXCHANGE,
-    MAX_SEGMENTS,
-    OPERATORS,
-    REGION_CONV,
-    REGION_GATHER,
-    Form,
-    OutputType,
-)
+from lc_trt.ir.region_ops import OPERATORS, REGION_CONV, REGION_GATHER
 
 KINDS = {
     TensorProto.FLOAT: FLOAT, TensorProto.FLOAT16: HALF, TensorProto.BFLOAT16: BF16,

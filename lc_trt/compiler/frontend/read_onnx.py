@@ -16,7 +16,8 @@ from lc_trt.ir.interface import (
     DOMAIN,
     VERSION,
 )
-from lc_trt.ir.region_ops import EXCHANGE_OPERATORS, REGION_SELECT, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import EXCHANGE_OPERATORS, REGION_SELECT
 
 
 def load_onnx(path: str | Path) -> onnx.ModelProto:

@@ -12,7 +12,8 @@ import onnx
 from lc_trt.compiler.frontend.read_onnx import exchange_kind, opset
 from lc_trt.ir.cost import StageMacs, dense_macs, stage_macs
 from lc_trt.ir.metadata import ModelInfo, read_info
-from lc_trt.ir.region_ops import REGION_SELECT, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_SELECT
 
 
 @dataclass(frozen=True)

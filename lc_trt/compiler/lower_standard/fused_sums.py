@@ -11,7 +11,8 @@ import onnx
 from lc_trt.compiler.graph import Array, Graph
 from lc_trt.compiler.lower_standard.neighbours import Taps, window
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_CONV, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_CONV
 
 
 @dataclass

@@ -20,6 +20,7 @@ from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.operator_schema import is_region
 from lc_trt.ir.region_ops import (
     REGION_CONV,
     REGION_GATHER,
@@ -27,7 +28,6 @@ from lc_trt.ir.region_ops import (
     REGION_RESTRICT,
     REGION_SCATTER,
     REGION_SELECT,
-    is_region,
 )
 
 _KEEPS_CHANNELS = (

@@ -25,7 +25,7 @@ from lc_trt.compiler.lower_tensorrt.uint8_io import Uint8Io
 from lc_trt.compiler.lower_tensorrt.verify import Verify
 from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import Pass
-from lc_trt.ir.region_ops import OutputType
+from lc_trt.ir.operator_schema import OutputType
 
 __all__ = ["lower_tensorrt"]
 

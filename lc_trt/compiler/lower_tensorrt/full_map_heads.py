@@ -13,7 +13,8 @@ import onnx
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_SCATTER, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_SCATTER
 
 
 class FullMapHeads:

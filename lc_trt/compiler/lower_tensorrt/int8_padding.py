@@ -23,7 +23,8 @@ from lc_trt.compiler.lower_tensorrt.operators import (
 )
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_GATHER, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_GATHER
 
 MULTIPLE = 16
 

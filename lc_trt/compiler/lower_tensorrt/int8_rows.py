@@ -21,14 +21,8 @@ from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.compiler.passes.insert_qdq import group_scales, integer_weight
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import (
-    REGION_CONV,
-    REGION_GATHER,
-    REGION_QUANTIZE,
-    Form,
-    OutputType,
-    is_region,
-)
+from lc_trt.ir.operator_schema import Form, OutputType, is_region
+from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_QUANTIZE
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from lc_trt.compiler.lower_tensorrt.operators import (
     row_tensors,
 )
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_GATHER, REGION_MAX_POOL, REGION_RESTRICT, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_GATHER, REGION_MAX_POOL, REGION_RESTRICT
 
 
 class RowTypes:

@@ -11,7 +11,8 @@ import onnx
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_CONV, ROW_OPERATORS, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_CONV, ROW_OPERATORS
 
 
 class ChannelRange(NamedTuple):

@@ -8,8 +8,9 @@ from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.ir.interface import PLUGIN_ATTRIBUTES
 from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.operator_schema import Form, is_region
 from lc_trt.ir.plugin_functions import plugin_function
-from lc_trt.ir.region_ops import OPERATORS, Form, is_region
+from lc_trt.ir.region_ops import OPERATORS
 
 
 class PluginNodes:

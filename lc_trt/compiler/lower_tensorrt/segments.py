@@ -26,22 +26,15 @@ from lc_trt.compiler.lower_tensorrt.verify import refusal
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import (
-    MAX_SEGMENTS,
-    REGION_CONV,
-    REGION_GATHER,
-    REGION_MAX_POOL,
-    REGION_RESTRICT,
-    Form,
-    is_region,
-)
+from lc_trt.ir.operator_schema import MAX_SEGMENTS, Form, is_region
+from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_MAX_POOL, REGION_RESTRICT
 
 OHWI = 1  # value of weight_layout; the fastest layout for the kernel
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Converts every RegionConv to a segmented form (`region_ops.Form`).
+    """Converts every RegionConv to a segmented form (`operator_schema.Form`).
 
     Raises LcTrtError if an operator other than a region operator, or a Concat or Split of channels,
     reads rows, if an operator needs a concatenation as a single tensor, or if a weight is not

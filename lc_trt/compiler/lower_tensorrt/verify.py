@@ -12,7 +12,7 @@ from lc_trt.compiler.lower_tensorrt.operators import row_tensors
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import is_region
+from lc_trt.ir.operator_schema import is_region
 
 
 def refusal(node: onnx.NodeProto, tensor: str) -> LcTrtError:

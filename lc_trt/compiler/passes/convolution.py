@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx
 
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_CONV, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_CONV
 
 _NAMES = ("X", "W", "B"), ("x", "weight", "bias")
 

@@ -27,7 +27,8 @@ from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import FP32_TENSORS
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_CONV, Form, is_region
+from lc_trt.ir.operator_schema import Form, is_region
+from lc_trt.ir.region_ops import REGION_CONV
 
 _SHAPE_ONLY = {"Shape", "Size"}
 

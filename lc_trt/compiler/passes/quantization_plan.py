@@ -13,7 +13,8 @@ from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.convolution import Convolution, convolution
 from lc_trt.errors import UsageError
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_GATHER, REGION_RESTRICT, REGION_SELECT, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_GATHER, REGION_RESTRICT, REGION_SELECT
 
 
 @dataclass(frozen=True)

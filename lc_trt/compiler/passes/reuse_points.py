@@ -10,13 +10,8 @@ from lc_trt.compiler.graph import Graph
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import CONFIDENCE, STAGES
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import (
-    REGION_GATHER,
-    REGION_SCATTER,
-    REGION_SELECT,
-    RegionOperator,
-    is_region,
-)
+from lc_trt.ir.operator_schema import RegionOperator, is_region
+from lc_trt.ir.region_ops import REGION_GATHER, REGION_SCATTER, REGION_SELECT
 
 # Operators that do not change values, with their input.
 _VIEWS = {"Squeeze": "data", "Cast": "input", "Identity": "input"}

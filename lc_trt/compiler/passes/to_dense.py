@@ -13,6 +13,7 @@ from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN, MODEL_INFO, RHO, STAGES
 from lc_trt.ir.metadata import decode_info, encode_info
 from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.operator_schema import is_region
 from lc_trt.ir.region_ops import (
     REGION_CONV,
     REGION_GATHER,
@@ -20,7 +21,6 @@ from lc_trt.ir.region_ops import (
     REGION_RESTRICT,
     REGION_SCATTER,
     REGION_SELECT,
-    is_region,
 )
 
 

@@ -11,7 +11,8 @@ from region_graphs import CHANNELS, RegionGraph, assert_equal_results, count, re
 from lc_trt.compiler.lower_standard import Lowering, LowerStandard
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.region_ops import REGION_CONV, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_CONV
 
 
 def lowered(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -8,7 +8,8 @@ from region_graphs import CHANNELS, region_graph, residual_block, views
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.ir.interface import DOMAIN
-from lc_trt.ir.region_ops import OPERATORS, Form
+from lc_trt.ir.operator_schema import Form
+from lc_trt.ir.region_ops import OPERATORS
 
 
 def lowered():

@@ -12,7 +12,8 @@ from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.fold_batch_norm import FoldBatchNorm
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.region_ops import REGION_CONV, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_CONV
 
 
 @pytest.fixture(scope="module", params=FORMS, ids="-".join)

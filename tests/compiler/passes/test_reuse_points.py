@@ -10,7 +10,8 @@ from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.reuse_points import ReusePoints, ancestors, descendants
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import CONFIDENCE, LABELS, STAGES
-from lc_trt.ir.region_ops import REGION_SELECT, is_region
+from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.region_ops import REGION_SELECT
 
 
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])

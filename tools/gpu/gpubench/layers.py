@@ -15,7 +15,7 @@ from gpubench.nodes import OperatorNode
 from gpubench.region_operators import OUTPUT_TYPES, no_residual
 from lc_trt.compiler.graph import Graph
 from lc_trt.ir.interface import DOMAIN
-from lc_trt.ir.region_ops import Form
+from lc_trt.ir.operator_schema import Form
 from lc_trt.model.cascade import OUTPUT_STRIDE
 
 

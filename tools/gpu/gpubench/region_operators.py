@@ -16,7 +16,7 @@ from gpubench.kernels import Kernels, RegionConv, Rows
 from gpubench.nodes import OperatorNode, Step, device_tensor
 from lc_trt.compiler.graph import Graph
 from lc_trt.ir.interface import DOMAIN
-from lc_trt.ir.region_ops import Form, OutputType
+from lc_trt.ir.operator_schema import Form, OutputType
 
 OUTPUT_TYPES = {
     OutputType.INT8: torch.int8, OutputType.FP32: torch.float32,
