@@ -29,7 +29,7 @@ OTHERWISE = {
     "lc_trt/data/datasets/folder.py": {"labels"},  # a folder
     "lc_trt/evaluation/compare.py": {"image", "labels", "stages"},  # keys of its JSON
     "lc_trt/evaluation/pictures.py": {"labels"},  # a title
-    "lc_trt/evaluation/runner.py": {"rho", *PACKAGE},  # of its JSON
+    "lc_trt/evaluation/outcome.py": {"rho", *PACKAGE},  # of its JSON
     "lc_trt/evaluation/sweep.py": {"rho"},  # of its JSON
     "lc_trt/evaluation/tables.py": {"rho"},  # a column
     "lc_trt/ir/region_ops.py": {"confidence", "rho"},  # inputs of RegionSelect
