@@ -88,12 +88,20 @@ def evaluate_samples(
 
 
 def stage_shares(stages: npt.NDArray[np.uint8]) -> Shares:
-    """The shares of a stage map of any shape, with values 1, 2 and 3."""
+    """The exit shares of a stage map.
+
+    Args:
+        stages: uint8 of any shape, values 1, 2 and 3.
+    """
     first, second, third = np.bincount(stages.reshape(-1), minlength=4)[1:4] / stages.size
     return float(first), float(second), float(third)
 
 
 def mean_shares(shares: Sequence[Shares]) -> Shares:
-    """The mean over images or passes, at least one."""
+    """The mean of exit shares.
+
+    Args:
+        shares: of images or passes, at least one.
+    """
     first, second, third = np.mean(np.asarray(shares, np.float64), axis=0)
     return float(first), float(second), float(third)

@@ -41,27 +41,56 @@ class Region(abc.ABC):
 
     @abc.abstractmethod
     def gather(self, x: Tensor) -> Tensor:
-        """Features of the region from a dense map ``x``, [N, C, H, W]."""
+        """Features of the region from a dense map.
+
+        Args:
+            x: dense map, [N, C, H, W].
+        """
 
     @abc.abstractmethod
     def restrict(self, x: Tensor, previous: Region) -> Tensor:
-        """Features of this region from features ``x`` of ``previous``, which contains it."""
+        """Features of this region from those of a larger region.
+
+        Args:
+            x: features of ``previous``.
+            previous: a region that contains this one.
+        """
 
     @abc.abstractmethod
     def scatter(self, x: Tensor, base: Tensor) -> Tensor:
-        """Dense map ``base``, [N, C, H, W], with the region's pixels replaced by ``x``."""
+        """A dense map with the pixels of the region replaced.
+
+        Args:
+            x: features of the region.
+            base: dense map, [N, C, H, W].
+        """
 
     @abc.abstractmethod
     def conv(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
-        """Region convolution of ``x`` with the weights and dilation of ``conv`` (stride 1)."""
+        """Region convolution with stride 1.
+
+        Args:
+            x: features of the region.
+            conv: supplies weights and dilation.
+        """
 
     @abc.abstractmethod
     def max_pool(self, x: Tensor, kernel: int, dilation: int) -> Tensor:
-        """Max pooling of ``x``; a missing neighbour reads 0 (features follow a ReLU)."""
+        """Max pooling; a missing neighbour reads 0, since features follow a ReLU.
+
+        Args:
+            x: features of the region.
+            kernel: side of the window, in pixels.
+            dilation: distance of its pixels.
+        """
 
     @abc.abstractmethod
     def zero_outside(self, x: Tensor) -> Tensor:
-        """Set values outside the region to 0 again, after an operation with a bias (batch norm)."""
+        """Set values outside the region to 0 again, after an operation with a bias (batch norm).
+
+        Args:
+            x: features of the region.
+        """
 
 
 class CompactRegion(Region):

@@ -47,7 +47,11 @@ class Span:
     end: int
 
     def rate(self, step: int) -> float:
-        """Learning rate of the trunk at a step of the run."""
+        """Learning rate of the trunk.
+
+        Args:
+            step: of the run, from 0.
+        """
         peak = self.phase.optimizer.rate
         return peak * rate_factor(self.phase.schedule, step - self.start, self.end - self.start)
 
@@ -72,13 +76,25 @@ class RunSchedule:
         self.steps = ends[-1]
 
     def span_at(self, step: int) -> Span:
-        """The phase of ``step`` (from 0); the last phase after the end."""
+        """The phase of a step; after the end, the last one.
+
+        Args:
+            step: of the run, from 0.
+        """
         return next((span for span in self._spans if step < span.end), self._spans[-1])
 
     def starts_phase(self, step: int) -> bool:
-        """Whether a phase other than the first starts with ``step``."""
+        """Whether a phase other than the first starts with a step.
+
+        Args:
+            step: of the run, from 0.
+        """
         return 0 < step == self.span_at(step).start
 
     def ends_phase(self, step: int) -> bool:
-        """Whether a phase ends after ``step`` steps."""
+        """Whether a phase ends after some steps.
+
+        Args:
+            step: number of steps.
+        """
         return any(step == span.end for span in self._spans)

@@ -171,7 +171,11 @@ class Trainer:
         )
 
     def to_input(self, image: Image) -> Tensor:
-        """Convert BGR images, uint8 [N, H, W, 3], to normalised float [N, 3, H, W]."""
+        """Convert images to the input of the network, normalised float [N, 3, H, W].
+
+        Args:
+            image: uint8 [N, H, W, 3], BGR.
+        """
         x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
         return (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
 

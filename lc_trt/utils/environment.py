@@ -10,7 +10,7 @@ from typing import Any
 
 from lc_trt.utils.machine import Gpu, describe
 
-_STAT = Path("/proc/stat")
+CPU_STATISTICS = Path("/proc/stat")  # of Linux
 SAMPLE = 0.4  # seconds
 
 
@@ -55,22 +55,25 @@ def describe_gpu(gpu: Gpu | None) -> dict[str, Any]:
     return {"gpu": asdict(gpu), "driver": describe().driver}
 
 
-def busy() -> float | None:
+def busy(statistics: Path = CPU_STATISTICS) -> float | None:
     """Measure the CPU load by other processes while this one sleeps.
+
+    Args:
+        statistics: file of the kernel with the ticks of all CPUs.
 
     Returns:
         Share of the CPU time, 0 to 1; None if unknown (not Linux).
     """
-    if not _STAT.is_file():
+    if not statistics.is_file():
         return None
-    before = _ticks()
+    before = _ticks(statistics)
     time.sleep(SAMPLE)
-    idle, total = (after - was for after, was in zip(_ticks(), before, strict=True))
+    idle, total = (end - start for start, end in zip(before, _ticks(statistics), strict=True))
     return round(1.0 - idle / total, 2) if total else None
 
 
-def _ticks() -> tuple[int, int]:
+def _ticks(statistics: Path) -> tuple[int, int]:
     """Idle and all ticks of all CPUs since the start."""
     # user nice system idle iowait irq softirq steal; guest time is inside user's.
-    values = [int(v) for v in _STAT.read_text().split("\n", 1)[0].split()[1:9]]
+    values = [int(v) for v in statistics.read_text().split("\n", 1)[0].split()[1:9]]
     return values[3] + values[4], sum(values)

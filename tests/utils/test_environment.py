@@ -33,13 +33,9 @@ def test_what_others_use(
 ) -> None:
     stat = tmp_path / "stat"
     stat.write_text("cpu 100 0 0 100 0 0 0 0 0 0\ncpu0 1 1\n")
-    monkeypatch.setattr(environment, "_STAT", stat)
-    monkeypatch.setattr(
-        environment.time, "sleep", lambda _: stat.write_text(f"{after}\ncpu0 1 1\n")
-    )
-    assert busy() == expected
+    monkeypatch.setattr("time.sleep", lambda _: stat.write_text(f"{after}\ncpu0 1 1\n"))
+    assert busy(stat) == expected
 
 
-def test_a_system_that_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_STAT", tmp_path / "none")
-    assert busy() is None
+def test_a_system_that_does_not_say(tmp_path: Path) -> None:
+    assert busy(tmp_path / "none") is None
