@@ -127,18 +127,21 @@ class Form:
 
     @classmethod
     def parse(cls, overload: str) -> Form:
-        """The form that a node's ``overload`` names.
+        """The form that an overload names.
+
+        Args:
+            overload: of a node; empty for the exchange form.
 
         Raises:
             ValueError: no form has this name.
         """
         if not overload:
             return EXCHANGE
-        found = re.fullmatch(r"(int8_)?segments([1-8])(?:_(fp32|fp16|bf16))?", overload)
-        if found is None or (found[3] and not found[1]):
+        match = re.fullmatch(r"(int8_)?segments([1-8])(?:_(fp32|fp16|bf16))?", overload)
+        if match is None or (match[3] and not match[1]):
             raise ValueError(f"no overload {overload!r} of a region operator")
-        output = OutputType[(found[3] or "int8").upper()] if found[1] else None
-        return cls(int(found[2]), output)
+        output = OutputType[(match[3] or "int8").upper()] if match[1] else None
+        return cls(int(match[2]), output)
 
 
 EXCHANGE = Form()
@@ -181,11 +184,19 @@ class RegionOperator:
     plugin_only: bool = False
 
     def inputs_of(self, form: Form) -> tuple[Tensor, ...]:
-        """The inputs that a form has; a variadic one counts once."""
+        """The inputs of a form; a variadic one counts once.
+
+        Args:
+            form: of the operator.
+        """
         return tuple(t for t in self.inputs if form.output is not None or not t.int8_only)
 
     def attributes_of(self, form: Form) -> tuple[Attribute, ...]:
-        """The attributes that a form has."""
+        """The attributes of a form.
+
+        Args:
+            form: of the operator.
+        """
         return tuple(a for a in self.attributes if form.segments or not a.plugin_only)
 
     def signature(self, form: Form = EXCHANGE) -> str:
