@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,11 +73,30 @@ def test_commands_and_their_options_exist(path: Path) -> None:
         if words[0].startswith("-"):
             continue
         assert words[0] in SUBCOMMANDS, f"no subcommand {words[0]}"
-        known = {"--help", "-h"}
-        for parameter in load_subcommand(words[0]).params:
-            known.update(parameter.opts, parameter.secondary_opts)
+        known = options_of(words[0])
         used = {w.partition("=")[0] for w in words[1:] if re.match(r"--?[A-Za-z]", w)}
         assert used <= known, f"lc-trt {words[0]} has no {', '.join(sorted(used - known))}"
+
+
+@cache
+def options_of(subcommand: str) -> set[str]:
+    known = {"--help", "-h"}
+    for parameter in load_subcommand(subcommand).params:
+        known.update(parameter.opts, parameter.secondary_opts)
+    return known
+
+
+def test_commands_in_messages_exist() -> None:
+    for path in (ROOT / "lc_trt").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            for command in re.findall(r"lc-trt ((?:[a-z]+)(?: [^\n'`;,:()]+)?)", node.value):
+                subcommand, *words = command.split()
+                if subcommand not in SUBCOMMANDS:
+                    continue  # as in "lc-trt reads format 2"
+                used = {found[0] for word in words if (found := re.match(r"--[a-z0-9-]+", word))}
+                assert used <= options_of(subcommand), f"{path.name}: lc-trt {command}"
 
 
 def test_the_readme_shows_every_subcommand() -> None:

@@ -23,6 +23,7 @@ from lc_trt.ir.operator_schema import (
     Types,
 )
 from lc_trt.ir.region_ops import EXCHANGE_OPERATORS, OPERATORS, REGION_SELECT
+from lc_trt.utils.files import atomic_write
 
 ROOT = Path(__file__).parents[1]
 BEGIN = "<!-- table: python tools/write_operator_tables.py -->"
@@ -151,7 +152,7 @@ def main(arguments: list[str]) -> int:
         if arguments:
             print(f"{path.relative_to(ROOT)}: out of date; python tools/write_operator_tables.py")
         else:
-            path.write_text(changed)
+            atomic_write(path, changed.encode(), "check the checkout's permissions")
     return int(bool(arguments) and stale > 0)
 
 

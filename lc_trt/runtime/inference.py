@@ -131,7 +131,7 @@ class InferenceSteps:
             raise LcTrtError(
                 f"{self.manifest.name}: the network's confidences are not probabilities (NaN, "
                 "for example); export weights without NaN, or build with a higher precision: "
-                "lc-trt build MODEL.onnx --precision fp32"
+                "lc-trt build MODEL.onnx --fp32"
             )
 
     def finish(self, inferred: InferredBatch) -> list[Result]:
