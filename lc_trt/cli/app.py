@@ -19,7 +19,7 @@ from lc_trt.errors import LcTrtError
 SUBCOMMANDS = {
     "export": "Export a network from PyTorch to a cascade ONNX.",
     "build": "Build an engine from an ONNX.",
-    "calibrate": "Find the ranges of a network's activations, for INT8.",
+    "calibrate": "Measure the ranges of a network's activations, for INT8.",
     "compare": "Compare labels, stages and probabilities of two models.",
     "plugin": "Compile the TensorRT plugins.",
     "inspect": "Show what is inside an ONNX or a built engine.",
