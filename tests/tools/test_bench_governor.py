@@ -28,6 +28,7 @@ def prepare(model: Path, video: Path, bundle: Path) -> None:
     assert read_bundle(bundle)
 
 
+@pytest.mark.slow
 def test_the_bench_measures_and_draws(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,7 @@ def test_precisions_without_results_are_not_judged(tool: ModuleType) -> None:
     assert {v.row for v in tool.judge(times)} == {"fast int8 openvino"}
 
 
+@pytest.mark.slow
 def test_it_runs(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
     monkeypatch.setattr(tool, "SIZE", (64, 96))

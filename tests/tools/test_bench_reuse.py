@@ -27,6 +27,7 @@ def videos(folder: Path) -> list[str]:
     return [str(folder / "still"), str(folder / "moving")]
 
 
+@pytest.mark.slow
 def test_it_measures_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = tiny_model(), tmp_path / "found" / "reuse.json"
     onnx.save(source, tmp_path / "m.onnx")

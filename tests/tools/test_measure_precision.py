@@ -105,6 +105,7 @@ def test_a_row_is_judged_by_its_drop_and_its_shares(tool: ModuleType) -> None:
     assert found == {"i": (0.5, 1.0, True), "h": (0.5, 1.0, False), "s": (-1.0, 4.0, False)}
 
 
+@pytest.mark.slow
 def test_it_runs(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
     write_info(model, ModelInfo(**{**INFO.__dict__, "default_rho": RHO}))

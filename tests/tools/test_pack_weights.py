@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from tiny_networks import tiny_cascade
 
@@ -47,6 +48,7 @@ def test_packed_weights_load_as_the_original(repository: Path, tmp_path: Path) -
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_overflowing_weights_are_a_one_line_error(repository: Path, tmp_path: Path) -> None:
     model = tiny_cascade()
     with torch.no_grad():

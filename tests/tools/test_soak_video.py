@@ -23,6 +23,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     return soak_video.main()
 
 
+@pytest.mark.slow
 def test_it_counts_frames_memory_and_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_ctrl_c_reports_the_partial_result(
     assert "6 of 10000 frames" in output.err and "too few rounds to tell" in output.err
 
 
+@pytest.mark.slow
 def test_an_onnx_is_built_at_the_size_that_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_finished_run_is_not_changed(whole):
     assert_same(weights_of(again), weights_of(whole))
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes(whole, tree, tmp_path, repository):
     script = f"""
 import torch

@@ -91,6 +91,7 @@ def irnet_small_half(irnet_small):
     return lowered_for_tensorrt(irnet_small, (64, 96), None, "fp16")
 
 
+@pytest.mark.slow
 def test_the_trained_network_in_fp32_and_fp16(irnet_small, irnet_small_half):
     size = (64, 96)
     images, before = frames(1, size), session(irnet_small)

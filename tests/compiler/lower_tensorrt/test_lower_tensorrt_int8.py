@@ -95,6 +95,7 @@ def test_a_tensor_without_a_range_is_named(tiny):
             lowered_for_tensorrt(model, SIZE, 1, "fp32", Quantization(some))
 
 
+@pytest.mark.slow
 def test_the_trained_network_agrees_with_fp32_and_with_the_cpu_s_int8(repository):
     """On photographs unlike the calibration images, at both operating points."""
     source = onnx.load(repository / "models" / "irnet-small-camvid" / "model.onnx")
