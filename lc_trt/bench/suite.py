@@ -190,7 +190,9 @@ def _batches(options: Options, size: tuple[int, int], batch: int) -> list[npt.ND
     """One batch per round, uint8 [N, H, W, 3]."""
     count = options.rounds + options.warmup
     frames = load_frames(options.images, count * batch, size, options.seed)
-    return [np.stack(frames[i * batch : (i + 1) * batch]) for i in range(count)]
+    groups = [np.stack(frames[i * batch : (i + 1) * batch]) for i in range(count)]
+    # Warm-up rounds have numbers below 0: they take the first frames, and measured rounds the rest.
+    return [*groups[options.warmup :], *groups[: options.warmup]]
 
 
 def _cascade_lanes(
