@@ -38,22 +38,8 @@ def onnxruntime_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
     Args:
         options: options with a fixed size and batch.
     """
-    size, batch = options.fixed_shape()
-    int8, keep = options.quantization, options.fp32_tensors
-    return (
-        CheckWeights(),
-        Freeze(batch, size),
-        FoldConstants(),
-        FoldBatchNorm(),
-        TemporalReuse() if options.reuse else None,
-        # Its integer kernels add quantised values only.
-        InsertQdq(int8, branches=True) if int8 else None,
-        LowerStandard(Lowering(), keep),
-        InlineFunctions(),
-        FoldConstants(),
-        Int32Bias() if int8 else None,
-        _note_fp32(options),
-    )
+    # Its integer kernels add quantised values only.
+    return _standard_passes(options, Lowering(), quantize_branches=True)
 
 
 def openvino_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
@@ -62,22 +48,33 @@ def openvino_passes(options: CompileOptions) -> tuple[Pass | None, ...]:
     Args:
         options: options with a fixed size and batch.
     """
+    return _standard_passes(
+        options,
+        Lowering(row_multiple=64, float_products=True),
+        DilatedMaxPool(),
+        UpsampledArgMax(),
+        ArgMaxAsMax(),
+    )
+
+
+def _standard_passes(
+    options: CompileOptions, lowering: Lowering, *last: Pass, quantize_branches: bool = False
+) -> tuple[Pass | None, ...]:
+    """Passes to standard operators; ``last`` are those that only one backend needs."""
     size, batch = options.fixed_shape()
-    int8, keep = options.quantization, options.fp32_tensors
+    int8 = options.quantization
     return (
         CheckWeights(),
         Freeze(batch, size),
         FoldConstants(),
         FoldBatchNorm(),
         TemporalReuse() if options.reuse else None,
-        InsertQdq(int8) if int8 else None,
-        LowerStandard(Lowering(row_multiple=64, float_products=True), keep),
+        InsertQdq(int8, branches=quantize_branches) if int8 else None,
+        LowerStandard(lowering, options.fp32_tensors),
         InlineFunctions(),
         FoldConstants(),
         Int32Bias() if int8 else None,
-        DilatedMaxPool(),
-        UpsampledArgMax(),
-        ArgMaxAsMax(),
+        *last,
         _note_fp32(options),
     )
 
