@@ -10,18 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from compilation import CPU_BACKENDS
 from fake_backends import WrappedBackend
 from recording_monitor import RecordingMonitor
+from tiny_networks import frames
 
+from lc_trt.backends.load import open_bundle
 from lc_trt.backends.registry import registered
 from lc_trt.bench.operating_points import ALL_EXIT
 from lc_trt.bench.report import Report
 from lc_trt.bench.suite import Options, run_bench
 from lc_trt.bundle.bundle import SOURCE, Bundle
 from lc_trt.compiler.frontend.read_onnx import load_onnx
+from lc_trt.data.metrics import stage_shares
 from lc_trt.data.published import LC, LC_FAST
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.cost import stage_macs
@@ -154,6 +158,18 @@ def test_trained_weights_run_at_their_own_thresholds(trained: Bundle) -> None:
     points |= {(first, ALL_EXIT) for first, _ in points} | {(ALL_EXIT, ALL_EXIT)}
     assert backend.rhos == {tuple(np.float32(rho).tolist()) for rho in points}
     assert report.rows[1].shares != pytest.approx(LC.shares, abs=1.5 / PIXELS)
+
+
+def test_the_images_of_the_warm_up_are_not_measured(trained: Bundle, tmp_path: Path) -> None:
+    images = frames(3, (48, 80), seed=3)
+    for number, image in enumerate(images):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    report = run_bench(trained.path, replace(QUICK, rounds=2, warmup=1, images=tmp_path))
+    engine = open_bundle(trained, threads=1)
+    rho = np.array(trained.manifest.default_rho, np.float32)
+    each = [stage_shares(engine.run(image[None], rho).stages) for image in images]
+    assert report.rows[1].shares == pytest.approx(np.mean(each[1:], axis=0), abs=1e-6)
+    assert each[0] != pytest.approx(each[2], abs=1e-3), "the images can be told apart"
 
 
 def test_requested_shares_replace_the_thresholds_of_their_row(trained: Bundle) -> None:
