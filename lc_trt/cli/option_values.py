@@ -18,10 +18,10 @@ def size(option: str, text: str) -> tuple[int, int]:
     Raises:
         UsageError: no such size.
     """
-    found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text.strip())
-    if not found:
+    match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text.strip())
+    if not match:
         raise UsageError(f"{option} {text!r}: expected HxW in pixels, as in 300x500")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def width_height(option: str, text: str) -> tuple[int, int]:
@@ -34,10 +34,10 @@ def width_height(option: str, text: str) -> tuple[int, int]:
     Raises:
         UsageError: no such size.
     """
-    found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
-    if not found:
+    match = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
+    if not match:
         raise UsageError(f"{option} {text!r}: expected WxH in pixels, as in 640x480")
-    return int(found[2]), int(found[1])
+    return int(match[2]), int(match[1])
 
 
 def capabilities(option: str, text: str) -> tuple[str, ...]:
@@ -50,13 +50,13 @@ def capabilities(option: str, text: str) -> tuple[str, ...]:
     Raises:
         UsageError: another form.
     """
-    found = []
+    capabilities = []
     for part in text.split(","):
         match = re.fullmatch(r"(?:(?i:sm)_?(\d{1,2})|(\d{1,2})\.)(\d)", part.strip())
         if match is None:
             raise UsageError(f"{option} {text!r}: expected numbers, as in 8.6,8.9")
-        found.append(f"{match[1] or match[2]}.{match[3]}")
-    return tuple(dict.fromkeys(found))
+        capabilities.append(f"{match[1] or match[2]}.{match[3]}")
+    return tuple(dict.fromkeys(capabilities))
 
 
 def one_of(what: str, **flags: bool) -> str | None:

@@ -152,22 +152,22 @@ def _grid(figure: Figure, points: Sequence[Point]) -> None:
         axes.set_title(title)
 
 
-def left_by_class(found: StageFigures, classes: ClassSet) -> bytes:
+def left_by_class(measured: StageFigures, classes: ClassSet) -> bytes:
     """Plot exit shares as one bar per class.
 
     Args:
-        found: exit shares per class.
+        measured: exit shares per class.
         classes: names of the classes.
     """
-    count = sum(shares is not None for shares in found.by_class)
-    return png(lambda figure: _left(figure, found, classes), 7.2, 1.1 + 0.24 * count)
+    count = sum(shares is not None for shares in measured.by_class)
+    return png(lambda figure: _left(figure, measured, classes), 7.2, 1.1 + 0.24 * count)
 
 
-def _left(figure: Figure, found: StageFigures, classes: ClassSet) -> None:
+def _left(figure: Figure, measured: StageFigures, classes: ClassSet) -> None:
     axes = figure.subplots()
     rows = [
         (name, shares)
-        for name, shares in zip(classes.names, found.by_class, strict=True)
+        for name, shares in zip(classes.names, measured.by_class, strict=True)
         if shares is not None
     ]
     names = [name for name, _ in rows]
@@ -193,19 +193,19 @@ def _left(figure: Figure, found: StageFigures, classes: ClassSet) -> None:
     figure.legend(loc="outside upper center", ncols=3)
 
 
-def boundary(found: StageFigures) -> bytes:
+def boundary(measured: StageFigures) -> bytes:
     """Plot the share of easy, moderate and hard pixels near a class boundary.
 
     Args:
-        found: measured shares; the published ones are added.
+        measured: measured shares; the published ones are added.
     """
-    return png(lambda figure: _boundary(figure, found), 5.2, 3.0)
+    return png(lambda figure: _boundary(figure, measured), 5.2, 3.0)
 
 
-def _boundary(figure: Figure, found: StageFigures) -> None:
+def _boundary(figure: Figure, measured: StageFigures) -> None:
     axes = figure.subplots()
     places = np.arange(3)
-    ours = [np.nan if share is None else 100 * share for share in found.near_boundary]
+    ours = [np.nan if share is None else 100 * share for share in measured.near_boundary]
     _bars(axes, places - 0.2, ours, "measured", BLUE, "")
     published_label = f"published ({published.SOURCE})"
     _bars(axes, places + 0.2, published.NEAR_BOUNDARY, published_label, "none", "////")

@@ -30,30 +30,30 @@ def check(path: Path) -> None:
     check_file(path, _ADVICE, option="--plot")
 
 
-def write(path: Path, found: Tuned) -> None:
+def write(path: Path, tuned: Tuned) -> None:
     """Plot all measured pairs, the Pareto front, and the governor's operating curve.
 
     Args:
         path: the PNG file.
-        found: result of the search.
+        tuned: result of the search.
 
     Raises:
         LcTrtError: it cannot be written.
     """
-    content = png(lambda figure: _front(figure, found), 7.2, 4.4)
+    content = png(lambda figure: _front(figure, tuned), 7.2, 4.4)
     atomic_write(path, content, _ADVICE, option="--plot")
 
 
-def _front(figure: Figure, found: Tuned) -> None:
+def _front(figure: Figure, tuned: Tuned) -> None:
     axes = figure.subplots()
     for points, style in (
-        (found.points, {"color": GREY, "alpha": 0.5, "label": "measured pairs", "marker": "."}),
-        (found.front.points, {"color": BLUE, "label": "Pareto front", "marker": "o"}),
+        (tuned.points, {"color": GREY, "alpha": 0.5, "label": "measured pairs", "marker": "."}),
+        (tuned.front.points, {"color": BLUE, "label": "Pareto front", "marker": "o"}),
     ):
         axes.plot(
             [p.ms for p in points], [100 * p.quality for p in points], linestyle="none", **style
         )
-    curve = find_operating_curve(found.front).points
+    curve = find_operating_curve(tuned.front).points
     axes.plot(
         [p.ms for p in curve], [100 * p.quality for p in curve], "-", color=VERMILION, lw=1.2,
         label="operating curve of the governor", zorder=0,
@@ -64,7 +64,7 @@ def _front(figure: Figure, found: Tuned) -> None:
             textcoords="offset points", color=BLUE, fontsize=7,
         )  # fmt: skip
     axes.set_xlabel("engine milliseconds per image")
-    axes.set_ylabel(f"{found.front.measure}, %")
+    axes.set_ylabel(f"{tuned.front.measure}, %")
     axes.margins(0.1, 0.1)
     axes.grid(True, lw=0.4, alpha=0.5)
     figure.legend(loc="outside lower center", ncols=3)

@@ -252,11 +252,11 @@ class Trainer:
         # Seed dropout by the step, so that resuming does not change the result.
         torch.manual_seed((self.config.seed * 1_000_003 + self.step) % 2**63)
         buffers = [b.clone() for b in self.model.buffers()]
-        found = self.objective(*self.batches[self.step])
+        loss = self.objective(*self.batches[self.step])
         self.optimizer.zero_grad()
-        found.total.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.phase.optimizer.clip)
-        if torch.isfinite(found.total) and torch.isfinite(norm):
+        if torch.isfinite(loss.total) and torch.isfinite(norm):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             self.optimizer.step()
@@ -273,7 +273,7 @@ class Trainer:
                     f"step {self.step}: {MAX_SKIPPED_IN_A_ROW} consecutive steps were not finite; "
                     "lower optimizer.rate and start over in another --out or with --fresh"
                 )
-        return found
+        return loss
 
     def _enter_phase(self) -> Phase:
         """Current phase; a new one starts from the averaged weights with a new optimizer."""

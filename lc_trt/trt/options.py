@@ -108,15 +108,15 @@ def make_profile(
     Raises:
         UsageError: the options contradict each other or are incomplete.
     """
-    given = [value is not None for value in (least, optimum, most)]
+    present = [value is not None for value in (least, optimum, most)]
     names = f"--min-{what}, --opt-{what} and --max-{what}"
-    if fixed is not None and any(given):
+    if fixed is not None and any(present):
         raise UsageError(f"--{what} fixes what {names} would vary; leave out one or the other")
     if fixed is not None:
         return Profile.of(fixed)
-    if not any(given):
+    if not any(present):
         return None
-    if given == [False, True, False]:
+    if present == [False, True, False]:
         assert optimum is not None
         return Profile.of(optimum)
     if least is None or optimum is None or most is None:
@@ -206,12 +206,12 @@ def check_bf16(options: PlanOptions, api: TensorRT, gpu: Gpu | None) -> None:
 
 
 def _check_for_rtx(options: PlanOptions, api: TensorRT) -> None:
-    for option, asked in (
+    for option, is_set in (
         ("--timing-cache", options.timing_cache is not None),
         ("--hardware-compatible", options.hardware_compatible),
         ("--version-compatible", options.version_compatible),
     ):
-        if asked:
+        if is_set:
             raise UsageError(f"{option}: TensorRT for RTX has nothing of the kind; leave it out")
     known = api.compute_capabilities()
     for capability in options.compute_capabilities:

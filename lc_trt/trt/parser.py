@@ -72,8 +72,8 @@ def _check_plugins(api: TensorRT, regions: list[onnx.NodeProto], origin: str) ->
                 "lc-trt build MODEL.onnx --backend tensorrt"
             )
         if loaded.get(node.op_type) != PLUGIN_VERSION:
-            found = f"version {loaded[node.op_type]}" if node.op_type in loaded else "none"
+            registered = f"version {loaded[node.op_type]}" if node.op_type in loaded else "none"
             raise LcTrtError(
                 f"{origin}: node {node.name!r} needs the plugin {node.op_type} of version "
-                f"{PLUGIN_VERSION}, found {found}; compile the plugin library: {BUILD_COMMAND}"
+                f"{PLUGIN_VERSION}, found {registered}; compile the plugin library: {BUILD_COMMAND}"
             )

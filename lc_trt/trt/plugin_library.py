@@ -111,7 +111,7 @@ def _architectures(content: bytes) -> tuple[str, ...]:
     A fat binary is a header (magic, version, its size, bytes that follow) and entries (kind, 0,
     size of the entry's header, bytes that follow; the architecture is at 28).
     """
-    found: set[tuple[int, str]] = set()
+    architectures: set[tuple[int, str]] = set()
     at = content.find(_FAT_BINARY)
     while 0 <= at <= len(content) - 16:
         _, _, header, size = struct.unpack_from("<IHHQ", content, at)
@@ -120,7 +120,7 @@ def _architectures(content: bytes) -> tuple[str, ...]:
             kind, _, header, size = struct.unpack_from("<HHIQ", content, entry)
             (architecture,) = struct.unpack_from("<I", content, entry + 28)
             if kind in _KINDS:
-                found.add((architecture, f"{_KINDS[kind]}_{architecture}"))
+                architectures.add((architecture, f"{_KINDS[kind]}_{architecture}"))
             entry += max(header + size, 1)
         at = content.find(_FAT_BINARY, at + 1)
-    return tuple(name for _, name in sorted(found))
+    return tuple(name for _, name in sorted(architectures))

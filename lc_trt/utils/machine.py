@@ -169,8 +169,8 @@ def cpu_name(cpuinfo: str) -> str:
     Args:
         cpuinfo: content of /proc/cpuinfo.
     """
-    found = _CPU_NAME.search(cpuinfo)
-    return found.group(1).strip() if found else platform.machine()
+    match = _CPU_NAME.search(cpuinfo)
+    return match.group(1).strip() if match else platform.machine()
 
 
 def cpu_features(cpuinfo: str) -> tuple[str, ...]:
@@ -179,8 +179,8 @@ def cpu_features(cpuinfo: str) -> tuple[str, ...]:
     Args:
         cpuinfo: content of /proc/cpuinfo.
     """
-    found = _CPU_FLAGS.search(cpuinfo)
-    flags = set(found.group(1).split()) if found else set()
+    match = _CPU_FLAGS.search(cpuinfo)
+    flags = set(match.group(1).split()) if match else set()
     return tuple(flag for flag in _FEATURES if flag in flags)
 
 
@@ -223,8 +223,8 @@ def _read(path: Path) -> str:
 
 
 def _nvcc() -> str | None:
-    found = re.search(r"release ([\d.]+)", _output("nvcc", "--version"))
-    return found.group(1) if found else None
+    match = re.search(r"release ([\d.]+)", _output("nvcc", "--version"))
+    return match.group(1) if match else None
 
 
 def _lines(query: str) -> tuple[str, ...]:

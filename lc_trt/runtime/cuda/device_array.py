@@ -172,17 +172,17 @@ def borrow(name: str, array: Any, gpu: Gpu, stream: int) -> Borrowed:
     # DLPack first: it has the producer wait for its own streams, and torch's other
     # interface names none.
     if hasattr(array, "__dlpack__"):
-        found = _from_dlpack(name, array, stream)
+        buffer = _from_dlpack(name, array, stream)
     else:
-        found = _from_interface(name, array, gpu, stream)
-    if found.address % ALIGNMENT:
+        buffer = _from_interface(name, array, gpu, stream)
+    if buffer.address % ALIGNMENT:
         raise UsageError(
             f"{name} starts at an address that is no multiple of {ALIGNMENT} bytes, as a slice "
             "may: give a copy of it"
         )
     with gpu.current():
-        _check_place(name, found.address, gpu)
-    return found
+        _check_place(name, buffer.address, gpu)
+    return buffer
 
 
 def _from_dlpack(name: str, array: Any, stream: int) -> Borrowed:
@@ -191,11 +191,11 @@ def _from_dlpack(name: str, array: Any, stream: int) -> Borrowed:
     except TypeError:  # from before there were versions
         capsule = array.__dlpack__(stream=stream)
     try:
-        found = dlpack.describe(capsule)
+        buffer = dlpack.describe(capsule)
     except ValueError as error:
         raise UsageError(f"{name} cannot be taken over: {error}") from error
-    _check_contiguous(name, found.shape, found.strides, found.dtype.itemsize)
-    return Borrowed(found.address, found.shape, found.dtype, (capsule, array))
+    _check_contiguous(name, buffer.shape, buffer.strides, buffer.dtype.itemsize)
+    return Borrowed(buffer.address, buffer.shape, buffer.dtype, (capsule, array))
 
 
 def _from_interface(name: str, array: Any, gpu: Gpu, stream: int) -> Borrowed:

@@ -165,8 +165,8 @@ class DeviceMemory:
     def __init__(self, gpu: Gpu, size: int) -> None:
         self.gpu, self.size = gpu, size
         with gpu.current():
-            found = check(cuda.cuMemAlloc(size), f"allocate {size} bytes on GPU {gpu.ordinal}")
-        self.address = int(found)
+            address = check(cuda.cuMemAlloc(size), f"allocate {size} bytes on GPU {gpu.ordinal}")
+        self.address = int(address)
         address = self.address
         when_gone(self, gpu, lambda: check(cuda.cuMemFree(address), "free GPU memory"))
 
@@ -181,8 +181,8 @@ class PinnedMemory:
 
     def __init__(self, gpu: Gpu, size: int) -> None:
         with gpu.current():
-            found = check(cuda.cuMemHostAlloc(size, 0), f"allocate {size} pinned bytes")
-        self.address = int(found)
+            address = check(cuda.cuMemHostAlloc(size, 0), f"allocate {size} pinned bytes")
+        self.address = int(address)
         self.array: npt.NDArray[np.uint8] = np.ctypeslib.as_array(
             (ctypes.c_uint8 * size).from_address(self.address)
         )

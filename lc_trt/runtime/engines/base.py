@@ -217,8 +217,8 @@ class Engine(ABC):
     def _check_rho(self, rho: tuple[tuple[int, ...], np.dtype[Any]] | None) -> None:
         """``rho`` is shape and type, None where there is none."""
         if (rho is not None) != (self.kind == "cascade"):
-            given = "none" if rho is None else "given"
-            raise ValueError(f"rho {given}: a cascade needs it, a dense network takes none")
+            presence = "none" if rho is None else "given"
+            raise ValueError(f"rho {presence}: a cascade needs it, a dense network takes none")
         if rho is not None and (rho[0] != (2,) or rho[1] != np.float32):
             raise ValueError(f"rho {rho[1]} {rho[0]}, expected float32 (2,)")
 
@@ -246,8 +246,8 @@ class HostEngine(Engine):
     ) -> EngineOutput:
         """See `Engine.run`."""
         if self.state is None:
-            found = self._pass(image, rho, {})
-            return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
+            outputs = self._pass(image, rho, {})
+            return EngineOutput(outputs[LABELS], outputs.get(STAGES), outputs[CONFIDENCE])
         # Built for temporal reuse and used without: as if each frame were the first.
         if rho is None:
             raise ValueError("rho none: a cascade needs it")
@@ -264,9 +264,9 @@ class HostEngine(Engine):
     ) -> tuple[EngineOutput, State]:
         """See `Engine.run_reusing`."""
         before = (past.features, past.probabilities, past.stages)
-        found = self._pass(image, rho, {**dict(zip(PAST, before, strict=True)), LIMITS: limits})
-        out = EngineOutput(found[LABELS], found[STAGES], found[CONFIDENCE], found[WORK])
-        return out, State(*(found[name] for name in PRESENT))
+        outputs = self._pass(image, rho, {**dict(zip(PAST, before, strict=True)), LIMITS: limits})
+        out = EngineOutput(outputs[LABELS], outputs[STAGES], outputs[CONFIDENCE], outputs[WORK])
+        return out, State(*(outputs[name] for name in PRESENT))
 
     def _pass(
         self,

@@ -80,5 +80,5 @@ def _core() -> ov.Core:
 
 def processor_capabilities() -> list[str]:
     """What this processor computes in, as OpenVINO names it: ``FP32``, ``BF16``, ``INT8``, ..."""
-    found: list[str] = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return found
+    capabilities: list[str] = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return capabilities

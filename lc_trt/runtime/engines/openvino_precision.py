@@ -64,13 +64,13 @@ def _older_interpolate(node: ov.Node) -> None:
     inputs = [i.get_source_output() for i in node.inputs()]
     if node.get_type_info().version_id != "opset11" or shape.is_dynamic or len(inputs) != 2:
         return
-    image, wanted = inputs
+    image, sizes_or_scales = inputs
     attributes = node.get_attributes()
     sizes = opset8.constant(np.array(shape.to_shape())).output(0)
     scales = opset8.constant(np.ones(len(shape.to_shape()), np.float32)).output(0)
     axes = opset8.constant(np.arange(len(shape.to_shape()))).output(0)
     if attributes["shape_calculation_mode"] == "scales":
-        scales = wanted
+        scales = sizes_or_scales
     older = NodeFactory("opset4").create("Interpolate", [image, sizes, scales, axes], attributes)
     older.set_friendly_name(node.get_friendly_name())
     names = node.output(0).get_names()
@@ -87,13 +87,13 @@ def _layers_of(root: ElementTree.Element, names: Collection[str]) -> Iterator[El
     sources: dict[str | None, list[str | None]] = {}
     for edge in root.iterfind("edges/edge"):
         sources.setdefault(edge.get("to-layer"), []).append(edge.get("from-layer"))
-    wanted, found = set(names), set[str | None]()
-    todo = [key for key, layer in layers.items() if not wanted.isdisjoint(_names(layer))]
+    targets, visited = set(names), set[str | None]()
+    todo = [key for key, layer in layers.items() if not targets.isdisjoint(_names(layer))]
     while todo:
         key = todo.pop()
-        if key in found or layers[key].get("type") in _DATA:
+        if key in visited or layers[key].get("type") in _DATA:
             continue
-        found.add(key)
+        visited.add(key)
         yield layers[key]
         todo += [source for source in sources.get(key, ()) if not _names(layers[source])]
 

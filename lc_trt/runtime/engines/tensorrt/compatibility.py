@@ -34,12 +34,12 @@ def check_version(origin: str, build: TensorRTBuild, tensorrt: TensorRT) -> None
     """
     built, here = _numbers(build.version), _numbers(tensorrt.version)
     if build.version_compatible:
-        fits, wanted = built[0] == here[0] and built <= here, f"{built[0]}.x from"
+        fits, requirement = built[0] == here[0] and built <= here, f"{built[0]}.x from"
     else:
-        fits, wanted = built == here, "exactly"
+        fits, requirement = built == here, "exactly"
     if not fits:
         raise LcTrtError(
-            f"{origin}: built with {build.package} {build.version} and needs {wanted} that "
+            f"{origin}: built with {build.package} {build.version} and needs {requirement} that "
             f"version, this machine has {tensorrt.version}; {REBUILD}, or install that version: "
             f"pip install {build.package}=={build.version}"
         )
@@ -61,13 +61,13 @@ def check_gpu(
     """
     listed = build.compute_capabilities
     if listed:
-        wanted = f"compute capability {' or '.join(listed)}"
+        requirement = f"compute capability {' or '.join(listed)}"
     elif built_on is None:
         return
     elif build.hardware_compatible:
-        wanted = "compute capability 8.0 or newer"
+        requirement = "compute capability 8.0 or newer"
     else:
-        wanted = f"compute capability {built_on.compute_capability} ({built_on.name})"
+        requirement = f"compute capability {built_on.compute_capability} ({built_on.name})"
 
     def fits(capability: tuple[int, int]) -> bool:
         number = "{}.{}".format(*capability)
@@ -84,7 +84,8 @@ def check_gpu(
         advice = f"take {' or '.join(others)} (--device), or {REBUILD}" if others else REBUILD
         here = "{}.{}".format(*gpu.capability)
         raise LcTrtError(
-            f"{origin}: built for {wanted}, cuda:{gpu.ordinal} is {gpu.name} with {here}; {advice}"
+            f"{origin}: built for {requirement}, cuda:{gpu.ordinal} is {gpu.name} with {here}; "
+            f"{advice}"
         )
     if not listed and built_on is not None and built_on.name != gpu.name:
         _log.warning(

@@ -111,8 +111,8 @@ class TensorRTEngine(Engine):
         with self._turn():
             context = self._context()
             handle = self._stream(stream, context)
-            found = context.to_host(self._feed(image, rho, handle), handle)
-        return EngineOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
+            outputs = context.to_host(self._feed(image, rho, handle), handle)
+        return EngineOutput(outputs[LABELS], outputs.get(STAGES), outputs[CONFIDENCE])
 
     def run_device(self, image: Any, rho: Any = None, *, stream: Any = None) -> DeviceOutput:
         """Run a pass and leave its outputs on the GPU.
@@ -129,8 +129,8 @@ class TensorRTEngine(Engine):
         with self._turn():
             context = self._context()
             handle = self._stream(stream, context)
-            found = context.on_gpu(self._feed(image, rho, handle), handle)
-        return DeviceOutput(found[LABELS], found.get(STAGES), found[CONFIDENCE])
+            outputs = context.on_gpu(self._feed(image, rho, handle), handle)
+        return DeviceOutput(outputs[LABELS], outputs.get(STAGES), outputs[CONFIDENCE])
 
     def _context(self) -> PassContext:
         """This thread's."""
@@ -221,9 +221,9 @@ def open_plan(
     if plugin is not None:
         if library is None:
             raise LcTrtError(f"{origin}: needs its plugin library {plugin.file}")
-        found = read_library(library)
-        check_plugin(plugin, found)
-        tensorrt.load_plugins(found)
+        plugin_library = read_library(library)
+        check_plugin(plugin, plugin_library)
+        tensorrt.load_plugins(plugin_library)
     content = plan.read_bytes() if isinstance(plan, Path) else plan
     return TensorRTEngine(origin, content, gpu, tensorrt)
 

@@ -231,12 +231,12 @@ class PassContext:
         for name, shape in shapes.items():
             what = f"TensorRT refused {name} of {list(shape)}"
             ask(self._tensorrt, what, self._context.set_input_shape, name, shape)
-        found = {}
+        shapes = {}
         for port in self._ports:
-            found[port.name] = tuple(self._context.get_tensor_shape(port.name))
-            if min(found[port.name]) < 0:
-                raise LcTrtError(f"the shape of {port.name} depends on the data: {found}")
-        self._shapes = found
+            shapes[port.name] = tuple(self._context.get_tensor_shape(port.name))
+            if min(shapes[port.name]) < 0:
+                raise LcTrtError(f"the shape of {port.name} depends on the data: {shapes}")
+        self._shapes = shapes
 
     def _bind(self, addresses: dict[str, int]) -> None:
         if addresses == self._bound:
