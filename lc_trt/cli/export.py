@@ -41,9 +41,12 @@ def export(
 ) -> None:
     """Export a network from PyTorch to a cascade ONNX.
 
+    Peers (pidnet-s, ddrnet-23-slim) are written as plain ONNX, like networks of other projects.
+
     Example:
       lc-trt export --preset irnet-small --checkpoint best.safetensors -o model.onnx
     """
+    from lc_trt.model.baselines import PEERS
     from lc_trt.training.export import export_file
 
     info = export_file(
@@ -64,3 +67,5 @@ def export(
         f"{out}: {info.kind} {info.name}, {len(info.classes)} classes, {weights}, "
         f"{out.stat().st_size / 1e6:.1f} MB"
     )
+    if info.name in PEERS:
+        console.note(f"plain ONNX of any size: lc-trt build {out} --classes NAME --size HxW")

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from lc_trt.errors import UsageError
-from lc_trt.model.baselines import BASELINES, IMAGENET_MEAN, IMAGENET_STD, Baseline
+from lc_trt.model.baselines import BASELINES, IMAGENET_MEAN, IMAGENET_STD, PEERS, Baseline, Peer
+from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.cascade import Cascade, Dense, final_head
 from lc_trt.model.irnet import Trunk, inception_resnet_v2_trunk, irnet_trunk
 from lc_trt.model.layers import Conv
@@ -66,8 +67,8 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def find_network(name: str) -> Preset | Baseline:
-    """Look up a preset or baseline.
+def find_network(name: str) -> Preset | Baseline | Peer:
+    """Look up a preset, baseline or peer.
 
     Args:
         name: of the network.
@@ -79,8 +80,10 @@ def find_network(name: str) -> Preset | Baseline:
         return PRESETS[name]
     if name in BASELINES:
         return BASELINES[name]
+    if name in PEERS:
+        return PEERS[name]
     raise UsageError(
-        f"unknown preset {name!r}: expected one of {', '.join((*PRESETS, *BASELINES))}"
+        f"unknown preset {name!r}: expected one of {', '.join((*PRESETS, *BASELINES, *PEERS))}"
     )
 
 
@@ -91,10 +94,10 @@ def find_preset(name: str) -> Preset:
         name: of the preset.
 
     Raises:
-        UsageError: unknown name, or a baseline, which has no cascade form.
+        UsageError: unknown name, or a baseline or peer, which has no cascade form.
     """
     network = find_network(name)
-    if isinstance(network, Baseline):
+    if not isinstance(network, Preset):
         raise UsageError(
             f"preset {name!r} has no cascade form: expected one of {', '.join(PRESETS)}"
         )
@@ -127,9 +130,11 @@ def build_dense(name: str, classes: int, heads: str | None = None) -> Dense:
             one form only.
 
     Raises:
-        UsageError: unknown network or form.
+        UsageError: unknown network or form, or a peer.
     """
     network = find_network(name)
+    if isinstance(network, Peer):
+        raise UsageError(f"preset {name!r} is a peer, which exists as plain ONNX only")
     if isinstance(network, Baseline):
         if heads is not None:
             raise UsageError(f"preset {name!r} has one head form only: omit --heads")
@@ -137,6 +142,21 @@ def build_dense(name: str, classes: int, heads: str | None = None) -> Dense:
     trunk = network.trunk(network.blocks, network.width)
     head = final_head(trunk.channels[2], classes, heads or network.heads)
     return initialise(Dense(trunk.stages, head, classes))
+
+
+def build_peer(name: str, classes: int) -> PeerNetwork:
+    """Create an initialised peer.
+
+    Args:
+        name: of the peer.
+        classes: number of classes.
+
+    Raises:
+        UsageError: not a peer.
+    """
+    if name not in PEERS:
+        raise UsageError(f"{name!r} is no peer: expected one of {', '.join(PEERS)}")
+    return initialise(PEERS[name].build(classes))
 
 
 def initialise(model: M) -> M:

@@ -12,8 +12,10 @@ from lc_trt.compiler.passes.fp16_weights import Fp16Weights
 from lc_trt.data.classes import find_classes
 from lc_trt.errors import UsageError
 from lc_trt.ir.export import export_cascade, export_dense
+from lc_trt.ir.export_foreign import export_foreign
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.model.presets import PRESETS, build_cascade, build_dense, find_network
+from lc_trt.model.baselines import Peer
+from lc_trt.model.presets import PRESETS, build_cascade, build_dense, build_peer, find_network
 from lc_trt.training.checkpoint import load_into, load_weights
 from lc_trt.utils.files import atomic_write
 
@@ -32,7 +34,7 @@ def export_file(
     half: bool = False,
     seed: int = 0,
 ) -> ModelInfo:
-    """Write a network as an exchange ONNX file.
+    """Write a network as an exchange ONNX file, a peer as plain ONNX.
 
     Args:
         out: the file to write.
@@ -49,7 +51,8 @@ def export_file(
         seed: of the random weights.
 
     Returns:
-        The metadata written into the file.
+        The metadata written into the file. Plain ONNX has none: a build gets classes and size by
+        options.
 
     Raises:
         UsageError: no preset and no checkpoint that names one, or options that exclude each other.
@@ -82,7 +85,14 @@ def export_file(
         fast_rho,
         public_metadata(trained),
     )
-    if info.kind == "dense":
+    if isinstance(network, Peer):
+        if heads is not None:
+            raise UsageError(f"preset {preset!r} has one head form only: omit --heads")
+        peer = build_peer(preset, len(labels))
+        if checkpoint is not None:
+            load_into(peer, checkpoint)
+        model = export_foreign(peer, preset)
+    elif info.kind == "dense":
         model = export_dense(
             build_dense(preset, len(labels), heads), info, network.mean, network.std
         )

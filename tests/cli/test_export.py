@@ -45,6 +45,15 @@ def test_dense_exports(tmp_path, capsys):
         assert read_info(onnx.load(path)).kind == "dense"
 
 
+def test_a_peer_is_plain_onnx_and_the_build_that_takes_it_is_shown(tmp_path, capsys):
+    path = tmp_path / "p.onnx"
+    assert app.main(["export", "--preset", "ddrnet-23-slim", "-o", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert "dense ddrnet-23-slim, 21 classes, random weights" in captured.out
+    assert f"lc-trt build {path} --classes NAME --size HxW" in " ".join(captured.err.split())
+    assert read_info(onnx.load(path)) is None
+
+
 def test_export_refuses_what_it_cannot_do(tmp_path, capsys):
     out = tmp_path / "m.onnx"
     cases = [

@@ -9,6 +9,7 @@ from lc_trt.model.presets import (
     PRESETS,
     build_cascade,
     build_dense,
+    build_peer,
     count_parameters,
     find_network,
     find_preset,
@@ -92,5 +93,15 @@ def test_a_baseline_has_no_cascade_form():
         build_cascade("vgg16", 21)
     with pytest.raises(UsageError, match="'resnet101' has no cascade form"):
         find_preset("resnet101")
+    with pytest.raises(UsageError, match="'pidnet-s' has no cascade form"):
+        build_cascade("pidnet-s", 21)
     with pytest.raises(UsageError, match="one head form"):
         build_dense("vgg16", 21, "aspp")
+
+
+def test_peers_are_built_by_name():
+    assert on_meta(build_peer, "pidnet-s", 4).classes == 4
+    with pytest.raises(UsageError, match="'vgg16' is no peer: expected one of pidnet-s, ddrnet"):
+        build_peer("vgg16", 4)
+    with pytest.raises(UsageError, match="'pidnet-s' is a peer"):
+        build_dense("pidnet-s", 4)

@@ -95,12 +95,33 @@ def test_baselines_are_dense_and_presets_can_be(tmp_path: Path, preset: str, den
     assert [i.name for i in onnx.load(out, load_external_data=False).graph.input] == ["image"]
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_peer_is_plain_onnx_with_the_weights_of_its_checkpoint(
+    tmp_path: Path, half: bool
+) -> None:
+    torch.manual_seed(3)
+    peer, out = presets.build_peer("ddrnet-23-slim", 3), tmp_path / "p.onnx"
+    torch.nn.init.normal_(peer.head.classifier.conv.weight)
+    weights = tmp_path / "w.safetensors"
+    save_weights(weights, peer, {"preset": "ddrnet-23-slim", "classes": "3"})
+    info = export_file(out, preset=None, checkpoint=weights, half=half)
+    assert (info.kind, info.name, len(info.classes)) == ("dense", "ddrnet-23-slim", 3)
+    exported = onnx.load(out)
+    assert read_info(exported) is None
+    x = np.random.default_rng(0).normal(size=(1, 3, 64, 72)).astype(np.float32)
+    (logits,) = session(exported).run(None, {"image": x})
+    with torch.inference_mode():
+        expected = peer.eval()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(logits, expected, atol=(0.02 if half else 1e-4) * expected.std())
+
+
 def test_incompatible_options_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.onnx"
     for options, message in (
         ({"preset": None, "checkpoint": checkpoint, "dense": True}, "--dense with --checkpoint"),
         ({"preset": None, "checkpoint": None}, "no network: give --preset NAME or --checkpoint"),
         ({"preset": "tiny", "checkpoint": None, "half": True}, "--half needs trained weights"),
+        ({"preset": "pidnet-s", "checkpoint": None, "heads": "aspp"}, "has one head form only"),
     ):
         with pytest.raises(UsageError, match=message):
             export_file(out, **options)  # type: ignore[arg-type]
