@@ -1,4 +1,4 @@
-"""The networks of a bench: the bundle's cascade, its dense network, published baselines."""
+"""The networks of a bench: the bundle's cascade, its dense network, baselines, peers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import onnx
 from lc_trt.backends.load import open_bundle
 from lc_trt.backends.registry import available, get_backend
 from lc_trt.bundle.bundle import Bundle
+from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.precision import Precision
-from lc_trt.data.published import dense_fps
+from lc_trt.data.classes import ClassSet
+from lc_trt.data.published import PEERS, dense_fps
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines.base import Engine
@@ -25,6 +27,7 @@ from lc_trt.utils.machine import Gpu
 
 BASELINES = {"vgg16": "VGG16", "resnet101": "ResNet-101"}  # row per preset
 DENSE_ROW = "dense"
+_PEER_TITLES = {name: figures.title for name, figures in PEERS.items()}
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,16 @@ class DenseNetwork:
     """A dense network of a bench.
 
     Attributes:
+        name: of the network.
         row: name of its row.
-        own: whether it is the bundle's own network, not a baseline.
+        own: whether it is the bundle's own network, not a baseline or peer.
         published_fps: of the paper; None where it has none.
-        precision: that of the bundle. A baseline runs in FP32, on a GPU in the bundle's
-            floating-point precision.
+        precision: that of the bundle. A peer runs in the bundle's floating-point precision, a
+            baseline in FP32, on a GPU likewise in the floating-point precision.
         load: creates its engine; memory is used only from then on.
     """
 
+    name: str
     row: str
     own: bool
     published_fps: float | None
@@ -54,9 +59,10 @@ def dense_networks(
     threads: int | None,
     *,
     baselines: bool = False,
+    peers: bool = False,
     all_runners: bool = False,
 ) -> list[DenseNetwork]:
-    """The dense networks of a bench, baselines first.
+    """The dense networks of a bench: baselines, peers, and the bundle's own.
 
     Args:
         bundle: the bundle under test.
@@ -64,6 +70,7 @@ def dense_networks(
         options: those of the bundle, at the size and batch of the bench.
         threads: CPU threads; None for all.
         baselines: whether to include VGG16 and ResNet-101.
+        peers: whether to include PIDNet-S and DDRNet-23-slim.
         all_runners: whether to use every installed backend that has the bundle's precision, not
             only the bundle's backend.
 
@@ -71,23 +78,24 @@ def dense_networks(
         LcTrtError: ``all_runners``, and no backend here has the bundle's precision.
     """
     manifest = bundle.manifest
-    others = [name for name in BASELINES if baselines and name != manifest.name]
+    titles = (BASELINES if baselines else {}) | (_PEER_TITLES if peers else {})
+    titles.pop(manifest.name, None)
     backends = _runners(options) if all_runners else [options.backend]
     networks = []
-    for name in [*others, manifest.name]:
+    for name in [*titles, manifest.name]:
         own = name == manifest.name
         for backend in backends:
             target = _for_backend(options, backend)
-            target = target if own else _for_baseline(target)
             if not own:
-                load = partial(_open_baseline, name, bundle, target, threads)
+                target = _for_other(target, name)
+                load = partial(_open_other, name, bundle, target, threads)
             elif manifest.kind == "dense" and backend == manifest.backend:
                 load = partial(open_own, bundle, source, target, threads)
             else:
                 load = partial(_open_dense, bundle, source, target, threads)
-            row = DENSE_ROW if own else BASELINES[name]
+            row = DENSE_ROW if own else titles[name]
             row = f"{row} ({backend})" if all_runners else row
-            networks.append(DenseNetwork(row, own, dense_fps(name), target.precision, load))
+            networks.append(DenseNetwork(name, row, own, dense_fps(name), target.precision, load))
     return networks
 
 
@@ -138,10 +146,9 @@ def _open_dense(
     return _compile(model, options, threads, bundle)
 
 
-def _open_baseline(
-    name: str, bundle: Bundle, options: CompileOptions, threads: int | None
-) -> Engine:
-    return _compile(export_baseline(name, bundle), options, threads, bundle)
+def _open_other(name: str, bundle: Bundle, options: CompileOptions, threads: int | None) -> Engine:
+    export = export_peer if name in PEERS else export_baseline
+    return _compile(export(name, bundle), options, threads, bundle)
 
 
 def _compile(
@@ -181,10 +188,10 @@ def _for_backend(options: CompileOptions, backend: str) -> CompileOptions:
     )
 
 
-def _for_baseline(options: CompileOptions) -> CompileOptions:
-    """Baselines have no ranges for INT8; on a GPU, FP16 is what users run."""
-    on_gpu = get_backend(options.backend).capabilities.on_gpu
-    precision = options.floating if on_gpu else Precision.FP32
+def _for_other(options: CompileOptions, name: str) -> CompileOptions:
+    """Others have no ranges for INT8. Baselines run on a CPU in FP32, as in the paper's table."""
+    floating = name in PEERS or get_backend(options.backend).capabilities.on_gpu
+    precision = options.floating if floating else Precision.FP32
     return replace(options, precision=precision, quantization=None, fp32_tensors=())
 
 
@@ -195,7 +202,7 @@ def export_baseline(name: str, bundle: Bundle) -> onnx.ModelProto:
         name: a key of ``BASELINES``.
         bundle: the bundle whose classes and size it gets.
     """
-    # The only part of the bench that needs PyTorch.
+    # Only baselines and peers need PyTorch.
     from lc_trt.ir.export import export_dense
     from lc_trt.model.presets import build_dense, find_network
 
@@ -203,3 +210,22 @@ def export_baseline(name: str, bundle: Bundle) -> onnx.ModelProto:
     info = ModelInfo("dense", name, manifest.classes, manifest.colours, manifest.size)
     network = find_network(name)
     return export_dense(build_dense(name, len(manifest.classes)), info, network.mean, network.std)
+
+
+def export_peer(name: str, bundle: Bundle) -> onnx.ModelProto:
+    """Export a peer with random weights as plain ONNX, and import it as any foreign network.
+
+    Args:
+        name: a key of `lc_trt.data.published.PEERS`.
+        bundle: the bundle whose classes and size it gets.
+
+    Returns:
+        An exchange model.
+    """
+    from lc_trt.ir.export_foreign import export_foreign
+    from lc_trt.model.presets import build_peer
+
+    manifest = bundle.manifest
+    classes = ClassSet(manifest.name, manifest.classes, manifest.colours)
+    plain = export_foreign(build_peer(name, len(classes)), name)
+    return wrap_plain(plain, name, manifest.size, Normalisation(), classes)

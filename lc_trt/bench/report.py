@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lc_trt.bench.memory import Memory
+from lc_trt.bench.race import Race
 from lc_trt.data.metrics import Shares
 from lc_trt.utils.files import write_json
 
@@ -22,7 +23,7 @@ class Row:
     """Measurements of a network on a backend.
 
     Attributes:
-        name: ``dense``, ``LC``, ``LC fast`` or a baseline's name.
+        name: ``dense``, ``LC``, ``LC fast``, or the name of a baseline or peer.
         backend: name of the backend.
         precision: name of the precision.
         fps: images per second, from the median latency.
@@ -124,6 +125,7 @@ class Report:
         command: the command line that reproduces it.
         target: required frame rate; None where none is.
         memory: of the soak; None without one.
+        race: speed beside accuracy; None without peers.
         notes: remarks on the results, a sentence each.
     """
 
@@ -138,6 +140,7 @@ class Report:
     command: str
     target: Target | None = None
     memory: Memory | None = None
+    race: Race | None = None
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -153,6 +156,7 @@ class Report:
             "reference": {"name": self.reference.name, "backend": self.reference.backend},
             "target": None if self.target is None else self.target.as_dict(),
             "memory": None if self.memory is None else self.memory.as_dict(),
+            "race": None if self.race is None else [e.as_dict() for e in self.race.entries],
             "environment": self.environment,
             "notes": self.notes,
         }

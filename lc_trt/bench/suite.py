@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.bench import networks
+from lc_trt.bench.accuracy import Accuracies
 from lc_trt.bench.memory import soak
 from lc_trt.bench.networks import DenseNetwork
 from lc_trt.bench.operating_points import ALL_EXIT, Rho, find_rho, rho_pair
+from lc_trt.bench.race import race
 from lc_trt.bench.recompile import options_like
 from lc_trt.bench.report import Report, Row, Target
 from lc_trt.bench.shares import jittered
@@ -49,6 +51,9 @@ class Options:
         threads: CPU threads; None for all.
         device: GPU of a TensorRT bundle (`lc_trt.load`); None for the default.
         baselines: whether to include VGG16 and ResNet-101.
+        peers: whether to include PIDNet-S and DDRNet-23-slim, and to show speed beside accuracy.
+        accuracy: folder of results of ``lc-trt eval --json`` for that; None for those of this
+            checkout, if there are any.
         all_runners: whether to run dense networks on every installed backend; the fastest is the
             reference.
         target_fps: required frame rate of LC fast (of a dense bundle, of the dense row); None is
@@ -66,6 +71,8 @@ class Options:
     threads: int | None = None
     device: str | None = None
     baselines: bool = False
+    peers: bool = False
+    accuracy: Path | None = None
     all_runners: bool = False
     target_fps: float | None = None
     rounds: int = 25
@@ -99,13 +106,14 @@ def run_bench(
     default = published.SIZE if manifest.kind == "cascade" else manifest.size
     size, batch = options.size or default, options.batch or manifest.batch
     check_shape(size, batch)
+    accuracies = Accuracies(options.accuracy) if options.peers else None
     device, gpu = networks.check_runs(bundle, options.device)
     frames = _batches(options, size, batch)
     source = load_onnx(bundle.file(SOURCE))
     compile_options = options_like(bundle, size, batch, device=device, gpu=gpu)
     dense = networks.dense_networks(
         bundle, source, compile_options, options.threads,
-        baselines=options.baselines, all_runners=options.all_runners,
+        baselines=options.baselines, peers=options.peers, all_runners=options.all_runners,
     )  # fmt: skip
     with ExitStack() as stack:
         with monitor.phase("compiling", len(dense) + 1) as advance:
@@ -132,6 +140,10 @@ def run_bench(
             memory = soak(engine, frames, options.soak, seed=options.seed, monitor=monitor)
     macs = stage_macs(source, size) if splits else None
     rows, reference = _rows(dense, lanes, splits, macs, manifest.precision, batch)
+    raced = None
+    if accuracies is not None:
+        precisions = [row.precision for row in rows]
+        raced = race(dense, lanes, [row.fps for row in rows], precisions, manifest, accuracies)
     return Report(
         model=manifest.name,
         rows=rows,
@@ -144,6 +156,7 @@ def run_bench(
         command=command,
         target=_target(rows, options.target_fps),
         memory=memory,
+        race=raced,
         notes=[*bundle.notes, *_slower(rows), *_disturbed(environment["busy_before"])],
     )
 

@@ -13,6 +13,7 @@ from lc_trt.cli.command_line import command_line
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.hardware import Hardware
 from lc_trt.cli.option_groups.model import Size
+from lc_trt.errors import UsageError
 from lc_trt.utils.files import check_file
 
 if TYPE_CHECKING:
@@ -58,6 +59,21 @@ def bench(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also VGG16 and ResNet-101; needs PyTorch.")
     ] = False,
+    peers: Annotated[
+        bool,
+        typer.Option(
+            "--peers",
+            help="Also PIDNet-S and DDRNet-23-slim, and accuracy beside speed; needs PyTorch.",
+        ),
+    ] = False,
+    accuracy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of eval-*.json, results of lc-trt eval --json, for --peers.",
+            show_default="benchmarks/ of the checkout",
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Timed passes per row.")] = 25,
     warmup: Annotated[int, typer.Option(min=0, help="Untimed passes before them.")] = 3,
     soak: Annotated[
@@ -84,6 +100,7 @@ def bench(
 
     Example:
         lc-trt bench model.lct --json bench.json
+        lc-trt bench model.lct --peers --images camvid/val/images --size 384x512
     """
     from lc_trt.bench.shares import parse_shares
     from lc_trt.bench.suite import Options, run_bench
@@ -96,12 +113,16 @@ def bench(
         threads=hardware.threads,
         device=hardware.device_name(),
         baselines=baselines,
+        peers=peers,
+        accuracy=accuracy,
         all_runners=runners == "all",
         target_fps=target_fps,
         rounds=rounds,
         warmup=warmup,
         soak=soak,
     )
+    if accuracy is not None and not peers:
+        raise UsageError("--accuracy: is shown beside peers only; add --peers")
     if json_file is not None:
         check_file(json_file, "choose another file", option="--json")
     report = run_bench(
@@ -122,5 +143,9 @@ def _print(report: Report) -> None:
 
     rows = [row.cells() for row in report.rows]
     console.show(console.table(COLUMNS, rows, report.title()), *report.lines())
+    if report.race is not None:
+        race = report.race
+        cells = [entry.cells() for entry in race.entries]
+        console.show(console.table(race.columns, cells, "Speed beside accuracy"), *race.lines())
     for note in report.notes:
         console.warn(note)

@@ -2,7 +2,8 @@
 
 Source: X. Li, Z. Liu, P. Luo, C. C. Loy, X. Tang, "Not All Pixels Are Equal: Difficulty-Aware
 Semantic Segmentation via Deep Layer Cascade", CVPR 2017, tables and poster. Values are percentages
-unless noted; speeds are for one 300x500 image at a time on a GPU that the paper does not name.
+unless noted; speeds are for one 300x500 image at a time on a GPU that the paper does not name. The
+figures of peers name their own source.
 """
 
 from __future__ import annotations
@@ -195,3 +196,51 @@ EXIT_SHARES_BY_CLASS = {
 
 # Share of easy, moderate and hard pixels that lie on object boundaries.
 NEAR_BOUNDARY = (6.7, 19.0, 68.0)
+
+
+@dataclass(frozen=True)
+class PeerFigures:
+    """Published accuracy and speed of a real-time network.
+
+    Attributes:
+        title: name in tables.
+        miou: on ``data``.
+        data: data set and split.
+        size: (height, width) in pixels of the images.
+        pretraining: data sets that it was trained on before.
+        fps: frames per second at that size; None where the source has none.
+        gpu: that ``fps`` was measured on.
+        source: the publication.
+    """
+
+    title: str
+    miou: float
+    data: str
+    size: tuple[int, int]
+    pretraining: str
+    fps: float | None
+    gpu: str | None
+    source: str
+
+    @property
+    def protocol(self) -> str:
+        """Data, size and pre-training in one line."""
+        return f"{self.data}, {self.size[0]}x{self.size[1]}, pre-trained on {self.pretraining}"
+
+    @property
+    def speed(self) -> str | None:
+        """Speed and GPU in one line; None where the source has none."""
+        return None if self.fps is None else f"{self.fps:.1f} fps on {self.gpu}"
+
+
+# By our preset names.
+PEERS = {
+    "pidnet-s": PeerFigures(
+        "PIDNet-S", 80.1, "CamVid test", (720, 960), "ImageNet and Cityscapes", 153.7,
+        "an RTX 3090", "J. Xu, Z. Xiong, S. Bhattacharyya, PIDNet, CVPR 2023",
+    ),
+    "ddrnet-23-slim": PeerFigures(
+        "DDRNet-23-slim", 78.6, "CamVid test", (720, 960), "ImageNet and Cityscapes", None,
+        None, "Y. Hong, H. Pan, W. Sun, Y. Jia, DDRNet, T-ITS 2022",
+    ),
+}  # fmt: skip

@@ -12,7 +12,13 @@ from fake_backends import WrappedBackend
 from int8_cases import image_folder, tiny_table
 
 from lc_trt.backends.registry import registered
-from lc_trt.bench.networks import check_runs, dense_networks, export_baseline, open_own
+from lc_trt.bench.networks import (
+    check_runs,
+    dense_networks,
+    export_baseline,
+    export_peer,
+    open_own,
+)
 from lc_trt.bench.recompile import options_like
 from lc_trt.bundle.bundle import CALIBRATION, SOURCE, Bundle, write_bundle
 from lc_trt.bundle.sections import Calibration, Int8Calibration
@@ -93,6 +99,36 @@ def test_baselines_run_in_fp32_and_precede_the_bundles_network(int8: Bundle) -> 
         ("ResNet-101", False, "fp32", 7.1),
         ("dense", True, "int8", None),
     ]
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("bf16", "bf16"), ("int8", "fp32")])
+def test_peers_run_in_the_floating_point_precision_of_the_bundle(
+    int8: Bundle, precision: str, expected: str
+) -> None:
+    source, options = load_onnx(int8.file(SOURCE)), options_like(int8, SIZE, 1)
+    if precision == "bf16":
+        options = replace(options, precision=Precision.BF16, quantization=None)
+    networks = dense_networks(int8, source, options, 1, peers=True)
+    assert [(n.name, n.row, n.own, n.precision) for n in networks] == [
+        ("pidnet-s", "PIDNet-S", False, expected),
+        ("ddrnet-23-slim", "DDRNet-23-slim", False, expected),
+        (int8.manifest.name, "dense", True, precision),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("narrow_peers")
+def test_a_peer_has_the_classes_of_the_bundle_and_runs(untrained: Bundle) -> None:
+    manifest, model = untrained.manifest, export_peer("ddrnet-23-slim", untrained)
+    info = read_info(model)
+    assert info is not None
+    assert (info.kind, info.name, info.size) == ("dense", "ddrnet-23-slim", manifest.size)
+    assert (info.classes, info.colours) == (manifest.classes, manifest.colours)
+    source = load_onnx(untrained.file(SOURCE))
+    networks = dense_networks(
+        untrained, source, options_like(untrained, (40, 64), 2), 1, peers=True
+    )
+    run(networks[1].load())
 
 
 def test_a_bundle_of_a_baseline_is_not_its_own_baseline(untrained: Bundle) -> None:

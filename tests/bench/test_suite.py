@@ -94,7 +94,7 @@ def test_the_ceiling_is_the_work_at_the_measured_shares(report: Report, untraine
 def test_the_json_has_the_documented_keys(report: Report) -> None:
     body = json.loads(json.dumps(report.as_dict()))
     assert set(body) >= {
-        "rows", "target", "environment", "size", "batch", "rounds", "command", "memory",
+        "rows", "target", "environment", "size", "batch", "rounds", "command", "memory", "race",
     }  # fmt: skip
     assert [set(row) for row in body["rows"]] == [
         {
@@ -107,7 +107,7 @@ def test_the_json_has_the_documented_keys(report: Report) -> None:
     assert set(body["memory"]) >= {"frames", "start_mb", "end_mb", "growth_mb"}
     assert set(body["environment"]) >= {"cpu", "cores", "threads", "python", "versions", "os"}
     assert (body["size"], body["batch"], body["rounds"]) == ([48, 80], 1, 4)
-    assert body["memory"]["frames"] == 6
+    assert body["memory"]["frames"] == 6 and body["race"] is None
 
 
 def test_the_json_contains_neither_host_name_nor_folders(report: Report) -> None:
@@ -214,6 +214,29 @@ def test_baselines_come_first_and_are_no_reference(
     assert [row.name for row in report.rows] == ["VGG16", "ResNet-101", "dense", "LC", "LC fast"]
     assert [row.published_fps for row in report.rows[:2]] == [5.7, 7.1]
     assert report.reference.name == "dense"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("narrow_peers")
+def test_peers_are_raced_with_the_cascade(trained: Bundle, tmp_path: Path) -> None:
+    report = run_bench(trained.path, replace(QUICK, peers=True, rounds=3, accuracy=tmp_path))
+    names = ["PIDNet-S", "DDRNet-23-slim", "dense", "LC", "LC fast"]
+    assert [row.name for row in report.rows] == names
+    assert report.race is not None
+    assert [entry.name for entry in report.race.entries] == names
+    for entry, row in zip(report.race.entries, report.rows, strict=True):
+        assert entry.fps == row.fps and entry.measured is None
+        assert entry.over["PIDNet-S"] > 0
+    assert report.race.entries[0].over["PIDNet-S"] == 1
+    assert [e["name"] for e in report.as_dict()["race"]] == names
+
+
+def test_wrong_results_are_reported_before_anything_is_compiled(
+    trained: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lc_trt.bench.networks.check_runs", lambda *_: pytest.fail("compiles"))
+    with pytest.raises(UsageError, match="--accuracy"):
+        run_bench(trained.path, replace(QUICK, peers=True, accuracy=tmp_path / "none"))
 
 
 def test_a_dense_bundle_is_its_own_row(dense: Bundle) -> None:

@@ -12,10 +12,11 @@ import pytest
 from toy_models import toy_bundle
 
 from lc_trt.bench import suite
+from lc_trt.bench.race import Entry, Race
 from lc_trt.bench.report import Report, Row, Target
 from lc_trt.bench.suite import Options
 from lc_trt.cli.app import main
-from lc_trt.data.published import LC, LC_FAST
+from lc_trt.data.published import LC, LC_FAST, PEERS
 
 ROW = Row("LC fast", "openvino", "fp32", 20.0, {"p50": 50.0, "p95": 55.0, "p99": 60.0}, 1.8)
 REPORT = Report(
@@ -64,6 +65,15 @@ def test_a_met_target_is_0(bench: Bench) -> None:
     assert main(["bench", "tiny.lct"]) == 0
 
 
+def test_peers_get_a_table_of_their_own(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = Entry("PIDNet-S", "fp32", 30.0, True, None, PEERS["pidnet-s"], {"PIDNet-S": 1.0})
+    bench.report = replace(REPORT, race=Race([entry]), target=None)
+    assert main(["bench", "tiny.lct", "--peers"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Speed beside accuracy" in shown and "80.1" in shown
+    assert "Random weights, as fast as trained ones: PIDNet-S." in shown
+
+
 def test_the_json_is_written_when_the_target_is_missed_too(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
     assert main(["bench", str(tmp_path / "tiny.lct"), "--json", str(path)]) == 1
@@ -80,7 +90,8 @@ def test_defaults(bench: Bench) -> None:
 def test_options(bench: Bench, tmp_path: Path) -> None:
     words = shlex.split(
         "bench demo/tiny.lct --size 96x160 --batch 2 --threads 1 --shares 23/29/48,56/29/15 "
-        "--runners all --baselines --rounds 30 --warmup 5 --soak 100 --target-fps 30"
+        "--runners all --baselines --peers --accuracy results --rounds 30 --warmup 5 --soak 100 "
+        "--target-fps 30"
     )
     main([*words, "--images", str(tmp_path / "my street.mp4")])
     ((path, options, command),) = bench.calls
@@ -92,6 +103,8 @@ def test_options(bench: Bench, tmp_path: Path) -> None:
         shares=options.shares,
         threads=1,
         baselines=True,
+        peers=True,
+        accuracy=Path("results"),
         all_runners=True,
         target_fps=30,
         rounds=30,
@@ -114,6 +127,7 @@ def test_options(bench: Bench, tmp_path: Path) -> None:
         (["--runners", "fast"], 2, "'--runners'"),
         (["--rounds", "0"], 2, "'--rounds'"),
         (["--threads", "0"], 2, "'--threads'"),
+        (["--accuracy", "results"], 2, "--accuracy: is shown beside peers only; add --peers"),
         (["--json", "none/bench.json"], 1, "none/bench.json: cannot be written"),
     ],
 )

@@ -13,6 +13,7 @@ from lc_trt.data.published import (
     EXIT_SHARES_BY_CLASS,
     METHODS,
     NEAR_BOUNDARY,
+    PEERS,
     POINTS,
     RHO_TABLE,
     SPEEDS,
@@ -22,6 +23,7 @@ from lc_trt.data.published import (
     dense_fps,
     rho_row,
 )
+from lc_trt.model import baselines
 from lc_trt.model.presets import BASELINES, PRESETS
 
 
@@ -109,3 +111,11 @@ def test_a_smaller_threshold_lets_more_leave_early() -> None:
 def test_every_network_of_ours_has_its_published_row() -> None:
     assert {dense_fps(name) for name in (*PRESETS, *BASELINES)} == {5.7, 7.1, 9.0}
     assert dense_fps("my-network") is None
+
+
+def test_every_peer_has_published_figures() -> None:
+    assert list(PEERS) == list(baselines.PEERS)
+    for figures in PEERS.values():
+        assert 70 < figures.miou < 85 and figures.source
+        assert (figures.fps is None) == (figures.gpu is None) == (figures.speed is None)
+    assert PEERS["pidnet-s"].speed == "153.7 fps on an RTX 3090"

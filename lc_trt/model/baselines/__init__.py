@@ -39,14 +39,12 @@ class Peer:
 
     Attributes:
         name: of the preset.
-        title: name in tables.
         build: creates the uninitialised network for a number of classes.
         mean: input normalisation, BGR, in units of 0..255.
         std: likewise.
     """
 
     name: str
-    title: str
     build: Callable[[int], PeerNetwork]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -58,9 +56,5 @@ BASELINES: dict[str, Baseline] = {
 }
 
 PEERS: dict[str, Peer] = {
-    peer.name: peer
-    for peer in (
-        Peer("pidnet-s", "PIDNet-S", pidnet_s),
-        Peer("ddrnet-23-slim", "DDRNet-23-slim", ddrnet_23_slim),
-    )
+    peer.name: peer for peer in (Peer("pidnet-s", pidnet_s), Peer("ddrnet-23-slim", ddrnet_23_slim))
 }
