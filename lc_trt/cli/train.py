@@ -132,9 +132,11 @@ def _device(name: str) -> str:
 
 def _validated(phase: str, validation: Validation) -> None:
     left = "/".join(f"{100 * share:.0f}" for share in validation.shares)
+    stages = " / ".join(f"{100 * miou:.2f}" for miou in validation.stage_miou)
     console.note(
-        f"{phase}: val mIoU {100 * validation.miou:.2f} %, pixel accuracy "
-        f"{100 * validation.pixel_accuracy:.2f} %, {left} % left at stages 1/2/3"
+        f"{phase}: val mIoU {100 * validation.miou:.2f} %, of stages 1 / 2 / 3 on all pixels "
+        f"{stages} %, pixel accuracy {100 * validation.pixel_accuracy:.2f} %, "
+        f"{left} % left at stages 1/2/3"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -93,7 +94,59 @@ class CascadeOutput:
     features: Tensor
 
 
-class Cascade(nn.Module):
+class StagedNetwork(nn.Module, abc.ABC):
+    """A network of three stages with early exit per pixel, as training and validation see it.
+
+    Attributes:
+        strides: of each stage's logits, in pixels.
+        exact: whether a pixel that goes on gets the whole network's logits, whoever else goes on;
+            such a network needs no fine-tuning with exits.
+        classes: number of classes.
+        upsample: brings merged maps to the image's size.
+    """
+
+    strides: tuple[int, int, int]
+    exact: bool
+    classes: int
+    upsample: Upsample
+
+    @abc.abstractmethod
+    def deep(self, x: Tensor) -> list[Tensor]:
+        """Run all stages and heads on all pixels (deep supervision).
+
+        Args:
+            x: normalised BGR images, float [N, 3, H, W].
+
+        Returns:
+            Logits, one float [N, K, h, w] per stage, at `strides`.
+        """
+
+    @abc.abstractmethod
+    def exits(
+        self, x: Tensor, logits: Sequence[Tensor], rho: Sequence[float] | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The result of the cascade, given the logits of all stages.
+
+        Args:
+            x: the images that ``deep`` was given.
+            logits: what it returned.
+            rho: one threshold per boundary.
+
+        Returns:
+            Merged probabilities, float32 [N, K, h, w], and exit stages, uint8 [N, 1, h, w], at the
+            last stage's stride.
+        """
+
+    @abc.abstractmethod
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Parameters that start at random, or that a run trains faster: heads."""
+
+    @abc.abstractmethod
+    def first_stage(self) -> list[nn.Module]:
+        """The modules of stage 1 and its head, which a phase may keep fixed."""
+
+
+class Cascade(StagedNetwork):
     """Three stages, each with a head.
 
     Args:
@@ -102,6 +155,9 @@ class Cascade(nn.Module):
         form: of the classifiers, ``plain`` or ``aspp``.
         hidden: channels inside heads 1 and 2.
     """
+
+    strides = (OUTPUT_STRIDE,) * 3
+    exact = False
 
     def __init__(self, trunk: Trunk, classes: int, form: str, hidden: int) -> None:
         super().__init__()
@@ -156,20 +212,28 @@ class Cascade(nn.Module):
         confidence = probabilities.amax(1, keepdim=True)
         return CascadeOutput(probabilities, confidence, stages, all_logits, regions, first)
 
+    @override
     def deep(self, x: Tensor) -> list[Tensor]:
-        """Run all stages and heads on all pixels (deep supervision).
-
-        Args:
-            x: normalised BGR images, float [N, 3, H, W].
-
-        Returns:
-            Logits, one float [N, K, h, w] per stage.
-        """
         logits = []
         for stage, head in zip(self.stages, self.heads, strict=True):
             x = stage(x)
             logits.append(head(x))
         return logits
+
+    @override
+    def exits(
+        self, x: Tensor, logits: Sequence[Tensor], rho: Sequence[float] | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        output = self(x, rho)  # zeros outside a region change what its pixels get
+        return output.probabilities, output.stages
+
+    @override
+    def new_parameters(self) -> list[nn.Parameter]:
+        return list(self.heads.parameters())
+
+    @override
+    def first_stage(self) -> list[nn.Module]:
+        return [self.stages[0], self.heads[0]]
 
     def final(self, features: Tensor) -> Tensor:
         """Run stages 2 and 3 and the last head on all pixels.

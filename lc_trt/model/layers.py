@@ -23,6 +23,8 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from lc_trt.model.region import Region
 
+EPSILON = 1e-3  # what the public Inception-ResNet-v2 and EfficientNet weights were trained with
+
 
 class BatchNorm(nn.Module):
     """Batch normalisation over axis 1 of [N, C, H, W] or [R, C].
@@ -32,15 +34,16 @@ class BatchNorm(nn.Module):
 
     Args:
         channels: number of channels.
+        eps: added to the variance.
     """
 
-    eps = 1e-3  # the value the public Inception-ResNet-v2 weights were trained with
     momentum = 0.1
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, eps: float = EPSILON) -> None:
         super().__init__()
+        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -80,8 +83,12 @@ class Conv(nn.Module):
         kernel: (height, width), both odd, or one number for both.
         stride: 1 or 2; the region form needs 1.
         dilation: on both axes.
+        groups: of channels; the region form needs 1.
         norm: whether batch norm follows; if not, the convolution has a bias.
         relu: whether a ReLU follows.
+        ceiling: upper bound of the ReLU: 6 for ReLU6, None for no bound.
+        same_upper: pad a strided convolution as TensorFlow's SAME does: the odd pixel goes after.
+        eps: of the batch norm.
     """
 
     def __init__(
@@ -92,8 +99,12 @@ class Conv(nn.Module):
         *,
         stride: int = 1,
         dilation: int = 1,
+        groups: int = 1,
         norm: bool = True,
         relu: bool = True,
+        ceiling: float | None = None,
+        same_upper: bool = False,
+        eps: float = EPSILON,
     ) -> None:
         super().__init__()
         kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel
@@ -106,24 +117,63 @@ class Conv(nn.Module):
             stride=stride,
             padding=(dilations[0] * (kh // 2), dilations[1] * (kw // 2)),
             dilation=dilations,
+            groups=groups,
             bias=not norm,
         )
-        self.bn = BatchNorm(cout) if norm else None
-        self.relu = relu
+        self.bn = BatchNorm(cout, eps) if norm else None
+        self.relu, self.ceiling = relu, ceiling
+        self.same_upper = same_upper and stride > 1  # at stride 1 both paddings are the same
 
     @override
     def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
         if region is None:
-            y = self.conv(x)
-        elif self.conv.stride == (1, 1):
-            y = region.conv(x, self.conv)
+            y = self._same_upper(x) if self.same_upper else self.conv(x)
         else:
-            raise ValueError("a strided convolution has no region form: use it in stage 1 only")
+            self._check_region_form()
+            y = region.conv(x, self.conv)
+        return self._finish(y, region)
+
+    def at(self, x: Tensor, region: Region) -> Tensor:
+        """The convolution of a dense map, computed at a region's pixels only.
+
+        Unlike ``forward(rows, region)`` it reads the map's own values outside the region, not 0.
+
+        Args:
+            x: dense map, [N, C, H, W].
+            region: where to compute.
+
+        Returns:
+            Features of the region.
+        """
+        self._check_region_form()
+        return self._finish(region.conv_map(x, self.conv), region)
+
+    def _check_region_form(self) -> None:
+        if self.conv.stride != (1, 1) or self.conv.groups != 1:
+            raise ValueError(
+                "a strided or grouped convolution has no region form: use it in stage 1 only"
+            )
+
+    def _finish(self, y: Tensor, region: Region | None) -> Tensor:
         if self.bn is not None:
             y = self.bn(y)
             if region is not None:
                 y = region.zero_outside(y)
-        return functional.relu(y) if self.relu else y
+        if not self.relu:
+            return y
+        return functional.relu(y) if self.ceiling is None else y.clamp(0.0, self.ceiling)
+
+    def _same_upper(self, x: Tensor) -> Tensor:
+        pads: list[int] = []
+        for axis in (1, 0):  # functional.pad wants the last axis first
+            kernel, stride = self.conv.kernel_size[axis], self.conv.stride[axis]
+            size = x.shape[2 + axis]
+            total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
+            pads += [total // 2, total - total // 2]
+        conv = self.conv
+        return functional.conv2d(
+            functional.pad(x, pads), conv.weight, conv.bias, conv.stride, 0, 1, conv.groups
+        )
 
 
 class MaxPool(nn.Module):

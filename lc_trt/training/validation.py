@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lc_trt.data.datasets import Sample
-from lc_trt.data.metrics import Shares, evaluate_samples, mean_shares, stage_shares
-from lc_trt.model.cascade import Cascade
+from lc_trt.data.metrics import Confusion, Shares, evaluate_samples, mean_shares, stage_shares
+from lc_trt.model.cascade import StagedNetwork
+from lc_trt.model.layers import Upsample
 from lc_trt.training.batches import Image
 
 
@@ -24,15 +25,17 @@ class Validation:
         miou: mean IoU, 0 to 1.
         pixel_accuracy: 0 to 1.
         shares: share of pixels that exited at each stage.
+        stage_miou: mean IoU of each stage on all pixels, 0 to 1.
     """
 
     miou: float
     pixel_accuracy: float
     shares: Shares
+    stage_miou: tuple[float, ...]
 
 
 def validate(
-    model: Cascade, samples: Iterable[Sample], prepare: Callable[[Image], Tensor], rho: float
+    model: StagedNetwork, samples: Iterable[Sample], prepare: Callable[[Image], Tensor], rho: float
 ) -> Validation:
     """Measure a cascade's accuracy.
 
@@ -47,14 +50,28 @@ def validate(
     """
     shares: list[Shares] = []
 
+    stages = [Confusion(model.classes) for _ in model.strides]
+
     def predict(sample: Sample) -> npt.NDArray[np.uint8]:
-        output = model(prepare(sample.image[None]), (rho, rho))
+        x = prepare(sample.image[None])
+        logits = model.deep(x)
+        for confusion, stage_logits, stride in zip(stages, logits, model.strides, strict=True):
+            confusion.add(labels(stage_logits.float().softmax(1), stride, sample), sample.label)
+        probabilities, exits = model.exits(x, logits, (rho, rho))
+        shares.append(stage_shares(exits.cpu().numpy().astype(np.uint8)))
+        return labels(probabilities, model.strides[-1], sample)
+
+    def labels(probabilities: Tensor, stride: int, sample: Sample) -> npt.NDArray[np.uint8]:
         height, width = sample.label.shape
-        labels = model.upsample(output.probabilities, (height, width)).argmax(1)[0]
-        shares.append(stage_shares(output.stages.cpu().numpy().astype(np.uint8)))
-        return np.asarray(labels.cpu().numpy(), np.uint8)
+        upsampled = Upsample(stride)(probabilities, (height, width))
+        return np.asarray(upsampled.argmax(1)[0].cpu().numpy(), np.uint8)
 
     model.eval()
     with torch.inference_mode():
-        confusion = evaluate_samples(predict, samples, model.classes)
-    return Validation(confusion.miou(), confusion.pixel_accuracy(), mean_shares(shares))
+        merged = evaluate_samples(predict, samples, model.classes)
+    return Validation(
+        merged.miou(),
+        merged.pixel_accuracy(),
+        mean_shares(shares),
+        tuple(confusion.miou() for confusion in stages),
+    )

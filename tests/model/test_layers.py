@@ -65,7 +65,7 @@ def test_residual_scales_its_branch():
 
 def test_layers_without_a_region_form_are_refused(full):
     rows = torch.zeros(20, 2)
-    with pytest.raises(ValueError, match="strided convolution has no region form"):
+    with pytest.raises(ValueError, match="strided or grouped convolution has no region form"):
         Conv(2, 2, 3, stride=2)(rows, full)
     with pytest.raises(ValueError, match="average pooling has no region form"):
         AveragePool()(rows, full)

@@ -75,7 +75,7 @@ def test_deep_losses_take_all_pixels_of_every_stage():
     label = torch.zeros(1, 16, 16, dtype=torch.uint8)
     sure = torch.zeros(1, 3, 2, 2)
     sure[:, 0] = 20
-    losses = deep_losses([sure, torch.zeros(1, 3, 2, 2), -sure], label, None)
+    losses = deep_losses([sure, torch.zeros(1, 3, 2, 2), -sure], label, None, (8, 8, 8))
     assert losses[0] < 1e-6
     torch.testing.assert_close(losses[1], torch.tensor(3.0).log())
     assert losses[2] > 19

@@ -1,0 +1,264 @@
+"""A cascade with exact regions: a cell that goes on gets what the whole network would give it.
+
+Every spatial layer of stages 2 and 3 reads a dense map, and is computed for the region only;
+whatever follows it is pointwise. So the result at a cell does not depend on which other cells go
+on, and the cascade's only error is the decision to exit.
+
+A *cell* is a pixel of a feature map. Stage 1 is dense, at stride 8. Stage 2 computes a region at
+stride 8. Stage 3 computes one at stride 4: the uncertain children of stage 2's cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from lc_trt.model.cascade import DROPOUT, CascadeOutput, StagedNetwork
+from lc_trt.model.encoders.base import Encoder
+from lc_trt.model.layers import Chain, Conv, Dropout, Upsample
+from lc_trt.model.pyramid import Pyramid
+from lc_trt.model.region import CompactRegion, Region, repeat_children
+
+STRIDES = (8, 8, 4)  # of the stages' logits
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Channel counts, multiples of 32: AMX and tensor cores multiply blocks of 32 or 64.
+
+    Attributes:
+        pyramid: of stage 1's map.
+        context: of the dense map that stage 2's spatial convolutions read, and of their outputs.
+        stage2: of stage 2's rows.
+        guide: of the pyramid's share in the map that stage 3 reads, beside the encoder's features.
+        detail: of the outputs of stage 3's spatial convolutions.
+        stage3: of stage 3's rows.
+    """
+
+    pyramid: int = 128
+    context: int = 96
+    stage2: int = 192
+    guide: int = 32
+    detail: int = 64
+    stage3: int = 96
+
+
+class DenseMaps(NamedTuple):
+    """What the later stages read, all of it dense.
+
+    Attributes:
+        features: at stride 8, float [N, C, h, w].
+        context: at stride 8, what stage 2's spatial convolutions read.
+        detail: at stride 4, what stage 3 reads.
+    """
+
+    features: Tensor
+    context: Tensor
+    detail: Tensor
+
+
+class SpatialMix(nn.Module):
+    """Spatial convolutions of a dense map, joined with pointwise inputs and mixed pointwise.
+
+    Args:
+        cin: channels of the dense map that the spatial convolutions read.
+        spatial: their output channels.
+        dilations: one 3x3 convolution each.
+        joined: channels of the pointwise inputs.
+        cout: output channels.
+    """
+
+    def __init__(
+        self, cin: int, spatial: int, dilations: Sequence[int], joined: int, cout: int
+    ) -> None:
+        super().__init__()
+        self.spatial = nn.ModuleList(Conv(cin, spatial, 3, dilation=d) for d in dilations)
+        self.mix = Chain([Conv(len(dilations) * spatial + joined, cout), Conv(cout, cout)])
+
+    @override
+    def forward(self, x: Tensor, joined: Sequence[Tensor], region: Region | None = None) -> Tensor:
+        """Mix.
+
+        Args:
+            x: dense map, [N, cin, H, W].
+            joined: features of the region, or dense maps without one.
+            region: where to compute; None for everywhere.
+
+        Returns:
+            Features of the region, or a dense map.
+        """
+        convs = cast("list[Conv]", list(self.spatial))
+        spatial = [conv(x) if region is None else conv.at(x, region) for conv in convs]
+        mixed: Tensor = self.mix(torch.cat([*spatial, *joined], 1), region)
+        return mixed
+
+
+class ExactCascade(StagedNetwork):
+    """Encoder and pyramid, then two stages of exact region convolution.
+
+    Args:
+        encoder: of stage 1.
+        classes: number of classes.
+        widths: channel counts.
+
+    Attributes:
+        temperatures: divide the logits of each stage before the softmax; they are fitted after
+            training, so that probabilities are calibrated.
+    """
+
+    strides = STRIDES
+    exact = True
+    temperatures: Tensor
+
+    def __init__(self, encoder: Encoder, classes: int, widths: Widths | None = None) -> None:
+        super().__init__()
+        w = widths or Widths()
+        c4, c8, c16, c32 = encoder.channels
+        self.encoder = encoder
+        self.classes, self.widths = classes, w
+        self.pyramid = Pyramid((c8, c16, c32), w.pyramid)
+        self.head1 = _head(w.pyramid, classes)
+        features = w.pyramid + c8
+        self.context = Conv(features, w.context)
+        self.pointwise = Conv(features, w.context)
+        self.stage2 = SpatialMix(w.context, w.context, (1, 2, 4), w.context, w.stage2)
+        self.head2 = _head(w.stage2, classes)
+        self.guide = Conv(w.pyramid, w.guide)
+        self.parent = Conv(w.stage2, w.stage3)
+        detail = c4 + w.guide
+        self.stage3 = SpatialMix(detail, w.detail, (1, 2), detail + w.stage3, w.stage3)
+        self.head3 = _head(w.stage3, classes)
+        self.upsample = Upsample(STRIDES[-1])
+        self.register_buffer("temperatures", torch.ones(len(STRIDES)))
+
+    def trunk(self, x: Tensor) -> tuple[Tensor, DenseMaps]:
+        """Stage 1.
+
+        Args:
+            x: normalised BGR images, float [N, 3, H, W].
+
+        Returns:
+            Logits at stride 8, and the maps that the later stages read.
+        """
+        e4, e8, e16, e32 = self.encoder(x)
+        pyramid = self.pyramid((e8, e16, e32))
+        features = torch.cat([pyramid, e8], 1)
+        detail = torch.cat([e4, _double(self.guide(pyramid), e4)], 1)
+        return self.head1(pyramid), DenseMaps(features, self.context(features), detail)
+
+    @override
+    def deep(self, x: Tensor) -> list[Tensor]:
+        logits1, maps = self.trunk(x)
+        return [logits1, *self.later(maps)]
+
+    def later(self, maps: DenseMaps) -> tuple[Tensor, Tensor]:
+        """Run stages 2 and 3 on all cells.
+
+        Args:
+            maps: of `trunk`.
+
+        Returns:
+            Logits, float [N, K, h, w] at strides 8 and 4.
+        """
+        rows2 = self.stage2(maps.context, [self.pointwise(maps.features)])
+        logits2: Tensor = self.head2(rows2)
+        size = (maps.detail.shape[2], maps.detail.shape[3])
+        parent = repeat_children(self.parent(rows2), size)
+        rows3 = self.stage3(maps.detail, [maps.detail, parent])
+        return logits2, self.head3(rows3) + repeat_children(logits2, size)
+
+    @override
+    def forward(
+        self, x: Tensor, rho: Sequence[float] | Tensor, region: type[Region] = CompactRegion
+    ) -> CascadeOutput:
+        """Run the cascade; a cell exits where its largest probability is greater than rho.
+
+        A child exits after stage 2 where the probabilities of stages 1 and 2, merged and brought
+        to stride 4, are sure of it.
+
+        Args:
+            x: normalised BGR images, float [N, 3, H, W].
+            rho: one threshold per boundary.
+            region: implementation of region operators.
+
+        Returns:
+            Maps at stride 4. ``features`` is stage 1's map at stride 8.
+        """
+        logits1, maps = self.trunk(x)
+        probabilities = self.probabilities(logits1, 1)
+        # Negated, so that a cell whose confidence is NaN stays active.
+        region2 = region(~(probabilities.amax(1, keepdim=True) > rho[0]))
+        rows = region2.gather(maps.features)
+        rows2 = self.stage2(maps.context, [self.pointwise(rows, region2)], region2)
+        logits2 = self.head2(rows2, region2)
+        merged = region2.scatter(self.probabilities(logits2, 2), probabilities)
+        merged_logits2 = region2.scatter(logits2, logits1.detach())
+
+        detail = maps.detail
+        size = (detail.shape[2], detail.shape[3])
+        merged = _double(merged, detail)
+        parents = repeat_children(region2.hard, size)
+        region3 = region(parents & ~(merged.amax(1, keepdim=True) > rho[1]))
+        parent = region3.children(self.parent(rows2, region2), region2)
+        rows3 = self.stage3(detail, [region3.gather(detail), parent], region3)
+        logits3 = self.head3(rows3, region3) + region3.children(logits2, region2)
+        merged_logits3 = region3.scatter(logits3, repeat_children(merged_logits2.detach(), size))
+        merged = region3.scatter(self.probabilities(logits3, 3), merged)
+        stages = 1 + parents.to(torch.uint8) + region3.hard.to(torch.uint8)
+        return CascadeOutput(
+            merged,
+            merged.amax(1, keepdim=True),
+            stages,
+            [logits1, merged_logits2, merged_logits3],
+            [region2, region3],
+            maps.features,
+        )
+
+    @override
+    def new_parameters(self) -> list[nn.Parameter]:
+        encoder = {id(p) for p in self.encoder.parameters()}
+        return [p for p in self.parameters() if id(p) not in encoder]
+
+    @override
+    def first_stage(self) -> list[nn.Module]:
+        return [self.encoder, self.pyramid, self.head1]
+
+    @override
+    def exits(
+        self, x: Tensor, logits: Sequence[Tensor], rho: Sequence[float] | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        first, second, third = (self.probabilities(z, i) for i, z in enumerate(logits, 1))
+        hard2 = ~(first.amax(1, keepdim=True) > rho[0])
+        merged = _double(torch.where(hard2, second, first), third)
+        parents = repeat_children(hard2, (third.shape[2], third.shape[3]))
+        hard3 = parents & ~(merged.amax(1, keepdim=True) > rho[1])
+        stages = 1 + parents.to(torch.uint8) + hard3.to(torch.uint8)
+        return torch.where(hard3, third, merged), stages
+
+    def probabilities(self, logits: Tensor, stage: int) -> Tensor:
+        """Calibrated class probabilities of a stage.
+
+        Args:
+            logits: of the stage, channels on axis 1.
+            stage: 1, 2 or 3.
+
+        Returns:
+            float32, of the logits' shape.
+        """
+        return (logits.float() / self.temperatures[stage - 1]).softmax(1)
+
+
+def _head(cin: int, classes: int) -> Chain:
+    return Chain([Dropout(DROPOUT), Conv(cin, classes, norm=False, relu=False)])
+
+
+def _double(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear at exactly twice the size, cropped to another map's: see `Upsample`."""
+    y = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    return y[:, :, : like.shape[2], : like.shape[3]]

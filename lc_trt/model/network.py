@@ -1,0 +1,71 @@
+"""What defines a network besides its weights and number of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lc_trt.model.cascade import StagedNetwork
+from lc_trt.model.encoders.registry import build_encoder
+from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.presets import build_cascade, find_preset, initialise
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A cascade's definition: a preset, or an encoder with exact regions.
+
+    Attributes:
+        preset: name of a preset; empty with an encoder.
+        heads: form of a preset's classifiers; None for the preset's.
+        encoder: name of an encoder; empty with a preset.
+    """
+
+    preset: str = ""
+    heads: str | None = None
+    encoder: str = ""
+
+    @property
+    def name(self) -> str:
+        """A short name, which also stands in the ONNX file."""
+        return self.encoder or self.preset
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """Mean and standard deviation of the input, BGR, in units of 0..255."""
+        if self.encoder:
+            info = build_encoder(self.encoder).info
+            return info.mean, info.std
+        preset = find_preset(self.preset)
+        return preset.mean, preset.std
+
+    def build(self, classes: int) -> StagedNetwork:
+        """Create the network with random weights.
+
+        Args:
+            classes: number of classes.
+
+        Raises:
+            UsageError: unknown preset, encoder or form of the classifiers.
+        """
+        if self.encoder:
+            return initialise(ExactCascade(build_encoder(self.encoder), classes))
+        return build_cascade(self.preset, classes, self.heads)
+
+    def as_metadata(self) -> dict[str, Any]:
+        """The fields of a checkpoint's metadata that `from_metadata` reads."""
+        if self.encoder:
+            return {"encoder": self.encoder}
+        return {"preset": self.preset, "heads": self.heads or find_preset(self.preset).heads}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> NetworkSpec:
+        """Read the definition of a checkpoint's network.
+
+        Args:
+            metadata: of a checkpoint.
+        """
+        return cls(
+            metadata.get("preset") or "", metadata.get("heads"), metadata.get("encoder") or ""
+        )

@@ -1,0 +1,46 @@
+"""A small encoder of every layer type, and a cascade with exact regions on it."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from lc_trt.model.encoders.base import Encoder, EncoderInfo
+from lc_trt.model.encoders.efficientnet_lite import InvertedResidual
+from lc_trt.model.exact_cascade import ExactCascade, Widths
+from lc_trt.model.layers import BatchNorm, Chain, Conv
+from lc_trt.model.presets import initialise
+
+MEAN, STD = (127.0,) * 3, (128.0,) * 3
+WIDTHS = Widths(16, 8, 16, 8, 8, 16)
+CHANNELS = (8, 8, 12, 16)
+
+
+def tiny_encoder() -> Encoder:
+    """An encoder with depthwise and strided convolutions, ReLU6 and residual sums."""
+    widths = (6, *CHANNELS)
+    stem = Chain([Conv(3, widths[0], 3, stride=2, ceiling=6.0, same_upper=True)])
+    stages = [
+        Chain([InvertedResidual(cin, cout, 5, 2, 2, 0.0), InvertedResidual(cout, cout, 3, 1, 2, 0)])
+        for cin, cout in itertools.pairwise(widths)
+    ]
+    return Encoder(EncoderInfo("tiny", MEAN, STD), CHANNELS, [stem, *stages])
+
+
+def tiny_exact_cascade(classes: int = 5, seed: int = 0) -> ExactCascade:
+    """A cascade whose batch norms, temperatures and confidences are not trivial."""
+    torch.manual_seed(seed)
+    model = initialise(ExactCascade(tiny_encoder(), classes, WIDTHS)).eval()
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            torch.nn.init.uniform_(module.weight, 0.7, 1.3)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.7, 1.3)
+    for head in (model.head1, model.head2, model.head3):
+        for parameter in head.parameters():
+            scale = 3.0 / parameter[0].numel() ** 0.5 if parameter.dim() == 4 else 0.2
+            torch.nn.init.normal_(parameter, std=scale)
+    model.temperatures.copy_(torch.tensor([1.2, 0.9, 1.1]))
+    return model

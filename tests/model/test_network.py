@@ -1,0 +1,37 @@
+"""Definitions of networks: built, and kept in a checkpoint's metadata."""
+
+from __future__ import annotations
+
+import pytest
+
+from lc_trt.errors import UsageError
+from lc_trt.model.cascade import Cascade
+from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.network import NetworkSpec
+from lc_trt.model.presets import PRESETS
+
+
+def test_a_preset_is_a_published_cascade_with_its_normalisation() -> None:
+    spec = NetworkSpec("irnet-small")
+    assert isinstance(spec.build(3), Cascade)
+    preset = PRESETS["irnet-small"]
+    assert spec.normalisation == (preset.mean, preset.std)
+
+
+def test_an_encoder_is_a_cascade_with_exact_regions_and_the_encoders_normalisation() -> None:
+    spec = NetworkSpec(encoder="tf_efficientnet_lite0")
+    assert isinstance(spec.build(3), ExactCascade)
+    assert spec.normalisation == ((127.0,) * 3, (128.0,) * 3)
+    assert spec.name == "tf_efficientnet_lite0"
+
+
+@pytest.mark.parametrize("spec", [
+    NetworkSpec("irnet-small", "plain"), NetworkSpec(encoder="resnet18"),
+])  # fmt: skip
+def test_the_definition_survives_in_metadata(spec: NetworkSpec) -> None:
+    assert NetworkSpec.from_metadata(spec.as_metadata()) == spec
+
+
+def test_an_unknown_encoder_is_named_with_those_that_exist() -> None:
+    with pytest.raises(UsageError, match=r"unknown encoder 'resnet19': expected .*resnet18"):
+        NetworkSpec(encoder="resnet19").build(3)
