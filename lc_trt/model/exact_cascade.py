@@ -26,17 +26,19 @@ from lc_trt.model.pyramid import Pyramid
 from lc_trt.model.region import CompactRegion, Region, repeat_children
 
 STRIDES = (8, 8, 4)  # of the stages' logits
+BLOCK = 32  # AMX and tensor cores multiply blocks of 32 or 64 channels
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Channel counts, multiples of 32: AMX and tensor cores multiply blocks of 32 or 64.
+    """Channel counts, by default multiples of `BLOCK`.
 
     Attributes:
         pyramid: of stage 1's map.
         context: of the dense map that stage 2's spatial convolutions read, and of their outputs.
         stage2: of stage 2's rows.
-        guide: of the pyramid's share in the map that stage 3 reads, beside the encoder's features.
+        guide: least of the pyramid's share in the map that stage 3 reads, beside the encoder's
+            features; the sum is rounded up to a multiple of `BLOCK`.
         detail: of the outputs of stage 3's spatial convolutions.
         stage3: of stage 3's rows.
     """
@@ -129,9 +131,9 @@ class ExactCascade(StagedNetwork):
         self.pointwise = Conv(features, w.context)
         self.stage2 = SpatialMix(w.context, w.context, (1, 2, 4), w.context, w.stage2)
         self.head2 = _head(w.stage2, classes)
-        self.guide = Conv(w.pyramid, w.guide)
+        detail = -(-(c4 + w.guide) // BLOCK) * BLOCK
+        self.guide = Conv(w.pyramid, detail - c4)
         self.parent = Conv(w.stage2, w.stage3)
-        detail = c4 + w.guide
         self.stage3 = SpatialMix(detail, w.detail, (1, 2), detail + w.stage3, w.stage3)
         self.head3 = _head(w.stage3, classes)
         self.upsample = Upsample(STRIDES[-1])
