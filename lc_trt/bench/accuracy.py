@@ -25,17 +25,26 @@ class Accuracy:
         data: name and split of the data set.
         size: (height, width) in pixels of the network's input.
         file: name of the result's file.
+        training: epochs and pre-training in words; empty where the result does not say.
     """
 
     miou: float
     data: str
     size: tuple[int, int]
     file: str
+    training: str = ""
+
+    @property
+    def protocol(self) -> str:
+        """Data, size and training in one line."""
+        size = f"{self.size[0]}x{self.size[1]}"
+        return ", ".join(filter(None, (self.data, size, self.training)))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
             "miou": self.miou, "data": self.data, "size": list(self.size), "file": self.file,
+            "training": self.training,
         }  # fmt: skip
 
 
@@ -62,6 +71,7 @@ class Accuracies:
             result = json.loads(path.read_text())
             name, data, size = result["model"], result["data"], tuple(result["size"])
             points = [result, *(result["sweep"] or ())]
+            training = _training(result.get("training"))
             measured = {_key(name, point["rho"]): float(point["miou"]) for point in points}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise LcTrtError(
@@ -69,7 +79,7 @@ class Accuracies:
                 "remove it or evaluate again"
             ) from error
         for key, miou in measured.items():
-            self._found.setdefault(key, []).append(Accuracy(miou, data, size, path.name))
+            self._found.setdefault(key, []).append(Accuracy(miou, data, size, path.name, training))
 
     def find(self, name: str, rho: Pair | None) -> Accuracy | None:
         """The accuracy of a network at thresholds.
@@ -83,6 +93,15 @@ class Accuracies:
         """
         found = self._found.get(_key(name, rho), [])
         return found[0] if len(found) == 1 else None
+
+
+def _training(facts: dict[str, Any] | None) -> str:
+    """What tools/train_peers.py adds to a result, in words."""
+    if facts is None:
+        return ""
+    before = facts["pretraining"]
+    start = "from random weights" if before is None else f"pre-trained: {before}"
+    return f"{facts['epochs']} epochs {start}"
 
 
 def _key(name: str, rho: Any) -> tuple[str, Pair | None]:

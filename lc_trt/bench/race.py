@@ -70,7 +70,7 @@ class Entry:
             f"{self.fps:.1f}",
             *(f"{value:.2f}x" for value in self.over.values()),
             NOT_MEASURED if measured is None else f"{100 * measured.miou:.2f}",
-            NONE if measured is None else f"{measured.data}, {measured.size[0]}x{measured.size[1]}",
+            NONE if measured is None else measured.protocol,
             NONE if published is None else f"{published.miou:.1f}",
             NONE if published is None else published.protocol,
             NONE if published is None or published.speed is None else published.speed,

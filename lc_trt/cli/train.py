@@ -55,13 +55,14 @@ def train(
         bool, typer.Option("--fields", help="List every field of a configuration and stop.")
     ] = False,
 ) -> None:
-    """Train a cascade as a YAML file says: data, network, phases.
+    """Train a cascade, or a peer, as a YAML file says: data, network, phases.
 
     The same command continues a run that was stopped or killed. DIR holds best.safetensors, for
     `lc-trt export --checkpoint`, last.pt, to resume from, and log/, for TensorBoard.
 
     Example:
       lc-trt train --config configs/irnet-small-camvid.yaml --data camvid --out runs/small
+      lc-trt train --config configs/pidnet-s-camvid.yaml --data camvid --out runs/pidnet-s
       lc-trt train -c configs/irnet-camvid.yaml --data camvid -o runs/full --set batch=4
     """
     from lc_trt.training.config_file import fields, read_config
@@ -131,13 +132,15 @@ def _device(name: str) -> str:
 
 
 def _validated(phase: str, validation: Validation) -> None:
-    left = "/".join(f"{100 * share:.0f}" for share in validation.shares)
-    stages = " / ".join(f"{100 * miou:.2f}" for miou in validation.stage_miou)
-    console.note(
-        f"{phase}: val mIoU {100 * validation.miou:.2f} %, of stages 1 / 2 / 3 on all pixels "
-        f"{stages} %, pixel accuracy {100 * validation.pixel_accuracy:.2f} %, "
-        f"{left} % left at stages 1/2/3"
-    )
+    text = f"{phase}: val mIoU {100 * validation.miou:.2f} %"
+    if validation.shares is not None:
+        stages = " / ".join(f"{100 * miou:.2f}" for miou in validation.stage_miou)
+        text += f", of stages 1 / 2 / 3 on all pixels {stages} %"
+    text += f", pixel accuracy {100 * validation.pixel_accuracy:.2f} %"
+    if validation.shares is not None:
+        left = "/".join(f"{100 * share:.0f}" for share in validation.shares)
+        text += f", {left} % left at stages 1/2/3"
+    console.note(text)
 
 
 @contextmanager

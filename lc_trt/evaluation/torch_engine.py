@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.data.classes import find_classes
-from lc_trt.errors import LcTrtError
+from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, RHO, STAGES
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines.base import HostEngine
@@ -89,9 +89,11 @@ def open_checkpoint(
 
     Raises:
         LcTrtError: not such weights, or weights that do not fit the network they name.
+        UsageError: weights of a peer.
     """
     import torch
 
+    from lc_trt.model.baselines import PEERS
     from lc_trt.model.presets import build_cascade, find_preset
     from lc_trt.training.checkpoint import load_into, load_weights
 
@@ -99,6 +101,12 @@ def open_checkpoint(
     if not {"preset", "classes"} <= set(trained):
         raise LcTrtError(
             f"{path}: names no network and classes; expected weights written by 'lc-trt train'"
+        )
+    if trained["preset"] in PEERS:
+        raise UsageError(
+            f"{path}: {trained['preset']} has no stages and is evaluated as plain ONNX: lc-trt "
+            f"export --checkpoint {path} -o peer.onnx, then lc-trt eval peer.onnx --classes "
+            f"{trained['classes']}"
         )
     preset = find_preset(trained["preset"])
     labels = find_classes(trained["classes"])

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from lc_trt.model.baselines import PEERS
+from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.cascade import StagedNetwork
 from lc_trt.model.encoders.registry import build_encoder
 from lc_trt.model.exact_cascade import ExactCascade
-from lc_trt.model.presets import build_cascade, find_preset, initialise
+from lc_trt.model.presets import build_cascade, build_peer, find_preset, initialise
+
+TrainableNetwork: TypeAlias = StagedNetwork | PeerNetwork
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A cascade's definition: a preset, or an encoder with exact regions.
+    """The definition of a network: a preset, a peer, or an encoder with exact regions.
 
     Attributes:
-        preset: name of a preset; empty with an encoder.
+        preset: name of a preset or peer; empty with an encoder.
         heads: form of a preset's classifiers; None for the preset's.
         encoder: name of an encoder; empty with a preset.
     """
@@ -37,10 +41,20 @@ class NetworkSpec:
         if self.encoder:
             info = build_encoder(self.encoder).info
             return info.mean, info.std
-        preset = find_preset(self.preset)
+        preset = PEERS[self.preset] if self.is_peer else find_preset(self.preset)
         return preset.mean, preset.std
 
-    def build(self, classes: int) -> StagedNetwork:
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is a peer: dense, and with losses of its own."""
+        return self.preset in PEERS
+
+    @property
+    def rgb(self) -> bool:
+        """Whether it takes RGB images, as foreign networks do, instead of BGR."""
+        return self.is_peer
+
+    def build(self, classes: int) -> TrainableNetwork:
         """Create the network with random weights.
 
         Args:
@@ -51,12 +65,16 @@ class NetworkSpec:
         """
         if self.encoder:
             return initialise(ExactCascade(build_encoder(self.encoder), classes))
+        if self.is_peer:
+            return build_peer(self.preset, classes)
         return build_cascade(self.preset, classes, self.heads)
 
     def as_metadata(self) -> dict[str, Any]:
         """The fields of a checkpoint's metadata that `from_metadata` reads."""
         if self.encoder:
             return {"encoder": self.encoder}
+        if self.is_peer:
+            return {"preset": self.preset}
         return {"preset": self.preset, "heads": self.heads or find_preset(self.preset).heads}
 
     @classmethod

@@ -22,6 +22,8 @@ Side = Annotated[int, Ge(MIN_CROP)]
 Range = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 Triple = tuple[float, float, float]
 
+STAGES = ("stage1", "stage2", "stage3")  # names of their losses
+
 # Loss weight of each stage, by loss (X. Li et al., CVPR 2017).
 STAGE_WEIGHTS: dict[str, Triple] = {
     "final": (0.0, 0.0, 1.0),
@@ -123,9 +125,9 @@ class Phase(Section):
         pattern=r"^[\w-]*$",
         description="its best weights are OUT/NAME.safetensors; empty: the name of the loss",
     )
-    loss: Literal["final", "deep", "cascade"] = Field(
+    loss: Literal["final", "deep", "cascade", "published"] = Field(
         description="final: last stage only; deep: every stage on all pixels; cascade: each stage "
-        "on the pixels that reach it"
+        "on the pixels that reach it; published: of a peer, all terms of its paper's loss"
     )
     epochs: Annotated[int, Gt(0)] = Field(description="passes over the training split")
     weights: Triple | None = Field(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from lc_trt.training.config import STAGES
+
 
 @dataclass(frozen=True)
 class StepReport:
@@ -17,11 +19,12 @@ class StepReport:
         phase: title of the phase.
         step: steps done.
         steps: steps of the whole run.
-        losses: one loss per stage.
+        losses: one loss per name.
         shares: share of pixels that exited at each stage; None without early exit.
         rate: learning rate of the trunk.
         skipped: steps skipped so far because their loss or gradient was not finite.
         seconds_left: estimated remaining time.
+        names: of the losses.
     """
 
     phase: str
@@ -32,6 +35,7 @@ class StepReport:
     rate: float
     skipped: int
     seconds_left: float
+    names: tuple[str, ...] = STAGES
 
 
 class Log:
@@ -54,18 +58,20 @@ class Log:
         Args:
             report: the step's losses, shares and learning rate.
         """
-        for stage, loss in enumerate(report.losses, 1):
-            self._writer.add_scalar(f"loss/stage{stage}", loss, report.step)
+        for name, loss in zip(report.names, report.losses, strict=True):
+            self._writer.add_scalar(f"loss/{name.replace(' ', '_')}", loss, report.step)
         self._shares("train", report.shares, report.step)
         self._writer.add_scalar("rate", report.rate, report.step)
 
-    def validation(self, step: int, values: Mapping[str, float], shares: Sequence[float]) -> None:
+    def validation(
+        self, step: int, values: Mapping[str, float], shares: Sequence[float] | None
+    ) -> None:
         """Log a validation.
 
         Args:
             step: steps done.
             values: metrics by name.
-            shares: share of pixels that exited at each stage.
+            shares: share of pixels that exited at each stage; None without stages.
         """
         for name, value in values.items():
             self._writer.add_scalar(f"val/{name}", value, step)

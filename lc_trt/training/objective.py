@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from lc_trt.errors import UsageError
-from lc_trt.model.cascade import OUTPUT_STRIDE, Cascade, StagedNetwork
+from lc_trt.model.baselines.peer import PeerNetwork
+from lc_trt.model.cascade import OUTPUT_STRIDE, Cascade
+from lc_trt.model.network import TrainableNetwork
 from lc_trt.model.region import CompactRegion, Region
-from lc_trt.training.config import Phase
+from lc_trt.training.config import STAGES, Phase
 from lc_trt.training.losses import (
     cascade_losses,
     cross_entropy,
@@ -20,6 +22,7 @@ from lc_trt.training.losses import (
     distillation_loss,
     resize_for_loss,
 )
+from lc_trt.training.peer_losses import peer_losses, weighted_sum
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,20 @@ class Objective:
 
     Attributes:
         total: scalar to minimize.
-        stage_losses: one unweighted loss per stage; 0 for stages that the phase does not train.
+        stage_losses: one unweighted loss per stage; 0 for stages that the phase does not train. Of
+            a peer, one per term of its loss.
         shares: share of pixels that exited at each stage; None without early exit.
+        names: of the losses.
     """
 
     total: Tensor
     stage_losses: list[Tensor]
     shares: list[float] | None
+    names: tuple[str, ...] = STAGES
 
 
 def objective(
-    model: StagedNetwork,
+    model: TrainableNetwork,
     x: Tensor,
     label: Tensor,
     phase: Phase,
@@ -73,6 +79,9 @@ def objective(
     Returns:
         The loss, with its graph.
     """
+    if isinstance(model, PeerNetwork):
+        terms = peer_losses(model.supervised(x), label, class_weight)
+        return Objective(weighted_sum(terms), list(terms.values()), None, tuple(terms))
     if phase.loss == "cascade":
         if not isinstance(model, Cascade):
             raise UsageError(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from lc_trt.model.cascade import StagedNetwork
+from lc_trt.model.network import TrainableNetwork
 from lc_trt.training.config import Optimizer
 
 
-def new_optimizer(model: StagedNetwork, config: Optimizer) -> torch.optim.Optimizer:
+def new_optimizer(model: TrainableNetwork, config: Optimizer) -> torch.optim.Optimizer:
     """Create an optimizer with empty state.
 
     Args:

@@ -20,10 +20,11 @@ from lc_trt.model.cascade import Cascade, StagedNetwork
 from lc_trt.model.encoders.weights import load_pretrained
 from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.layers import freeze_batch_norm
-from lc_trt.model.network import NetworkSpec
+from lc_trt.model.network import NetworkSpec, TrainableNetwork
 from lc_trt.training import checkpoint
 from lc_trt.training.average import moving_average
 from lc_trt.training.batches import Batches, Image, class_weights
+from lc_trt.training.check_network import check_network
 from lc_trt.training.config import Phase, TrainConfig
 from lc_trt.training.log import Log, StepReport
 from lc_trt.training.losses import apply_temperature
@@ -78,6 +79,7 @@ class Trainer:
             if encoder is None
             else NetworkSpec(encoder=encoder.name)
         )
+        check_network(config, self.network)
         data = config.data
         self.train_set = open_dataset(data.layout, data.root, data.train, self.classes)
         self.val_set = open_dataset(data.layout, data.root, data.val, self.classes)
@@ -193,7 +195,8 @@ class Trainer:
             image: uint8 [N, H, W, 3], BGR.
         """
         x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
-        return (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        x = (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        return x.flip(1) if self.network.rgb else x
 
     def rate(self) -> float:
         """Learning rate of the trunk at the current step."""
@@ -251,6 +254,7 @@ class Trainer:
                     step=self.step,
                     steps=self.steps,
                     losses=[float(loss.detach()) for loss in batch_loss.stage_losses],
+                    names=batch_loss.names,
                     shares=batch_loss.shares,
                     rate=rate,
                     skipped=self.skipped,
@@ -308,14 +312,14 @@ class Trainer:
         if phase.freeze_batch_norm:
             freeze_batch_norm(self.model)
         if phase.freeze_first_stage:
-            for module in self.model.first_stage():
+            for module in cast(StagedNetwork, self.model).first_stage():
                 module.eval()
         return phase
 
     def _freeze_first_stage(self) -> None:
         """Fix the parameters of stage 1 where the phase wants that, for the rest of the run."""
         if self.phase.freeze_first_stage:
-            for module in self.model.first_stage():
+            for module in cast(StagedNetwork, self.model).first_stage():
                 module.requires_grad_(False)
 
     def _validate_now(self) -> bool:
@@ -334,8 +338,9 @@ class Trainer:
             phase: the phase that the weights belong to.
             log: receives the metrics.
         """
-        model = cast(StagedNetwork, self.average.module)
-        rho = self.config.validate_rho if phase.loss == "cascade" or model.exact else 1.0
+        model = cast(TrainableNetwork, self.average.module)
+        exact = isinstance(model, StagedNetwork) and model.exact
+        rho = self.config.validate_rho if phase.loss == "cascade" or exact else 1.0
         with self._autocast():
             validation = validate(model, self.val_set, self.to_input, rho)
         if validation.miou >= self.best.get(phase.title, -1.0):
@@ -356,7 +361,7 @@ class Trainer:
             "phase": phase.title,
             "step": self.step,
             "val_miou": validation.miou,
-            "val_shares": list(validation.shares),
+            "val_shares": None if validation.shares is None else list(validation.shares),
             "val_stage_miou": list(validation.stage_miou),
             "config": c.as_dict(),
         }

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from lc_trt.data.datasets import Sample
 from lc_trt.data.metrics import Confusion, Shares, evaluate_samples, mean_shares, stage_shares
-from lc_trt.model.cascade import StagedNetwork
+from lc_trt.model.baselines.peer import PeerNetwork
+from lc_trt.model.cascade import OUTPUT_STRIDE
 from lc_trt.model.layers import Upsample
+from lc_trt.model.network import TrainableNetwork
 from lc_trt.training.batches import Image
 
 
@@ -24,23 +26,26 @@ class Validation:
     Attributes:
         miou: mean IoU, 0 to 1.
         pixel_accuracy: 0 to 1.
-        shares: share of pixels that exited at each stage.
-        stage_miou: mean IoU of each stage on all pixels, 0 to 1.
+        shares: share of pixels that exited at each stage; None for a network without stages.
+        stage_miou: mean IoU of each stage on all pixels, 0 to 1; empty without stages.
     """
 
     miou: float
     pixel_accuracy: float
-    shares: Shares
+    shares: Shares | None
     stage_miou: tuple[float, ...]
 
 
 def validate(
-    model: StagedNetwork, samples: Iterable[Sample], prepare: Callable[[Image], Tensor], rho: float
+    model: TrainableNetwork,
+    samples: Iterable[Sample],
+    prepare: Callable[[Image], Tensor],
+    rho: float,
 ) -> Validation:
-    """Measure a cascade's accuracy.
+    """Measure a network's accuracy.
 
     Args:
-        model: the cascade; switched to evaluation mode.
+        model: the network; switched to evaluation mode.
         samples: labelled images of any size.
         prepare: converts BGR images, uint8 [N, H, W, 3], to the network's input.
         rho: exit threshold of both boundaries; 1 disables early exit.
@@ -49,11 +54,13 @@ def validate(
         Metrics over all samples.
     """
     shares: list[Shares] = []
-
-    stages = [Confusion(model.classes) for _ in model.strides]
+    strides = () if isinstance(model, PeerNetwork) else model.strides
+    stages = [Confusion(model.classes) for _ in strides]
 
     def predict(sample: Sample) -> npt.NDArray[np.uint8]:
         x = prepare(sample.image[None])
+        if isinstance(model, PeerNetwork):
+            return labels(model(x).float().softmax(1), OUTPUT_STRIDE, sample)
         logits = model.deep(x)
         for confusion, stage_logits, stride in zip(stages, logits, model.strides, strict=True):
             confusion.add(labels(stage_logits.float().softmax(1), stride, sample), sample.label)
@@ -72,6 +79,6 @@ def validate(
     return Validation(
         merged.miou(),
         merged.pixel_accuracy(),
-        mean_shares(shares),
+        mean_shares(shares) if shares else None,
         tuple(confusion.miou() for confusion in stages),
     )

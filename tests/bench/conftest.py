@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from compilation import lowered
+from narrow_peers import narrow_peers
 from tiny_networks import INFO, tiny_model
 
 from lc_trt.bundle.bundle import MODEL, SOURCE, Bundle, write_bundle
@@ -14,9 +14,8 @@ from lc_trt.bundle.manifest import Manifest
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
-from lc_trt.model import baselines
-from lc_trt.model.baselines.ddrnet import DDRNet
-from lc_trt.model.baselines.pidnet import PIDNet
+
+__all__ = ["narrow_peers"]
 
 SIZE = (48, 80)
 RHO = (0.7, 0.6)
@@ -63,12 +62,3 @@ def trained(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def dense(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Its dense network."""
     return _bundle(tmp_path_factory.mktemp("bench") / "dense.lct", "dense", source, None)
-
-
-@pytest.fixture
-def narrow_peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Peers of an eighth of the width."""
-    for name, network in (("pidnet-s", PIDNet), ("ddrnet-23-slim", DDRNet)):
-        peer = baselines.PEERS[name]
-        narrow = replace(peer, build=lambda classes, network=network: network(classes, width=4))
-        monkeypatch.setitem(baselines.PEERS, name, narrow)

@@ -36,6 +36,21 @@ def test_a_result_and_its_sweep_are_found_by_thresholds(tmp_path: Path) -> None:
     assert found.find("small", None) is found.find("dense", (1, 1)) is found.find("x", None) is None
 
 
+def test_the_training_is_told_where_the_result_has_it(tmp_path: Path) -> None:
+    write(tmp_path, "a", training={"epochs": 56, "pretraining": None})
+    write(tmp_path, "b", model="other", training={"epochs": 3, "pretraining": "a.safetensors"})
+    write(tmp_path, "c", model="third")
+    protocols = [
+        Accuracies(tmp_path).find(name, None).protocol  # type: ignore[union-attr]
+        for name in ("small", "other", "third")
+    ]
+    assert protocols == [
+        "camvid val, 360x480, 56 epochs from random weights",
+        "camvid val, 360x480, 3 epochs pre-trained: a.safetensors",
+        "camvid val, 360x480",
+    ]
+
+
 def test_the_sweep_may_hold_the_point_itself(tmp_path: Path) -> None:
     write(tmp_path, "a", rho=[0.8, 0.8], miou=0.6, sweep=[{"rho": [0.8, 0.8], "miou": 0.6}])
     assert Accuracies(tmp_path).find("small", (0.8, 0.8)) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import tiny_networks
 import torch
 from tiny_networks import CLASSES, MEAN, STD, frames, tiny_cascade
 
-from lc_trt.errors import LcTrtError
+from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.torch_engine import TorchEngine, open_checkpoint
 from lc_trt.ir.export import export_cascade
 from lc_trt.model import presets
@@ -50,6 +51,14 @@ def test_a_pass_equals_onnx_runtime(checkpoint: Path) -> None:
     assert manifest.model_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert (manifest.backend, manifest.name, len(manifest.classes)) == ("pytorch", "tiny", CLASSES)
     engine.close()
+
+
+def test_a_peer_is_refused_with_the_commands_that_evaluate_it(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, torch.nn.Conv2d(3, 2, 1), {"preset": "pidnet-s", "classes": "camvid"})
+    message = f"lc-trt export --checkpoint {path} -o peer.onnx, then lc-trt eval peer.onnx"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        open_checkpoint(path, SIZE)
 
 
 def test_closing_restores_the_thread_count() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lc_trt.errors import UsageError
+from lc_trt.model.baselines import IMAGENET_MEAN, IMAGENET_STD
+from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.network import NetworkSpec
@@ -25,8 +27,16 @@ def test_an_encoder_is_a_cascade_with_exact_regions_and_the_encoders_normalisati
     assert spec.name == "tf_efficientnet_lite0"
 
 
+def test_a_peer_is_dense_and_takes_rgb() -> None:
+    spec = NetworkSpec("ddrnet-23-slim")
+    assert spec.is_peer and spec.rgb and isinstance(spec.build(3), PeerNetwork)
+    assert spec.normalisation == (IMAGENET_MEAN, IMAGENET_STD)
+    assert not NetworkSpec("irnet-small").rgb and not NetworkSpec(encoder="resnet18").rgb
+
+
 @pytest.mark.parametrize("spec", [
     NetworkSpec("irnet-small", "plain"), NetworkSpec(encoder="resnet18"),
+    NetworkSpec("pidnet-s"),
 ])  # fmt: skip
 def test_the_definition_survives_in_metadata(spec: NetworkSpec) -> None:
     assert NetworkSpec.from_metadata(spec.as_metadata()) == spec

@@ -55,7 +55,7 @@ def test_overrides_are_applied_after_the_file(file):
         ("phases.2.epochs=1", "no field '2' in the file's 'phases.2.epochs'"),
         ("phases.x=1", "no field 'x'"),
         ("data.root.name=1", "no field 'name'"),
-        ("bach=3", "unknown field 'bach'; expected one of preset, heads"),
+        ("bach=3", "unknown field 'bach'; expected one of preset, encoder"),
         ("augment.corp=3", "unknown field 'augment.corp'; expected one of crop, scale, aspect"),
         ("phases.0.exit.by_=3", "unknown field 'phases.0.exit.by_'; expected one of by, rho"),
         ("batch=many", r"batch 'many': .*valid integer"),

@@ -1,28 +1,10 @@
 """The log, read as TensorBoard does: TFRecords of Event messages."""
 
-import struct
-
 import pytest
-from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboard_events import events, scalars
+from tensorboardX.proto.event_pb2 import SessionLog
 
 from lc_trt.training.log import Log, StepReport
-
-
-def events(folder):
-    for path in sorted((folder / "log").iterdir()):
-        data, at = path.read_bytes(), 0
-        while at < len(data):
-            (length,) = struct.unpack_from("<Q", data, at)
-            yield Event.FromString(data[at + 12 : at + 12 + length])
-            at += 12 + length + 4
-
-
-def scalars(folder):
-    return {
-        (event.step, value.tag): value.simple_value
-        for event in events(folder)
-        for value in event.summary.value
-    }
 
 
 def test_steps_and_validations_are_logged_by_step(tmp_path):
@@ -39,6 +21,16 @@ def test_steps_and_validations_are_logged_by_step(tmp_path):
     assert found[2, "val/miou"] == 0.25
     assert found[2, "val_left/stage1"] == pytest.approx(0.4)
     assert (1, "train_left/stage1") not in found
+
+
+def test_losses_are_logged_by_name_and_stages_may_be_absent(tmp_path):
+    log = Log(tmp_path, 1)
+    names = ("main", "at boundaries")
+    log.step(StepReport("published", 1, 2, [1.0, 2.0], None, 0.1, 0, 1.0, names))
+    log.validation(1, {"miou": 0.25}, None)
+    log.close()
+    tags = {tag for _, tag in scalars(tmp_path)}
+    assert tags == {"loss/main", "loss/at_boundaries", "rate", "val/miou"}
 
 
 def test_a_resumed_run_replaces_repeated_steps(tmp_path):

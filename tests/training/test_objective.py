@@ -2,11 +2,13 @@ import pytest
 import torch
 from tiny_training import TINY
 
+from lc_trt.model.baselines.ddrnet import DDRNet
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.presets import initialise
 from lc_trt.training.config import Phase
 from lc_trt.training.losses import cross_entropy, distillation_loss, resize_for_loss
 from lc_trt.training.objective import TeacherTarget, objective
+from lc_trt.training.peer_losses import peer_losses
 
 
 @pytest.fixture
@@ -37,6 +39,16 @@ def test_final_learns_from_the_last_stage_alone(model, batch):
     assert result.shares is None
     result.total.backward()
     assert all(p.grad is None for head in (0, 1) for p in model.heads[head].parameters())
+
+
+def test_a_peer_has_the_terms_of_its_own_loss(batch):
+    torch.manual_seed(0)
+    peer = initialise(DDRNet(3, width=4)).eval()
+    result = objective(peer, *batch, phase("published"), None)
+    expected = peer_losses(peer.supervised(batch[0]), batch[1], None)
+    assert result.names == ("main", "auxiliary") and result.shares is None
+    torch.testing.assert_close(result.total, expected["main"] + 0.4 * expected["auxiliary"])
+    torch.testing.assert_close(result.stage_losses, list(expected.values()))
 
 
 def test_deep_is_the_weighted_sum_of_all_stages(model, batch):

@@ -10,6 +10,7 @@ from tiny_networks import CLASSES, frames, tiny_cascade, to_input
 
 from lc_trt.data.classes import IGNORE
 from lc_trt.data.datasets import Sample
+from lc_trt.model.baselines.ddrnet import DDRNet
 from lc_trt.training.validation import validate
 
 
@@ -43,6 +44,23 @@ def test_without_exits_accuracy_is_that_of_the_last_stage(samples: list[Sample])
         jaccard_score(label, guess, labels=range(CLASSES), average="macro")
     )
     assert validation.shares == (0, 0, 1)
+
+
+def test_a_peer_has_accuracy_and_no_stages(samples: list[Sample]) -> None:
+    torch.manual_seed(0)
+    model = DDRNet(CLASSES, width=4)
+    torch.nn.init.normal_(model.head.classifier.conv.weight)
+    validation = validate(model.train(), samples, to_input, rho=1.0)
+    assert not model.training and validation.shares is None and validation.stage_miou == ()
+    right = count = 0
+    for sample in samples:
+        with torch.inference_mode():
+            probabilities = model(to_input(sample.image[None])).softmax(1)
+            classes = model.upsample(probabilities, sample.label.shape).argmax(1)[0].numpy()
+        labelled = sample.label != IGNORE
+        right += int((classes == sample.label)[labelled].sum())
+        count += int(labelled.sum())
+    assert validation.pixel_accuracy == pytest.approx(right / count)
 
 
 @pytest.mark.parametrize(("rho", "shares"), [(-1.0, (1, 0, 0)), (1.0, (0, 0, 1))])

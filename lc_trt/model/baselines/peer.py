@@ -65,6 +65,10 @@ class PeerNetwork(nn.Module, ABC):
             Logits, float [N, K, h, w], and the inputs of the auxiliary heads by name, [N, C, h, w].
         """
 
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Parameters with a learning rate of their own: none, since all start at random."""
+        return []
+
     def supervised(self, x: Tensor) -> PeerOutput:
         """Run all heads (deep supervision).
 

@@ -1,0 +1,47 @@
+"""Checks that a configuration and its network fit together."""
+
+from __future__ import annotations
+
+from lc_trt.errors import UsageError
+from lc_trt.model.network import NetworkSpec
+from lc_trt.training.config import TrainConfig
+
+PUBLISHED = "published"
+
+
+def check_network(config: TrainConfig, network: NetworkSpec) -> None:
+    """Reject fields that the network cannot follow, before any data are read.
+
+    Args:
+        config: the configuration.
+        network: its network.
+
+    Raises:
+        UsageError: a phase of a peer other than ``published``, or of a cascade that is; a field of
+            a peer that only cascades have; a batch of one image for a peer.
+    """
+    losses = {phase.loss for phase in config.phases}
+    if not network.is_peer:
+        if PUBLISHED in losses:
+            raise UsageError(
+                f"loss published: {network.name} is a cascade; expected deep, cascade or final"
+            )
+        return
+    unknown = {
+        "heads": config.heads is not None,
+        "imagenet": config.imagenet is not None,
+        "distil.teacher": bool(config.distil.teacher),
+        "phases.N.freeze_first_stage": any(phase.freeze_first_stage for phase in config.phases),
+        "phases.N.weights": any(phase.weights is not None for phase in config.phases),
+    }
+    for name, given in unknown.items():
+        if given:
+            raise UsageError(f"{name}: {network.name} is a peer, which does not take it; omit it")
+    if losses != {PUBLISHED}:
+        (other, *_) = sorted(losses - {PUBLISHED})
+        raise UsageError(f"loss {other}: {network.name} is a peer; expected published")
+    if config.batch == 1:
+        raise UsageError(
+            f"batch 1: {network.name} normalises one value per image after its global pooling; "
+            "expected at least 2"
+        )
