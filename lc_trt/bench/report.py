@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lc_trt.bench.memory import Memory
 from lc_trt.bench.race import Race
+from lc_trt.bundle.exit_bound import ExitBound
 from lc_trt.data.metrics import Shares
 from lc_trt.utils.files import write_json
 
@@ -126,6 +127,9 @@ class Report:
         target: required frame rate; None where none is.
         memory: of the soak; None without one.
         race: speed beside accuracy; None without peers.
+        bound: what the bundle's default thresholds keep to; None if they were not tuned for it.
+        bound_applies: whether the row ``LC`` ran as the bundle was tuned: at its default thresholds
+            and at its size.
         notes: remarks on the results, a sentence each.
     """
 
@@ -141,6 +145,8 @@ class Report:
     target: Target | None = None
     memory: Memory | None = None
     race: Race | None = None
+    bound: ExitBound | None = None
+    bound_applies: bool = False
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -157,6 +163,9 @@ class Report:
             "target": None if self.target is None else self.target.as_dict(),
             "memory": None if self.memory is None else self.memory.as_dict(),
             "race": None if self.race is None else [e.as_dict() for e in self.race.entries],
+            "bound": None
+            if self.bound is None
+            else {**asdict(self.bound), "applies": self.bound_applies},
             "environment": self.environment,
             "notes": self.notes,
         }
@@ -185,13 +194,16 @@ class Report:
         )
 
     def lines(self) -> list[str]:
-        """The lines below the table: reference, memory and target, in this order."""
+        """The lines below the table: reference, bound, memory and target, in this order."""
         lines = []
         if len(self.rows) > 1:
             lines.append(
                 f"Speed-up over {self.reference.name} on {self.reference.backend}; ceiling: what "
                 "the skipped operations allow; published: the paper's figures on its GPU."
             )
+        if self.bound is not None:
+            other = "" if self.bound_applies else ", but not for LC here (other size or shares)"
+            lines.append(f"Bound on exits{other}: {self.bound.summary}.")
         if self.memory is not None:
             memory = self.memory
             lines.append(

@@ -157,6 +157,8 @@ def run_bench(
         target=_target(rows, options.target_fps),
         memory=memory,
         race=raced,
+        bound=manifest.bound,
+        bound_applies=size == manifest.size and _at_own_rho("LC", manifest, options),
         notes=[*bundle.notes, *_slower(rows), *_disturbed(environment["busy_before"])],
     )
 
@@ -186,7 +188,7 @@ def thresholds(
     rhos: dict[str, list[Rho]] = {}
     for row, point in published.POINTS.items():
         rho = own[row]
-        if row not in requested and manifest.trained is not None and rho is not None:
+        if rho is not None and _at_own_rho(row, manifest, options):
             rhos[row] = [rho_pair(*rho)] * len(frames)
         else:
             targets[row] = jittered(requested.get(row, point.shares), len(frames), options.seed)
@@ -197,6 +199,11 @@ def thresholds(
             for row, pair in zip(targets, find_rho(engine, frame, shares), strict=True):
                 rhos[row].append(pair)
     return rhos
+
+
+def _at_own_rho(row: str, manifest: Manifest, options: Options) -> bool:
+    """Whether an operating point runs at the bundle's thresholds, not at target shares."""
+    return manifest.trained is not None and row not in (options.shares or {})
 
 
 def _batches(options: Options, size: tuple[int, int], batch: int) -> list[npt.NDArray[np.uint8]]:

@@ -33,6 +33,7 @@ __all__ = [
     "Manifest",
     "check_out",
     "read_bundle",
+    "rewrite_bundle",
     "write_bundle",
 ]
 
@@ -124,6 +125,26 @@ def write_bundle(
         # Last, because only a folder with a manifest is a bundle.
         _put(partial / MANIFEST, complete.dumps().encode())
     return Bundle(out, complete)
+
+
+def rewrite_bundle(
+    bundle: Bundle, *, manifest: Manifest | None = None, files: Mapping[str, bytes] | None = None
+) -> Bundle:
+    """Change a bundle in place, atomically; its other files stay as they are.
+
+    Args:
+        bundle: the bundle to rewrite.
+        manifest: replaces its metadata; None keeps it.
+        files: content by file name, added or replaced.
+
+    Returns:
+        The rewritten bundle.
+
+    Raises:
+        LcTrtError: the bundle cannot be written.
+    """
+    kept: dict[str, bytes | Path] = {name: bundle.path / name for name in bundle.manifest.files}
+    return write_bundle(bundle.path, manifest or bundle.manifest, {**kept, **(files or {})})
 
 
 def read_bundle(path: str | Path) -> Bundle:

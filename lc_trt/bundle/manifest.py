@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Annotated, Any
 
-from lc_trt.bundle import manifest_v1
+from lc_trt.bundle import manifest_v1, manifest_v2
+from lc_trt.bundle.exit_bound import ExitBound
 from lc_trt.bundle.sections import (
     Calibration,
     Check,
@@ -27,7 +28,8 @@ from lc_trt.bundle.typed_json import JsonError, between, one_of, read, refuse
 from lc_trt.utils.machine import Gpu
 from lc_trt.version import __version__
 
-FORMAT = 2
+FORMAT = 3
+_UPGRADES = {old.FORMAT: old.upgrade for old in (manifest_v1, manifest_v2)}  # to the next one
 _Channel = Annotated[int, between(0, 255)]
 
 
@@ -55,6 +57,7 @@ class Manifest:
         batch: images per pass; the optimum of a batch profile.
         default_rho: thresholds of boundaries 1|2 and 2|3; None for a dense network.
         fast_rho: thresholds for ``rho="fast"``; None for a dense network.
+        bound: what the default thresholds were tuned to keep to; None if they were not.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         gpu: the GPU that a TensorRT engine was built on; None if built without one, and for other
             backends.
@@ -82,6 +85,7 @@ class Manifest:
     batch: Count = 1
     default_rho: Rho | None = None
     fast_rho: Rho | None = None
+    bound: ExitBound | None = None
     precision: str = "fp32"
     gpu: Gpu | None = None
     plugin: PluginRecord | None = None
@@ -111,7 +115,7 @@ class Manifest:
 
     @classmethod
     def loads(cls, text: str) -> Manifest:
-        """Read JSON text of the current format or format 1.
+        """Read JSON text of the current format or an earlier one.
 
         Args:
             text: content of ``manifest.json``.
@@ -125,13 +129,13 @@ class Manifest:
             raise JsonError(f"is not JSON ({error})") from error
         if not isinstance(body, dict) or not isinstance(body.get("format"), int):
             raise JsonError('is not a manifest (expected a JSON object with "format")')
-        if body["format"] == manifest_v1.FORMAT:
-            body = manifest_v1.upgrade(body)
-        elif body["format"] != FORMAT:
+        if body["format"] not in (*_UPGRADES, FORMAT):
             raise JsonError(
                 f"has format {body['format']} (written by lc-trt {body.get('lc_trt_version')}), "
-                f"lc-trt {__version__} reads formats {manifest_v1.FORMAT} and {FORMAT}"
+                f"lc-trt {__version__} reads formats {min(_UPGRADES)} to {FORMAT}"
             )
+        for number in range(body["format"], FORMAT):
+            body = _UPGRADES[number](body)
         manifest = read(cls, body)
         manifest._check_consistency(body)
         return manifest
@@ -145,6 +149,10 @@ class Manifest:
             "colours": (len(self.colours) == count, f"one colour per class, {count}"),
             "default_rho": (cascade == (self.default_rho is not None), thresholds),
             "fast_rho": (cascade == (self.fast_rho is not None), thresholds),
+            "bound": (
+                self.bound is None or self.bound.rho == self.default_rho,
+                "null, or a bound whose rho are default_rho",
+            ),
             "batch_profile": (
                 _ascends(self.batch_profile, lambda batch: (batch,), self.batch),
                 f"ascending min, opt and max, with opt equal to batch {self.batch}",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from lc_trt.bundle.bundle import TUNING, Bundle, write_bundle
+from lc_trt.bundle.bundle import TUNING, Bundle, rewrite_bundle
 from lc_trt.errors import LcTrtError
 
 Pair = tuple[float, float]
@@ -141,8 +141,7 @@ def store_front(bundle: Bundle, front: Front) -> Bundle:
     Raises:
         LcTrtError: the bundle cannot be written.
     """
-    files: dict[str, Any] = {name: bundle.path / name for name in bundle.manifest.files}
-    return write_bundle(bundle.path, bundle.manifest, {**files, TUNING: front.dumps().encode()})
+    return rewrite_bundle(bundle, files={TUNING: front.dumps().encode()})
 
 
 def _numbers(values: Any, count: int) -> Any:

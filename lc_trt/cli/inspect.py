@@ -63,8 +63,11 @@ def _facts(file: Path, summary: Summary, manifest: Manifest | None, front: Front
             ("network", f"{info.name}, {'trained' if info.trained else 'random weights'}"),
             ("classes", f"{len(info.classes)}: {', '.join(info.classes)}"),
         ]
-        if info.kind == "cascade":
-            rows.append(("thresholds", f"{info.default_rho}, fast {info.fast_rho}"))
+    own = manifest or info  # a bundle may have other thresholds than its network
+    if own and own.kind == "cascade":
+        rows.append(("thresholds", f"{own.default_rho}, fast {own.fast_rho}"))
+    if manifest and manifest.bound:
+        rows.append(("bound on exits", manifest.bound.summary))
     if manifest:
         rows += [
             ("backend", f"{manifest.backend} {manifest.backend_version}, {manifest.precision}"),

@@ -1,14 +1,16 @@
-"""Labelled images of an evaluation: a split, or an evenly spaced subset of it."""
+"""Labelled images of an evaluation: a split, a folder with label maps, or images in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from lc_trt.data.classes import CLASS_SETS, ClassSet
 from lc_trt.data.datasets import Sample, open_dataset
-from lc_trt.data.images import spread
+from lc_trt.data.datasets.base import Dataset, Pair
+from lc_trt.data.images import list_images, spread
+from lc_trt.errors import LcTrtError
 
 
 class Samples(Protocol):
@@ -42,6 +44,47 @@ class Subset:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self.samples[i] for i in self.indices)
+
+
+class InMemorySamples:
+    """Samples in memory.
+
+    Args:
+        samples: the samples.
+        classes: number of classes.
+    """
+
+    def __init__(self, samples: Sequence[Sample], classes: int) -> None:
+        self.samples, self.classes = samples, classes
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, i: int) -> Sample:
+        return self.samples[i]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+
+def open_label_maps(images: Path, labels: Path, classes: int, limit: int) -> Samples:
+    """Open a folder of images with one label map each.
+
+    Args:
+        images: folder of images.
+        labels: folder of label maps, NAME.png for each image.
+        classes: number of classes of the labels.
+        limit: number of images, evenly spaced.
+
+    Raises:
+        LcTrtError: no such folder, or no images in it.
+    """
+    for folder, option in ((images, "--images"), (labels, "--labels")):
+        if not folder.is_dir():
+            raise LcTrtError(f"{option} {folder}: no such folder; expected a folder of images")
+    files = list_images(images).files
+    dataset = Dataset([Pair(p.stem, p, labels / f"{p.stem}.png") for p in files], classes)
+    return Subset(dataset, spread(len(dataset), limit))
 
 
 def open_samples(

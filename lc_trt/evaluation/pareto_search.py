@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ import numpy.typing as npt
 from lc_trt.backends.load import load
 from lc_trt.bundle.bundle import check_out, read_bundle
 from lc_trt.bundle.pareto_front import Front, FrontPoint, pareto_front, store_front
-from lc_trt.data.datasets.base import Dataset, Pair, Sample
-from lc_trt.data.images import list_images, spread
+from lc_trt.data.datasets.base import Sample
 from lc_trt.data.metrics import Shares
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.evaluation.data import Samples, Subset
+from lc_trt.evaluation.data import InMemorySamples, Samples, open_label_maps
 from lc_trt.evaluation.sweep import Point, sweep
 from lc_trt.runtime.segmenter import Segmenter
 from lc_trt.utils.environment import describe_environment
@@ -26,6 +25,7 @@ from lc_trt.video import sample_frames as content
 
 Rho = tuple[float, float]
 MIOU, AGREEMENT = "mIoU", "labels equal to those of rho 1"
+LIMIT = 16  # images
 UNEVEN = 0.1  # median relative residual of the time model above which to warn
 
 
@@ -43,7 +43,7 @@ class Options:
     """
 
     labels: Path | None = None
-    limit: int = 16
+    limit: int = LIMIT
     grid: int = 7
     top: Rho | None = None
     threads: int | None = None
@@ -96,22 +96,22 @@ def tune(
     check_out(bundle.path)
     with load(model, device=options.device, threads=options.threads) as segmenter:
         fast, top = _ends(model, segmenter, options.top)
-        labelled = _labelled(images, options, segmenter) if options.labels else None
-        frames = (
-            None if labelled else content.load_frames(images, options.limit, segmenter.engine.size)
-        )
-        count = len(labelled or frames or ())
-        samples = labelled or _label_without_exits(segmenter, frames or [], monitor)
+        if options.labels is not None:
+            classes = len(segmenter.manifest.classes)
+            samples = open_label_maps(images, options.labels, classes, options.limit)
+        else:
+            frames = content.load_frames(images, options.limit, segmenter.engine.size)
+            samples = label_without_exits(segmenter, frames, monitor)
         pairs = choose_pairs(segmenter, samples, fast, top, options.grid, monitor)
         points = sweep(segmenter, samples, pairs, monitor=monitor)
         batch = segmenter.engine.smallest[0]
-    measure = MIOU if labelled else AGREEMENT
-    measured, uneven = _fitted(points, measure, batch)
+    measure = AGREEMENT if options.labels is None else MIOU
+    measured, uneven = fit_times(points, measure, batch)
     front = Front(
         tuple(pareto(measured, fast)),
         top,
         measure,
-        count,
+        len(samples),
         content.describe(images),
         describe_environment(options.threads),
     )
@@ -123,6 +123,24 @@ def tune(
         )
     store_front(bundle, front)
     return Tuned(front, tuple(measured), uneven)
+
+
+def label_without_exits(
+    segmenter: Segmenter,
+    frames: Sequence[npt.NDArray[np.uint8]],
+    monitor: ProgressMonitor = SILENT,
+) -> Samples:
+    """Label frames with the network's own output without early exit.
+
+    Args:
+        segmenter: the cascade.
+        frames: BGR, uint8 [H, W, 3] each.
+        monitor: shows progress.
+    """
+    samples = []
+    for i, frame in enumerate(monitor.track("running at rho 1", frames)):
+        samples.append(Sample(str(i), frame, segmenter(frame, 1.0).labels))
+    return InMemorySamples(samples, len(segmenter.manifest.classes))
 
 
 def choose_pairs(
@@ -206,68 +224,20 @@ def fit(shares: Sequence[Shares], times: Sequence[float]) -> npt.NDArray[np.floa
     return best
 
 
-def _ends(model: Path, segmenter: Segmenter, top: Rho | None) -> tuple[Rho, Rho]:
-    default, fast = segmenter.manifest.default_rho, segmenter.manifest.fast_rho
-    if default is None or fast is None:
-        raise UsageError(f"{model}: a dense network has no thresholds to tune")
-    top = top or default
-    if not (fast[0] <= top[0] and fast[1] <= top[1] and fast != top):
-        raise UsageError(
-            f"rho {top[0]:g},{top[1]:g}: expected thresholds above the fast ones, "
-            f"{fast[0]:g},{fast[1]:g}"
-        )
-    return fast, top
+def fit_times(points: Sequence[Point], measure: str, batch: int) -> tuple[list[FrontPoint], float]:
+    """Convert measured points to points of a front, with times of the fitted model.
 
+    Args:
+        points: of a sweep.
+        measure: `MIOU` or `AGREEMENT`.
+        batch: images per pass.
 
-def _labelled(images: Path, options: Options, segmenter: Segmenter) -> Samples:
-    assert options.labels is not None
-    for folder, option in ((images, "--images"), (options.labels, "--labels")):
-        if not folder.is_dir():
-            raise LcTrtError(f"{option} {folder}: no such folder; expected a folder of images")
-    files = list_images(images).files
-    pairs = [Pair(p.stem, p, options.labels / f"{p.stem}.png") for p in files]
-    dataset = Dataset(pairs, len(segmenter.manifest.classes))
-    return Subset(dataset, spread(len(dataset), options.limit))
+    Returns:
+        The points in the same order, and the median relative residual of the model.
 
-
-class _InMemorySamples:
-    """Samples in memory."""
-
-    def __init__(self, samples: list[Sample], classes: int) -> None:
-        self.samples, self.classes = samples, classes
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, i: int) -> Sample:
-        return self.samples[i]
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self.samples)
-
-
-def _label_without_exits(
-    segmenter: Segmenter, frames: Sequence[npt.NDArray[np.uint8]], monitor: ProgressMonitor
-) -> Samples:
-    """Label frames with the network's own output without early exit."""
-    samples = []
-    for i, frame in enumerate(monitor.track("running at rho 1", frames)):
-        samples.append(Sample(str(i), frame, segmenter(frame, 1.0).labels))
-    return _InMemorySamples(samples, len(segmenter.manifest.classes))
-
-
-def _between(confidences: npt.NDArray[Any], low: float, high: float, count: int) -> list[float]:
-    """At most ``count`` thresholds from ``low`` to ``high`` inclusive, ascending."""
-    if low == high or not len(confidences):
-        return sorted({low, high})
-    most, least = (float((confidences > end).mean()) for end in (low, high))
-    thresholds = np.quantile(confidences, 1 - np.linspace(most, least, count)[1:-1])
-    inner = {round(float(t), 5) for t in thresholds}
-    return sorted({low, high, *(t for t in inner if low < t < high)})
-
-
-def _fitted(points: Sequence[Point], measure: str, batch: int) -> tuple[list[FrontPoint], float]:
-    """Convert to points of a front with modelled times; also the median relative residual."""
+    Raises:
+        LcTrtError: no label map has a labelled pixel.
+    """
     times = [point.engine_ms / batch for point in points]
     cost = fit([point.shares for point in points], times)
     fitted = []
@@ -282,3 +252,26 @@ def _fitted(points: Sequence[Point], measure: str, batch: int) -> tuple[list[Fro
         )
     residuals = [abs(p.measured_ms / p.ms - 1) for p in fitted]
     return fitted, float(np.median(residuals))
+
+
+def _ends(model: Path, segmenter: Segmenter, top: Rho | None) -> tuple[Rho, Rho]:
+    default, fast = segmenter.manifest.default_rho, segmenter.manifest.fast_rho
+    if default is None or fast is None:
+        raise UsageError(f"{model}: a dense network has no thresholds to tune")
+    top = top or default
+    if not (fast[0] <= top[0] and fast[1] <= top[1] and fast != top):
+        raise UsageError(
+            f"rho {top[0]:g},{top[1]:g}: expected thresholds above the fast ones, "
+            f"{fast[0]:g},{fast[1]:g}"
+        )
+    return fast, top
+
+
+def _between(confidences: npt.NDArray[Any], low: float, high: float, count: int) -> list[float]:
+    """At most ``count`` thresholds from ``low`` to ``high`` inclusive, ascending."""
+    if low == high or not len(confidences):
+        return sorted({low, high})
+    most, least = (float((confidences > end).mean()) for end in (low, high))
+    thresholds = np.quantile(confidences, 1 - np.linspace(most, least, count)[1:-1])
+    inner = {round(float(t), 5) for t in thresholds}
+    return sorted({low, high, *(t for t in inner if low < t < high)})

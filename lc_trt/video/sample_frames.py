@@ -40,8 +40,8 @@ def load_frames(
     random crops of them follow, scaled and mirrored.
 
     Args:
-        source: anything that `lc_trt.video.sources.open.open_source` opens; None for the
-            photographs in scikit-image.
+        source: anything that `lc_trt.video.sources.open.open_source` opens, or a folder of videos;
+            None for the photographs in scikit-image.
         count: number of frames.
         size: (height, width) in pixels.
         seed: of the random crops.
@@ -74,8 +74,11 @@ def _read(source: Path | None, count: int) -> list[Image]:
     if source is None:
         return [_first(path) for path in _photographs()[:count]]
     # Photographs need no PyAV, which the machines that tools/gpu runs on do not have.
+    from lc_trt.video.frame_set import clips_in, find_frames
     from lc_trt.video.sources.open import open_source
 
+    if source.is_dir() and clips_in(source):
+        return [image for _, image in find_frames(source, count).read()]
     with open_source(str(source)) as frames:
         if frames.fps is None:  # still images: decode only the chosen ones
             files = frames.files()

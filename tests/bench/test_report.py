@@ -10,6 +10,7 @@ import pytest
 
 from lc_trt.bench.memory import Memory
 from lc_trt.bench.report import COLUMNS, Report, Row, Target
+from lc_trt.bundle.exit_bound import CONFORMAL, LABELS_CHANGED, ExitBound
 from lc_trt.errors import LcTrtError
 
 DENSE = Row("dense", "openvino", "fp32", 9.0, {"p50": 111.1, "p95": 120.0, "p99": 130.0}, 1.0)
@@ -73,6 +74,19 @@ def test_lines_end_with_the_target() -> None:
     assert memory.endswith("500 frames of changing regions: 900 to 941 MiB, +1 in the second half.")
     assert target == "Target: LC fast 20.0 fps, required 23.6: missed"
     assert replace(REPORT, rows=[DENSE], target=None, memory=None).lines() == []
+
+
+def test_the_bound_is_reported_and_whether_it_applies() -> None:
+    bound = ExitBound(
+        LABELS_CHANGED, 0.01, CONFORMAL, None, (0.9, 0.8), 0.004, 480, 20, 0, "photos", "c" * 64
+    )
+    assert REPORT.as_dict()["bound"] is None
+    report = replace(REPORT, bound=bound, bound_applies=True)
+    assert report.lines()[1] == f"Bound on exits: {bound.summary}."
+    assert report.as_dict()["bound"]["limit"] == 0.01 and report.as_dict()["bound"]["applies"]
+    other = replace(report, bound_applies=False)
+    assert other.lines()[1].startswith("Bound on exits, but not for LC here (other size or shares)")
+    assert json.loads(json.dumps(other.as_dict()))["bound"]["applies"] is False
 
 
 def test_written_whole(tmp_path: Path) -> None:

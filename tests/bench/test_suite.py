@@ -23,7 +23,8 @@ from lc_trt.backends.registry import registered
 from lc_trt.bench.operating_points import ALL_EXIT
 from lc_trt.bench.report import Report
 from lc_trt.bench.suite import Options, run_bench
-from lc_trt.bundle.bundle import SOURCE, Bundle
+from lc_trt.bundle.bundle import SOURCE, Bundle, write_bundle
+from lc_trt.bundle.exit_bound import CONFORMAL, LABELS_CHANGED, ExitBound
 from lc_trt.compiler.frontend.read_onnx import load_onnx
 from lc_trt.data.metrics import stage_shares
 from lc_trt.data.published import LC, LC_FAST
@@ -178,6 +179,26 @@ def test_requested_shares_replace_the_thresholds_of_their_row(trained: Bundle) -
     own = run_bench(trained.path, QUICK)
     assert report.rows[2].shares == pytest.approx(shares, abs=1.5 / PIXELS)
     assert report.rows[1].shares == pytest.approx(own.rows[1].shares)
+
+
+def test_a_bound_applies_at_the_thresholds_and_the_size_that_it_was_tuned_for(
+    trained: Bundle, tmp_path: Path
+) -> None:
+    bound = ExitBound(
+        LABELS_CHANGED, 0.01, CONFORMAL, None, trained.manifest.default_rho, 0.004, 480, 20, 0,
+        "photos", "c" * 64,
+    )  # fmt: skip
+    files = {name: trained.path / name for name in trained.manifest.files}
+    path = tmp_path / "bounded.lct"
+    write_bundle(path, replace(trained.manifest, bound=bound), files)
+    quick = replace(QUICK, rounds=1, warmup=0)
+    for options, applies in (
+        (quick, True),
+        (replace(quick, shares={"LC": (0.5, 0.25, 0.25)}), False),
+        (replace(quick, size=(32, 64)), False),
+    ):
+        report = run_bench(path, options)
+        assert report.bound == bound and report.bound_applies == applies
 
 
 def test_another_size_and_batch_are_compiled_in_memory(untrained: Bundle) -> None:

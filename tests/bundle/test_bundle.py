@@ -14,6 +14,7 @@ import pytest
 from toy_models import toy_bundle, toy_manifest, toy_model
 
 from lc_trt.bundle.bundle import (
+    FORMAT,
     MANIFEST,
     MODEL,
     PLAN,
@@ -108,8 +109,9 @@ def test_a_missing_file_is_named(path: Path) -> None:
 def test_another_format_is_named(path: Path) -> None:
     edit(path, format=7, lc_trt_version="9.9")
     assert "format 7 (written by lc-trt 9.9)" in message(path)
-    edit(path, format=3)
-    assert "has format 3" in message(path) and "reads formats 1 and 2" in message(path)
+    edit(path, format=FORMAT + 1)
+    assert f"has format {FORMAT + 1}" in message(path)
+    assert f"reads formats 1 to {FORMAT}" in message(path)
 
 
 def test_a_field_that_makes_no_sense_is_named(path: Path) -> None:

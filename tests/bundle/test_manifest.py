@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_models import toy_manifest
 
+from lc_trt.bundle.exit_bound import LABELS_CHANGED, TESTED, ExitBound
 from lc_trt.bundle.manifest import FORMAT, Manifest
 from lc_trt.bundle.sections import (
     Agreement,
@@ -54,6 +55,9 @@ FULL = replace(
         required=0.97,
         miou=Miou(0.71, 0.7, 1.0),
         speed=Speed(SpeedRatios(2.0, 3.0), SpeedRatios(1.5, 1.25)),
+    ),
+    bound=ExitBound(
+        LABELS_CHANGED, 0.01, TESTED, 0.95, (0.9, 0.8), 0.004, 480, 20, 3, "clips", "c" * 64
     ),
     trained={"val_miou": 0.7, "config": {"seeds": [1, 2]}},
 )
@@ -188,6 +192,9 @@ def test_a_value_that_makes_no_sense_is_named(values: dict[str, Any], message: s
         ),
         ({"check__speed__over_fp32": {}}, "lacks 'check.speed.over_fp32.default'"),
         ({"check__miou__drop": "1"}, 'has check.miou.drop "1", expected a number'),
+        ({"bound__limit": 1.5}, "has bound.limit 1.5, expected a number from 0 to 1"),
+        ({"bound__measure": "x"}, 'has bound.measure "x", expected labels changed or mIoU lost'),
+        ({"default_rho": [0.5, 0.5]}, "expected null, or a bound whose rho are default_rho"),
     ],
 )
 def test_a_section_that_makes_no_sense_is_named(values: dict[str, Any], message: str) -> None:

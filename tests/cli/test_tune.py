@@ -104,6 +104,76 @@ def test_errors_are_one_line_and_change_nothing(
     assert sorted(p.name for p in here.iterdir()) == ["images", "toy.lct", "v.mp4"]
 
 
+@pytest.fixture
+def noise(here: Path) -> Path:
+    """A folder of forty images, on which exits change half of 1 - rho of the labels."""
+    (here / "noise").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        cv2.imwrite(f"noise/{i}.png", rng.integers(0, 256, (*SIZE, 3), np.uint8))
+    return here / "noise"
+
+
+def bound(*args: str) -> int:
+    command = ["tune", "toy.lct", "--images", "noise", "--grid", "3", "--threads", "1"]
+    return main([*command, "--max-changed", "20", *args])
+
+
+@pytest.mark.usefixtures("costly")
+def test_a_bound_is_promised_and_shown(noise: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bound() == 0
+    out, err = capsys.readouterr()
+    manifest = read_bundle("toy.lct").manifest
+    assert manifest.bound is not None and err == ""
+    rho = f"{manifest.bound.rho[0]:g},{manifest.bound.rho[1]:g}"
+    assert out.splitlines()[-1] == (
+        f"toy.lct: default thresholds {rho} (were 0.9,0.8): {manifest.bound.summary}"
+    )
+    (chosen,) = [line.split()[1:] for line in out.splitlines() if line.startswith(" default")]
+    assert [float(cell) for cell in chosen[:2]] == list(manifest.bound.rho)
+    assert float(chosen[5]) == pytest.approx(100 * manifest.bound.measured, abs=1e-3)
+    # What `lc-trt run` then uses, and what `inspect` says of it.
+    assert main(["run", "toy.lct", "--source", "noise/0.png", "--json", "--save", "out.png"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["rho"] == list(manifest.bound.rho)
+    assert main(["inspect", "toy.lct"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "at most 20 % of labels changed by early exit" in out and "32 images of noise" in out
+    assert str(manifest.bound.rho) in out
+    assert main(["inspect", "toy.lct", "--json"]) == 0
+    stored = json.loads(capsys.readouterr().out)["manifest"]["bound"]
+    assert stored["limit"] == 0.2 and stored["images"] == 32 and stored["created"][:2] == "20"
+
+
+@pytest.mark.usefixtures("costly")
+def test_a_bound_as_json(noise: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bound("--confidence", "0.8", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["bound"]["confidence"] == 0.8 and found["before"] == [0.9, 0.8]
+    assert found["candidates"][-1]["rho"] == [1.0, 1.0] and found["level"] == pytest.approx(0.2)
+    assert set(found["candidates"][0]) == {"rho", "shares", "ms", "loss", "value"}
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["--max-changed", "1"], 1, "at least 109, 10 of which only serve to choose the cand"),
+        (["--limit", "9"], 1, "9 images are too few for --max-changed 20"),
+        (["--rho", "1"], 2, "--rho: does not go with --max-changed"),
+        (["--plot", "a.png"], 2, "--plot: does not go with --max-changed"),
+        (["--labels", "noise"], 2, "--labels: --max-changed needs no label maps; omit them"),
+        (["--max-drop", "1"], 2, "--max-changed and --max-drop: expected one limit"),
+        (["--images", "v.mp4", "--max-changed", "1"], 1, "v.mp4: 30 images are too few"),
+    ],
+)
+def test_a_bound_that_cannot_be_had(
+    noise: Path, capfd: pytest.CaptureFixture[str], args: list[str], code: int, message: str
+) -> None:
+    assert bound(*args) == code
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("\n") == 1 and message in err
+    assert read_bundle("toy.lct").manifest.bound is None
+
+
 def test_inspect_shows_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "toy.lct", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tuning"] is None

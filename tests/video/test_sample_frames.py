@@ -12,6 +12,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+from toy_videos import write_video
 
 from lc_trt.errors import LcTrtError
 from lc_trt.video.base import Frame, Source
@@ -139,3 +140,10 @@ def test_missing_images_are_an_error(tmp_path: Path) -> None:
 def test_descriptions_have_no_local_folders(tmp_path: Path) -> None:
     assert describe(tmp_path / "street.mp4") == "street.mp4"
     assert "scikit-image" in describe(None)
+
+
+def test_frames_are_spread_over_the_videos_of_a_folder(tmp_path: Path) -> None:
+    for name, frames in (("a", 10), ("b", 4)):
+        write_video(tmp_path / f"{name}.avi", frames)
+    frames = load_frames(tmp_path, 4, SIZE)
+    assert [f.mean() for f in frames] == pytest.approx([44, 155, 66, 200], abs=4)
