@@ -78,7 +78,8 @@ class CascadeOutput:
 
     Attributes:
         probabilities: float [N, K, h, w]; each pixel's from the stage it exited at.
-        confidence: float [N, 1, h, w]; the largest probability per pixel.
+        confidence: float [N, 1, h, w]; the exit score per pixel (`lc_trt.model.exits`), and the
+            largest probability where it did not exit early.
         stages: uint8 [N, 1, h, w]; the exit stage per pixel, 1, 2 or 3.
         logits: one float [N, K, h, w] per stage; stages 2 and 3 have their own logits inside their
             region and the previous stage's, detached, outside.

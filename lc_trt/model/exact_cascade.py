@@ -16,12 +16,12 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from typing_extensions import override
 
 from lc_trt.model.cascade import DROPOUT, CascadeOutput, StagedNetwork
 from lc_trt.model.encoders.base import Encoder
-from lc_trt.model.layers import Chain, Conv, Dropout, Upsample
+from lc_trt.model.exits import LARGEST, ExitRules, simulate_exits
+from lc_trt.model.layers import Chain, Conv, Dropout, Upsample, double
 from lc_trt.model.pyramid import Pyramid
 from lc_trt.model.region import CompactRegion, Region, repeat_children
 
@@ -108,8 +108,11 @@ class ExactCascade(StagedNetwork):
         encoder: of stage 1.
         classes: number of classes.
         widths: channel counts.
+        exit_rule: name of the rule by which cells exit (`lc_trt.model.exits`).
+        fitted_rules: exit rules with parameters that the network has.
 
     Attributes:
+        exit_rules: its exit rules, and the one chosen.
         temperatures: divide the logits of each stage before the softmax; they are fitted after
             training, so that probabilities are calibrated.
     """
@@ -118,7 +121,14 @@ class ExactCascade(StagedNetwork):
     exact = True
     temperatures: Tensor
 
-    def __init__(self, encoder: Encoder, classes: int, widths: Widths | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        classes: int,
+        widths: Widths | None = None,
+        exit_rule: str = LARGEST,
+        fitted_rules: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         w = widths or Widths()
         c4, c8, c16, c32 = encoder.channels
@@ -136,6 +146,7 @@ class ExactCascade(StagedNetwork):
         self.parent = Conv(w.stage2, w.stage3)
         self.stage3 = SpatialMix(detail, w.detail, (1, 2), detail + w.stage3, w.stage3)
         self.head3 = _head(w.stage3, classes)
+        self.exit_rules = ExitRules(classes, (features, detail), exit_rule, fitted_rules)
         self.upsample = Upsample(STRIDES[-1])
         self.register_buffer("temperatures", torch.ones(len(STRIDES)))
 
@@ -151,7 +162,7 @@ class ExactCascade(StagedNetwork):
         e4, e8, e16, e32 = self.encoder(x)
         pyramid = self.pyramid((e8, e16, e32))
         features = torch.cat([pyramid, e8], 1)
-        detail = torch.cat([e4, _double(self.guide(pyramid), e4)], 1)
+        detail = torch.cat([e4, double(self.guide(pyramid), e4)], 1)
         return self.head1(pyramid), DenseMaps(features, self.context(features), detail)
 
     @override
@@ -179,10 +190,10 @@ class ExactCascade(StagedNetwork):
     def forward(
         self, x: Tensor, rho: Sequence[float] | Tensor, region: type[Region] = CompactRegion
     ) -> CascadeOutput:
-        """Run the cascade; a cell exits where its largest probability is greater than rho.
+        """Run the cascade; a cell exits where its score by the exit rule is greater than rho.
 
-        A child exits after stage 2 where the probabilities of stages 1 and 2, merged and brought
-        to stride 4, are sure of it.
+        A child exits after stage 2 where the score of the probabilities of stages 1 and 2, merged
+        and brought to stride 4, is.
 
         Args:
             x: normalised BGR images, float [N, 3, H, W].
@@ -190,12 +201,15 @@ class ExactCascade(StagedNetwork):
             region: implementation of region operators.
 
         Returns:
-            Maps at stride 4. ``features`` is stage 1's map at stride 8.
+            Maps at stride 4. ``features`` is stage 1's map at stride 8. ``confidence`` is the
+            score of the boundary that a cell exited at; at stage 3 the largest probability.
         """
         logits1, maps = self.trunk(x)
+        rule = self.exit_rules.rule
         probabilities = self.probabilities(logits1, 1)
-        # Negated, so that a cell whose confidence is NaN stays active.
-        region2 = region(~(probabilities.amax(1, keepdim=True) > rho[0]))
+        score1 = rule(1, probabilities, maps.features)
+        # Negated, so that a cell whose score is NaN stays active.
+        region2 = region(~(score1 > rho[0]))
         rows = region2.gather(maps.features)
         rows2 = self.stage2(maps.context, [self.pointwise(rows, region2)], region2)
         logits2 = self.head2(rows2, region2)
@@ -204,18 +218,22 @@ class ExactCascade(StagedNetwork):
 
         detail = maps.detail
         size = (detail.shape[2], detail.shape[3])
-        merged = _double(merged, detail)
+        merged = double(merged, detail)
         parents = repeat_children(region2.hard, size)
-        region3 = region(parents & ~(merged.amax(1, keepdim=True) > rho[1]))
+        score2 = rule(2, merged, detail)
+        region3 = region(parents & ~(score2 > rho[1]))
+        scores = torch.where(parents, score2, repeat_children(score1, size))
         parent = region3.children(self.parent(rows2, region2), region2)
         rows3 = self.stage3(detail, [region3.gather(detail), parent], region3)
         logits3 = self.head3(rows3, region3) + region3.children(logits2, region2)
         merged_logits3 = region3.scatter(logits3, repeat_children(merged_logits2.detach(), size))
-        merged = region3.scatter(self.probabilities(logits3, 3), merged)
+        probabilities3 = self.probabilities(logits3, 3)
+        merged = region3.scatter(probabilities3, merged)
+        scores = region3.scatter(probabilities3.amax(1, keepdim=True), scores)
         stages = 1 + parents.to(torch.uint8) + region3.hard.to(torch.uint8)
         return CascadeOutput(
             merged,
-            merged.amax(1, keepdim=True),
+            scores,
             stages,
             [logits1, merged_logits2, merged_logits3],
             [region2, region3],
@@ -235,13 +253,22 @@ class ExactCascade(StagedNetwork):
     def exits(
         self, x: Tensor, logits: Sequence[Tensor], rho: Sequence[float] | Tensor
     ) -> tuple[Tensor, Tensor]:
-        first, second, third = (self.probabilities(z, i) for i, z in enumerate(logits, 1))
-        hard2 = ~(first.amax(1, keepdim=True) > rho[0])
-        merged = _double(torch.where(hard2, second, first), third)
-        parents = repeat_children(hard2, (third.shape[2], third.shape[3]))
-        hard3 = parents & ~(merged.amax(1, keepdim=True) > rho[1])
-        stages = 1 + parents.to(torch.uint8) + hard3.to(torch.uint8)
-        return torch.where(hard3, third, merged), stages
+        rule = self.exit_rules.rule
+        maps = self.exit_maps(self.trunk(x)[1]) if rule.reads_maps else (None, None)
+        exits = simulate_exits(
+            [self.probabilities(z, i) for i, z in enumerate(logits, 1)],
+            rho,
+            lambda boundary, p: rule(boundary, p, maps[boundary - 1]),
+        )
+        return exits.probabilities, exits.stages
+
+    def exit_maps(self, maps: DenseMaps) -> tuple[Tensor, Tensor]:
+        """The maps that an exit rule may read at boundaries 1 and 2.
+
+        Args:
+            maps: of `trunk`.
+        """
+        return maps.features, maps.detail
 
     def probabilities(self, logits: Tensor, stage: int) -> Tensor:
         """Calibrated class probabilities of a stage.
@@ -258,9 +285,3 @@ class ExactCascade(StagedNetwork):
 
 def _head(cin: int, classes: int) -> Chain:
     return Chain([Dropout(DROPOUT), Conv(cin, classes, norm=False, relu=False)])
-
-
-def _double(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear at exactly twice the size, cropped to another map's: see `Upsample`."""
-    y = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    return y[:, :, : like.shape[2], : like.shape[3]]

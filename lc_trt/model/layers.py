@@ -328,3 +328,16 @@ class Upsample(nn.Module):
             x, scale_factor=self.factor, mode="bilinear", align_corners=False
         )
         return y[:, :, : size[0], : size[1]]
+
+
+def double(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear upsampling to exactly twice the size, cropped to another map's: see `Upsample`.
+
+    Args:
+        x: [N, C, ceil(H/2), ceil(W/2)].
+        like: any map of H x W.
+
+    Returns:
+        [N, C, H, W].
+    """
+    return Upsample(2).forward(x, (like.shape[2], like.shape[3]))

@@ -11,6 +11,7 @@ from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.cascade import StagedNetwork
 from lc_trt.model.encoders.registry import build_encoder
 from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.exits import LARGEST
 from lc_trt.model.presets import build_cascade, build_peer, find_preset, initialise
 
 TrainableNetwork: TypeAlias = StagedNetwork | PeerNetwork
@@ -24,11 +25,16 @@ class NetworkSpec:
         preset: name of a preset or peer; empty with an encoder.
         heads: form of a preset's classifiers; None for the preset's.
         encoder: name of an encoder; empty with a preset.
+        exit_rule: name of the rule by which cells exit (`lc_trt.model.exits`); a preset has the
+            largest probability.
+        fitted_rules: exit rules with parameters that the network has.
     """
 
     preset: str = ""
     heads: str | None = None
     encoder: str = ""
+    exit_rule: str = LARGEST
+    fitted_rules: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,10 +67,15 @@ class NetworkSpec:
             classes: number of classes.
 
         Raises:
-            UsageError: unknown preset, encoder or form of the classifiers.
+            UsageError: unknown preset, encoder, exit rule or form of the classifiers.
         """
         if self.encoder:
-            return initialise(ExactCascade(build_encoder(self.encoder), classes))
+            encoder = build_encoder(self.encoder)
+            return initialise(
+                ExactCascade(
+                    encoder, classes, exit_rule=self.exit_rule, fitted_rules=self.fitted_rules
+                )
+            )
         if self.is_peer:
             return build_peer(self.preset, classes)
         return build_cascade(self.preset, classes, self.heads)
@@ -72,7 +83,11 @@ class NetworkSpec:
     def as_metadata(self) -> dict[str, Any]:
         """The fields of a checkpoint's metadata that `from_metadata` reads."""
         if self.encoder:
-            return {"encoder": self.encoder}
+            return {
+                "encoder": self.encoder,
+                "exit_rule": self.exit_rule,
+                "fitted_rules": list(self.fitted_rules),
+            }
         if self.is_peer:
             return {"preset": self.preset}
         return {"preset": self.preset, "heads": self.heads or find_preset(self.preset).heads}
@@ -85,5 +100,9 @@ class NetworkSpec:
             metadata: of a checkpoint.
         """
         return cls(
-            metadata.get("preset") or "", metadata.get("heads"), metadata.get("encoder") or ""
+            metadata.get("preset") or "",
+            metadata.get("heads"),
+            metadata.get("encoder") or "",
+            metadata.get("exit_rule", LARGEST),
+            tuple(metadata.get("fitted_rules", ())),
         )

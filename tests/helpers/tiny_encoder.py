@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 
 from lc_trt.model.encoders.base import Encoder, EncoderInfo
 from lc_trt.model.encoders.efficientnet_lite import InvertedResidual
 from lc_trt.model.exact_cascade import ExactCascade, Widths
+from lc_trt.model.exits import LARGEST, PerClass
 from lc_trt.model.layers import BatchNorm, Chain, Conv
 from lc_trt.model.presets import initialise
 
@@ -28,10 +30,14 @@ def tiny_encoder() -> Encoder:
     return Encoder(EncoderInfo("tiny", MEAN, STD), CHANNELS, [stem, *stages])
 
 
-def tiny_exact_cascade(classes: int = 5, seed: int = 0) -> ExactCascade:
-    """A cascade whose batch norms, temperatures and confidences are not trivial."""
+def tiny_exact_cascade(
+    classes: int = 5, seed: int = 0, *, exit_rule: str = LARGEST, fitted: Sequence[str] = ()
+) -> ExactCascade:
+    """A cascade whose batch norms, temperatures, confidences and exit rules are not trivial."""
     torch.manual_seed(seed)
-    model = initialise(ExactCascade(tiny_encoder(), classes, WIDTHS)).eval()
+    model = initialise(
+        ExactCascade(tiny_encoder(), classes, WIDTHS, exit_rule=exit_rule, fitted_rules=fitted)
+    ).eval()
     for module in model.modules():
         if isinstance(module, BatchNorm):
             torch.nn.init.uniform_(module.weight, 0.7, 1.3)
@@ -43,4 +49,15 @@ def tiny_exact_cascade(classes: int = 5, seed: int = 0) -> ExactCascade:
             scale = 3.0 / parameter[0].numel() ** 0.5 if parameter.dim() == 4 else 0.2
             torch.nn.init.normal_(parameter, std=scale)
     model.temperatures.copy_(torch.tensor([1.2, 0.9, 1.1]))
+    randomise_rules(model)
     return model
+
+
+def randomise_rules(model: ExactCascade) -> None:
+    """Give the fitted exit rules parameters that decide differently from one another."""
+    for rule in model.exit_rules.rules.values():
+        if isinstance(rule, PerClass):
+            torch.nn.init.uniform_(rule.thresholds, 0.3, 0.95)
+        for parameter in rule.parameters():
+            if parameter.dim() == 4:
+                torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from tiny_encoder import tiny_exact_cascade
 
 from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.exits import FITTED, RULES
 from lc_trt.model.region import CompactRegion, MaskedRegion, Region
 
 shares = st.floats(0, 1, allow_nan=False)
@@ -50,6 +51,30 @@ def test_cells_that_go_on_have_the_whole_networks_logits(
     assert torch.equal(stages, output.stages)
     torch.testing.assert_close(probabilities, output.probabilities)
     assert output.stages.shape[2:] == (-(-height // 4), -(-width // 4))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_exit_rule_decides_in_the_cascade_as_in_its_simulation(rule: str) -> None:
+    model = tiny_exact_cascade(exit_rule=rule, fitted=FITTED).double()
+    torch.manual_seed(2)
+    x = torch.randn(2, 3, 45, 61, dtype=torch.float64)
+    with torch.inference_mode():
+        first = model(x, (-1.0, -1.0)).confidence
+        rho1 = quantile(first, 0.5)
+        second = model(x, (rho1, -1.0))
+        rho2 = quantile(second.confidence[second.stages == 2], 0.5)
+        output = model(x, (rho1, rho2))
+        probabilities, stages = model.exits(x, model.deep(x), (rho1, rho2))
+    assert set(output.stages.unique().tolist()) == {1, 2, 3}
+    assert torch.equal(stages, output.stages)
+    torch.testing.assert_close(probabilities, output.probabilities)
+    # Confidences are the scores that were compared with the thresholds.
+    assert (output.confidence[output.stages == 1] > rho1).all()
+    assert (output.confidence[output.stages == 2] > rho2).all()
+    assert (first[output.stages > 1] <= rho1).all()
+    assert (second.confidence[output.stages == 3] <= rho2).all()
+    largest = output.probabilities.amax(1, keepdim=True)
+    assert torch.equal(output.confidence[output.stages == 3], largest[output.stages == 3])
 
 
 def test_without_exits_it_is_the_dense_network(model: ExactCascade) -> None:
