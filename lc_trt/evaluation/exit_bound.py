@@ -134,7 +134,7 @@ def bound_exits(
             f"the bound holds for frames drawn from {losses.clips} videos as these were"
         )
     with load(model, device=options.device, threads=options.threads) as segmenter:
-        path = choose_path(segmenter, losses, options, monitor)
+        path = choose_path(segmenter, losses, options, losses.count(), monitor)
         measured = losses.measure_losses(segmenter, path.rhos, monitor)
     candidates, chosen = choose(measured, path, control)
     if chosen is None:  # too few images could be read
@@ -221,20 +221,25 @@ def check_count(
 
 
 def choose_path(
-    segmenter: Segmenter, losses: ExitLosses, options: Options, monitor: ProgressMonitor = SILENT
+    segmenter: Segmenter,
+    losses: ExitLosses,
+    options: Options,
+    count: int,
+    monitor: ProgressMonitor = SILENT,
 ) -> ExitPath:
     """Choose the candidates, around the largest loss that the bound allows on so many images.
 
     Args:
         segmenter: the cascade.
-        losses: the images, as many as `check_count` asks for.
+        losses: has the images for the path.
         options: ``control`` and ``grid``.
+        count: number of images of the choice, as many as `check_count` asks for.
         monitor: shows progress.
 
     Raises:
         LcTrtError: unreadable images, or no labelled pixel.
     """
-    aim = max(options.control.largest_mean(losses.count()) or 0, options.control.alpha / _FLOOR)
+    aim = max(options.control.largest_mean(count) or 0, options.control.alpha / _FLOOR)
     samples = losses.path_samples(segmenter, monitor)
     return find_path(segmenter, samples, losses.quality, aim, options.grid, monitor)
 

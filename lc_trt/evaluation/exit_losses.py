@@ -152,7 +152,7 @@ class MiouLost(ExitLosses):
     ) -> None:
         self._samples = open_label_maps(images, labels, classes, limit)
         self.path_images = len(spread(len(self._samples), path_images))
-        self.origin, self.digest = images.name, list_images(images).subset(limit).digest
+        self.origin, self.digest = images.resolve().name, list_images(images).subset(limit).digest
 
     def count(self) -> int:
         """See `ExitLosses.count`."""

@@ -118,6 +118,7 @@ def find_frames(source: Path, limit: int) -> FrameSet:
     Raises:
         LcTrtError: nothing of this kind there, or images and videos in one folder.
     """
+    origin = source.resolve().name
     clips: Sequence[Path] = ()
     if source.is_dir():
         clips = clips_in(source)
@@ -126,11 +127,11 @@ def find_frames(source: Path, limit: int) -> FrameSet:
             files = opened.files()
             if opened.fps is None:
                 chosen = (files[i] for i in spread(len(files), limit))
-                return FrameSet(source.name, tuple(FrameAddress(file) for file in chosen))
+                return FrameSet(origin, tuple(FrameAddress(file) for file in chosen))
             clips = files
     if not clips:
         raise LcTrtError(f"{source}: a live source; expected a folder of images, or videos")
-    return FrameSet(source.name, tuple(_sample(clips, limit)))
+    return FrameSet(origin, tuple(_sample(clips, limit)))
 
 
 def clips_in(folder: Path) -> list[Path]:
