@@ -43,7 +43,7 @@ class Tensor:
 
     Attributes:
         name: as in the operator's function.
-        shape: N, H, W sizes of the map; R rows of the region, P of the one around it; C channels.
+        shape: N, H, W sizes of the map; R rows of the region, P of what it reads; C channels.
         types: of the plugin; the exchange format has FP32, INT32 and BOOL only.
         int8: the types where the first input is INT8; None for the same.
         variadic: one to `MAX_SEGMENTS` tensors of that name; one in the exchange format.

@@ -22,7 +22,9 @@ _ROWS = (*_FLOATING, TensorProto.INT8)
 _INDEX = (TensorProto.INT32,)
 _SAME = Types(same_as="x")
 ROWS = Tensor("rows", "[R]", Types(_INDEX))
-INDEX = Tensor("index", "[N, H, W]", Types(_INDEX))
+# What an operator reads: the region's own rows, those of another region, or all rows of a dense
+# map, numbered 1 to N * H * W.
+INDEX = Tensor("index", "[N, H, W]", Types(_INDEX), note="row of `x` + 1, 0 for none")
 COUNT = Tensor("count", "[1]", Types(_INDEX))
 _WINDOW = (
     Attribute("kernel_shape", "ints", "height and width", length=2),
@@ -57,10 +59,11 @@ REGION_GATHER = RegionOperator(
 
 REGION_RESTRICT = RegionOperator(
     "RegionRestrict",
-    "Rows of a region, narrowed to a smaller region inside it: enter the next stage",
+    "Rows of a region, narrowed to a smaller region inside it or to children of its pixels: enter "
+    "the next stage",
     (
         Tensor("x", "[P, C]", Types(_ROWS)),
-        Tensor("index", "[N, H, W]", Types(_INDEX), note="of the larger region"),
+        INDEX,
         Tensor("rows", "[R]", Types(_INDEX), note="of the smaller region"),
         Tensor("count", "[1]", Types(_INDEX), note="of the smaller region"),
     ),
@@ -70,10 +73,10 @@ REGION_RESTRICT = RegionOperator(
 REGION_CONV = RegionOperator(
     "RegionConv",
     "`activation(residual + residual_scale * (conv(x) + bias))` on a region's rows; a neighbour "
-    "outside the region or the image reads 0",
+    "outside the image, or without a row in `index`, reads 0",
     (
         Tensor(
-            "x", "[R, Cin]", Types(_FLOATING), int8=Types((TensorProto.INT8,)), variadic=True,
+            "x", "[P, Cin]", Types(_FLOATING), int8=Types((TensorProto.INT8,)), variadic=True,
             note="several are convolved as if they were concatenated",
         ),
         ROWS,
@@ -113,9 +116,9 @@ REGION_CONV = RegionOperator(
 
 REGION_MAX_POOL = RegionOperator(
     "RegionMaxPool",
-    "The maximum over a window of a region's rows; a neighbour outside the region or the image "
-    "reads 0, which after a ReLU changes nothing",
-    (Tensor("x", "[R, C]", Types(_ROWS)), ROWS, INDEX, COUNT),
+    "The maximum over a window of a region's rows; a neighbour outside the image, or without a row "
+    "in `index`, reads 0, which after a ReLU changes nothing",
+    (Tensor("x", "[P, C]", Types(_ROWS)), ROWS, INDEX, COUNT),
     (Tensor("y", "[R, C]", _SAME),),
     _WINDOW,
 )

@@ -35,6 +35,7 @@ struct LctSegment {
 struct LctConv {
     const LctSegment* segments;
     int32_t segment_count;
+    int32_t x_rows;
     const int32_t* rows;
     const int32_t* index;
     const int32_t* count;
@@ -88,10 +89,10 @@ LCT_API int lct_region_restrict(const void* x, const int32_t* index, const int32
 LCT_API int lct_region_scatter(const void* x, const int32_t* rows, const int32_t* count,
                                const void* base, void* y, int32_t max_rows, int32_t channels,
                                const int32_t* map, int32_t type, void* stream);
-LCT_API int lct_region_max_pool(const void* x, const int32_t* rows, const int32_t* index,
-                                const int32_t* count, void* y, int32_t max_rows, int32_t channels,
-                                const int32_t* map, const int32_t* window, int32_t type,
-                                void* stream);
+LCT_API int lct_region_max_pool(const void* x, int32_t x_rows, const int32_t* rows,
+                                const int32_t* index, const int32_t* count, void* y,
+                                int32_t max_rows, int32_t channels, const int32_t* map,
+                                const int32_t* window, int32_t type, void* stream);
 LCT_API int lct_region_quantize(const void* x, const int32_t* count, int8_t* y, int32_t max_rows,
                                 int32_t channels, float scale, int32_t type, void* stream);
 LCT_API int lct_region_conv(const LctConv* conv, void* stream);

@@ -51,10 +51,11 @@ int lct_region_scatter(const void* x, const int32_t* rows, const int32_t* count,
                                  stream_of(stream)));
 }
 
-int lct_region_max_pool(const void* x, const int32_t* rows, const int32_t* index,
+int lct_region_max_pool(const void* x, int32_t x_rows, const int32_t* rows, const int32_t* index,
                         const int32_t* count, void* y, int32_t max_rows, int32_t channels,
                         const int32_t* map, const int32_t* window, int32_t type, void* stream) {
     return report(region_max_pool({x,
+                                   x_rows,
                                    {rows, index, count, max_rows, map_shape(map)},
                                    y,
                                    window_of(window),
@@ -77,6 +78,7 @@ int lct_region_conv(const LctConv* c, void* stream) {
     for (int s = 0; s < c->segment_count; ++s) {
         a.segments[s] = {c->segments[s].x, c->segments[s].stride, c->segments[s].channels};
     }
+    a.x_rows = c->x_rows;
     a.region = {c->rows, c->index, c->count, c->max_rows, map_shape(c->map)};
     a.window = window_of(c->window);
     a.weight = c->weight;

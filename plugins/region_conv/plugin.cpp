@@ -148,9 +148,9 @@ void RegionConv::output_types(const DataType* in, int inputs, DataType* out) con
 // input with four dimensions.
 void RegionConv::output_shapes(const nvinfer1::DimsExprs* in, int inputs, nvinfer1::DimsExprs* out,
                                nvinfer1::IExprBuilder&) const {
-    for (int i = 1; i < inputs; ++i) {
+    for (int i = kWeight; i < inputs; ++i) {
         if (in[i].nbDims != 4) continue;
-        out[0] = {2, {in[0].d[0], in[i].d[0]}};
+        out[0] = {2, {in[i - kWeight + kRows].d[0], in[i].d[0]}};
         return;
     }
     throw PluginError("weight has not 4 dimensions");
@@ -211,6 +211,8 @@ void RegionConv::check(const TensorDesc* in, int inputs, const TensorDesc*) cons
                         static_cast<int64_t>(slices->size()), "one a segment", segments);
         }
     }
+    const Window window = window_.window();
+    const bool one_tap = window.kernel_height == 1 && window.kernel_width == 1;
     int64_t channels = 0;
     for (int s = 0; s < segments; ++s) {
         expect_rank("x", in[s], 2);
@@ -223,10 +225,11 @@ void RegionConv::check(const TensorDesc* in, int inputs, const TensorDesc*) cons
                               " of x are not within its " + std::to_string(width));
         }
         channels += end - begin;
-        expect_same("the number of rows of x", in[s].dims.d[0], "the length of rows",
-                    rows.dims.d[0]);
+        // A window reads the rows that index numbers, a 1x1 the row itself.
+        expect_same("the number of rows of x", in[s].dims.d[0],
+                    one_tap ? "the length of rows" : "that of the first x",
+                    one_tap ? rows.dims.d[0] : in[0].dims.d[0]);
     }
-    const Window window = window_.window();
     const int64_t products = channels * window.kernel_height * window.kernel_width;
     if (in[0].type == DataType::kINT8 && products > kMostProducts) {
         throw PluginError("an output sums " + std::to_string(products) +
@@ -242,8 +245,8 @@ void RegionConv::check(const TensorDesc* in, int inputs, const TensorDesc*) cons
                 window.kernel_width);
     expect_same("the length of bias", bias.dims.d[0], "weight's output channels", out_channels);
     if (residual.dims.d[0] != 1 || residual.dims.d[1] != 1) {
-        expect_same("the number of rows of residual", residual.dims.d[0], "that of x",
-                    in[0].dims.d[0]);
+        expect_same("the number of rows of residual", residual.dims.d[0], "the length of rows",
+                    rows.dims.d[0]);
         expect_same("the number of channels of residual", residual.dims.d[1],
                     "weight's output channels", out_channels);
     }
@@ -259,6 +262,7 @@ cudaError_t RegionConv::run(const TensorDesc* in, int inputs, const TensorDesc* 
     };
     a.type = element_type(in[0]);
     a.segment_count = places.segments();
+    a.x_rows = dimension(in[0], 0);
     for (int s = 0; s < a.segment_count; ++s) {
         const int32_t width = dimension(in[s], 1);
         const int32_t begin = channel_begin(s);

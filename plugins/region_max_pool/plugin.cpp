@@ -37,7 +37,7 @@ void RegionMaxPool::output_types(const DataType* in, int, DataType* out) const {
 
 void RegionMaxPool::output_shapes(const nvinfer1::DimsExprs* in, int, nvinfer1::DimsExprs* out,
                                   nvinfer1::IExprBuilder&) const {
-    out[0] = in[kX];
+    out[0] = {2, {in[kRows].d[0], in[kX].d[1]}};
 }
 
 void RegionMaxPool::check(const TensorDesc* in, int, const TensorDesc*) const {
@@ -45,8 +45,6 @@ void RegionMaxPool::check(const TensorDesc* in, int, const TensorDesc*) const {
     expect_rank("rows", in[kRows], 1);
     expect_rank("index", in[kIndex], 3);
     expect_one_value("count", in[kCount]);
-    expect_same("the number of rows of x", in[kX].dims.d[0], "the length of rows",
-                in[kRows].dims.d[0]);
 }
 
 cudaError_t RegionMaxPool::run(const TensorDesc* in, int, const TensorDesc*,
@@ -54,6 +52,7 @@ cudaError_t RegionMaxPool::run(const TensorDesc* in, int, const TensorDesc*,
                                cudaStream_t stream) const {
     RegionMaxPoolArguments a = {};
     a.x = in_data[kX];
+    a.x_rows = dimension(in[kX], 0);
     a.region = {static_cast<const int32_t*>(in_data[kRows]),
                 static_cast<const int32_t*>(in_data[kIndex]),
                 static_cast<const int32_t*>(in_data[kCount]), dimension(in[kRows], 0),

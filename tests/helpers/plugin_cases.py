@@ -8,6 +8,7 @@ code -1. It requires that none of it is read and that the outputs' part is left 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -82,6 +83,12 @@ def dense(rows: np.ndarray, mask: np.ndarray) -> torch.Tensor:
     full = np.zeros((mask.size, rows.shape[1]), np.float64)
     full[np.flatnonzero(mask)] = rows
     return torch.from_numpy(full).to(DEVICE).view(n, h, w, -1).permute(0, 3, 1, 2)
+
+
+def numbered_rows(rows: np.ndarray, numbers: np.ndarray) -> torch.Tensor:
+    """float64 [N, C, H, W] of the rows that an index [N, H, W] numbers from 1 on; 0 is zero."""
+    with_zero = np.pad(rows.astype(np.float64), ((1, 0), (0, 0)))
+    return torch.from_numpy(np.moveaxis(with_zero[numbers], 3, 1)).to(DEVICE)
 
 
 def rows_of(full: torch.Tensor, mask: np.ndarray) -> np.ndarray:
@@ -171,18 +178,22 @@ def check_restrict(
 
 
 def check_max_pool(
-    harness: Harness, mask: np.ndarray, channels: int, dtype: str, kernel: int, dilation: int
-) -> None:
+    harness: Harness, mask: np.ndarray, channels: int, dtype: str, kernel: int, dilation: int,
+    everywhere: bool = False,
+) -> None:  # fmt: skip
+    """`everywhere`: of all rows of the map instead of the region's."""
     rng = np.random.default_rng(4)
     region = harness.region(mask)
-    rows, x = features(harness, rng, region, channels, dtype)
-    if region.size and dtype != "int8":
+    source = np.ones_like(mask) if everywhere else mask
+    read = harness.region(source)
+    rows, x = features(harness, rng, read, channels, dtype)
+    if read.size and dtype != "int8":
         rows[0, 0] = np.nan  # a NaN that is there must stay
-        x = padded(harness, rows, region.max_rows)
+        x = padded(harness, rows, read.max_rows)
     y = harness.poisoned(x.shape, dtype)
-    harness.max_pool(x, region, y, (kernel, kernel, dilation, dilation))
+    harness.max_pool(x, replace(region, index=read.index), y, (kernel, kernel, dilation, dilation))
     around = (dilation * (kernel // 2),) * 4
-    full = functional.pad(dense(rows, mask), around)
+    full = functional.pad(numbered_rows(rows, read.index.numpy()), around)
     expected = rows_of(functional.max_pool2d(full, kernel, 1, dilation=dilation), mask)
     assert np.array_equal(valid_part(y, region.size), expected.astype(dtype), equal_nan=True)
 

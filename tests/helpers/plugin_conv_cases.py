@@ -10,8 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from plugin_cases import DEVICE, MapSize, dense, mask_of, poison, rows_of, valid_part, values
-from plugin_harness import Array, Harness, Plugin
+from plugin_cases import (
+    DEVICE,
+    MapSize,
+    mask_of,
+    numbered_rows,
+    poison,
+    rows_of,
+    valid_part,
+    values,
+)
+from plugin_harness import Array, Harness, Plugin, Region, describe
 from torch.nn import functional
 
 OUTPUT_TYPES = {"float32": 1, "float16": 2, "bfloat16": 3}  # of codes, by the attribute output_type
@@ -21,6 +30,8 @@ OUTPUT_TYPES = {"float32": 1, "float16": 2, "bfloat16": 3}  # of codes, by the a
 class ConvCase:
     """A region convolution; `segments` are (width of the matrix, from, to) in channels.
 
+    `source` has the rows that it reads: those of the ``region`` itself, all of its ``map``, or the
+    ``parents``, rows of a region at twice the stride that each pixel's index names.
     `residual_dtype`, `output` and `factor` are for INT8.
     """
 
@@ -32,6 +43,7 @@ class ConvCase:
     share: str | float = 0.5
     dtype: str = "float16"
     bias_dtype: str | None = None  # as dtype
+    source: str = "region"
     residual: bool = False
     scale: float = 1.0
     relu: bool = False
@@ -63,9 +75,12 @@ class Conv:
         laid = np.ascontiguousarray(np.moveaxis(self.weight, 1, 3)) if case.layout else self.weight
         self.device_weight, self.device_bias = harness.put(laid), harness.put(self.bias)
         self.region = harness.region(np.zeros(case.size, bool))
-        rows = self.region.max_rows
-        self.inputs = [harness.poisoned((rows, width), case.dtype) for width, _, _ in case.segments]
-        outputs = rows, case.out_channels
+        source = self.source_mask()
+        self.index = harness.put(np.zeros(case.size, np.int32))
+        self.inputs = [
+            harness.poisoned((source.size, width), case.dtype) for width, _, _ in case.segments
+        ]
+        outputs = self.region.max_rows, case.out_channels
         self.residual = harness.poisoned(outputs, case.residual_dtype or case.dtype)
         self.y = harness.poisoned(outputs, case.output or case.dtype)
 
@@ -76,24 +91,47 @@ class Conv:
         bias = self.rng.standard_normal(shape[0])
         return weight, bias.astype(self.case.bias_dtype or self.case.dtype)
 
+    def source_mask(self) -> np.ndarray:
+        """bool, the pixels whose rows are read; of half the size for ``parents``."""
+        case = self.case
+        if case.source == "region":
+            return self.region.mask
+        if case.source == "map":
+            return np.ones(case.size, bool)
+        n, h, w = case.size
+        return mask_of(case.share, (n, -(-h // 2), -(-w // 2)), case.seed + 1)
+
     def fill(self, share: str | float) -> None:
         """Another region and new features, in the same memory."""
         case, harness = self.case, self.harness
         harness.change(self.region, mask_of(share, case.size, case.seed))
-        count = self.region.size
+        source = self.source_mask()
+        _, self.numbers, (count,) = describe(source)
+        if case.source == "parents":
+            _, h, w = case.size
+            self.numbers = self.numbers.repeat(2, 1).repeat(2, 2)[:, :h, :w]
+        self.index.set(self.numbers)
         self.rows = []
-        for array in (*self.inputs, self.residual):
+        counts = [count] * len(self.inputs) + [self.region.size]
+        for array, valid in zip((*self.inputs, self.residual), counts, strict=True):
             full = poison(array.shape, str(array.dtype))
-            full[:count] = values(self.rng, (count, array.shape[1]), str(array.dtype))
+            full[:valid] = values(self.rng, (valid, array.shape[1]), str(array.dtype))
             array.set(full)
-            self.rows.append(full[:count])
+            self.rows.append(full[:valid])
         self.y.set(poison(self.y.shape, str(self.y.dtype)))
+
+    @property
+    def read_region(self) -> Region:
+        """The region, with the index of what is read."""
+        if self.case.source == "region":
+            return self.region
+        return replace(self.region, index=self.index)
 
     def launch(self) -> None:
         case = self.case
         pairs = zip(self.inputs, case.segments, strict=True)
         self.harness.conv(
-            [(x, begin, end) for x, (_, begin, end) in pairs], self.region,
+            [(x, begin, end) for x, (_, begin, end) in pairs], self.read_region,
             self.device_weight, self.device_bias, self.residual if case.residual else None, self.y,
             window=(*case.kernel, *case.dilation), scale=case.scale, relu=case.relu,
             layout=case.layout, tactic=case.tactic, **self.more(),
@@ -118,7 +156,7 @@ class Conv:
         return [self.device_weight, self.device_bias]
 
     def read(self) -> np.ndarray:
-        """The channels that are read, [count, Cin]."""
+        """The channels that are read, of all rows, [P, Cin]."""
         pairs = zip(self.rows[:-1], self.case.segments, strict=True)
         return np.concatenate([x[:, begin:end] for x, (_, begin, end) in pairs], 1)
 
@@ -127,7 +165,7 @@ class Conv:
         case, mask = self.case, self.region.mask
         padding = tuple(d * (k // 2) for k, d in zip(case.kernel, case.dilation, strict=True))
         y = functional.conv2d(
-            dense(self.read(), mask),
+            numbered_rows(self.read(), self.numbers),
             torch.from_numpy(self.weight.astype(np.float64)).to(DEVICE),
             torch.from_numpy(self.bias.astype(np.float64)).to(DEVICE),
             padding=padding, dilation=case.dilation,
@@ -183,10 +221,10 @@ class CodeConv(Conv):
         """int64 [count, Cout], tap by tap; the products' sums in float64 are exact integers."""
         mask, (kh, kw), (dh, dw) = self.region.mask, self.case.kernel, self.case.dilation
         n, h, w = mask.shape
-        # Numbers of rows from 1 on; row 0 of `read` and what is around the map are missing.
+        # Row 0 of `read` and what is around the map are missing.
         top, left = dh * (kh // 2), dw * (kw // 2)
         index = np.zeros((n, h + dh * (kh - 1), w + dw * (kw - 1)), np.int64)
-        index[:, top : top + h, left : left + w][mask] = np.arange(1, self.region.size + 1)
+        index[:, top : top + h, left : left + w] = self.numbers
         read = np.pad(self.read(), ((1, 0), (0, 0))).astype(np.float64)
         total = np.zeros((self.region.size, self.case.out_channels), np.int64)
         for i in range(kh):
@@ -276,7 +314,7 @@ def check_plugin_conv(
     plugin.set_tactic(case.tactic)
     none = harness.put(np.zeros((1, 1), conv.residual.dtype))
     inputs = [
-        *conv.inputs, conv.region.rows, conv.region.index, conv.region.count,
+        *conv.inputs, conv.region.rows, conv.read_region.index, conv.region.count,
         *conv.parameters_of_plugin(), conv.residual if case.residual else none,
     ]  # fmt: skip
     plugin.run(inputs, [conv.y])

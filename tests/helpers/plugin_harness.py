@@ -49,7 +49,7 @@ class _Segment(ctypes.Structure):
 
 class _Conv(ctypes.Structure):
     _fields_ = (
-        ("segments", POINTER(_Segment)), ("segment_count", c_int32),
+        ("segments", POINTER(_Segment)), ("segment_count", c_int32), ("x_rows", c_int32),
         ("rows", c_void_p), ("index", c_void_p), ("count", c_void_p), ("max_rows", c_int32),
         ("map", c_int32 * 3), ("window", c_int32 * 4),
         ("weight", c_void_p), ("bias", c_void_p), ("residual", c_void_p), ("y", c_void_p),
@@ -216,7 +216,8 @@ class Harness:
     def max_pool(self, x: Array, region: Region, y: Array, window: Sequence[int]) -> None:
         """region_max_pool; the window is kernel height and width, dilation height and width."""
         self.call(
-            "lct_region_max_pool", *_pointers(x, region.rows, region.index, region.count, y),
+            "lct_region_max_pool", *_pointers(x), x.shape[0],
+            *_pointers(region.rows, region.index, region.count, y),
             region.max_rows, x.shape[1], region.map, (c_int32 * 4)(*window), TYPES[x.dtype],
             self.stream,
         )  # fmt: skip
@@ -246,7 +247,8 @@ class Harness:
             )
         )
         conv = _Conv(
-            parts, len(segments), region.rows.pointer, region.index.pointer,
+            parts, len(segments), segments[0][0].shape[0], region.rows.pointer,
+            region.index.pointer,
             region.count.pointer, region.max_rows, region.map, (c_int32 * 4)(*window),
             weight.pointer, bias.pointer, None if residual is None else residual.pointer,
             y.pointer, y.shape[1], scale, relu, None if scales is None else scales.pointer, factor,

@@ -71,6 +71,7 @@ def test_max_pool(emulator, share, dilation):
     check_max_pool(emulator, mask_of(share, (2, 7, 9)), 130, "float16", 3, dilation)
     check_max_pool(emulator, mask_of(share, (2, 7, 9)), 130, "int8", 3, dilation)
     check_max_pool(emulator, mask_of(share, (2, 7, 9)), 7, "bfloat16", 3, dilation)
+    check_max_pool(emulator, mask_of(share, (2, 7, 9)), 9, "float32", 3, dilation, everywhere=True)
 
 
 @pytest.mark.parametrize("share", REGIONS)
@@ -156,6 +157,23 @@ def test_conv_segments_are_a_concatenation(emulator, dtype, kernel, segments):
     check_conv(emulator, case)
 
 
+@pytest.mark.parametrize("share", REGIONS)
+@pytest.mark.parametrize("source", ["map", "parents"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_conv_of_rows_outside_the_region(emulator, share, source, dtype):
+    """All rows of a dense map, and rows of a map at twice the stride."""
+    case = ConvCase(
+        ((40, 8, 24), (16, 0, 16)), 24, (3, 3), (2, 2), (2, 7, 9), share, dtype,
+        source=source, residual=True,
+    )  # fmt: skip
+    check_conv(emulator, case)
+
+
+def test_a_1x1_reads_the_rows_of_the_region_only(emulator):
+    with pytest.raises(HarnessError, match="invalid argument"):
+        check_conv(emulator, ConvCase.of(16, 16, source="parents"))
+
+
 def test_conv_with_the_largest_window(emulator):
     check_conv(emulator, ConvCase.of(8, 8, kernel=(11, 11), size=(1, 6, 7), share="full"))
     check_conv(emulator, ConvCase.of(3, 3, kernel=(11, 11), size=(1, 6, 7), share="full"))
@@ -171,20 +189,25 @@ def test_conv_with_the_largest_window(emulator):
     size=st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 9)),
     share=st.sampled_from(["empty", "one", "full", "blobs", 0.2, 0.6]),
     dtype=st.sampled_from(DTYPES),
+    source=st.sampled_from(["region", "map", "parents"]),
     flags=st.tuples(*[st.booleans()] * 3),
     tactic=st.integers(0, 2),
     seed=st.integers(0, 99),
 )
 def test_conv_of_any_shape(
-    emulator, segments, out_channels, kernel, dilation, size, share, dtype, flags, tactic, seed
-):
+    emulator, segments, out_channels, kernel, dilation, size, share, dtype, source, flags, tactic,
+    seed,
+):  # fmt: skip
     slices = tuple((skip + channels + 1, skip, skip + channels) for channels, skip in segments)
     residual, relu, layout = flags
+    if kernel == (1, 1):
+        source = "region"
     check_conv(
         emulator,
         ConvCase(
             slices, out_channels, kernel, dilation, size, share, dtype,
             residual=residual, relu=relu, layout=int(layout), tactic=tactic, seed=seed,
+            source=source,
         ),
     )  # fmt: skip
 

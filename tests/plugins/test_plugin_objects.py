@@ -82,7 +82,6 @@ def test_unknown_sizes_are_accepted(emulated_plugins):
     ("at", "wrong", "message"),
     [
         (0, tensor(HALF, 96, 15), "input channels of weight is 16, expected 15"),
-        (0, tensor(HALF, 95, 16), "rows of x is 95, expected 96"),
         (0, tensor(HALF, 1, 96, 16), r"x has the shape \[1, 96, 16\], expected 2"),
         (0, tensor(HALF, 96, -1), "channels of x is not known"),
         (1, tensor(INT32, 1, 96), r"rows has the shape \[1, 96\], expected 1"),
@@ -92,6 +91,7 @@ def test_unknown_sizes_are_accepted(emulated_plugins):
         (4, tensor(HALF, 24, 16, 5, 3), "height of weight is 5, expected 3"),
         (5, tensor(HALF, 23), "length of bias is 23, expected 24"),
         (6, tensor(HALF, 96, 23), "channels of residual is 23, expected 24"),
+        (6, tensor(HALF, 95, 24), "rows of residual is 95, expected 96, the length of rows"),
         (6, tensor(HALF, 24), "residual has the shape"),
     ],
 )
@@ -112,7 +112,7 @@ def test_conv_refuses_shapes_with_a_reason(emulated_plugins, at, wrong, message)
         ("RegionSelect", 2, tensor(FLOAT, 2), "rho has the shape"),
         ("RegionGather", 0, tensor(FLOAT, 96, 16), "x has the shape"),
         ("RegionRestrict", 1, tensor(INT32, 96), "index has the shape"),
-        ("RegionMaxPool", 0, tensor(FLOAT, 95, 16), "rows of x is 95, expected 96"),
+        ("RegionMaxPool", 0, tensor(FLOAT, 1, 95, 16), "x has the shape"),
         ("RegionScatter", 0, tensor(FLOAT, 96, 15), "channels of x is 15, expected 16"),
     ],
 )
@@ -121,6 +121,21 @@ def test_the_others_refuse_shapes_with_a_reason(emulated_plugins, name, at, wron
     inputs[at] = wrong
     with pytest.raises(HarnessError, match=f"lc_trt::{name}: .*{message}"):
         make(emulated_plugins, name).configure(inputs, outputs)
+
+
+def test_the_rows_of_x_are_those_of_the_region_in_a_1x1_and_equal_in_number_elsewhere(
+    emulated_plugins,
+):
+    inputs, outputs = conv_tensors(segments=2)
+    inputs[:2] = [tensor(HALF, 24, 16)] * 2  # of a map with half the height and width
+    make(emulated_plugins, "RegionConv").configure(inputs, outputs)
+    inputs[1] = tensor(HALF, 25, 16)
+    with pytest.raises(HarnessError, match="rows of x is 25, expected 24, that of the first x"):
+        make(emulated_plugins, "RegionConv").configure(inputs, outputs)
+    inputs[1], inputs[5] = inputs[0], tensor(HALF, 24, 32, 1, 1)
+    plugin = emulated_plugins.plugin("RegionConv", {"kernel_shape": [1, 1], "dilations": [1, 1]})
+    with pytest.raises(HarnessError, match="rows of x is 24, expected 96, the length of rows"):
+        plugin.configure(inputs, outputs)
 
 
 @pytest.mark.parametrize("inputs", [6, 15])
@@ -203,8 +218,10 @@ PREPARATIONS = {
         ConvCase.of(16, 24, kernel=(3, 3), residual=True, relu=True, scale=0.17),
         ConvCase.of(7, 5, kernel=(3, 3), layout=0, dtype="float32", dilation=(2, 2)),
         ConvCase(((24, 8, 24), (16, 0, 8)), 24, bias_dtype="float32", tactic=4),
+        ConvCase.of(16, 24, kernel=(3, 3), source="map", residual=True),
+        ConvCase.of(16, 24, kernel=(3, 3), source="parents", residual=True),
     ],
-    ids=["residual", "onnx-layout", "segments"],
+    ids=["residual", "onnx-layout", "segments", "map", "parents"],
 )
 def test_conv_runs(emulated_plugins, case, prepare):
     check_plugin_conv(emulated_plugins, case, PREPARATIONS[prepare])

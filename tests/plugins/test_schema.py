@@ -35,7 +35,7 @@ KINDS = {
 }  # fmt: skip
 FIELD_TYPES = {"float": 1, "int": 5, "ints": 5}
 SIZES = {
-    "N": 2, "C": 16, "H": 6, "W": 8, "R": 96, "P": 96, "Cin": 16, "Cout": 24, "kh": 3, "kw": 3,
+    "N": 2, "C": 16, "H": 6, "W": 8, "R": 96, "P": 80, "Cin": 16, "Cout": 24, "kh": 3, "kw": 3,
 }  # fmt: skip
 # What a plugin needs; the rest has defaults.
 REQUIRED = {"kernel_shape": [3, 3], "dilations": [1, 1], "scale": 0.5}

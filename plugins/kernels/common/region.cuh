@@ -55,15 +55,15 @@ LC_TRT_HD Pixel locate(int position, const MapShape& map) {
     return {image, line - image * map.height, position - line * map.width};
 }
 
-// The row that tap (i, j) of a window reads, or -1 if that pixel is outside the image or the
-// region.
-LC_TRT_DEVICE int neighbour(const Region& region, int count, const Pixel& pixel,
+// The row that tap (i, j) of a window reads, or -1 if that pixel is outside the image or has none
+// in `index`, whose rows are the first `limit`.
+LC_TRT_DEVICE int neighbour(const Region& region, int limit, const Pixel& pixel,
                             const Window& window, int i, int j) {
     const int y = pixel.y + (i - window.kernel_height / 2) * window.dilation_height;
     const int x = pixel.x + (j - window.kernel_width / 2) * window.dilation_width;
     if (!within(y, region.map.height) || !within(x, region.map.width)) return -1;
     const int cell = (pixel.image * region.map.height + y) * region.map.width + x;
-    return row_of(region.index[cell], count);
+    return row_of(region.index[cell], limit);
 }
 
 // The flat position of a row below `count`, or -1 if it is outside the map.

@@ -22,7 +22,7 @@ struct MapShape {
 // The pixels of a map that a stage computes. All pointers are device pointers.
 struct Region {
     const int32_t* rows;   // [max_rows], flat positions, ascending; valid up to count
-    const int32_t* index;  // [batch, height, width]: row + 1 in the region, 0 elsewhere
+    const int32_t* index;  // [batch, height, width]: row + 1 of what is read at a pixel, 0 for none
     const int32_t* count;  // [1], number of valid rows
     int32_t max_rows;
     MapShape map;

@@ -8,7 +8,8 @@
 namespace lc_trt {
 
 // The neighbour table of a tile: entry tap * kM + m is the row that row m of the tile reads at a
-// tap, or -1. A 1x1 window reads the row itself and needs neither positions nor index.
+// tap, or -1. A 1x1 window reads the row itself and needs neither positions nor index: its input
+// has a row for each row of the region.
 template <typename Tile>
 LC_TRT_DEVICE void fill_table(const ConvProblem& p, int count, int row0, int* table) {
     constexpr int kColumns = Tile::kThreads < Tile::kM ? Tile::kThreads : Tile::kM;
@@ -25,7 +26,7 @@ LC_TRT_DEVICE void fill_table(const ConvProblem& p, int count, int row0, int* ta
             } else if (position >= 0) {
                 const int i = tap / p.window.kernel_width;
                 const int j = tap - i * p.window.kernel_width;
-                source = neighbour(p.region, count, pixel, p.window, i, j);
+                source = neighbour(p.region, p.x_rows, pixel, p.window, i, j);
             }
             table[tap * Tile::kM + m] = source;
         }
@@ -56,7 +57,7 @@ class Loader {
 #pragma unroll
         for (int m = line_; m < Tile::kM; m += Tile::kLines) {
             const int row = inside ? table_[cursor_.tap * Tile::kM + m] : -1;
-            LC_TRT_CHECK(row >= -1 && row < p_.region.max_rows);
+            LC_TRT_CHECK(row >= -1 && row < p_.x_rows);
             copy(stage + swizzle<Tile::kChunks>(m, chunk_),
                  x + static_cast<int64_t>(row) * segment.stride, 1, row >= 0);
         }

@@ -24,6 +24,7 @@ struct ConvProblem {
     };
     Segment segments[kMaxConvSegments];
     int segment_count;
+    int x_rows;
     Region region;
     Window window;
     int taps;

@@ -59,6 +59,7 @@ ConvProblem make_problem(const RegionConvArguments& a) {
         granules += ceil_div(segment.channels, granule);
     }
     p.segment_count = a.segment_count;
+    p.x_rows = a.x_rows;
     p.region = a.region;
     p.window = a.window;
     p.taps = a.window.kernel_height * a.window.kernel_width;
@@ -101,7 +102,8 @@ bool valid(const RegionConvArguments& a) {
     }
     const int64_t taps = static_cast<int64_t>(a.window.kernel_height) * a.window.kernel_width;
     return a.window.kernel_height > 0 && a.window.kernel_width > 0 && taps <= kMaxConvTaps &&
-           a.out_channels > 0 && a.region.max_rows >= 0;
+           a.out_channels > 0 && a.region.max_rows >= 0 && a.x_rows >= 0 &&
+           (taps > 1 || a.x_rows == a.region.max_rows);
 }
 
 // Every supported GPU has at least 64 KiB of shared memory per block, of which the stages of each

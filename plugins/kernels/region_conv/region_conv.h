@@ -1,4 +1,6 @@
-// Region convolution over the rows of a region. A neighbour outside the region or image reads 0.
+// Region convolution at the rows of a region. `region.index` numbers the rows of x: those of the
+// region itself, or of the map, whose neighbours outside the region are then read. A neighbour
+// outside the image or without a row reads 0. A 1x1 reads row r of x for row r of the region.
 //
 // FP32, FP16 and BF16: y = activation(residual + residual_scale * (conv(x) + bias)).
 // INT8: y = activation(residual_factor * residual + residual_scale * (scale * conv(x) + bias)),
@@ -31,6 +33,7 @@ enum class WeightLayout : int32_t { kOIHW = 0, kOHWI = 1 };
 struct RegionConvArguments {
     ConvSegment segments[kMaxConvSegments];
     int32_t segment_count;
+    int32_t x_rows;  // of each segment; max_rows for a 1x1
     Region region;
     Window window;
     const void* weight;    // Cin is the sum over the segments

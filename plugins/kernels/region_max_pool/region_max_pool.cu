@@ -13,6 +13,7 @@ struct Pool {
     T* y;
     Region region;
     Window window;
+    int x_rows;
     int channels;
 };
 
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(kThreads) max_pool_kernel(Pool<T> p) {
             float best = -INFINITY;
             for (int i = 0; i < p.window.kernel_height; ++i) {
                 for (int j = 0; j < p.window.kernel_width; ++j) {
-                    const int source = neighbour(p.region, count, pixel, p.window, i, j);
+                    const int source = neighbour(p.region, p.x_rows, pixel, p.window, i, j);
                     const float value =
                         source < 0
                             ? 0.0f
@@ -50,8 +51,8 @@ cudaError_t max_pool(const RegionMaxPoolArguments& a, cudaStream_t stream) {
     const cudaError_t error = multiprocessors(&processors);
     const int blocks = min_of(a.region.max_rows, processors * kBlocksPerMultiprocessor);
     if (error != cudaSuccess || blocks == 0) return error;
-    const Pool<T> pool = {static_cast<const T*>(a.x), static_cast<T*>(a.y), a.region, a.window,
-                          a.channels};
+    const Pool<T> pool = {
+        static_cast<const T*>(a.x), static_cast<T*>(a.y), a.region, a.window, a.x_rows, a.channels};
     return launch(max_pool_kernel<T>, {blocks, dim3(kThreads)}, stream, pool);
 }
 

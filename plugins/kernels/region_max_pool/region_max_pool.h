@@ -7,7 +7,8 @@
 namespace lc_trt {
 
 struct RegionMaxPoolArguments {
-    const void* x;  // [max_rows, channels]
+    const void* x;  // [x_rows, channels], the rows that region.index numbers
+    int32_t x_rows;
     Region region;
     void* y;  // [max_rows, channels]; nothing is written beyond count
     Window window;
