@@ -84,7 +84,7 @@ class CascadeOutput:
         logits: one float [N, K, h, w] per stage; stages 2 and 3 have their own logits inside their
             region and the previous stage's, detached, outside.
         regions: the regions of stages 2 and 3.
-        features: of stage 1, float [N, C, h, w].
+        maps: of stage 1, which the later stages read (`StagedNetwork.trunk`).
     """
 
     probabilities: Tensor
@@ -92,7 +92,7 @@ class CascadeOutput:
     stages: Tensor
     logits: list[Tensor]
     regions: list[Region]
-    features: Tensor
+    maps: Sequence[Tensor]
 
 
 class StagedNetwork(nn.Module, abc.ABC):
@@ -112,6 +112,68 @@ class StagedNetwork(nn.Module, abc.ABC):
     upsample: Upsample
 
     @abc.abstractmethod
+    def trunk(self, x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Stage 1 and its head.
+
+        Args:
+            x: normalised BGR images, float [N, 3, H, W].
+
+        Returns:
+            Logits, float [N, K, h, w], and the dense maps that the later stages read.
+        """
+
+    @abc.abstractmethod
+    def later(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Run stages 2 and 3 and their heads on all pixels.
+
+        Args:
+            maps: of `trunk`.
+
+        Returns:
+            Logits, two float [N, K, h, w].
+        """
+
+    @abc.abstractmethod
+    def after_trunk(
+        self,
+        logits: Tensor,
+        maps: Sequence[Tensor],
+        rho: Sequence[float] | Tensor,
+        region: type[Region] = CompactRegion,
+        truth: Tensor | None = None,
+    ) -> CascadeOutput:
+        """Run the cascade behind stage 1.
+
+        Args:
+            logits: of `trunk`.
+            maps: of `trunk`.
+            rho: one threshold per boundary.
+            region: implementation of region operators.
+            truth: as for `forward`.
+        """
+
+    @override
+    def forward(
+        self,
+        x: Tensor,
+        rho: Sequence[float] | Tensor,
+        region: type[Region] = CompactRegion,
+        truth: Tensor | None = None,
+    ) -> CascadeOutput:
+        """Run the cascade; a pixel exits where its probability is strictly greater than rho.
+
+        Args:
+            x: normalised BGR images, float [N, 3, H, W].
+            rho: one threshold per boundary.
+            region: implementation of region operators.
+            truth: class index per pixel, int64 [N, 1, h, w], for training: compare the probability
+                of the true class instead of the largest, except where it is 255.
+
+        Raises:
+            ValueError: ``truth`` for a network whose stages differ in stride.
+        """
+        return self.after_trunk(*self.trunk(x), rho, region, truth)
+
     def deep(self, x: Tensor) -> list[Tensor]:
         """Run all stages and heads on all pixels (deep supervision).
 
@@ -121,6 +183,19 @@ class StagedNetwork(nn.Module, abc.ABC):
         Returns:
             Logits, one float [N, K, h, w] per stage, at `strides`.
         """
+        logits, maps = self.trunk(x)
+        return [logits, *self.later(maps)]
+
+    def final(self, maps: Sequence[Tensor]) -> Tensor:
+        """Run stages 2 and 3 and the last head on all pixels.
+
+        Args:
+            maps: of `trunk`.
+
+        Returns:
+            Logits of stage 3, float [N, K, h, w].
+        """
+        return self.later(maps)[-1]
 
     @abc.abstractmethod
     def exits(
@@ -174,24 +249,35 @@ class Cascade(StagedNetwork):
         self.upsample = Upsample(OUTPUT_STRIDE)
 
     @override
-    def forward(
+    def trunk(self, x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        features = self.stages[0](x)
+        return self.heads[0](features), (features,)
+
+    @override
+    def later(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        (x,) = maps
+        logits = []
+        for stage, head in zip(self.stages[1:], self.heads[1:], strict=True):
+            x = stage(x)
+            logits.append(head(x))
+        return logits
+
+    @override
+    def final(self, maps: Sequence[Tensor]) -> Tensor:
+        (features,) = maps
+        logits: Tensor = self.heads[2](self.stages[2](self.stages[1](features)))
+        return logits
+
+    @override
+    def after_trunk(
         self,
-        x: Tensor,
+        logits: Tensor,
+        maps: Sequence[Tensor],
         rho: Sequence[float] | Tensor,
         region: type[Region] = CompactRegion,
         truth: Tensor | None = None,
     ) -> CascadeOutput:
-        """Run the cascade; a pixel exits where its probability is strictly greater than rho.
-
-        Args:
-            x: normalised BGR images, float [N, 3, H, W].
-            rho: one threshold per boundary.
-            region: implementation of region operators.
-            truth: class index per pixel, int64 [N, 1, h, w], for training: compare the probability
-                of the true class instead of the largest, except where it is 255.
-        """
-        first = features = self.stages[0](x)
-        logits = self.heads[0](features)
+        (features,) = maps
         probabilities = logits.float().softmax(1)
         active = torch.ones_like(probabilities[:, :1], dtype=torch.bool)
         stages = active.to(torch.uint8)
@@ -211,15 +297,7 @@ class Cascade(StagedNetwork):
             probabilities = current.scatter(logits.float().softmax(1), probabilities)
             stages = stages + active
         confidence = probabilities.amax(1, keepdim=True)
-        return CascadeOutput(probabilities, confidence, stages, all_logits, regions, first)
-
-    @override
-    def deep(self, x: Tensor) -> list[Tensor]:
-        logits = []
-        for stage, head in zip(self.stages, self.heads, strict=True):
-            x = stage(x)
-            logits.append(head(x))
-        return logits
+        return CascadeOutput(probabilities, confidence, stages, all_logits, regions, maps)
 
     @override
     def exits(
@@ -235,18 +313,6 @@ class Cascade(StagedNetwork):
     @override
     def first_stage(self) -> list[nn.Module]:
         return [self.stages[0], self.heads[0]]
-
-    def final(self, features: Tensor) -> Tensor:
-        """Run stages 2 and 3 and the last head on all pixels.
-
-        Args:
-            features: of stage 1, float [N, C, h, w].
-
-        Returns:
-            Logits, float [N, K, h, w].
-        """
-        logits: Tensor = self.heads[2](self.stages[2](self.stages[1](features)))
-        return logits
 
 
 def _exit_score(probabilities: Tensor, truth: Tensor | None) -> Tensor:

@@ -2,7 +2,8 @@
 
 Every spatial layer of stages 2 and 3 reads a dense map, and is computed for the region only;
 whatever follows it is pointwise. So the result at a cell does not depend on which other cells go
-on, and the cascade's only error is the decision to exit.
+on, and the cascade's only error is the decision to exit. Two other forms can be asked for, to
+compare (`lc_trt.model.neighbours`).
 
 A *cell* is a pixel of a feature map. Stage 1 is dense, at stride 8. Stage 2 computes a region at
 stride 8. Stage 3 computes one at stride 4: the uncertain children of stage 2's cells.
@@ -22,6 +23,7 @@ from lc_trt.model.cascade import DROPOUT, CascadeOutput, StagedNetwork
 from lc_trt.model.encoders.base import Encoder
 from lc_trt.model.exits import LARGEST, ExitRules, simulate_exits
 from lc_trt.model.layers import Chain, Conv, Dropout, Upsample, double
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.pyramid import Pyramid
 from lc_trt.model.region import CompactRegion, Region, repeat_children
 
@@ -55,13 +57,13 @@ class DenseMaps(NamedTuple):
     """What the later stages read, all of it dense.
 
     Attributes:
-        features: at stride 8, float [N, C, h, w].
-        context: at stride 8, what stage 2's spatial convolutions read.
-        detail: at stride 4, what stage 3 reads.
+        features: of pyramid and encoder at stride 8, float [N, C, h, w]; stage 2 reads them.
+        guide: the pyramid with few channels, at stride 8.
+        detail: of encoder and guide at stride 4; stage 3 reads it.
     """
 
     features: Tensor
-    context: Tensor
+    guide: Tensor
     detail: Tensor
 
 
@@ -74,12 +76,22 @@ class SpatialMix(nn.Module):
         dilations: one 3x3 convolution each.
         joined: channels of the pointwise inputs.
         cout: output channels.
+        reads_map: whether a region's spatial convolutions read a dense map; if not, they read the
+            region's own features, and 0 outside.
     """
 
     def __init__(
-        self, cin: int, spatial: int, dilations: Sequence[int], joined: int, cout: int
+        self,
+        cin: int,
+        spatial: int,
+        dilations: Sequence[int],
+        joined: int,
+        cout: int,
+        *,
+        reads_map: bool,
     ) -> None:
         super().__init__()
+        self.reads_map = reads_map
         self.spatial = nn.ModuleList(Conv(cin, spatial, 3, dilation=d) for d in dilations)
         self.mix = Chain([Conv(len(dilations) * spatial + joined, cout), Conv(cout, cout)])
 
@@ -88,7 +100,8 @@ class SpatialMix(nn.Module):
         """Mix.
 
         Args:
-            x: dense map, [N, cin, H, W].
+            x: dense map, [N, cin, H, W]; features of the region if there is one and ``reads_map``
+                is false.
             joined: features of the region, or dense maps without one.
             region: where to compute; None for everywhere.
 
@@ -96,7 +109,10 @@ class SpatialMix(nn.Module):
             Features of the region, or a dense map.
         """
         convs = cast("list[Conv]", list(self.spatial))
-        spatial = [conv(x) if region is None else conv.at(x, region) for conv in convs]
+        if region is not None and self.reads_map:
+            spatial = [conv.at(x, region) for conv in convs]
+        else:
+            spatial = [conv(x, region) for conv in convs]
         mixed: Tensor = self.mix(torch.cat([*spatial, *joined], 1), region)
         return mixed
 
@@ -110,6 +126,8 @@ class ExactCascade(StagedNetwork):
         widths: channel counts.
         exit_rule: name of the rule by which cells exit (`lc_trt.model.exits`).
         fitted_rules: exit rules with parameters that the network has.
+        neighbours: what the spatial layers of stages 2 and 3 read at a neighbour outside the
+            region. Without exits all forms are the same network.
 
     Attributes:
         exit_rules: its exit rules, and the one chosen.
@@ -118,7 +136,6 @@ class ExactCascade(StagedNetwork):
     """
 
     strides = STRIDES
-    exact = True
     temperatures: Tensor
 
     def __init__(
@@ -128,8 +145,11 @@ class ExactCascade(StagedNetwork):
         widths: Widths | None = None,
         exit_rule: str = LARGEST,
         fitted_rules: Sequence[str] = (),
+        neighbours: Neighbours = Neighbours.EXACT,
     ) -> None:
         super().__init__()
+        self.neighbours, self.exact = neighbours, neighbours is Neighbours.EXACT
+        reads_map = neighbours is not Neighbours.ZEROS
         w = widths or Widths()
         c4, c8, c16, c32 = encoder.channels
         self.encoder = encoder
@@ -139,56 +159,51 @@ class ExactCascade(StagedNetwork):
         features = w.pyramid + c8
         self.context = Conv(features, w.context)
         self.pointwise = Conv(features, w.context)
-        self.stage2 = SpatialMix(w.context, w.context, (1, 2, 4), w.context, w.stage2)
+        self.stage2 = SpatialMix(
+            w.context, w.context, (1, 2, 4), w.context, w.stage2, reads_map=reads_map
+        )
         self.head2 = _head(w.stage2, classes)
         detail = -(-(c4 + w.guide) // BLOCK) * BLOCK
-        self.guide = Conv(w.pyramid, detail - c4)
+        guide = detail - c4
+        self.guide = Conv(w.pyramid, guide)
         self.parent = Conv(w.stage2, w.stage3)
-        self.stage3 = SpatialMix(detail, w.detail, (1, 2), detail + w.stage3, w.stage3)
+        self.stage3 = SpatialMix(
+            detail, w.detail, (1, 2), detail + w.stage3, w.stage3, reads_map=reads_map
+        )
         self.head3 = _head(w.stage3, classes)
         self.exit_rules = ExitRules(classes, (features, detail), exit_rule, fitted_rules)
+        if neighbours is Neighbours.STAND_IN:
+            self.stand_in2 = Conv(guide, w.context, norm=False, relu=False)
+            self.stand_in3 = Conv(guide, detail, norm=False, relu=False)
         self.upsample = Upsample(STRIDES[-1])
         self.register_buffer("temperatures", torch.ones(len(STRIDES)))
 
+    @override
     def trunk(self, x: Tensor) -> tuple[Tensor, DenseMaps]:
-        """Stage 1.
-
-        Args:
-            x: normalised BGR images, float [N, 3, H, W].
-
-        Returns:
-            Logits at stride 8, and the maps that the later stages read.
-        """
         e4, e8, e16, e32 = self.encoder(x)
         pyramid = self.pyramid((e8, e16, e32))
-        features = torch.cat([pyramid, e8], 1)
-        detail = torch.cat([e4, double(self.guide(pyramid), e4)], 1)
-        return self.head1(pyramid), DenseMaps(features, self.context(features), detail)
+        guide = self.guide(pyramid)
+        detail = torch.cat([e4, double(guide, e4)], 1)
+        return self.head1(pyramid), DenseMaps(torch.cat([pyramid, e8], 1), guide, detail)
 
     @override
-    def deep(self, x: Tensor) -> list[Tensor]:
-        logits1, maps = self.trunk(x)
-        return [logits1, *self.later(maps)]
-
-    def later(self, maps: DenseMaps) -> tuple[Tensor, Tensor]:
-        """Run stages 2 and 3 on all cells.
-
-        Args:
-            maps: of `trunk`.
-
-        Returns:
-            Logits, float [N, K, h, w] at strides 8 and 4.
-        """
-        rows2 = self.stage2(maps.context, [self.pointwise(maps.features)])
+    def later(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        maps = DenseMaps(*maps)
+        rows2 = self.stage2(self.context(maps.features), [self.pointwise(maps.features)])
         logits2: Tensor = self.head2(rows2)
         size = (maps.detail.shape[2], maps.detail.shape[3])
         parent = repeat_children(self.parent(rows2), size)
         rows3 = self.stage3(maps.detail, [maps.detail, parent])
-        return logits2, self.head3(rows3) + repeat_children(logits2, size)
+        return [logits2, self.head3(rows3) + repeat_children(logits2, size)]
 
     @override
-    def forward(
-        self, x: Tensor, rho: Sequence[float] | Tensor, region: type[Region] = CompactRegion
+    def after_trunk(
+        self,
+        logits: Tensor,
+        maps: Sequence[Tensor],
+        rho: Sequence[float] | Tensor,
+        region: type[Region] = CompactRegion,
+        truth: Tensor | None = None,
     ) -> CascadeOutput:
         """Run the cascade; a cell exits where its score by the exit rule is greater than rho.
 
@@ -196,25 +211,33 @@ class ExactCascade(StagedNetwork):
         and brought to stride 4, is.
 
         Args:
-            x: normalised BGR images, float [N, 3, H, W].
+            logits: of `trunk`.
+            maps: of `trunk`.
             rho: one threshold per boundary.
             region: implementation of region operators.
+            truth: must be None.
 
         Returns:
-            Maps at stride 4. ``features`` is stage 1's map at stride 8. ``confidence`` is the
-            score of the boundary that a cell exited at; at stage 3 the largest probability.
+            Maps at stride 4. ``confidence`` is the score of the boundary that a cell exited at; at
+            stage 3 the largest probability.
+
+        Raises:
+            ValueError: ``truth`` is not None.
         """
-        logits1, maps = self.trunk(x)
+        if truth is not None:
+            raise ValueError("truth: needs a network whose stages have one stride")
+        maps = DenseMaps(*maps)
         rule = self.exit_rules.rule
-        probabilities = self.probabilities(logits1, 1)
+        probabilities = self.probabilities(logits, 1)
         score1 = rule(1, probabilities, maps.features)
         # Negated, so that a cell whose score is NaN stays active.
         region2 = region(~(score1 > rho[0]))
         rows = region2.gather(maps.features)
-        rows2 = self.stage2(maps.context, [self.pointwise(rows, region2)], region2)
+        context = self._context(maps, rows, region2)
+        rows2 = self.stage2(context, [self.pointwise(rows, region2)], region2)
         logits2 = self.head2(rows2, region2)
         merged = region2.scatter(self.probabilities(logits2, 2), probabilities)
-        merged_logits2 = region2.scatter(logits2, logits1.detach())
+        merged_logits2 = region2.scatter(logits2, logits.detach())
 
         detail = maps.detail
         size = (detail.shape[2], detail.shape[3])
@@ -224,7 +247,8 @@ class ExactCascade(StagedNetwork):
         region3 = region(parents & ~(score2 > rho[1]))
         scores = torch.where(parents, score2, repeat_children(score1, size))
         parent = region3.children(self.parent(rows2, region2), region2)
-        rows3 = self.stage3(detail, [region3.gather(detail), parent], region3)
+        rows = region3.gather(detail)
+        rows3 = self.stage3(self._detail(maps, rows, region3), [rows, parent], region3)
         logits3 = self.head3(rows3, region3) + region3.children(logits2, region2)
         merged_logits3 = region3.scatter(logits3, repeat_children(merged_logits2.detach(), size))
         probabilities3 = self.probabilities(logits3, 3)
@@ -235,10 +259,28 @@ class ExactCascade(StagedNetwork):
             merged,
             scores,
             stages,
-            [logits1, merged_logits2, merged_logits3],
+            [logits, merged_logits2, merged_logits3],
             [region2, region3],
-            maps.features,
+            maps,
         )
+
+    def _context(self, maps: DenseMaps, rows: Tensor, region: Region) -> Tensor:
+        """What stage 2's spatial convolutions read: a dense map, or with zeros region features."""
+        if self.neighbours is Neighbours.EXACT:
+            dense: Tensor = self.context(maps.features)
+            return dense
+        inside: Tensor = self.context(rows, region)
+        if self.neighbours is Neighbours.ZEROS:
+            return inside
+        return region.scatter(inside, self.stand_in2(maps.guide))
+
+    def _detail(self, maps: DenseMaps, rows: Tensor, region: Region) -> Tensor:
+        """What stage 3's spatial convolutions read, as `_context` for stage 2."""
+        if self.neighbours is Neighbours.EXACT:
+            return maps.detail
+        if self.neighbours is Neighbours.ZEROS:
+            return rows
+        return region.scatter(rows, double(self.stand_in3(maps.guide), maps.detail))
 
     @override
     def new_parameters(self) -> list[nn.Parameter]:
@@ -253,6 +295,9 @@ class ExactCascade(StagedNetwork):
     def exits(
         self, x: Tensor, logits: Sequence[Tensor], rho: Sequence[float] | Tensor
     ) -> tuple[Tensor, Tensor]:
+        if not self.exact:  # who else goes on changes what a cell gets
+            output = self(x, rho)
+            return output.probabilities, output.stages
         rule = self.exit_rules.rule
         maps = self.exit_maps(self.trunk(x)[1]) if rule.reads_maps else (None, None)
         exits = simulate_exits(

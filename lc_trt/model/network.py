@@ -12,6 +12,7 @@ from lc_trt.model.cascade import StagedNetwork
 from lc_trt.model.encoders.registry import build_encoder
 from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.exits import LARGEST
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.presets import build_cascade, build_peer, find_preset, initialise
 
 TrainableNetwork: TypeAlias = StagedNetwork | PeerNetwork
@@ -28,6 +29,8 @@ class NetworkSpec:
         exit_rule: name of the rule by which cells exit (`lc_trt.model.exits`); a preset has the
             largest probability.
         fitted_rules: exit rules with parameters that the network has.
+        neighbours: what region convolutions read outside the region, with an encoder; those of a
+            preset read 0.
     """
 
     preset: str = ""
@@ -35,6 +38,7 @@ class NetworkSpec:
     encoder: str = ""
     exit_rule: str = LARGEST
     fitted_rules: tuple[str, ...] = ()
+    neighbours: Neighbours = Neighbours.EXACT
 
     @property
     def name(self) -> str:
@@ -73,7 +77,11 @@ class NetworkSpec:
             encoder = build_encoder(self.encoder)
             return initialise(
                 ExactCascade(
-                    encoder, classes, exit_rule=self.exit_rule, fitted_rules=self.fitted_rules
+                    encoder,
+                    classes,
+                    exit_rule=self.exit_rule,
+                    fitted_rules=self.fitted_rules,
+                    neighbours=self.neighbours,
                 )
             )
         if self.is_peer:
@@ -87,6 +95,7 @@ class NetworkSpec:
                 "encoder": self.encoder,
                 "exit_rule": self.exit_rule,
                 "fitted_rules": list(self.fitted_rules),
+                "neighbours": str(self.neighbours),
             }
         if self.is_peer:
             return {"preset": self.preset}
@@ -105,4 +114,5 @@ class NetworkSpec:
             metadata.get("encoder") or "",
             metadata.get("exit_rule", LARGEST),
             tuple(metadata.get("fitted_rules", ())),
+            Neighbours(metadata.get("neighbours", Neighbours.EXACT)),
         )

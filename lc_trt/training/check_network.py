@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lc_trt.errors import UsageError
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec
 from lc_trt.training.config import TrainConfig
 
@@ -18,7 +19,8 @@ def check_network(config: TrainConfig, network: NetworkSpec) -> None:
 
     Raises:
         UsageError: a phase of a peer other than ``published``, or of a cascade that is; a field of
-            a peer that only cascades have; a batch of one image for a peer.
+            a peer that only cascades have; a batch of one image for a peer; a phase with exits
+            that exact regions do not need, or that asks for labels at several strides.
     """
     losses = {phase.loss for phase in config.phases}
     if not network.is_peer:
@@ -26,6 +28,8 @@ def check_network(config: TrainConfig, network: NetworkSpec) -> None:
             raise UsageError(
                 f"loss published: {network.name} is a cascade; expected deep, cascade or final"
             )
+        if network.encoder:
+            _check_exits(config, network)
         return
     unknown = {
         "heads": config.heads is not None,
@@ -45,3 +49,18 @@ def check_network(config: TrainConfig, network: NetworkSpec) -> None:
             f"batch 1: {network.name} normalises one value per image after its global pooling; "
             "expected at least 2"
         )
+
+
+def _check_exits(config: TrainConfig, network: NetworkSpec) -> None:
+    for phase in config.phases:
+        if phase.loss != "cascade":
+            continue
+        if network.neighbours is Neighbours.EXACT:
+            raise UsageError(
+                "loss cascade: a network with exact regions needs no training with exits; "
+                "expected deep or final"
+            )
+        if phase.exit.by == "truth":
+            raise UsageError(
+                f"exit.by truth: the stages of {network.name} differ in stride; expected largest"
+            )

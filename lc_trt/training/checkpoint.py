@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lc_trt.errors import LcTrtError
+from lc_trt.training.config import TrainConfig
 from lc_trt.utils.files import atomic_file
 
 FREE_FIELDS = {"data.root", "checkpoint_seconds", "workers"}
@@ -68,12 +70,13 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return state, json.loads(header.get("lc_trt", "{}"))
 
 
-def load_into(model: nn.Module, path: Path) -> dict[str, Any]:
+def load_into(model: nn.Module, path: Path, optional: Collection[str] = ()) -> dict[str, Any]:
     """Load weights into a model.
 
     Args:
         model: its parameter names and shapes must match the file exactly.
         path: a file written by `save_weights`.
+        optional: names of tensors that the file may lack; the model keeps its own.
 
     Returns:
         The file's metadata.
@@ -85,6 +88,8 @@ def load_into(model: nn.Module, path: Path) -> dict[str, Any]:
     expected = model.state_dict()
     for name, tensor in expected.items():
         if name not in state:
+            if name in optional:
+                continue
             raise LcTrtError(f"{path}: lacks {name!r}, which the network expects")
         if state[name].shape != tensor.shape:
             raise LcTrtError(
@@ -94,7 +99,7 @@ def load_into(model: nn.Module, path: Path) -> dict[str, Any]:
     extra = sorted(set(state) - set(expected))
     if extra:
         raise LcTrtError(f"{path}: holds {extra[0]!r}, which the network does not have")
-    model.load_state_dict(state)
+    model.load_state_dict({**expected, **state})
     return metadata
 
 
@@ -130,7 +135,7 @@ def check_same_run(path: Path, saved: dict[str, Any], current: dict[str, Any]) -
     """Check that a run resumes with the configuration that it started with.
 
     Fields that do not affect the result may differ: location of the data, checkpoint interval,
-    number of workers.
+    number of workers. A field that is newer than the state file had its default.
 
     Args:
         path: the state file, for the message.
@@ -140,13 +145,20 @@ def check_same_run(path: Path, saved: dict[str, Any], current: dict[str, Any]) -
     Raises:
         LcTrtError: a field differs.
     """
-    before, now = _flatten(saved), _flatten(current)
+    before, now = _flatten(_with_defaults(saved)), _flatten(current)
     for name in sorted({*before, *now} - FREE_FIELDS):
         if before.get(name) != now.get(name):
             raise LcTrtError(
                 f"{path}: was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; "
                 "give the same value, another --out, or --fresh to start over"
             )
+
+
+def _with_defaults(saved: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return TrainConfig.model_validate(saved).as_dict()
+    except ValidationError:  # of a field that no longer exists: named as a difference
+        return saved
 
 
 def _flatten(values: object, name: str = "") -> dict[str, Any]:

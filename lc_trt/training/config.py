@@ -175,6 +175,11 @@ class Encoder(Section):
     frozen: Literal[4, 8, 16, 32] | None = Field(
         4, description="layers up to this stride keep their pretrained weights; none: all train"
     )
+    neighbours: Literal["exact", "zeros", "stand_in"] = Field(
+        "exact",
+        description="what a later stage reads outside its region: the dense map, 0 as published, "
+        "or a linear estimate; to compare the three",
+    )
 
 
 class Distil(Section):

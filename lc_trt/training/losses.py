@@ -126,22 +126,26 @@ def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
     return powers / powers.sum(1, keepdim=True)
 
 
-def cascade_losses(output: CascadeOutput, label: Tensor, weight: Tensor | None) -> list[Tensor]:
+def cascade_losses(
+    output: CascadeOutput, label: Tensor, weight: Tensor | None, strides: Sequence[int]
+) -> list[Tensor]:
     """Cross-entropy of stage 1 on all pixels and of stages 2 and 3 on the pixels that reach them.
 
     Args:
         output: of the cascade's forward pass.
         label: class index per pixel, [N, H, W]; 255 is ignored.
         weight: float [K], one weight per class; None for equal weights.
+        strides: of each stage's logits, in pixels.
 
     Returns:
         One scalar per stage.
     """
-    losses = [cross_entropy(*resize_for_loss(output.logits[0], label), weight)]
-    for region, logits in zip(output.regions, output.logits[1:], strict=True):
-        upsampled, target = resize_for_loss(logits, label)
-        reached = region.hard.repeat_interleave(OUTPUT_STRIDE // LOSS_STRIDE, 2)
-        reached = reached.repeat_interleave(OUTPUT_STRIDE // LOSS_STRIDE, 3)
+    losses = [cross_entropy(*resize_for_loss(output.logits[0], label, strides[0]), weight)]
+    later = zip(output.regions, output.logits[1:], strides[1:], strict=True)
+    for region, logits, stride in later:
+        upsampled, target = resize_for_loss(logits, label, stride)
+        reached = region.hard.repeat_interleave(stride // LOSS_STRIDE, 2)
+        reached = reached.repeat_interleave(stride // LOSS_STRIDE, 3)
         mask = reached[:, 0, : target.shape[1], : target.shape[2]]
         losses.append(cross_entropy(upsampled, target, weight, mask))
     return losses

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lc_trt.errors import UsageError
 from lc_trt.model.baselines.peer import PeerNetwork
-from lc_trt.model.cascade import OUTPUT_STRIDE, Cascade
+from lc_trt.model.cascade import OUTPUT_STRIDE, CascadeOutput, StagedNetwork
 from lc_trt.model.network import TrainableNetwork
 from lc_trt.model.region import CompactRegion, Region
 from lc_trt.training.config import STAGES, Phase
@@ -83,10 +82,6 @@ def objective(
         terms = peer_losses(model.supervised(x), label, class_weight)
         return Objective(weighted_sum(terms), list(terms.values()), None, tuple(terms))
     if phase.loss == "cascade":
-        if not isinstance(model, Cascade):
-            raise UsageError(
-                "loss cascade: a network with exact regions needs no training with exits; use deep"
-            )
         return _cascade(model, x, label, phase, class_weight, region, teacher)
     if phase.loss == "deep":
         logits = model.deep(x)
@@ -101,7 +96,7 @@ def objective(
 
 
 def _cascade(
-    model: Cascade,
+    model: StagedNetwork,
     x: Tensor,
     label: Tensor,
     phase: Phase,
@@ -110,15 +105,16 @@ def _cascade(
     teacher: TeacherTarget | None,
 ) -> Objective:
     truth = _at_feature_size(label) if phase.exit.by == "truth" else None
-    output = model(x, phase.exit.rho, region, truth)
+    output: CascadeOutput = model(x, phase.exit.rho, region, truth)
     reached = [None, *(reached_region.hard for reached_region in output.regions)]
-    losses = cascade_losses(output, label, class_weight)
+    losses = cascade_losses(output, label, class_weight, model.strides)
     losses = _with_teacher(losses, output.logits, teacher, reached)
     total = _weighted(phase.stage_weights, losses)
     if phase.final_on_all:
         count = math.ceil(len(x) * phase.final_on_all_part)
-        dense = model.final(output.features[:count])
-        final = cross_entropy(*resize_for_loss(dense, label[:count]), class_weight)
+        dense = model.final([m[:count] for m in output.maps])
+        resized = resize_for_loss(dense, label[:count], model.strides[-1])
+        final = cross_entropy(*resized, class_weight)
         (final,) = _with_teacher([final], [dense], teacher)
         total = total + phase.final_on_all * final
     shares = [float((output.stages == s).float().mean()) for s in (1, 2, 3)]

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from lc_trt.data.classes import find_classes
 from lc_trt.data.datasets import open_dataset
-from lc_trt.data.images import list_images
+from lc_trt.data.images import list_images, spread
 from lc_trt.errors import LcTrtError
 from lc_trt.model.cascade import Cascade, StagedNetwork
 from lc_trt.model.encoders.weights import load_pretrained
 from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.layers import freeze_batch_norm
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec, TrainableNetwork
+from lc_trt.model.stand_in import fit_stand_ins, stand_in_names
 from lc_trt.training import checkpoint
 from lc_trt.training.average import moving_average
 from lc_trt.training.batches import Batches, Image, class_weights
@@ -34,6 +36,7 @@ from lc_trt.training.schedule import RunSchedule
 from lc_trt.training.teacher import Teacher
 from lc_trt.training.validation import Validation, validate
 
+FIT_IMAGES = 32  # to fit linear stand-ins to
 MAX_SKIPPED_IN_A_ROW = 20  # consecutive non-finite steps after which a run has diverged
 
 
@@ -77,7 +80,7 @@ class Trainer:
         self.network = (
             NetworkSpec(config.preset, config.heads)
             if encoder is None
-            else NetworkSpec(encoder=encoder.name)
+            else NetworkSpec(encoder=encoder.name, neighbours=Neighbours(encoder.neighbours))
         )
         check_network(config, self.network)
         data = config.data
@@ -150,7 +153,13 @@ class Trainer:
     def _start(self) -> None:
         """Load the initial weights."""
         if self.config.init is not None:
-            checkpoint.load_into(self.model, Path(self.config.init))
+            stand_ins = stand_in_names(self.model)
+            metadata = checkpoint.load_into(self.model, Path(self.config.init), stand_ins)
+            if (
+                stand_ins
+                and NetworkSpec.from_metadata(metadata).neighbours is not Neighbours.STAND_IN
+            ):
+                self._fit_stand_ins()
         elif self.config.imagenet is not None:
             from lc_trt.model.imagenet import load_imagenet
 
@@ -160,6 +169,12 @@ class Trainer:
         elif self.config.encoder is not None and self.config.encoder.weights != "none":
             encoder = cast(ExactCascade, self.model).encoder
             self.imagenet_summary = str(load_pretrained(encoder, self.config.encoder.weights))
+
+    def _fit_stand_ins(self) -> None:
+        """Start the stand-ins of a network whose initial weights have none."""
+        samples = (self.train_set[i] for i in spread(len(self.train_set), FIT_IMAGES))
+        inputs = (self.to_input(sample.image[None]) for sample in samples)
+        fit_stand_ins(cast(ExactCascade, self.model), inputs)
 
     def _resume(self) -> None:
         state = checkpoint.load_state(self.state_path, self.device)

@@ -12,6 +12,7 @@ from lc_trt.model.encoders.efficientnet_lite import InvertedResidual
 from lc_trt.model.exact_cascade import ExactCascade, Widths
 from lc_trt.model.exits import LARGEST, PerClass
 from lc_trt.model.layers import BatchNorm, Chain, Conv
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.presets import initialise
 
 MEAN, STD = (127.0,) * 3, (128.0,) * 3
@@ -31,12 +32,24 @@ def tiny_encoder() -> Encoder:
 
 
 def tiny_exact_cascade(
-    classes: int = 5, seed: int = 0, *, exit_rule: str = LARGEST, fitted: Sequence[str] = ()
+    classes: int = 5,
+    seed: int = 0,
+    *,
+    exit_rule: str = LARGEST,
+    fitted: Sequence[str] = (),
+    neighbours: Neighbours = Neighbours.EXACT,
 ) -> ExactCascade:
     """A cascade whose batch norms, temperatures, confidences and exit rules are not trivial."""
     torch.manual_seed(seed)
     model = initialise(
-        ExactCascade(tiny_encoder(), classes, WIDTHS, exit_rule=exit_rule, fitted_rules=fitted)
+        ExactCascade(
+            tiny_encoder(),
+            classes,
+            WIDTHS,
+            exit_rule=exit_rule,
+            fitted_rules=fitted,
+            neighbours=neighbours,
+        )
     ).eval()
     for module in model.modules():
         if isinstance(module, BatchNorm):
@@ -50,6 +63,11 @@ def tiny_exact_cascade(
             torch.nn.init.normal_(parameter, std=scale)
     model.temperatures.copy_(torch.tensor([1.2, 0.9, 1.1]))
     randomise_rules(model)
+    if neighbours is Neighbours.STAND_IN:  # beside its stand-ins the same network
+        for stand_in in (model.stand_in2, model.stand_in3):
+            torch.nn.init.normal_(stand_in.conv.weight, std=0.5)
+        same = tiny_exact_cascade(classes, seed, exit_rule=exit_rule, fitted=fitted)
+        model.load_state_dict(same.state_dict(), strict=False)
     return model
 
 

@@ -69,7 +69,7 @@ def test_rho_1_disables_early_exit(form, images):
     same(output.logits[2], dense(images))
     same(output.probabilities, dense(images).softmax(1))
     same(model.deep(images)[2], dense(images))
-    same(model.final(output.features), dense(images))
+    same(model.final(output.maps), dense(images))
 
 
 def test_all_pixels_exit_at_stage_1(model, images):
@@ -153,5 +153,5 @@ def test_output_shapes_and_types(model, images, rho):
     assert output.probabilities.shape == (2, CLASSES, 6, 8)
     assert output.confidence.shape == output.stages.shape == (2, 1, 6, 8)
     assert output.stages.dtype == torch.uint8
-    assert output.features.shape[2:] == (6, 8)
+    assert output.maps[0].shape[2:] == (6, 8)
     assert model.upsample(output.probabilities, (44, 60)).shape == (2, CLASSES, 44, 60)

@@ -9,6 +9,7 @@ from lc_trt.model.baselines import IMAGENET_MEAN, IMAGENET_STD
 from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec
 from lc_trt.model.presets import PRESETS
 
@@ -36,6 +37,7 @@ def test_a_peer_is_dense_and_takes_rgb() -> None:
 
 @pytest.mark.parametrize("spec", [
     NetworkSpec("irnet-small", "plain"), NetworkSpec(encoder="resnet18"),
+    NetworkSpec(encoder="resnet18", neighbours=Neighbours.STAND_IN),
     NetworkSpec("pidnet-s"),
 ])  # fmt: skip
 def test_the_definition_survives_in_metadata(spec: NetworkSpec) -> None:
@@ -45,3 +47,12 @@ def test_the_definition_survives_in_metadata(spec: NetworkSpec) -> None:
 def test_an_unknown_encoder_is_named_with_those_that_exist() -> None:
     with pytest.raises(UsageError, match=r"unknown encoder 'resnet19': expected .*resnet18"):
         NetworkSpec(encoder="resnet19").build(3)
+
+
+def test_a_network_of_an_older_checkpoint_reads_the_dense_map() -> None:
+    assert NetworkSpec.from_metadata({"encoder": "resnet18"}).neighbours is Neighbours.EXACT
+
+
+def test_the_neighbours_are_those_of_the_definition() -> None:
+    network = NetworkSpec(encoder="resnet18", neighbours=Neighbours.ZEROS).build(3)
+    assert isinstance(network, ExactCascade) and not network.exact

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lc_trt.errors import UsageError
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec
 from lc_trt.training.check_network import check_network
 from lc_trt.training.config import TrainConfig
@@ -50,3 +51,19 @@ def test_a_peer_has_losses_of_its_own_and_no_stages(changes: dict[str, Any], mes
 def test_a_cascade_has_no_published_loss() -> None:
     with pytest.raises(UsageError, match="loss published: irnet-small is a cascade; expected deep"):
         check_network(config(), NetworkSpec("irnet-small"))
+
+
+def test_exits_in_training_are_for_networks_that_they_change() -> None:
+    exact, zeros = (
+        NetworkSpec(encoder="resnet18", neighbours=form)
+        for form in (Neighbours.EXACT, Neighbours.ZEROS)
+    )
+    check_network(config("cascade"), zeros)
+    with pytest.raises(UsageError, match="loss cascade: a network with exact regions needs no"):
+        check_network(config("cascade"), exact)
+    by_truth = config("cascade", {"exit": {"by": "truth"}})
+    check_network(by_truth, NetworkSpec("irnet-small"))
+    with pytest.raises(
+        UsageError, match=r"exit\.by truth: the stages of resnet18 differ in stride"
+    ):
+        check_network(by_truth, zeros)

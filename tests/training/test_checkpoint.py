@@ -4,11 +4,13 @@ import torch
 from lc_trt.errors import LcTrtError
 from lc_trt.model.layers import Conv
 from lc_trt.training.checkpoint import (
+    check_same_run,
     load_into,
     load_state,
     save_state,
     save_weights,
 )
+from lc_trt.training.config import TrainConfig
 
 
 @pytest.fixture
@@ -36,6 +38,31 @@ def test_weights_of_another_network_are_refused(weights):
         model = Conv(2, 3, 3)
         model.bn = None
         load_into(model, weights)
+
+
+def test_an_optional_tensor_may_be_absent(weights):
+    torch.manual_seed(0)
+    saved, model = Conv(2, 3, 3), Conv(2, 3, 3)
+    model.extra = torch.nn.Parameter(torch.tensor([7.0]))
+    with pytest.raises(LcTrtError, match="lacks 'extra'"):
+        load_into(model, weights)
+    load_into(model, weights, {"extra"})
+    assert model.extra.item() == 7
+    assert torch.equal(model.conv.weight, saved.conv.weight)
+
+
+def test_a_field_newer_than_the_run_had_its_default(tmp_path):
+    values = {"encoder": {"name": "resnet18"}, "phases": [{"loss": "deep", "epochs": 1}]}
+    now = TrainConfig.model_validate(values).as_dict()
+    before = TrainConfig.model_validate(values).as_dict()
+    del before["encoder"]["neighbours"]
+    check_same_run(tmp_path / "last.pt", before, now)
+    now["encoder"]["neighbours"] = "zeros"
+    with pytest.raises(LcTrtError, match=r"encoder\.neighbours 'exact', not 'zeros'"):
+        check_same_run(tmp_path / "last.pt", before, now)
+    before["old"] = 1
+    with pytest.raises(LcTrtError, match=r"was trained with .*, not"):
+        check_same_run(tmp_path / "last.pt", before, now)
 
 
 def test_files_without_weights_are_refused(tmp_path):

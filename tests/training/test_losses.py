@@ -18,6 +18,8 @@ from lc_trt.training.losses import (
     resize_for_loss,
 )
 
+STRIDES = (8, 8, 8)
+
 
 @pytest.fixture
 def logits():
@@ -87,7 +89,7 @@ def cascade_output(hard2, hard3):
     logits = [torch.randn(1, 3, 4, 4, requires_grad=True) for _ in range(3)]
     regions = [CompactRegion(hard2), CompactRegion(hard3)]
     empty = torch.empty(0)
-    return CascadeOutput(empty, empty, empty, logits, regions, empty)
+    return CascadeOutput(empty, empty, empty, logits, regions, (empty,))
 
 
 def test_cascade_losses_count_survivors_only():
@@ -97,26 +99,26 @@ def test_cascade_losses_count_survivors_only():
     hard3[..., 1, :] = False
     output = cascade_output(hard2, hard3)
     label = torch.randint(0, 3, (1, 32, 32), dtype=torch.uint8)
-    before = [loss.item() for loss in cascade_losses(output, label, None)]
+    before = [loss.item() for loss in cascade_losses(output, label, None, STRIDES)]
 
     label[:, 16:] = (label[:, 16:] + 1) % 3  # left at stage 1
-    after = [loss.item() for loss in cascade_losses(output, label, None)]
+    after = [loss.item() for loss in cascade_losses(output, label, None, STRIDES)]
     assert after[0] != before[0]
     assert after[1:] == before[1:]
 
     label[:, 8:16] = (label[:, 8:16] + 1) % 3  # left at stage 2
-    last = [loss.item() for loss in cascade_losses(output, label, None)]
+    last = [loss.item() for loss in cascade_losses(output, label, None, STRIDES)]
     assert last[1] != after[1]
     assert last[2] == after[2]
 
     label[:, :8] = IGNORE
-    assert cascade_losses(output, label, None)[2].item() == 0
+    assert cascade_losses(output, label, None, STRIDES)[2].item() == 0
 
 
 def test_cascade_losses_with_empty_regions():
     nobody = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     output = cascade_output(nobody, nobody)
-    losses = cascade_losses(output, torch.ones(1, 32, 32, dtype=torch.uint8), None)
+    losses = cascade_losses(output, torch.ones(1, 32, 32, dtype=torch.uint8), None, STRIDES)
     assert losses[0] > 0
     assert [losses[1].item(), losses[2].item()] == [0, 0]
     sum(losses).backward()

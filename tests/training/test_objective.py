@@ -1,12 +1,19 @@
 import pytest
 import torch
+from tiny_encoder import tiny_exact_cascade
 from tiny_training import TINY
 
 from lc_trt.model.baselines.ddrnet import DDRNet
 from lc_trt.model.cascade import Cascade
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.presets import initialise
 from lc_trt.training.config import Phase
-from lc_trt.training.losses import cross_entropy, distillation_loss, resize_for_loss
+from lc_trt.training.losses import (
+    cross_entropy,
+    deep_losses,
+    distillation_loss,
+    resize_for_loss,
+)
 from lc_trt.training.objective import TeacherTarget, objective
 from lc_trt.training.peer_losses import peer_losses
 
@@ -150,3 +157,19 @@ def test_the_teacher_is_masked_in_later_stages_where_pixels_left(model, batch):
     first = TeacherTarget(teacher.probabilities[:1], 1.0)
     dense = objective(model, batch[0][:1], batch[1][:1], phase("final"), None, teacher=first)
     torch.testing.assert_close(result.total, 0.33 * result.stage_losses[0] + dense.total)
+
+
+@pytest.mark.parametrize("form", [Neighbours.ZEROS, Neighbours.STAND_IN])
+def test_stages_of_two_strides_are_trained_with_exits(form, batch):
+    model = tiny_exact_cascade(3, neighbours=form)
+    x, label = batch
+    everyone = objective(model, x, label, phase("cascade", exit={"rho": [1, 1]}), None)
+    expected = deep_losses(model.deep(x), label, None, model.strides)
+    torch.testing.assert_close(torch.stack(everyone.stage_losses), torch.stack(expected))
+    part = sum(w * loss for w, loss in zip((0.33, 0.33, 0.8 + 0.2), expected, strict=True))
+    torch.testing.assert_close(everyone.total, part)
+    with torch.no_grad():
+        rho = float(model.probabilities(model.deep(x)[0], 1).amax(1).median())
+    some = objective(model, x, label, phase("cascade", exit={"rho": [rho, 1]}), None)
+    assert 0 < some.shares[0] < 1
+    assert some.stage_losses[1] != everyone.stage_losses[1]
