@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +29,7 @@ from lc_trt.training.check_network import check_network
 from lc_trt.training.config import Phase, TrainConfig
 from lc_trt.training.log import Log, StepReport
 from lc_trt.training.losses import apply_temperature
+from lc_trt.training.normalise import Normalise
 from lc_trt.training.objective import Objective, TeacherTarget, objective
 from lc_trt.training.optimizer import new_optimizer
 from lc_trt.training.schedule import RunSchedule
@@ -103,9 +103,9 @@ class Trainer:
         self.model.to(self.device)
         # The fastest layout for oneDNN and cuDNN, and the layout of the batches.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        mean, std = self.network.normalisation
-        self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
-        self.std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
+        self.to_input = Normalise(
+            *self.network.normalisation, device=self.device, rgb=self.network.rgb
+        )
         weighted = any(phase.class_weights == "log" for phase in config.phases)
         self.class_weight = self._class_weight() if weighted else None
         resumed = self.state_path.exists() and not self.fresh
@@ -202,16 +202,6 @@ class Trainer:
                 "best": self.best,
             },
         )
-
-    def to_input(self, image: Image) -> Tensor:
-        """Convert images to the input of the network, normalised float [N, 3, H, W].
-
-        Args:
-            image: uint8 [N, H, W, 3], BGR.
-        """
-        x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
-        x = (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        return x.flip(1) if self.network.rgb else x
 
     def rate(self) -> float:
         """Learning rate of the trunk at the current step."""
@@ -375,8 +365,6 @@ class Trainer:
             "classes": c.classes,
             "phase": phase.title,
             "step": self.step,
-            "val_miou": validation.miou,
-            "val_shares": None if validation.shares is None else list(validation.shares),
-            "val_stage_miou": list(validation.stage_miou),
+            **validation.as_metadata(),
             "config": c.as_dict(),
         }

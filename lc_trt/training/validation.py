@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,14 @@ class Validation:
     pixel_accuracy: float
     shares: Shares | None
     stage_miou: tuple[float, ...]
+
+    def as_metadata(self) -> dict[str, Any]:
+        """The fields of a checkpoint's metadata that say how good its weights are."""
+        return {
+            "val_miou": self.miou,
+            "val_shares": None if self.shares is None else list(self.shares),
+            "val_stage_miou": list(self.stage_miou),
+        }
 
 
 def validate(
