@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lc_trt.errors import LcTrtError
 
 
-def main() -> None:
-    """Read options, fit, write."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fit and write.
+
+    Args:
+        arguments: the command line; None for the process's.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="weights of lc-trt train")
     parser.add_argument("--data", required=True, help="folder of the data set")
@@ -25,7 +30,7 @@ def main() -> None:
     parser.add_argument(
         "--split", help="of the data set; default: the checkpoint's, for validation"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     from lc_trt.data.classes import find_classes
     from lc_trt.data.datasets import open_dataset

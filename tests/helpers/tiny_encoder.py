@@ -79,3 +79,12 @@ def randomise_rules(model: ExactCascade) -> None:
         for parameter in rule.parameters():
             if parameter.dim() == 4:
                 torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+
+
+def soft_exact_cascade(classes: int = 5, seed: int = 0) -> ExactCascade:
+    """`tiny_exact_cascade` with logits of about the size that a trained network's have."""
+    model = tiny_exact_cascade(classes, seed)
+    with torch.no_grad():
+        for head in (model.head1, model.head2, model.head3):
+            head[1].conv.weight.mul_(0.1)
+    return model

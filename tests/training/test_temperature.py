@@ -9,13 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import MEAN, STD, tiny_exact_cascade
+from tiny_encoder import MEAN, STD, soft_exact_cascade
 from torch.nn import functional
 
 from lc_trt.data.classes import IGNORE
 from lc_trt.data.datasets import Sample
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.network import NetworkSpec
 from lc_trt.training import temperature
 from lc_trt.training.checkpoint import load_weights, save_weights
@@ -64,20 +63,11 @@ def test_without_an_optimum_it_is_a_bound(right: bool, bound: float) -> None:
     assert fit_temperature(logits, labels) == pytest.approx(bound, rel=1e-6)
 
 
-def network(seed: int = 0) -> ExactCascade:
-    """A cascade whose logits are of about the size that a trained network's have."""
-    model = tiny_exact_cascade(CLASSES, seed)
-    with torch.no_grad():
-        for head in (model.head1, model.head2, model.head3):
-            head[1].conv.weight.mul_(0.1)
-    return model
-
-
 def samples(count: int = 3, true: float = 1.7) -> Samples:
     """Images whose labels are drawn from the softmax of stage 3 at a temperature."""
     torch.manual_seed(3)
     rng = np.random.default_rng(3)
-    model = network()
+    model = soft_exact_cascade(CLASSES)
     found = Samples()
     for number in range(count):
         image = rng.integers(0, 256, (64, 80 + number, 3)).astype(np.uint8)
@@ -95,7 +85,7 @@ def samples(count: int = 3, true: float = 1.7) -> Samples:
 
 
 def test_each_stage_gets_its_own() -> None:
-    model = network()
+    model = soft_exact_cascade(CLASSES)
     fitted = fit_temperatures(model, samples(), PREPARE)
     assert torch.equal(model.temperatures, torch.tensor(fitted.temperatures))
     assert fitted.temperatures[2] == pytest.approx(1.7, rel=0.1)
@@ -105,14 +95,14 @@ def test_each_stage_gets_its_own() -> None:
 
 
 def test_pixels_are_drawn_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = fit_temperatures(network(), samples(6), PREPARE)
+    whole = fit_temperatures(soft_exact_cascade(CLASSES), samples(6), PREPARE)
     sizes = []
     fit = temperature.fit_temperature
     monkeypatch.setattr(temperature, "VALUES", 6 * CLASSES * 200)
     monkeypatch.setattr(
         temperature, "fit_temperature", lambda z, y: sizes.append(len(y)) or fit(z, y)
     )
-    part = fit_temperatures(network(), samples(6), PREPARE)
+    part = fit_temperatures(soft_exact_cascade(CLASSES), samples(6), PREPARE)
     assert sizes == [6 * 200] * 3
     assert part.temperatures == pytest.approx(whole.temperatures, rel=0.3)
     assert part.temperatures != whole.temperatures
@@ -121,8 +111,8 @@ def test_pixels_are_drawn_where_there_are_too_many(monkeypatch: pytest.MonkeyPat
 def test_what_cannot_be_calibrated_is_a_one_line_error() -> None:
     unlabelled = Samples(Sample(s.name, s.image, np.full_like(s.label, IGNORE)) for s in samples(1))
     with pytest.raises(LcTrtError, match="no pixel has a label other than 255"):
-        fit_temperatures(network(), unlabelled, PREPARE)
-    model = network()
+        fit_temperatures(soft_exact_cascade(CLASSES), unlabelled, PREPARE)
+    model = soft_exact_cascade(CLASSES)
     with torch.no_grad():
         model.head2[1].conv.bias[0] = torch.nan
     with pytest.raises(LcTrtError, match="logits are not finite"):
@@ -133,9 +123,9 @@ def test_what_cannot_be_calibrated_is_a_one_line_error() -> None:
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint in FP16, whose network is the small one."""
     path = tmp_path / "best.safetensors"
-    model = network()
+    model = soft_exact_cascade(CLASSES)
     save_weights(path, model.half(), {"encoder": "tiny", "classes": "5", "val_miou": 2.0})
-    monkeypatch.setattr(NetworkSpec, "build", lambda self, classes: network(1))
+    monkeypatch.setattr(NetworkSpec, "build", lambda self, classes: soft_exact_cascade(CLASSES, 1))
     monkeypatch.setattr(NetworkSpec, "normalisation", (MEAN, STD))
     return path
 
