@@ -50,7 +50,9 @@ def train_and_measure(peer: str, known: argparse.Namespace) -> int:
         known: the parsed command line.
     """
     folder = known.out / peer
-    best, plain, bundle = (folder / name for name in ("best.safetensors", "peer.onnx", "peer.lct"))
+    best, plain, bundle = (
+        folder / name for name in ("best.safetensors", "model.onnx", "model.lct")
+    )
     config = known.configs / f"{peer}-camvid.yaml"
     changes = [word for change in known.changes for word in ("--set", change)]
     train = ["train", "--config", config, "--data", known.data, "--out", folder, *changes]

@@ -103,3 +103,22 @@ def test_the_shipped_configurations_can_be_read(path):
 
 def test_configurations_are_shipped():
     assert len(CONFIGS) >= 3
+
+
+@pytest.mark.parametrize("peer", ["pidnet-s", "ddrnet-23-slim"])
+def test_peers_train_as_the_cascade_that_they_are_compared_with(peer):
+    own, other = (
+        read_config(CONFIGS[0].parent / f"{name}-camvid.yaml") for name in ("lite2", peer)
+    )
+    network = {"preset", "encoder", "phases", "validate_rho"}
+    assert own.model_dump(exclude=network) == other.model_dump(exclude=network)
+    ((phase,), (published,)) = own.phases, other.phases
+    loss = {"loss", "weights", "optimizer"}
+    assert phase.model_dump(exclude=loss) == published.model_dump(exclude=loss)
+    rates = {"rate", "head_rate"}
+    assert phase.optimizer.model_dump(exclude=rates) == published.optimizer.model_dump(
+        exclude=rates
+    )
+    assert published.optimizer.rate == pytest.approx(
+        phase.optimizer.rate * phase.optimizer.head_rate
+    )
