@@ -14,7 +14,7 @@ from lc_trt.data.classes import IGNORE
 from lc_trt.errors import UsageError
 from lc_trt.model.irnet import Trunk
 from lc_trt.model.layers import Chain, Conv, Dropout, Sum, Upsample
-from lc_trt.model.region import CompactRegion, Region
+from lc_trt.model.region import CompactRegion, Region, RegionForm
 
 OUTPUT_STRIDE = 8
 ASPP_DILATIONS = (1, 6, 12, 18, 24)
@@ -139,7 +139,7 @@ class StagedNetwork(nn.Module, abc.ABC):
         logits: Tensor,
         maps: Sequence[Tensor],
         rho: Sequence[float] | Tensor,
-        region: type[Region] = CompactRegion,
+        region: RegionForm = CompactRegion,
         truth: Tensor | None = None,
     ) -> CascadeOutput:
         """Run the cascade behind stage 1.
@@ -157,7 +157,7 @@ class StagedNetwork(nn.Module, abc.ABC):
         self,
         x: Tensor,
         rho: Sequence[float] | Tensor,
-        region: type[Region] = CompactRegion,
+        region: RegionForm = CompactRegion,
         truth: Tensor | None = None,
     ) -> CascadeOutput:
         """Run the cascade; a pixel exits where its probability is strictly greater than rho.
@@ -274,7 +274,7 @@ class Cascade(StagedNetwork):
         logits: Tensor,
         maps: Sequence[Tensor],
         rho: Sequence[float] | Tensor,
-        region: type[Region] = CompactRegion,
+        region: RegionForm = CompactRegion,
         truth: Tensor | None = None,
     ) -> CascadeOutput:
         (features,) = maps

@@ -25,7 +25,7 @@ from lc_trt.model.exits import LARGEST, ExitRules, simulate_exits
 from lc_trt.model.layers import Chain, Conv, Dropout, Upsample, double
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.pyramid import Pyramid
-from lc_trt.model.region import CompactRegion, Region, repeat_children
+from lc_trt.model.region import CompactRegion, Region, RegionForm, repeat_children
 
 STRIDES = (8, 8, 4)  # of the stages' logits
 BLOCK = 32  # AMX and tensor cores multiply blocks of 32 or 64 channels
@@ -202,7 +202,7 @@ class ExactCascade(StagedNetwork):
         logits: Tensor,
         maps: Sequence[Tensor],
         rho: Sequence[float] | Tensor,
-        region: type[Region] = CompactRegion,
+        region: RegionForm = CompactRegion,
         truth: Tensor | None = None,
     ) -> CascadeOutput:
         """Run the cascade; a cell exits where its score by the exit rule is greater than rho.

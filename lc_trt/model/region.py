@@ -15,6 +15,8 @@ region's pixels only (region convolution in X. Li et al., CVPR 2017).
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -126,6 +128,10 @@ class Region(abc.ABC):
         Args:
             x: features of the region.
         """
+
+
+RegionForm: TypeAlias = Callable[[Tensor], Region]
+"""An implementation of region operators, called with ``hard``."""
 
 
 class CompactRegion(Region):
