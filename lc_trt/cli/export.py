@@ -15,6 +15,12 @@ def export(
     preset: Annotated[
         str | None, typer.Option(help="The network.", show_default="the checkpoint's")
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoder of a cascade with exact regions.", show_default="the checkpoint's"
+        ),
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Weights of 'lc-trt train'.", show_default="random")
     ] = None,
@@ -44,7 +50,8 @@ def export(
     Peers (pidnet-s, ddrnet-23-slim) are written as plain ONNX, like networks of other projects.
 
     Example:
-      lc-trt export --preset irnet-small --checkpoint best.safetensors -o model.onnx
+      lc-trt export --checkpoint best.safetensors -o model.onnx
+      lc-trt export --encoder tf_efficientnet_lite2 --classes camvid -o random.onnx
     """
     from lc_trt.model.baselines import PEERS
     from lc_trt.training.export import export_file
@@ -52,6 +59,7 @@ def export(
     info = export_file(
         out,
         preset=preset,
+        encoder=encoder,
         checkpoint=checkpoint,
         size=option_values.size("--size", size),
         classes=classes,

@@ -1,4 +1,4 @@
-"""Exports a preset, with or without trained weights, as an exchange ONNX file."""
+"""Exports a network, with or without trained weights, as an exchange ONNX file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from lc_trt.errors import UsageError
 from lc_trt.ir.export import export_cascade, export_dense
 from lc_trt.ir.export_foreign import export_foreign
 from lc_trt.ir.metadata import ModelInfo
-from lc_trt.model.baselines import Peer
-from lc_trt.model.presets import PRESETS, build_cascade, build_dense, build_peer, find_network
+from lc_trt.model.baselines import Baseline, Peer
+from lc_trt.model.network import NetworkSpec
+from lc_trt.model.presets import build_dense, build_peer, find_network
 from lc_trt.training.checkpoint import load_into, load_weights
 from lc_trt.utils.files import atomic_write
 
@@ -23,8 +24,9 @@ from lc_trt.utils.files import atomic_write
 def export_file(
     out: Path,
     *,
-    preset: str | None,
-    checkpoint: Path | None,
+    preset: str | None = None,
+    encoder: str | None = None,
+    checkpoint: Path | None = None,
     size: tuple[int, int] = (300, 500),
     classes: str | None = None,
     heads: str | None = None,
@@ -39,11 +41,13 @@ def export_file(
     Args:
         out: the file to write.
         preset: name of the network; default: the checkpoint's.
+        encoder: name of the encoder of a cascade with exact regions, instead of a preset; default:
+            the checkpoint's.
         checkpoint: weights from ``lc-trt train``; None for random weights, which suffice to measure
             speed.
         size: default input (height, width) in pixels.
         classes: class set or number of classes; default: the checkpoint's, or ``voc``.
-        heads: ``plain`` or ``aspp``; default: the checkpoint's, or the preset's.
+        heads: ``plain`` or ``aspp``, for presets; default: the checkpoint's, or the preset's.
         rho: default exit thresholds, one per boundary.
         fast_rho: thresholds of the fast operating point, one per boundary.
         dense: export the dense network instead of the cascade.
@@ -55,13 +59,14 @@ def export_file(
         options.
 
     Raises:
-        UsageError: no preset and no checkpoint that names one, or options that exclude each other.
+        UsageError: no network and no checkpoint that names one, or options that exclude each other.
         LcTrtError: unreadable checkpoint, or ``out`` cannot be written.
     """
     trained: dict[str, Any] | None = None
     if checkpoint is not None:
         trained = load_weights(checkpoint)[1]
-        preset = preset or trained.get("preset")
+        if not preset and not encoder:
+            preset, encoder = trained.get("preset"), trained.get("encoder")
         classes = classes or trained.get("classes")
         heads = heads or trained.get("heads")
         if dense:
@@ -69,15 +74,18 @@ def export_file(
                 "--dense with --checkpoint: export the cascade instead; 'lc-trt bench' derives its "
                 "dense network, and --rho 1 turns early exit off"
             )
-    if preset is None:
-        raise UsageError("no network: give --preset NAME or --checkpoint FILE")
+    if not preset and not encoder:
+        raise UsageError("no network: give --preset NAME, --encoder NAME or --checkpoint FILE")
     if half and checkpoint is None:
         raise UsageError("--half needs trained weights; give --checkpoint FILE")
-    network, labels = find_network(preset), find_classes(classes or "voc")
+    if encoder:
+        _check_encoder_options(preset, heads, dense)
+    labels, spec = find_classes(classes or "voc"), NetworkSpec(preset or "", heads, encoder or "")
+    network = find_network(spec.preset) if spec.preset else None
     torch.manual_seed(seed)
     info = ModelInfo(
-        "dense" if dense or preset not in PRESETS else "cascade",
-        preset,
+        "dense" if dense or isinstance(network, (Baseline, Peer)) else "cascade",
+        spec.name,
         labels.names,
         labels.colours,
         size,
@@ -88,23 +96,35 @@ def export_file(
     if isinstance(network, Peer):
         if heads is not None:
             raise UsageError(f"preset {preset!r} has one head form only: omit --heads")
-        peer = build_peer(preset, len(labels))
+        peer = build_peer(spec.preset, len(labels))
         if checkpoint is not None:
             load_into(peer, checkpoint)
-        model = export_foreign(peer, preset)
-    elif info.kind == "dense":
+        model = export_foreign(peer, spec.preset)
+    elif network is not None and info.kind == "dense":
         model = export_dense(
-            build_dense(preset, len(labels), heads), info, network.mean, network.std
+            build_dense(spec.preset, len(labels), heads), info, network.mean, network.std
         )
     else:
-        cascade = build_cascade(preset, len(labels), heads)
+        cascade = spec.build(len(labels))
         if checkpoint is not None:
             load_into(cascade, checkpoint)
-        model = export_cascade(cascade, info, network.mean, network.std)
+        model = export_cascade(cascade, info, *spec.normalisation)
     if half:
         model = run_passes(model, [Fp16Weights()])
     atomic_write(out, model.SerializeToString(), "choose another -o", parents=True)
     return info
+
+
+def _check_encoder_options(preset: str | None, heads: str | None, dense: bool) -> None:
+    if preset:
+        raise UsageError(f"--encoder with --preset {preset}: give one of them")
+    if heads:
+        raise UsageError(f"--encoder with --heads {heads}: presets only")
+    if dense:
+        raise UsageError(
+            "--encoder with --dense: export the cascade instead; 'lc-trt bench' derives its dense "
+            "network, and --rho 1 turns early exit off"
+        )
 
 
 def public_metadata(trained: dict[str, Any] | None) -> dict[str, Any] | None:

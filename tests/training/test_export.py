@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from tiny_encoder import tiny_encoder
 from tiny_networks import frames, run, session
 
 from lc_trt.errors import UsageError
 from lc_trt.ir.metadata import read_info
-from lc_trt.model import presets
+from lc_trt.model import network, presets
 from lc_trt.training.checkpoint import save_weights
 from lc_trt.training.export import export_file, public_metadata
 
@@ -63,6 +64,22 @@ def test_a_checkpoint_brings_its_network_its_classes_and_its_weights(
         expected = model(x, (0.5, 0.5))
     found = outputs(out)
     np.testing.assert_allclose(found["confidence"], expected.confidence[:, 0], atol=1e-5)
+
+
+def test_a_checkpoint_names_its_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "build_encoder", lambda _: tiny_encoder())
+    spec, weights = network.NetworkSpec(encoder="tiny"), tmp_path / "w.safetensors"
+    torch.manual_seed(3)
+    model = spec.build(3).eval()
+    save_weights(weights, model, {**spec.as_metadata(), "classes": "3"})
+    info = export_file(tmp_path / "m.onnx", checkpoint=weights)
+    assert (info.kind, info.name, len(info.classes)) == ("cascade", "tiny", 3)
+    images, (mean, std) = frames(1), spec.normalisation
+    x = torch.from_numpy((images - np.array(mean)) / np.array(std)).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        expected = model(x, (0.5, 0.5))
+    confidence = outputs(tmp_path / "m.onnx")["confidence"]
+    np.testing.assert_allclose(confidence, expected.confidence[:, 0], atol=1e-5)
 
 
 def test_half_precision_storage_barely_changes_the_output(checkpoint: Path, tmp_path: Path) -> None:
@@ -119,7 +136,11 @@ def test_incompatible_options_are_refused(checkpoint: Path, tmp_path: Path) -> N
     out = tmp_path / "m.onnx"
     for options, message in (
         ({"preset": None, "checkpoint": checkpoint, "dense": True}, "--dense with --checkpoint"),
-        ({"preset": None, "checkpoint": None}, "no network: give --preset NAME or --checkpoint"),
+        ({"preset": None}, "no network: give --preset NAME, --encoder NAME or --checkpoint"),
+        ({"encoder": "resnet18", "preset": "tiny"}, "--encoder with --preset tiny: give one"),
+        ({"encoder": "resnet18", "heads": "aspp"}, "--encoder with --heads aspp: presets only"),
+        ({"encoder": "resnet18", "dense": True}, "--encoder with --dense: export the cascade"),
+        ({"encoder": "resnet19"}, "unknown encoder 'resnet19'"),
         ({"preset": "tiny", "checkpoint": None, "half": True}, "--half needs trained weights"),
         ({"preset": "pidnet-s", "checkpoint": None, "heads": "aspp"}, "has one head form only"),
     ):

@@ -1,15 +1,13 @@
-"""The exported graph in ONNX Runtime against the PyTorch network."""
+"""Exported cascades with zeros outside, and dense networks, in ONNX Runtime against PyTorch."""
 
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from tiny_networks import INFO, MEAN, STD, frames, middle_rho, run, session, tiny_cascade, to_input
 
-from lc_trt.ir.export import emit, export_cascade, export_dense
-from lc_trt.ir.metadata import read_info
+from lc_trt.ir.export import export_cascade, export_dense
 from lc_trt.model.cascade import Dense
 from lc_trt.model.presets import build_dense
 
@@ -70,21 +68,3 @@ def test_a_baseline_equals_pytorch(name):
         labels = model.upsample(probabilities, images.shape[1:3]).argmax(1)
     assert (outputs["labels"] == labels.numpy()).mean() >= 0.999
     np.testing.assert_allclose(outputs["confidence"], probabilities.amax(1).numpy(), atol=1e-4)
-
-
-def test_the_file_is_valid_and_has_metadata(tmp_path):
-    model = export_cascade(tiny_cascade(), INFO, MEAN, STD)
-    onnx.save(model, tmp_path / "model.onnx")
-    onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
-    loaded = onnx.load(tmp_path / "model.onnx")
-    assert read_info(loaded) == INFO
-    assert {f.name for f in loaded.functions} == {
-        "RegionSelect", "RegionGather", "RegionRestrict", "RegionConv", "RegionScatter",
-    }  # fmt: skip
-    names = [n.name for n in loaded.graph.node]
-    assert len(set(names)) == len(names) and all(names)
-
-
-def test_a_module_without_an_emitter_is_named():
-    with pytest.raises(TypeError, match="no ONNX form for Linear"):
-        emit(torch.nn.Linear(1, 1), None, "x", None)

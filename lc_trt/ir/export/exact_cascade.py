@@ -1,0 +1,124 @@
+"""Cascades with exact regions (`lc_trt.model.exact_cascade`)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import TensorProto
+from torch import nn
+
+from lc_trt.ir.builder import GraphBuilder
+from lc_trt.ir.export.encoder import emit_encoder, emit_pyramid
+from lc_trt.ir.export.layers import emit, emit_at
+from lc_trt.ir.export.parts import (
+    CascadeMaps,
+    emit_confidence,
+    emit_first_active,
+    emit_probabilities,
+    emit_rho,
+    resize_by,
+)
+from lc_trt.ir.export.regions import Children, all_rows
+from lc_trt.ir.interface import STAGES
+from lc_trt.ir.operator_schema import Region
+from lc_trt.ir.region_ops import REGION_GATHER, REGION_RESTRICT, REGION_SCATTER
+from lc_trt.model.exact_cascade import STRIDES, ExactCascade, SpatialMix
+from lc_trt.model.layers import Chain, Conv
+
+
+def emit_exact_cascade(model: ExactCascade, b: GraphBuilder, x: str) -> CascadeMaps:
+    """Add a cascade with exact regions.
+
+    Temperatures become factors of the heads. Stage 3 adds the logits of stage 2, so head 2 has
+    the factor of stage 3, and its own probabilities are those of the product with their ratio.
+
+    Args:
+        model: of three stages.
+        b: builder for the nodes.
+        x: normalised images, float [N, 3, H, W].
+    """
+    t1, t2, t3 = model.temperatures.tolist()
+    with b.path("stage1"):
+        e4, *coarser = emit_encoder(model.encoder, b, x)
+        pyramid = emit_pyramid(model.pyramid, b, coarser)
+    with b.path("head1"):
+        logits1 = emit(_divided(model.head1, t1), b, pyramid, None)
+        probabilities, confidence = emit_probabilities(b, logits1)
+
+    with b.path("stage2"):
+        features = b.op("Concat", pyramid, coarser[0], name="features", axis=1)
+        with b.path("context"):
+            context = emit(model.context, b, features, None)
+        region2 = b.select(confidence, emit_first_active(b, confidence), emit_rho(b, 2))
+        with b.path("pointwise"):
+            rows = b.region(REGION_GATHER, name="enter", region=region2, x=features)
+            rows = emit(model.pointwise, b, rows, region2)
+        rows2 = _emit_mix(model.stage2, b, context, [rows], region2)
+    with b.path("head2"):
+        logits2 = emit(_divided(model.head2, t3), b, rows2, region2)
+        own = logits2 if t2 == t3 else b.op("Mul", logits2, b.constant(t3 / t2, np.float32))
+        p = b.op("Softmax", own, axis=1)
+        merged = b.region(REGION_SCATTER, name="merge", region=region2, x=p, base=probabilities)
+
+    with b.path("stage3"):
+        with b.path("guide"):
+            guide = resize_by(b, emit(model.guide, b, pyramid, None), 2)
+            detail = b.op("Concat", e4, _crop(b, guide, e4), name="detail", axis=1)
+        merged = _crop(b, resize_by(b, merged, 2), e4)
+        confidence = emit_confidence(b, merged)
+        children = Children(b, e4)
+        parents = children.region(region2)
+        region3 = b.select(confidence, parents.hard, emit_rho(b, 3))
+        with b.path("parent"):
+            rows = emit(model.parent, b, rows2, region2)
+            parent = b.region(
+                REGION_RESTRICT, name="enter", region=region3, x=rows, index=parents.index
+            )
+        own = b.region(REGION_GATHER, name="enter", region=region3, x=detail)
+        rows3 = _emit_mix(model.stage3, b, detail, [own, parent], region3)
+    with b.path("head3"):
+        logits3 = emit(_divided(model.head3, t3), b, rows3, region3)
+        parent = b.region(
+            REGION_RESTRICT, name="parent", region=region3, x=logits2, index=parents.index
+        )
+        p, c = emit_probabilities(b, b.op("Add", logits3, parent, name="add"))
+        merged = b.region(REGION_SCATTER, name="merge", region=region3, x=p, base=merged)
+        confidence = b.region(
+            REGION_SCATTER, name="merge_confidence", region=region3, x=c, base=confidence
+        )
+    with b.path(STAGES):
+        numbers = b.constant([1], np.int32)
+        for hard in (parents.hard, region3.hard):
+            reached = b.op("Cast", hard, name="reached", to=TensorProto.INT32)
+            numbers = b.op("Add", numbers, reached)
+    return CascadeMaps(merged, numbers, confidence, STRIDES[-1])
+
+
+def _emit_mix(
+    module: SpatialMix, b: GraphBuilder, x: str, joined: Sequence[str], region: Region
+) -> str:
+    """Add spatial convolutions of a dense map at a region's cells, and what follows them."""
+    source = all_rows(b, x)
+    spatial = []
+    for number, conv in enumerate(module.spatial):
+        assert isinstance(conv, Conv)
+        with b.path(f"spatial{number}"):
+            spatial.append(emit_at(conv, b, source.rows, source.at(region)))
+    with b.path("mix"):
+        return emit(module.mix, b, b.op("Concat", *spatial, *joined, axis=1), region)
+
+
+def _crop(b: GraphBuilder, x: str, like: str) -> str:
+    """Crop a map to the size of another."""
+    end = b.op("Shape", like, name="size", start=2, end=4)
+    return b.op("Slice", x, b.constant([0, 0], np.int64), end, b.constant([2, 3], np.int64))
+
+
+def _divided(head: Chain, temperature: float) -> nn.Module:
+    """A head whose logits are divided by a temperature."""
+    head = copy.deepcopy(head)
+    for parameter in head.parameters():
+        parameter.data /= temperature
+    return head
