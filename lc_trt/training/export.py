@@ -15,8 +15,9 @@ from lc_trt.ir.export import export_cascade, export_dense
 from lc_trt.ir.export_foreign import export_foreign
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.model.baselines import Baseline, Peer
+from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.network import NetworkSpec
-from lc_trt.model.presets import build_dense, build_peer, find_network
+from lc_trt.model.presets import Preset, build_dense, find_network
 from lc_trt.training.checkpoint import load_into, load_weights
 from lc_trt.utils.files import atomic_write
 
@@ -93,22 +94,19 @@ def export_file(
         fast_rho,
         public_metadata(trained),
     )
-    if isinstance(network, Peer):
-        if heads is not None:
-            raise UsageError(f"preset {preset!r} has one head form only: omit --heads")
-        peer = build_peer(spec.preset, len(labels))
-        if checkpoint is not None:
-            load_into(peer, checkpoint)
-        model = export_foreign(peer, spec.preset)
-    elif network is not None and info.kind == "dense":
-        model = export_dense(
-            build_dense(spec.preset, len(labels), heads), info, network.mean, network.std
-        )
+    if isinstance(network, Peer) and heads is not None:
+        raise UsageError(f"preset {preset!r} has one head form only: omit --heads")
+    if info.kind == "dense" and isinstance(network, (Preset, Baseline)):
+        dense_network = build_dense(spec.preset, len(labels), heads)
+        model = export_dense(dense_network, info, network.mean, network.std)
     else:
-        cascade = spec.build(len(labels))
+        built = spec.build(len(labels))
         if checkpoint is not None:
-            load_into(cascade, checkpoint)
-        model = export_cascade(cascade, info, *spec.normalisation)
+            load_into(built, checkpoint)
+        if isinstance(built, PeerNetwork):
+            model = export_foreign(built, spec.preset)
+        else:
+            model = export_cascade(built, info, *spec.normalisation)
     if half:
         model = run_passes(model, [Fp16Weights()])
     atomic_write(out, model.SerializeToString(), "choose another -o", parents=True)

@@ -50,14 +50,15 @@ def _(module: layers.Conv, b: GraphBuilder, x: str, region: Region | None) -> st
         return _finish_conv(module, b, _region_conv(module.conv, b, x, region))
     conv = module.conv
     bias = [] if conv.bias is None else [b.weight("bias", array(conv.bias))]
-    padding: dict[str, Any] = {"pads": [int(p) for p in conv.padding] * 2}
+    attributes: dict[str, Any] = {"pads": [int(p) for p in conv.padding] * 2}
     if module.same_upper:
-        padding = {"auto_pad": "SAME_UPPER"}
-    grouped = {} if conv.groups == 1 else {"group": conv.groups}
+        attributes = {"auto_pad": "SAME_UPPER"}
+    if conv.groups > 1:
+        attributes["group"] = conv.groups
     y = b.op(
         "Conv", x, b.weight("weight", array(conv.weight)), *bias, name="conv",
         kernel_shape=list(conv.kernel_size), strides=list(conv.stride),
-        dilations=list(conv.dilation), **padding, **grouped,
+        dilations=list(conv.dilation), **attributes,
     )  # fmt: skip
     return _finish_conv(module, b, y)
 
