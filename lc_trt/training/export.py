@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,22 +67,24 @@ def export_file(
     trained: dict[str, Any] | None = None
     if checkpoint is not None:
         trained = load_weights(checkpoint)[1]
-        if not preset and not encoder:
-            preset, encoder = trained.get("preset"), trained.get("encoder")
         classes = classes or trained.get("classes")
-        heads = heads or trained.get("heads")
         if dense:
             raise UsageError(
                 "--dense with --checkpoint: export the cascade instead; 'lc-trt bench' derives its "
                 "dense network, and --rho 1 turns early exit off"
             )
-    if not preset and not encoder:
+    spec = NetworkSpec.from_metadata(trained or {})
+    if preset or encoder:
+        spec = NetworkSpec(preset or "", heads or spec.heads, encoder or "")
+    elif heads:
+        spec = replace(spec, heads=heads)
+    if not spec.name:
         raise UsageError("no network: give --preset NAME, --encoder NAME or --checkpoint FILE")
     if half and checkpoint is None:
         raise UsageError("--half needs trained weights; give --checkpoint FILE")
-    if encoder:
-        _check_encoder_options(preset, heads, dense)
-    labels, spec = find_classes(classes or "voc"), NetworkSpec(preset or "", heads, encoder or "")
+    if spec.encoder:
+        _check_encoder_options(spec, dense)
+    labels = find_classes(classes or "voc")
     network = find_network(spec.preset) if spec.preset else None
     torch.manual_seed(seed)
     info = ModelInfo(
@@ -94,10 +97,10 @@ def export_file(
         fast_rho,
         public_metadata(trained),
     )
-    if isinstance(network, Peer) and heads is not None:
-        raise UsageError(f"preset {preset!r} has one head form only: omit --heads")
+    if isinstance(network, Peer) and spec.heads is not None:
+        raise UsageError(f"preset {spec.preset!r} has one head form only: omit --heads")
     if info.kind == "dense" and isinstance(network, (Preset, Baseline)):
-        dense_network = build_dense(spec.preset, len(labels), heads)
+        dense_network = build_dense(spec.preset, len(labels), spec.heads)
         model = export_dense(dense_network, info, network.mean, network.std)
     else:
         built = spec.build(len(labels))
@@ -113,11 +116,11 @@ def export_file(
     return info
 
 
-def _check_encoder_options(preset: str | None, heads: str | None, dense: bool) -> None:
-    if preset:
-        raise UsageError(f"--encoder with --preset {preset}: give one of them")
-    if heads:
-        raise UsageError(f"--encoder with --heads {heads}: presets only")
+def _check_encoder_options(spec: NetworkSpec, dense: bool) -> None:
+    if spec.preset:
+        raise UsageError(f"--encoder with --preset {spec.preset}: give one of them")
+    if spec.heads:
+        raise UsageError(f"--encoder with --heads {spec.heads}: presets only")
     if dense:
         raise UsageError(
             "--encoder with --dense: export the cascade instead; 'lc-trt bench' derives its dense "

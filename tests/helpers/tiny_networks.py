@@ -94,12 +94,24 @@ def middle_rho(
     session: onnxruntime.InferenceSession, images: npt.NDArray[np.uint8]
 ) -> tuple[float, float]:
     """Thresholds between confidences: half the pixels exit first, half of the rest second."""
-    first = _between(run(session, images, (-1, -1))["confidence"])
+    return rho_at(session, images, (0.5, 0.5))
+
+
+def rho_at(
+    session: onnxruntime.InferenceSession,
+    images: npt.NDArray[np.uint8],
+    shares: tuple[float, float],
+) -> tuple[float, float]:
+    """Thresholds between confidences that about these shares of the pixels do not exceed."""
+    first = _between(run(session, images, (-1, -1))["confidence"], shares[0])
     second = run(session, images, (first, -1))
-    return first, _between(second["confidence"][second["stages"] == 2])
+    return first, _between(second["confidence"][second["stages"] == 2], shares[1])
 
 
-def _between(values: np.ndarray) -> float:
-    ordered = np.sort(values.ravel())
-    middle = len(ordered) // 2
-    return float((ordered[middle - 1] + ordered[middle]) / 2)
+def _between(values: np.ndarray, share: float) -> float:
+    ordered = np.concatenate([[-1.0], np.sort(values.ravel()), [1.0]])
+    at = round(share * (len(ordered) - 2))
+    # In the widest gap near there, so that rounding does not move a pixel to the other side.
+    first = max(0, at - 3)
+    at = first + int(np.diff(ordered[first : at + 5]).argmax())
+    return float((ordered[at] + ordered[at + 1]) / 2)

@@ -11,10 +11,10 @@ from torch import nn
 
 from lc_trt.ir.builder import GraphBuilder
 from lc_trt.ir.export.encoder import emit_encoder, emit_pyramid
+from lc_trt.ir.export.exits import emit_score
 from lc_trt.ir.export.layers import emit, emit_at
 from lc_trt.ir.export.parts import (
     CascadeMaps,
-    emit_confidence,
     emit_first_active,
     emit_probabilities,
     emit_rho,
@@ -45,13 +45,16 @@ def emit_exact_cascade(model: ExactCascade, b: GraphBuilder, x: str) -> CascadeM
         pyramid = emit_pyramid(model.pyramid, b, coarser)
     with b.path("head1"):
         logits1 = emit(_divided(model.head1, t1), b, pyramid, None)
-        probabilities, confidence = emit_probabilities(b, logits1)
+        probabilities = b.op("Softmax", logits1, axis=1)
+    rule = model.exit_rules.rule
 
     with b.path("stage2"):
         features = b.op("Concat", pyramid, coarser[0], name="features", axis=1)
         with b.path("context"):
             context = emit(model.context, b, features, None)
-        region2 = b.select(confidence, emit_first_active(b, confidence), emit_rho(b, 2))
+        with b.path("exit"):
+            score1 = emit_score(rule, b, 1, probabilities, features)
+        region2 = b.select(score1, emit_first_active(b, score1), emit_rho(b, 2))
         with b.path("pointwise"):
             rows = b.region(REGION_GATHER, name="enter", region=region2, x=features)
             rows = emit(model.pointwise, b, rows, region2)
@@ -67,10 +70,11 @@ def emit_exact_cascade(model: ExactCascade, b: GraphBuilder, x: str) -> CascadeM
             guide = resize_by(b, emit(model.guide, b, pyramid, None), 2)
             detail = b.op("Concat", e4, _crop(b, guide, e4), name="detail", axis=1)
         merged = _crop(b, resize_by(b, merged, 2), e4)
-        confidence = emit_confidence(b, merged)
+        with b.path("exit"):
+            score2 = emit_score(rule, b, 2, merged, detail)
         children = Children(b, e4)
         parents = children.region(region2)
-        region3 = b.select(confidence, parents.hard, emit_rho(b, 3))
+        region3 = b.select(score2, parents.hard, emit_rho(b, 3))
         with b.path("parent"):
             rows = emit(model.parent, b, rows2, region2)
             parent = b.region(
@@ -85,9 +89,11 @@ def emit_exact_cascade(model: ExactCascade, b: GraphBuilder, x: str) -> CascadeM
         )
         p, c = emit_probabilities(b, b.op("Add", logits3, parent, name="add"))
         merged = b.region(REGION_SCATTER, name="merge", region=region3, x=p, base=merged)
+        score1 = children.repeat(score1, 2, "score")
         confidence = b.region(
-            REGION_SCATTER, name="merge_confidence", region=region3, x=c, base=confidence
-        )
+            REGION_SCATTER, name="merge_confidence", region=region3, x=c,
+            base=b.op("Where", parents.hard, score2, score1, name="scores"),
+        )  # fmt: skip
     with b.path(STAGES):
         numbers = b.constant([1], np.int32)
         for hard in (parents.hard, region3.hard):

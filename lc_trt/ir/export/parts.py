@@ -22,7 +22,7 @@ class CascadeMaps(NamedTuple):
     Attributes:
         probabilities: float [N, K, h, w].
         stages: exit stages, int32 [N, 1, h, w].
-        confidence: largest probabilities, float [N, 1, h, w].
+        confidence: float [N, 1, h, w], see `lc_trt.model.cascade.CascadeOutput`.
         stride: of these maps, in pixels.
     """
 

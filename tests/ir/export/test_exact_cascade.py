@@ -8,11 +8,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_encoder import tiny_exact_cascade
-from tiny_networks import CLASSES, INFO, MEAN, STD, frames, run, session, to_input
+from tiny_networks import (
+    CLASSES,
+    INFO,
+    MEAN,
+    STD,
+    frames,
+    middle_rho,
+    rho_at,
+    run,
+    session,
+    to_input,
+)
 
 from lc_trt.ir.export import export_cascade
 
-thresholds = st.one_of(st.sampled_from([-1.0, 0.0, 1.0]), st.floats(0.3, 0.95))
+share = st.floats(0, 1)
+shares = st.tuples(share, share)
 sides = st.integers(17, 60)
 
 
@@ -25,11 +37,12 @@ def pair():
 @given(
     size=st.tuples(sides, sides),
     batch=st.sampled_from([1, 2]),
-    rho=st.tuples(thresholds, thresholds),
+    shares=shares,
 )
-def test_it_equals_pytorch(pair, size, batch, rho):
+def test_it_equals_pytorch(pair, size, batch, shares):
     model, exported = pair
     images = frames(batch, size)
+    rho = rho_at(exported, images, shares)
     outputs = run(exported, images, rho)
     with torch.no_grad():
         expected = model(to_input(images), rho)
@@ -44,11 +57,11 @@ def test_it_equals_pytorch(pair, size, batch, rho):
     np.testing.assert_allclose(outputs["confidence"][same], confidence[same], atol=1e-4)
 
 
-@given(size=st.tuples(sides, sides), rho=st.tuples(thresholds, thresholds))
-def test_cells_that_go_on_have_the_probabilities_of_the_whole_network(pair, size, rho):
+@given(size=st.tuples(sides, sides), shares=shares)
+def test_cells_that_go_on_have_the_probabilities_of_the_whole_network(pair, size, shares):
     model, exported = pair
     images = frames(1, size)
-    outputs = run(exported, images, rho)
+    outputs = run(exported, images, rho_at(exported, images, shares))
     with torch.no_grad():
         logits = model.deep(to_input(images))[2]
     whole = model.probabilities(logits, 3).amax(1).numpy()
@@ -58,7 +71,7 @@ def test_cells_that_go_on_have_the_probabilities_of_the_whole_network(pair, size
 
 def test_thresholds_split_the_cells_of_this_network(pair):
     _, exported = pair
-    stages = run(exported, frames(1), (0.75, 0.6))["stages"]
+    stages = run(exported, frames(1), middle_rho(exported, frames(1)))["stages"]
     assert (np.bincount(stages.ravel(), minlength=4)[1:] > 10).all()
 
 
