@@ -75,7 +75,7 @@ def export_file(
             )
     spec = NetworkSpec.from_metadata(trained or {})
     if preset or encoder:
-        spec = NetworkSpec(preset or "", heads or spec.heads, encoder or "")
+        spec = replace(spec, preset=preset or "", encoder=encoder or "", heads=heads or spec.heads)
     elif heads:
         spec = replace(spec, heads=heads)
     if not spec.name:

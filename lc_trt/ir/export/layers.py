@@ -33,7 +33,8 @@ def emit(module: nn.Module, b: GraphBuilder, x: str, region: Region | None) -> s
         module: a module type with an emitter.
         b: builder for the nodes.
         x: input: a map, or a region's rows.
-        region: region of the rows; None for a map.
+        region: region of the rows; None for a map. A convolution may read the rows of a larger
+            region or of a whole map: those that ``index`` numbers.
 
     Returns:
         The output: a map, or rows.
@@ -61,21 +62,6 @@ def _(module: layers.Conv, b: GraphBuilder, x: str, region: Region | None) -> st
         dilations=list(conv.dilation), **attributes,
     )  # fmt: skip
     return _finish_conv(module, b, y)
-
-
-def emit_at(module: layers.Conv, b: GraphBuilder, rows: str, at: Region) -> str:
-    """Add a convolution of a dense map, computed at a region's cells only (`Conv.at`).
-
-    Args:
-        module: a convolution with stride 1 and one group.
-        b: builder for the nodes.
-        rows: all cells of the map as rows (`regions.AllRows`), [N*H*W, Cin].
-        at: the region's rows, with the index of all cells.
-
-    Returns:
-        Rows of the region, [R, Cout].
-    """
-    return _finish_conv(module, b, _region_conv(module.conv, b, rows, at))
 
 
 def _region_conv(conv: nn.Conv2d, b: GraphBuilder, x: str, region: Region) -> str:

@@ -12,28 +12,20 @@ from lc_trt.ir.operator_schema import Region
 
 
 @dataclass(frozen=True)
-class AllRows:
-    """All cells of a dense map as rows, which a RegionConv can read at a region's cells.
+class Source:
+    """What a RegionConv reads.
 
     Attributes:
-        rows: float [N*H*W, C].
-        index: int32 [N, H, W], 1 to N*H*W.
+        rows: float [P, C].
+        index: int32 [N, H, W], row + 1 of each cell, 0 of a cell without a row.
     """
 
     rows: str
     index: str
 
-    def at(self, region: Region) -> Region:
-        """The region as a RegionConv of these rows reads it.
 
-        Args:
-            region: cells to compute.
-        """
-        return replace(region, index=self.index)
-
-
-def all_rows(b: GraphBuilder, x: str) -> AllRows:
-    """Add the rows of a dense map.
+def all_rows(b: GraphBuilder, x: str) -> Source:
+    """Add all cells of a dense map as rows, numbered 1 to N * H * W.
 
     Args:
         b: builder for the nodes.
@@ -49,7 +41,7 @@ def all_rows(b: GraphBuilder, x: str) -> AllRows:
         one = b.constant(1, np.int64)
         numbers = b.op("Range", one, b.op("Add", count, one, name="end"), one, name="numbers")
         index = b.op("Reshape", b.op("Cast", numbers, to=TensorProto.INT32), size, name="index")
-    return AllRows(rows, index)
+    return Source(rows, index)
 
 
 class Children:

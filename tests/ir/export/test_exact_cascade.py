@@ -22,6 +22,7 @@ from tiny_networks import (
 )
 
 from lc_trt.ir.export import export_cascade
+from lc_trt.model.neighbours import Neighbours
 
 share = st.floats(0, 1)
 shares = st.tuples(share, share)
@@ -73,6 +74,19 @@ def test_thresholds_split_the_cells_of_this_network(pair):
     _, exported = pair
     stages = run(exported, frames(1), middle_rho(exported, frames(1)))["stages"]
     assert (np.bincount(stages.ravel(), minlength=4)[1:] > 10).all()
+
+
+@pytest.mark.parametrize("neighbours", Neighbours)
+def test_what_is_read_outside_the_region(neighbours):
+    model = tiny_exact_cascade(CLASSES, neighbours=neighbours)
+    exported, images = session(export_cascade(model, INFO, MEAN, STD)), frames(2, (45, 61))
+    rho = middle_rho(exported, images)
+    outputs = run(exported, images, rho)
+    with torch.no_grad():
+        expected = model(to_input(images), rho)
+    assert set(np.unique(outputs["stages"])) == {1, 2, 3}
+    assert np.array_equal(outputs["stages"], expected.stages[:, 0].numpy())
+    np.testing.assert_allclose(outputs["confidence"], expected.confidence[:, 0].numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("temperatures", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.5), (1.0, 3.0, 0.7)])
