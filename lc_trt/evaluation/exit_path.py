@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lc_trt.bundle.pareto_front import Front
 from lc_trt.data.metrics import Shares
 from lc_trt.evaluation.data import Samples
-from lc_trt.evaluation.pareto_search import Rho, fit, fit_times, pareto
+from lc_trt.evaluation.pareto_search import Rho, boundary_confidences, fit, fit_times, pareto
 from lc_trt.evaluation.sweep import sweep
 from lc_trt.runtime.governor.operating_curve import find_operating_curve
 from lc_trt.runtime.result import Result
@@ -22,8 +22,8 @@ from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 T = TypeVar("T")
 NO_EXIT: Rho = (1.0, 1.0)
-LOWEST, HIGHEST = 0.5, 0.999  # of the grid, besides 1
 CANDIDATES = 13  # at most, besides NO_EXIT
+_DIGITS = 6  # of a threshold; confidences crowd near 1
 AROUND = (0.25, 2.0)  # their range of losses, relative to the loss aimed at
 
 
@@ -51,16 +51,19 @@ class ExitPath:
         return first + second * (shares[1] + shares[2]) + third * shares[2]
 
 
-def grid_thresholds(count: int) -> list[float]:
-    """Thresholds of one boundary, ascending, the last one 1.
+def grid_thresholds(confidences: npt.NDArray[np.float32], count: int) -> list[float]:
+    """Thresholds of one boundary, ascending: 0, where all cells exit, to 1, where none does.
 
-    They are geometric in 1 - rho, the error that a calibrated network makes where it just exits: in
-    equal steps of rho, most of the steps would change nothing and the last one nearly everything.
+    Each threshold between passes on twice as many cells as the one below it, up to half of them:
+    what is right for a network is a small share of the cells, whatever its confidences are.
 
     Args:
-        count: number of thresholds, at least 2.
+        confidences: float32 [cells], of the boundary.
+        count: largest number of thresholds, at least 2.
     """
-    return [*(1 - np.geomspace(1 - LOWEST, 1 - HIGHEST, count - 1)).round(5).tolist(), 1.0]
+    shares = 0.5 ** np.arange(count - 2, 0, -1)
+    inner = np.quantile(confidences, shares).round(_DIGITS).tolist() if len(confidences) else []
+    return sorted({0.0, *inner, 1.0})
 
 
 def find_path(
@@ -85,8 +88,9 @@ def find_path(
     Raises:
         LcTrtError: no label map has a labelled pixel.
     """
-    thresholds = grid_thresholds(grid)
-    pairs = [(one, two) for one in thresholds for two in thresholds]
+    confidences = boundary_confidences(segmenter, samples, NO_EXIT[0], monitor)
+    first_rhos, second_rhos = (grid_thresholds(each, grid) for each in confidences)
+    pairs = [(one, two) for one in first_rhos for two in second_rhos]
     points = sweep(segmenter, samples, pairs, monitor=monitor)
     measured, uneven = fit_times(points, measure, segmenter.engine.smallest[0])
     first, second, third = fit([p.shares for p in measured], [p.measured_ms for p in measured])
@@ -129,4 +133,4 @@ def run_path(
 
 
 def _rounded(rho: Rho) -> Rho:
-    return round(rho[0], 5), round(rho[1], 5)
+    return round(rho[0], _DIGITS), round(rho[1], _DIGITS)

@@ -168,14 +168,32 @@ def choose_pairs(
     Returns:
         All combinations of both boundaries' thresholds.
     """
+    first, second = boundary_confidences(segmenter, samples, top[0], monitor)
+    ones = _between(first, fast[0], top[0], grid)
+    twos = _between(second, fast[1], top[1], grid)
+    return [(one, two) for one in ones for two in twos]
+
+
+def boundary_confidences(
+    segmenter: Segmenter, samples: Samples, rho: float, monitor: ProgressMonitor = SILENT
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Confidences that are compared with the thresholds, over all images.
+
+    Args:
+        segmenter: the cascade.
+        samples: the images.
+        rho: threshold of boundary 1|2 for the confidences at boundary 2|3.
+        monitor: shows progress.
+
+    Returns:
+        Float32 [cells] at boundary 1|2, and of the cells that reach stage 2 at boundary 2|3.
+    """
     first, second = [], []
     for sample in monitor.track("choosing thresholds", samples):
         first.append(segmenter(sample.image, (0.0, 0.0)).cell_confidence.ravel())
-        result = segmenter(sample.image, (top[0], 0.0))
+        result = segmenter(sample.image, (rho, 0.0))
         second.append(result.cell_confidence[result.cell_stages == 2])
-    ones = _between(np.concatenate(first), fast[0], top[0], grid)
-    twos = _between(np.concatenate(second), fast[1], top[1], grid)
-    return [(one, two) for one in ones for two in twos]
+    return np.concatenate(first), np.concatenate(second)
 
 
 def pareto(points: Sequence[FrontPoint], fast: Rho) -> list[FrontPoint]:

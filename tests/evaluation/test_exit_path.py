@@ -54,13 +54,19 @@ def costly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Segmente
         yield segmenter
 
 
-@given(st.integers(2, 20))
-def test_the_grid_is_even_in_what_a_calibrated_network_gets_wrong(count: int) -> None:
-    found = grid_thresholds(count)
-    assert len(found) == len(set(found)) == count
-    assert found == sorted(found) and (found[0], found[-1]) == (0.5, 1.0)
-    ratios = [(1 - a) / (1 - b) for a, b in pairwise(found[:-1])]
-    assert ratios == pytest.approx([ratios[0]] * len(ratios), rel=0.02) if ratios else True
+@given(st.integers(2, 9), st.floats(0.02, 1))
+def test_each_threshold_passes_on_twice_as_many_cells(count: int, power: float) -> None:
+    confidences = (np.arange(1, 10_001) / 10_001) ** power
+    found = grid_thresholds(confidences.astype(np.float32), count)
+    assert found == sorted(found) and (found[0], found[-1]) == (0.0, 1.0)
+    shares = [float((confidences <= rho).mean()) for rho in found[1:-1]]
+    assert shares == pytest.approx([0.5**k for k in range(count - 2, 0, -1)], abs=2e-3)
+
+
+def test_equal_confidences_give_one_threshold() -> None:
+    assert grid_thresholds(np.full(100, 0.25, np.float32), 7) == [0.0, 0.25, 1.0]
+    assert grid_thresholds(np.ones(100, np.float32), 7) == [0.0, 1.0]
+    assert grid_thresholds(np.empty(0, np.float32), 7) == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("aim", [0.02, 0.1])
@@ -93,7 +99,7 @@ def test_where_exits_change_nothing_the_cheapest_thresholds_are_the_candidate(
     plain: Segmenter,
 ) -> None:
     path = find_path(plain, label_without_exits(plain, noise(1)), AGREEMENT, 0.1, 3)
-    assert path.rhos == ((0.5, 0.5), NO_EXIT)
+    assert path.rhos == ((0.0, 0.0), NO_EXIT)
 
 
 def test_images_run_in_full_batches(tmp_path: Path) -> None:
