@@ -70,13 +70,16 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return state, json.loads(header.get("lc_trt", "{}"))
 
 
-def load_into(model: nn.Module, path: Path, optional: Collection[str] = ()) -> dict[str, Any]:
+def load_into(
+    model: nn.Module, path: Path, optional: Collection[str] = (), left_out: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Load weights into a model.
 
     Args:
         model: its parameter names and shapes must match the file exactly.
         path: a file written by `save_weights`.
         optional: names of tensors that the file may lack; the model keeps its own.
+        left_out: starts of names of tensors in the file that are not loaded.
 
     Returns:
         The file's metadata.
@@ -85,6 +88,7 @@ def load_into(model: nn.Module, path: Path, optional: Collection[str] = ()) -> d
         LcTrtError: unreadable file, or a missing, unexpected or differently shaped tensor.
     """
     state, metadata = load_weights(path)
+    state = {name: value for name, value in state.items() if not name.startswith(left_out)}
     expected = model.state_dict()
     for name, tensor in expected.items():
         if name not in state:

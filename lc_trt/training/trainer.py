@@ -36,6 +36,7 @@ from lc_trt.training.schedule import RunSchedule
 from lc_trt.training.teacher import Teacher
 from lc_trt.training.validation import Validation, validate
 
+FITTED_LATER = ("exit_rules.",)  # to the network that a run ends with
 FIT_IMAGES = 32  # to fit linear stand-ins to
 MAX_SKIPPED_IN_A_ROW = 20  # consecutive non-finite steps after which a run has diverged
 
@@ -154,7 +155,9 @@ class Trainer:
         """Load the initial weights."""
         if self.config.init is not None:
             stand_ins = stand_in_names(self.model)
-            metadata = checkpoint.load_into(self.model, Path(self.config.init), stand_ins)
+            metadata = checkpoint.load_into(
+                self.model, Path(self.config.init), stand_ins, FITTED_LATER
+            )
             if (
                 stand_ins
                 and NetworkSpec.from_metadata(metadata).neighbours is not Neighbours.STAND_IN

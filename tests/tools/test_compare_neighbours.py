@@ -120,3 +120,16 @@ def test_a_network_without_exits_is_refused(tool: ModuleType, tmp_path: Path) ->
     path = save(tmp_path / "peer", NetworkSpec("pidnet-s"))
     with pytest.raises(UsageError, match="pidnet-s has no exits; expected weights of a cascade"):
         tool.open_forms(path, NetworkSpec("pidnet-s"), 3, ())
+
+
+def test_the_document_has_the_table_of_the_committed_run(
+    tool: ModuleType, repository: Path
+) -> None:
+    run = json.loads((repository / "benchmarks" / "neighbours.json").read_text())
+    table = tool.markdown(run["networks"])
+    assert (repository / "benchmarks" / "neighbours.md").read_text() == table
+    text = (repository / "docs" / "exact-regions.md").read_text()
+    _, start, rest = text.partition("<!-- table -->\n\n")
+    found, end, _ = rest.partition("\n<!-- end of table -->")
+    assert start and end
+    assert found == table, f"put benchmarks/neighbours.md into {text[:16]}:\n{table}"

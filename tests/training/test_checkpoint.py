@@ -51,6 +51,15 @@ def test_an_optional_tensor_may_be_absent(weights):
     assert torch.equal(model.conv.weight, saved.conv.weight)
 
 
+def test_a_part_of_the_file_may_be_left_out(weights):
+    model = Conv(2, 3, 3)
+    del model.bn
+    model.bn = None
+    before = model.conv.weight.clone()
+    load_into(model, weights, left_out=("bn.",))
+    assert not torch.equal(model.conv.weight, before)
+
+
 def test_a_field_newer_than_the_run_had_its_default(tmp_path):
     values = {"encoder": {"name": "resnet18"}, "phases": [{"loss": "deep", "epochs": 1}]}
     now = TrainConfig.model_validate(values).as_dict()

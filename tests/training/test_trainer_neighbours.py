@@ -10,7 +10,7 @@ from tiny_encoder import tiny_encoder
 from tiny_training import tiny_config
 
 from lc_trt.model import network
-from lc_trt.training.checkpoint import load_weights
+from lc_trt.training.checkpoint import load_weights, save_weights
 from lc_trt.training.trainer import Trainer
 
 
@@ -67,3 +67,19 @@ def test_stand_ins_start_fitted_and_resume_as_trained(tree: Path, exact: Path) -
     assert torch.equal(
         again.model.state_dict()["stand_in2.conv.bias"], trained["stand_in2.conv.bias"]
     )
+
+
+def test_a_run_leaves_out_exit_rules_that_were_fitted_to_other_weights(
+    tree: Path, tmp_path: Path
+) -> None:
+    encoder = {"name": "tiny", "weights": "none"}
+    fitted = tmp_path / "fitted.safetensors"
+    spec = network.NetworkSpec(encoder="tiny", exit_rule="learned", fitted_rules=("learned",))
+    model = spec.build(3)
+    save_weights(fitted, model, {**spec.as_metadata(), "classes": "3"})
+    config = tiny_config(tree, cascade=None, encoder=encoder, init=str(fitted))
+    trainer = Trainer(config, tmp_path / "more")
+    assert torch.equal(
+        trainer.model.state_dict()["head3.1.conv.weight"], model.state_dict()["head3.1.conv.weight"]
+    )
+    assert trainer.network.exit_rule == "largest"
