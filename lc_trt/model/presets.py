@@ -12,7 +12,8 @@ from torch import nn
 from lc_trt.errors import UsageError
 from lc_trt.model.baselines import BASELINES, IMAGENET_MEAN, IMAGENET_STD, PEERS, Baseline, Peer
 from lc_trt.model.baselines.peer import PeerNetwork
-from lc_trt.model.cascade import Cascade, Dense, final_head
+from lc_trt.model.cascade import Cascade, Dense
+from lc_trt.model.heads import final_head
 from lc_trt.model.irnet import Trunk, inception_resnet_v2_trunk, irnet_trunk
 from lc_trt.model.layers import Conv
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from lc_trt.model.cascade import Cascade, Dense, final_head
+from lc_trt.model.cascade import Cascade, Dense
+from lc_trt.model.heads import final_head
 from lc_trt.model.irnet import irnet_trunk
 from lc_trt.model.presets import initialise
 from lc_trt.model.region import MaskedRegion

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from lc_trt.errors import UsageError
-from lc_trt.model.cascade import Cascade, classifier
+from lc_trt.model.cascade import Cascade
+from lc_trt.model.heads import classifier
 from lc_trt.model.irnet import irnet_trunk
 from lc_trt.model.layers import Conv, Sum
 from lc_trt.model.presets import (

@@ -25,9 +25,10 @@ from lc_trt.ir.export.regions import Children, Source, all_rows
 from lc_trt.ir.interface import STAGES
 from lc_trt.ir.operator_schema import Region
 from lc_trt.ir.region_ops import REGION_GATHER, REGION_RESTRICT, REGION_SCATTER
-from lc_trt.model.exact_cascade import STRIDES, ExactCascade, SpatialMix
+from lc_trt.model.exact_cascade import STRIDES, ExactCascade
 from lc_trt.model.layers import Chain
 from lc_trt.model.neighbours import Neighbours
+from lc_trt.model.spatial_mix import SpatialMix
 
 
 def emit_exact_cascade(model: ExactCascade, b: GraphBuilder, x: str) -> CascadeMaps:
