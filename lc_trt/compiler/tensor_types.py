@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,38 @@ class TensorType:
 def infer_types(model: onnx.ModelProto) -> dict[str, TensorType]:
     """Infer the types of inputs, outputs and intermediate tensors of the main graph.
 
+    ONNX's inference forgets all sizes of a Slice whose bounds are computed; those of the other axes
+    are kept here.
+
     Args:
         model: weights may lack values (`lc_trt.compiler.graph.Graph.skeleton`).
     """
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    return {value.name: _type(value.type.tensor_type) for value in _values(graph)}
+    while True:
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        values = {value.name: value.type.tensor_type for value in _values(model.graph)}
+        if not _keep_sizes_of_slices(model.graph, values):
+            return {name: _type(tensor) for name, tensor in values.items()}
+
+
+def _keep_sizes_of_slices(graph: onnx.GraphProto, values: dict[str, onnx.TypeProto.Tensor]) -> bool:
+    """Add the sizes of axes that are not sliced to ``values``; return whether any were missing."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    added = False
+    for node in graph.node:
+        if (node.domain, node.op_type) != ("", "Slice") or len(node.input) < 4:
+            continue
+        data, axes, y = values.get(node.input[0]), constants.get(node.input[3]), node.output[0]
+        if data is None or axes is None or y not in values or not data.HasField("shape"):
+            continue
+        rank, shape = len(data.shape.dim), values[y].shape
+        sliced = {axis % rank for axis in numpy_helper.to_array(axes).tolist()}
+        while len(shape.dim) < rank:
+            shape.dim.add()
+        for axis, size in enumerate(data.shape.dim):
+            if axis not in sliced and size.HasField("dim_value") and not shape.dim[axis].dim_value:
+                shape.dim[axis].dim_value = size.dim_value
+                added = True
+    return added
 
 
 def _type(tensor: onnx.TypeProto.Tensor) -> TensorType:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from math import prod
 
 import onnx
+from onnx import helper
 
 from lc_trt.ir.interface import DOMAIN, IMAGE
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.provenance import map_of_rows
 from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_RESTRICT, REGION_SELECT
 
 Shapes = dict[str, tuple[int, ...]]
@@ -18,7 +20,10 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class StageMacs:
-    """Multiply-accumulates of one image, as if every pixel went through every part."""
+    """Multiply-accumulates of one image, as if every cell went through every part.
+
+    A cell is a pixel of the map that a stage computes; stages may differ in stride.
+    """
 
     stage1: float = 0.0
     head1: float = 0.0
@@ -33,10 +38,10 @@ class StageMacs:
         return self.stage1 + self.stage2 + self.stage3 + self.head3
 
     def at(self, share2: float, share3: float) -> float:
-        """The cascade, when only some pixels reach its later stages.
+        """The cascade, when only some cells reach its later stages.
 
         Args:
-            share2: share (0..1) of the pixels that stage 2 computes.
+            share2: share (0..1) of its cells that stage 2 computes.
             share3: the same of stage 3.
         """
         return (
@@ -51,7 +56,8 @@ def stage_macs(model: onnx.ModelProto, size: tuple[int, int]) -> StageMacs:
     """Multiply-accumulates of a cascade for one image, by stage.
 
     A region convolution belongs to the stage of the RegionSelect its rows come from, a dense
-    one to stage 1. In a stage, what the next stage does not read is its head.
+    one to stage 1. In a stage, what a later stage does not read is its head; a head whose logits
+    the next stage adds to its own is part of its stage.
 
     Args:
         model: a cascade in exchange form.
@@ -65,6 +71,7 @@ def stage_macs(model: onnx.ModelProto, size: tuple[int, int]) -> StageMacs:
         NodeView(n).input("x")
         for n in model.graph.node
         if is_region(n, REGION_GATHER, REGION_RESTRICT)
+        or (is_region(n, REGION_CONV) and map_of_rows(NodeView(n).input("x"), producers))
     ]
     trunk = {n.name for entry in entries for n in _feature_ancestors(entry, producers)}
     totals = dict.fromkeys(StageMacs.__dataclass_fields__, 0.0)
@@ -105,18 +112,14 @@ def _macs(model: onnx.ModelProto, size: tuple[int, int]) -> dict[str, float]:
     """Multiply-accumulates by node name."""
     shapes = _shapes_at(model, size)
     shapes.update((t.name, tuple(t.dims)) for t in model.graph.initializer)
-    pixels = next(
-        (
-            prod(shapes[NodeView(node).input("confidence")])
-            for node in model.graph.node
-            if is_region(node, REGION_SELECT)
-        ),
-        0,
-    )
+    selects = [NodeView(node) for node in model.graph.node if is_region(node, REGION_SELECT)]
+    cells = {s.output("rows"): prod(shapes[s.input("confidence")]) for s in selects}
     costs: dict[str, float] = {}
     for node in model.graph.node:
         if is_region(node, REGION_CONV):
-            costs[node.name] = float(pixels * prod(shapes[NodeView(node).input("weight")]))
+            view = NodeView(node)
+            weights = prod(shapes[view.input("weight")])
+            costs[node.name] = float(cells[view.input("rows")] * weights)
         elif node.domain != DOMAIN and node.op_type in _STANDARD:
             costs[node.name] = float(_STANDARD[node.op_type](NodeView(node), shapes))
     return costs
@@ -155,10 +158,18 @@ def _shapes_at(model: onnx.ModelProto, size: tuple[int, int]) -> Shapes:
         if value.name == IMAGE:
             for dim, fixed in zip(value.type.tensor_type.shape.dim, (1, *size, 3), strict=True):
                 dim.dim_value = fixed
-    inferred = onnx.shape_inference.infer_shapes(frozen, data_prop=True).graph
-    shapes = {}
-    for value in (*inferred.input, *inferred.output, *inferred.value_info):
-        dims = value.type.tensor_type.shape.dim
-        if all(d.HasField("dim_value") for d in dims):
-            shapes[value.name] = tuple(d.dim_value for d in dims)
-    return shapes
+    while True:
+        inferred = onnx.shape_inference.infer_shapes(frozen, data_prop=True).graph
+        shapes = {}
+        for value in (*inferred.input, *inferred.output, *inferred.value_info):
+            dims = value.type.tensor_type.shape.dim
+            if all(d.HasField("dim_value") for d in dims):
+                shapes[value.name] = tuple(d.dim_value for d in dims)
+        # Inference needs the bounds of a Slice as constants.
+        known = [n for n in frozen.graph.node if n.op_type == "Shape" and n.input[0] in shapes]
+        if not known:
+            return shapes
+        for node in known:
+            start, end = (NodeView(node).attributes().get(name) for name in ("start", "end"))
+            size = shapes[node.input[0]][start:end]
+            node.CopyFrom(helper.make_node("Constant", [], node.output, value_ints=size))

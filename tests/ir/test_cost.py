@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tiny_networks import tiny_model
+import torch
+from tiny_encoder import tiny_exact_cascade
+from tiny_networks import CLASSES, tiny_exact_model, tiny_model
 
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
@@ -36,3 +38,29 @@ def test_costs_follow_the_size():
     model = tiny_model()
     small, large = stage_macs(model, (64, 64)), stage_macs(model, (128, 128))
     assert large.dense == 4 * small.dense and large.head2 == 4 * small.head2
+
+
+def test_stages_at_two_strides():
+    model = tiny_exact_model()
+    macs = stage_macs(model, (64, 96))
+    network, cells = tiny_exact_cascade(CLASSES), 8 * 12
+    per_cell = {
+        "stage2": count(network.pointwise, network.stage2, network.head2, network.parent),
+        "stage3": 4 * count(network.stage3),
+        "head3": 4 * count(network.head3),
+        "head1": count(network.head1),
+        "head2": 0,  # stage 3 adds its logits
+    }
+    for part, expected in per_cell.items():
+        assert getattr(macs, part) == expected * cells, part
+    dense = run_passes(model, [ToDense()])
+    assert dense_macs(dense, (64, 96)) == macs.dense
+    assert dense_macs(dense, (61, 93)) == stage_macs(model, (61, 93)).dense
+    assert macs.at(1, 1) == macs.dense + macs.head1
+    assert macs.at(0, 0) == macs.stage1 + macs.head1
+
+
+def count(*modules: torch.nn.Module) -> int:
+    """Multiply-accumulates per cell."""
+    convs = (c for m in modules for c in m.modules() if isinstance(c, torch.nn.Conv2d))
+    return sum(conv.weight.numel() for conv in convs)

@@ -20,12 +20,25 @@ LARGEST = 1 << 26
 
 @dataclass(frozen=True)
 class FoldConstants:
-    """Replaces ``Shape`` of known shapes, and nodes with constant inputs only, by constants."""
+    """Replaces ``Shape`` of known sizes, and nodes with constant inputs only, by constants."""
 
     name: ClassVar[str] = "fold_constants"
 
     def apply(self, graph: Graph) -> PassReport:
-        """Fold in topological order, so that readers of a folded node can be folded too."""
+        """Fold in topological order, so that readers of a folded node can be folded too.
+
+        Constants can make more sizes known, of which the remaining ``Shape`` are folded.
+        """
+        report = self._fold(graph)
+        while report.rewrites and any(map(_is_shape, graph.nodes)):
+            graph.edited()
+            again = self._fold(graph)
+            if not again.rewrites:
+                break
+            report = PassReport(report.rewrites + again.rewrites, again.skipped)
+        return report
+
+    def _fold(self, graph: Graph) -> PassReport:
         report = PassReport()
         outputs = {output.name for output in graph.outputs}
         nodes: list[onnx.NodeProto] = []
@@ -49,12 +62,21 @@ def _is_constant(graph: Graph, node: onnx.NodeProto) -> bool:
     if node.domain != "":
         return False
     if _is_shape(node):
-        return graph.shape(NodeView(node).input("data")) is not None
+        return _known_shape(graph, node) is not None
     return all(name in graph.constants for name in node.input if name)
 
 
 def _is_shape(node: onnx.NodeProto) -> bool:
     return (node.domain, node.op_type) == ("", "Shape")
+
+
+def _known_shape(graph: Graph, node: onnx.NodeProto) -> list[int] | None:
+    """The sizes that a Shape returns; None unless all are known."""
+    view = NodeView(node)
+    dims = graph.dims(view.input("data"))
+    start, end = (view.attributes().get(name) for name in ("start", "end"))
+    sizes = None if dims is None else [size for size in dims[start:end] if size is not None]
+    return sizes if dims is not None and len(sizes or ()) == len(dims[start:end]) else None
 
 
 def _reason_to_stay(graph: Graph, node: onnx.NodeProto, outputs: set[str]) -> str | None:
@@ -77,10 +99,7 @@ def _reason_to_stay(graph: Graph, node: onnx.NodeProto, outputs: set[str]) -> st
 
 def _value(graph: Graph, node: onnx.NodeProto) -> Array:
     if _is_shape(node):
-        view = NodeView(node)
-        dims = graph.shape(view.input("data")) or ()
-        start, end = (view.attributes().get(name) for name in ("start", "end"))
-        return np.asarray(dims[start:end], np.int64)
+        return np.asarray(_known_shape(graph, node), np.int64)
     values = {name: graph.constants[name] for name in node.input if name}
     (result,) = ReferenceEvaluator(_single_node_model(node)).run(None, values)
     return np.asarray(result)

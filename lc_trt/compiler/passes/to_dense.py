@@ -14,6 +14,7 @@ from lc_trt.ir.interface import DOMAIN, MODEL_INFO, RHO, STAGES
 from lc_trt.ir.metadata import decode_info, encode_info
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.operator_schema import is_region
+from lc_trt.ir.provenance import Producers, RepeatedIndex, map_of_rows, repeated_index
 from lc_trt.ir.region_ops import (
     REGION_CONV,
     REGION_GATHER,
@@ -29,8 +30,8 @@ class ToDense:
     """Converts a cascade to the dense network with the same weights, equal to it at rho = 1.
 
     Channels are axis 1 of both maps and compact rows, so standard operators inside a stage do not
-    change. Heads 1 and 2 lose their readers and are removed. Raises LcTrtError for a region
-    operator without a dense form.
+    change. Rows of the parents of a region's cells become a map at half the stride. Heads without
+    readers are removed. Raises LcTrtError for a region operator without a dense form.
     """
 
     name: ClassVar[str] = "to_dense"
@@ -40,13 +41,20 @@ class ToDense:
         report = PassReport()
         renamed: dict[str, str] = {}
         nodes: list[onnx.NodeProto] = []
+        producers = graph.edges().producers
         for node in graph.nodes:
             if not is_region(node):
                 nodes.append(node)
                 continue
             report.rewrites += 1
-            if is_region(node, REGION_GATHER, REGION_RESTRICT, REGION_SCATTER):
+            if is_region(node, REGION_CONV, REGION_MAX_POOL):
+                rows = NodeView(node).input("x")
+                if (dense := map_of_rows(rows, producers)) is not None:
+                    renamed[rows] = dense
+            if is_region(node, REGION_GATHER, REGION_SCATTER):
                 renamed[node.output[0]] = NodeView(node).input("x")
+            elif is_region(node, REGION_RESTRICT):
+                nodes += _restrict(graph, node, producers, renamed)
             elif is_region(node, REGION_CONV):
                 nodes += _conv(graph, node)
             elif is_region(node, REGION_MAX_POOL):
@@ -61,6 +69,38 @@ class ToDense:
             info = decode_info(graph.metadata[MODEL_INFO])
             graph.metadata[MODEL_INFO] = encode_info(replace(info, kind="dense"))
         return report
+
+
+def _restrict(
+    graph: Graph, node: onnx.NodeProto, producers: Producers, renamed: dict[str, str]
+) -> list[onnx.NodeProto]:
+    view = NodeView(node)
+    x, index = view.input("x"), view.input("index")
+    repeated = repeated_index(index, producers)
+    if repeated is not None:
+        return _repeat(graph, node, repeated)
+    if index not in producers or not is_region(producers[index], REGION_SELECT):
+        raise LcTrtError(f"node {node.name!r}: no dense form for its index {index!r}")
+    renamed[node.output[0]] = x
+    return []
+
+
+def _repeat(graph: Graph, node: onnx.NodeProto, repeated: RepeatedIndex) -> list[onnx.NodeProto]:
+    """Nearest-neighbour Resize to the children's map: each gets the value of its parent."""
+    x = NodeView(node).input("x")
+    channels = graph.make("Shape", [x], f"{node.name}/channels", start=0, end=2)
+    sizes = [
+        graph.make("Shape", [parents], f"{node.name}/size{axis}")
+        for axis, parents in enumerate(repeated.parents)
+    ]
+    parts = [shape.output[0] for shape in (channels, *sizes)]
+    size = graph.make("Concat", parts, f"{node.name}/sizes", axis=0)
+    # For 2 h or 2 h - 1 children of h parents, floor(i * h / children) is exactly i // 2.
+    resize = graph.make(
+        "Resize", [x, "", "", size.output[0]], f"{node.name}/dense", outputs=list(node.output),
+        mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+    )  # fmt: skip
+    return [channels, *sizes, size, resize]
 
 
 def _window(view: NodeView) -> dict[str, Any]:
