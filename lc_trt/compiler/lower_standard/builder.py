@@ -16,11 +16,13 @@ class Builder:
     Attributes:
         graph: graph that the nodes belong to.
         nodes: nodes so far.
+        with_zero: rows with a row of zeros in front, by the rows.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes: list[onnx.NodeProto] = []
+        self.with_zero: dict[str, str] = {}
 
     @property
     def constants(self) -> dict[str, Array]:

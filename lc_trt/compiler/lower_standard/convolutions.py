@@ -9,7 +9,14 @@ from lc_trt.compiler.graph import Array
 from lc_trt.compiler.lower_standard.builder import Builder
 from lc_trt.compiler.lower_standard.fused_sums import TapSum
 from lc_trt.compiler.lower_standard.int8 import Dequantized, region_product, tap_products
-from lc_trt.compiler.lower_standard.neighbours import Region, Taps, product_table, table, window
+from lc_trt.compiler.lower_standard.neighbours import (
+    Region,
+    Taps,
+    map_table,
+    product_table,
+    table,
+    window,
+)
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.node_view import NodeView
 
@@ -22,6 +29,8 @@ def lower_conv(
     region: Region,
     decoders: dict[str, Dequantized],
     float_products: bool,
+    *,
+    of_map: bool,
 ) -> int:
     """Lower a RegionConv.
 
@@ -31,6 +40,7 @@ def lower_conv(
         region: its region.
         decoders: inputs of the preceding DequantizeLinear nodes, by output.
         float_products: see `Lowering`.
+        of_map: whether it reads all rows of a dense map instead of the region's.
 
     Returns:
         Number of output channels.
@@ -46,21 +56,22 @@ def lower_conv(
         raise LcTrtError(f"node {p!r}: its weight is not a constant")
     taps = window(conv.attribute("kernel_shape"), conv.attribute("dilations"))
     outputs, inputs = (int(n) for n in weight.shape[:2])
-    # Products have four bytes per channel, gathered 8-bit rows one.
-    project_first = 4 * outputs <= inputs and float_products
+    # Products have four bytes per channel, gathered 8-bit rows one. Of a dense map they would be
+    # computed at all cells.
+    project_first = 4 * outputs <= inputs and float_products and not of_map
     if decoded and (taps == _ITSELF or not project_first):
-        rows = None if taps == _ITSELF else table(b, region, taps)
+        rows = None if taps == _ITSELF and not of_map else _table(b, region, taps, of_map)
         y = region_product(b, decoders[x], decoded, bias, rows, p)
     else:
         if decoded:
             products = tap_products(b, decoders[x], decoded, p)
             y = sum_of_taps(b, products, outputs, region, taps, p)
-        elif taps == _ITSELF:
+        elif taps == _ITSELF and not of_map:
             y = matmul(b, x, weight.reshape(outputs, inputs).T, p)
-        elif outputs < inputs:
+        elif outputs < inputs and not of_map:
             y = project_then_gather(b, x, weight.reshape(outputs, inputs, -1), region, taps, p)
         else:
-            y = gather_then_multiply(b, x, weight, region, taps, p)
+            y = gather_then_multiply(b, x, weight, _table(b, region, taps, of_map), p)
         y = b.add("Add", y, bias, name=f"{p}/bias")
     factor, residual = float(conv.attribute("residual_scale")), conv.input("residual")
     if factor != 1.0:
@@ -106,22 +117,23 @@ def matmul(b: Builder, x: str, matrix: Array, p: str) -> str:
     return b.add("MatMul", x, weight, name=f"{p}/matmul")
 
 
-def gather_then_multiply(
-    b: Builder, x: str, weight: Array, region: Region, taps: Taps, p: str
-) -> str:
+def _table(b: Builder, region: Region, taps: Taps, of_map: bool) -> str:
+    return map_table(b, region, taps) if of_map else table(b, region, taps)
+
+
+def gather_then_multiply(b: Builder, x: str, weight: Array, rows: str, p: str) -> str:
     """Gather windows, then multiply: [R, taps * Cin] x [taps * Cin, Cout].
 
     Args:
         b: builder for the nodes.
-        x: rows [R, Cin].
+        x: rows [P, Cin].
         weight: [Cout, Cin, kh, kw].
-        region: region of the rows.
-        taps: taps of the window.
+        rows: neighbour table, int64 [R, taps].
         p: path of the node names.
     """
     outputs, inputs = weight.shape[:2]
-    gathered = windows(b, x, inputs, table(b, region, taps), p)
-    shape = b.const(f"{p}/patch", [-1, len(taps) * inputs], "int64")
+    gathered = windows(b, x, inputs, rows, p)
+    shape = b.const(f"{p}/patch", [-1, weight[0].size], "int64")
     patches = b.add("Reshape", gathered, shape, name=f"{p}/patches")
     return matmul(b, patches, weight.transpose(2, 3, 1, 0).reshape(-1, outputs), p)
 
@@ -176,9 +188,11 @@ def windows(b: Builder, x: str, channels: int, rows: str, p: str) -> str:
         b: builder for the nodes.
         x: rows [.., C].
         channels: C.
-        rows: table from `table` or `product_table`.
+        rows: table from `table`, `map_table` or `product_table`.
         p: path of the node names.
     """
-    zero = b.const(f"{p}/zero_row", np.zeros((1, channels)), "float32")
-    with_zero = b.add("Concat", zero, x, name=f"{p}/with_zero", axis=0)
+    if x not in b.with_zero:
+        zero = b.const(f"{p}/zero_row", np.zeros((1, channels)), "float32")
+        b.with_zero[x] = b.add("Concat", zero, x, name=f"{p}/with_zero", axis=0)
+    with_zero = b.with_zero[x]
     return b.add("Gather", with_zero, rows, name=f"{p}/windows", axis=0)

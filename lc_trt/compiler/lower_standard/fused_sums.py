@@ -99,8 +99,13 @@ def find_sums(graph: Graph, named: Collection[str]) -> TapSums:
 
 
 def _term(graph: Graph, node: onnx.NodeProto) -> TapSum | None:
-    """A convolution as a sum of one term; None if it has an epilogue or expands channels."""
+    """A convolution as a sum of one term.
+
+    None if it reads a dense map, has an epilogue or expands channels.
+    """
     conv = NodeView(node)
+    if conv.input("index") in graph.constants:
+        return None
     weight, bias, residual = (
         graph.constants.get(conv.input(name)) for name in ("weight", "bias", "residual")
     )

@@ -15,7 +15,8 @@ from lc_trt.compiler.lower_standard.builder import Builder
 from lc_trt.compiler.lower_standard.convolutions import lower_conv, lower_sum, windows
 from lc_trt.compiler.lower_standard.fused_sums import find_sums
 from lc_trt.compiler.lower_standard.int8 import Dequantized, dequantized, gather_windows
-from lc_trt.compiler.lower_standard.neighbours import Region, table, window
+from lc_trt.compiler.lower_standard.neighbours import Region, map_table, table, window
+from lc_trt.compiler.lower_standard.sources import numbers_in, reads_map
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
@@ -31,7 +32,8 @@ from lc_trt.ir.region_ops import (
 )
 
 _KEEPS_CHANNELS = (
-    "Add", "BatchNormalization", "DequantizeLinear", "Mul", "QuantizeLinear", "Relu", "Softmax",
+    "Add", "BatchNormalization", "Clip", "DequantizeLinear", "Mul", "QuantizeLinear", "Relu",
+    "Softmax",
 )  # fmt: skip
 
 
@@ -86,7 +88,7 @@ class _Lowerer(Builder):
         self.row_channels: dict[str, int] = {}
         self.map_shapes: dict[str, tuple[int, ...]] = {}  # of the outputs of RegionScatter
         self.decoders: dict[str, Dequantized] = {}
-        self.map_size: tuple[int, int, int] | None = None
+        self.producers = graph.edges().producers
 
     def run(self) -> PassReport:
         report = PassReport()
@@ -133,11 +135,7 @@ class _Lowerer(Builder):
         view, p = NodeView(node), node.name
         confidence, active, rho = (view.input(name) for name in ("confidence", "active", "rho"))
         rows, hard = view.output("rows"), view.output("hard")
-        if self.map_size is None:
-            shape = self.graph.shape(confidence)
-            if shape is None:
-                raise LcTrtError(f"node {p!r}: the map's size is not fixed; freeze the model first")
-            self.map_size = (shape[0], shape[2], shape[3])
+        n, _, h, w = self.map_shape(confidence)
         sure = self.add("Greater", confidence, rho, name=f"{p}/sure")
         unsure = self.add("Not", sure, name=f"{p}/unsure")
         self.add("And", active, unsure, name=f"{p}/hard", output=hard)
@@ -152,7 +150,7 @@ class _Lowerer(Builder):
         with_zero = self.add(
             "Concat", self.const(f"{p}/zero", [0], "int64"), index, name=f"{p}/index_zero", axis=0
         )
-        region = Region(p, self.pad_rows(p, exact, rows), hard, with_zero, self.map_size)
+        region = Region(p, self.pad_rows(p, exact, rows), hard, with_zero, (n, h, w))
         self.regions[rows] = self.of_index[view.output("index")] = region
 
     def pad_rows(self, p: str, exact: str, output: str) -> str:
@@ -192,23 +190,22 @@ class _Lowerer(Builder):
     def restrict(self, node: onnx.NodeProto) -> None:
         view, p = NodeView(node), node.name
         x, region = view.input("x"), self.regions[view.input("rows")]
-        previous = self.of_index[view.input("index")]
         one = self.const(f"{p}/one", 1, "int64")
-        # flat_index starts with the entry for missing neighbours, so position q is at q + 1.
-        shifted = self.add("Add", region.rows, one, name=f"{p}/shifted")
-        numbers = self.add("Gather", previous.flat_index, shifted, name=f"{p}/numbers", axis=0)
+        numbers = numbers_in(self, region, view.input("index"), self.of_index, self.producers, p)
         before = self.add("Sub", numbers, one, name=f"{p}/before")
         self.add("Gather", x, before, name=p, output=view.output("y"), axis=0)
         self.row_channels[view.output("y")] = self.channels(x)
 
     def conv(self, node: onnx.NodeProto) -> None:
         view = NodeView(node)
+        region = self.regions[view.input("rows")]
         self.row_channels[view.output("y")] = lower_conv(
             self,
             node,
-            self.regions[view.input("rows")],
+            region,
             self.decoders,
             self.lowering.float_products,
+            of_map=reads_map(self, node, region, self.of_index),
         )
 
     def sum(self, node: onnx.NodeProto) -> None:
@@ -221,7 +218,8 @@ class _Lowerer(Builder):
         view = NodeView(node)
         x, region = view.input("x"), self.regions[view.input("rows")]
         taps = window(view.attribute("kernel_shape"), view.attribute("dilations"))
-        neighbours = table(self, region, taps)
+        find = map_table if reads_map(self, node, region, self.of_index) else table
+        neighbours = find(self, region, taps)
         channels = self.channels(x)
         decoder = self.decoders.get(x)
         if decoder:
@@ -244,9 +242,10 @@ class _Lowerer(Builder):
             self.row_channels[node.output[0]] = known[0]
 
     def channels(self, x: str) -> int:
-        if x not in self.row_channels:
+        shape = self.graph.shape(x)  # of rows of a dense map
+        if x not in self.row_channels and shape is None:
             raise LcTrtError(f"tensor {x!r}: its number of channels could not be inferred")
-        return self.row_channels[x]
+        return self.row_channels[x] if shape is None else shape[1]
 
     def scatter(self, node: onnx.NodeProto) -> None:
         view, p = NodeView(node), node.name

@@ -24,6 +24,7 @@ class Region:
         flat_index: int64 [1 + N*h*w]: 0, then row + 1 of each hard pixel and 0 of the others.
         size: (N, h, w).
         tables: neighbour tables by taps, see `table`.
+        map_tables: neighbour tables of rows of a dense map by taps, see `map_table`.
         product_tables: product tables by taps, see `product_table`.
     """
 
@@ -33,6 +34,7 @@ class Region:
     flat_index: str
     size: tuple[int, int, int]
     tables: dict[Taps, str] = field(default_factory=dict)
+    map_tables: dict[Taps, str] = field(default_factory=dict)
     product_tables: dict[Taps, str] = field(default_factory=dict)
 
 
@@ -51,7 +53,7 @@ def window(kernel: Sequence[int], dilations: Sequence[int]) -> Taps:
 
 
 def table(b: Builder, region: Region, taps: Taps) -> str:
-    """Neighbour table, int64 [R, taps]: row + 1 of each neighbour, 0 if missing.
+    """Neighbour table of a region's own rows, int64 [R, taps]: row + 1, 0 if missing.
 
     Args:
         b: builder for the nodes, unless the region already has the table.
@@ -59,11 +61,26 @@ def table(b: Builder, region: Region, taps: Taps) -> str:
         taps: taps of the window.
     """
     if taps not in region.tables:
+        positions = map_table(b, region, taps)
+        region.tables[taps] = b.add(
+            "Gather", region.flat_index, positions, name=f"{positions}/rows", axis=0
+        )
+    return region.tables[taps]
+
+
+def map_table(b: Builder, region: Region, taps: Taps) -> str:
+    """Neighbour table of all rows of a dense map, int64 [R, taps]: position + 1, 0 if missing.
+
+    Args:
+        b: builder for the nodes, unless the region already has the table.
+        region: cells to compute.
+        taps: taps of the window.
+    """
+    if taps not in region.map_tables:
         p = b.graph.unique(f"{region.prefix}/table_{len(taps)}")
         positions = b.const(f"{p}/positions", neighbour_positions(region.size, taps), "int64")
-        of_rows = b.add("Gather", positions, region.rows, name=f"{p}/taps", axis=0)
-        region.tables[taps] = b.add("Gather", region.flat_index, of_rows, name=f"{p}/rows", axis=0)
-    return region.tables[taps]
+        region.map_tables[taps] = b.add("Gather", positions, region.rows, name=f"{p}/taps", axis=0)
+    return region.map_tables[taps]
 
 
 def product_table(b: Builder, region: Region, taps: Taps) -> str:

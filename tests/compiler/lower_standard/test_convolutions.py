@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 import pytest
 from hypothesis import given
@@ -10,7 +12,9 @@ from region_graphs import CHANNELS, RegionGraph, assert_equal_results, count, re
 
 from lc_trt.compiler.lower_standard import Lowering, LowerStandard
 from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.fold_constants import FoldConstants
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.export.regions import all_rows
 from lc_trt.ir.operator_schema import is_region
 from lc_trt.ir.region_ops import REGION_CONV
 
@@ -37,6 +41,34 @@ def test_products_equal_the_function(outputs: int, kernel: int, residual: bool, 
         outputs = CHANNELS
     model = one_conv(outputs, kernel, residual, seed)
     assert_equal_results(model, lowered(model))
+
+
+def map_conv(outputs: int, kernel: int, seed: int = 0) -> onnx.ModelProto:
+    """A convolution of a dense map at a region's pixels."""
+
+    def body(b: RegionGraph) -> tuple[str, int]:
+        source, own = all_rows(b, "x"), b.selected
+        b.selected = replace(own, index=source.index)
+        y = b.conv(source.rows, CHANNELS, outputs, kernel)
+        b.selected = own
+        return y, outputs
+
+    return run_passes(region_graph(body, seed), [FoldConstants()])
+
+
+@given(outputs=st.integers(1, 12), kernel=st.sampled_from([1, 3, 5]), seed=st.integers(0, 99))
+def test_a_convolution_of_a_map_equals_the_function(outputs: int, kernel: int, seed: int) -> None:
+    model = map_conv(outputs, kernel, seed)
+    for multiple in (1, 64):
+        lowering = Lowering(row_multiple=multiple)
+        assert_equal_results(model, run_passes(model, [LowerStandard(lowering)]))
+
+
+def test_a_map_is_not_multiplied_at_all_its_pixels() -> None:
+    # Although that would gather less: the region may be small.
+    model = lowered(map_conv(CHANNELS - 1, 3))
+    (zero,) = (t for t in model.graph.initializer if t.name == "conv/zero_row")
+    assert list(zero.dims) == [1, CHANNELS]
 
 
 @pytest.mark.parametrize(("outputs", "gathers"), [(CHANNELS - 1, CHANNELS - 1), (12, CHANNELS)])

@@ -122,8 +122,12 @@ def not_constant(nodes, constants):
     del constants["w1"]
 
 
+def of_a_map(nodes, constants):
+    constants["index"] = np.arange(1, 5, dtype=np.int32).reshape(1, 2, 2)
+
+
 @pytest.mark.parametrize(
-    "change", [activated, scaled, with_residual, widening, read_twice, not_constant]
+    "change", [activated, scaled, with_residual, widening, read_twice, not_constant, of_a_map]
 )
 def test_convolutions_with_an_epilogue_are_left(change):
     fused = find_sums(graph_of_sum(change), ())

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from pass_cases import FORMS, SIZE, assert_same, frozen
-from tiny_networks import frames, run, session, tiny_model
+from tiny_encoder import tiny_exact_cascade
+from tiny_networks import CLASSES, INFO, MEAN, STD, frames, run, session, tiny_model
 
 from lc_trt.compiler.lower_standard import Lowering, LowerStandard
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.fold_batch_norm import FoldBatchNorm
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.export import export_cascade
 from lc_trt.ir.interface import DOMAIN
+from lc_trt.model.neighbours import Neighbours
 
 
 @pytest.fixture(scope="module", params=FORMS, ids="-".join)
@@ -25,6 +28,17 @@ def source(request):
 def test_lowering_leaves_standard_operators_and_the_same_results(source, multiple, fold):
     before = frozen(source)
     before = run_passes(before, [FoldBatchNorm()]) if fold else before
+    model = run_passes(before, [LowerStandard(Lowering(row_multiple=multiple))])
+    assert all(n.domain == "" for n in model.graph.node) and not model.functions
+    assert_same(source, model)
+
+
+@pytest.mark.parametrize("multiple", [1, 64])
+@pytest.mark.parametrize("neighbours", Neighbours)
+def test_exact_regions_at_two_strides(multiple, neighbours):
+    network = tiny_exact_cascade(CLASSES, neighbours=neighbours)
+    source = export_cascade(network, INFO, MEAN, STD)
+    before = run_passes(frozen(source), [FoldBatchNorm()])
     model = run_passes(before, [LowerStandard(Lowering(row_multiple=multiple))])
     assert all(n.domain == "" for n in model.graph.node) and not model.functions
     assert_same(source, model)
@@ -50,7 +64,7 @@ def test_the_number_of_rows_is_rounded_up():
 
 
 def test_lowering_needs_a_fixed_size():
-    with pytest.raises(LcTrtError, match="the map's size is not fixed; freeze the model first"):
+    with pytest.raises(LcTrtError, match="its shape is not fixed; freeze the model first"):
         run_passes(tiny_model(), [LowerStandard()])
 
 
