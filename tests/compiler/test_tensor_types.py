@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
+from pass_cases import graph_of
 from tiny_networks import tiny_model
 
 from lc_trt.compiler.tensor_types import TensorType, infer_types
@@ -28,3 +29,17 @@ def test_inputs_outputs_and_intermediate_tensors_have_types():
     assert types["stages"] == TensorType(TensorProto.UINT8, (None, None, None))
     convs = [n for n in model.graph.node if n.op_type in ("Conv", "RegionConv")]
     assert {types[n.output[0]].element for n in convs} == {TensorProto.FLOAT}
+
+
+def test_a_slice_with_computed_ends_keeps_the_other_sizes():
+    """And so do the tensors after it."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["ends"], start=2, end=4),
+        helper.make_node("Slice", ["x", "starts", "ends", "axes"], ["cut"]),
+        helper.make_node("Concat", ["cut", "x"], ["y"], axis=1),
+    ]
+    constants = {"starts": np.array([0, 0]), "axes": np.array([2, -1])}
+    sizes = ("n", 5, "h", "w")
+    types = infer_types(graph_of(nodes, constants, sizes, ("n", None, None, None)))
+    assert types["cut"].dims == (None, 5, None, None)
+    assert types["y"].dims == (None, 10, None, None)

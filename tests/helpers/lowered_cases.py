@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,7 @@ from lc_trt.ir.interface import IMAGE, RHO
 from lc_trt.runtime.engines.onnxruntime import open_session
 
 if TYPE_CHECKING:
+    import torch
     from gpubench.executor import Executor
 
 SIZE, BATCH = (32, 32), 2  # 32 pixels of the feature maps: one tile of rows
@@ -64,3 +67,23 @@ def put(cascade: Executor, rho) -> Executor:
 def node_of(graph: onnx.GraphProto, op_type: str) -> onnx.NodeProto:
     """The first of these."""
     return next(node for node in graph.node if node.op_type == op_type)
+
+
+def with_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+    """A model that returns these tensors too."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return shown
+
+
+@contextmanager
+def replaced(cascade: Executor, values: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """The steps that make these tensors return these values."""
+    steps = [step for step in cascade.steps if step.writes[0] in values]
+    runs = [step.run for step in steps]
+    for step in steps:
+        step.run = lambda *_, value=values[step.writes[0]]: value
+    yield
+    for step, run in zip(steps, runs, strict=True):
+        step.run = run

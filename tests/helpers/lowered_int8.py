@@ -16,6 +16,7 @@ from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.insert_qdq import Quantizer
 from lc_trt.compiler.passes.quantization_plan import make_plan, quantised_inputs
+from lc_trt.compiler.pipeline import prepare
 
 SIZE = (52, 75)
 EMPTY, FULL = (-1.0, -1.0), (1.0, 1.0)
@@ -39,14 +40,26 @@ def signed_int8(graph: Graph, ranges: dict[str, tuple[float, float]]) -> onnx.Mo
     return graph.encode()
 
 
+def exchange_ranges(model: onnx.ModelProto, images: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Ranges of a cascade's tensors on images whose pixels all reach every stage."""
+    graph = prepare(model, (images.shape[1], images.shape[2]), len(images))
+    return _observed(graph.encode(), {"image": images, "rho": np.array(FULL, np.float32)})
+
+
 def ranges_of(model: onnx.ModelProto) -> dict[str, tuple[float, float]]:
-    """Values of the tensors of a graph with a full region."""
+    """Ranges of the tensors of a graph with a full region."""
+    return _observed(model, feed(1.0))
+
+
+def _observed(
+    model: onnx.ModelProto, inputs: dict[str, np.ndarray]
+) -> dict[str, tuple[float, float]]:
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     tensors = make_plan(Graph(model)).tensors
     del shown.graph.output[:]
     shown.graph.output.extend(onnx.helper.make_empty_tensor_value_info(t) for t in tensors)
-    found = session(shown).run(list(tensors), feed(1.0))
+    found = session(shown).run(list(tensors), inputs)
     return {
         t: (float(v.min(initial=0)), float(v.max())) for t, v in zip(tensors, found, strict=True)
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -10,7 +11,9 @@ from onnx import TensorProto, helper
 from tiny_networks import session
 
 from lc_trt.ir.builder import GraphBuilder
+from lc_trt.ir.export.regions import Source
 from lc_trt.ir.node_view import NodeView
+from lc_trt.ir.operator_schema import Region
 from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_MAX_POOL, REGION_SCATTER
 
 CHANNELS = 6
@@ -27,22 +30,32 @@ class RegionGraph(GraphBuilder):
         self.entered = self.region(REGION_GATHER, region=self.selected, x="x")
 
     def conv(
-        self, x: str, cin: int, cout: int, kernel: int = 1, residual: str | None = None
-    ) -> str:
-        """A region convolution with random weights."""
-        weight = self.rng.standard_normal((cout, cin, kernel, kernel)) / (cin * kernel**2) ** 0.5
+        self, x: str, cin: int, cout: int, kernel: int = 1, residual: str | None = None,
+        region: Region | None = None,
+    ) -> str:  # fmt: skip
+        """A region convolution with random weights; ``region`` may have another index."""
         return self.region(
-            REGION_CONV, name="conv", region=self.selected, x=x,
-            weight=self.weight("weight", weight.astype(np.float32)),
+            REGION_CONV, name="conv", region=region or self.selected, x=x,
+            weight=self.weight("weight", self.random(cout, cin, kernel, kernel)),
             bias=self.weight("bias", self.rng.standard_normal(cout).astype(np.float32)),
             residual=residual or self.constant([[0.0]], np.float32),
             kernel_shape=[kernel] * 2, dilations=[1, 1],
         )  # fmt: skip
 
-    def pool(self, x: str) -> str:
+    def random(self, cout: int, cin: int, kh: int, kw: int) -> np.ndarray:
+        """A weight that keeps the variance, float32."""
+        weight = self.rng.standard_normal((cout, cin, kh, kw)) / (cin * kh * kw) ** 0.5
+        return weight.astype(np.float32)
+
+    def map_conv(self, rows: Source, cin: int, cout: int, kernel: int = 3) -> str:
+        """A convolution of a dense map at the region's pixels."""
+        region = replace(self.selected, index=rows.index)
+        return self.conv(rows.rows, cin, cout, kernel, region=region)
+
+    def pool(self, x: str, region: Region | None = None) -> str:
         """A 3x3 maximum."""
         return self.region(
-            REGION_MAX_POOL, name="pool", region=self.selected, x=x,
+            REGION_MAX_POOL, name="pool", region=region or self.selected, x=x,
             kernel_shape=[3, 3], dilations=[1, 1],
         )  # fmt: skip
 

@@ -7,12 +7,20 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 from plugin_harness import Harness
+from rtx_plans import SIZE
 
+from lc_trt.bundle.sections import Profile
+from lc_trt.trt import api as trt
+from lc_trt.trt.api import TensorRT
+from lc_trt.trt.builder import Plan, build_plan
+from lc_trt.trt.options import PlanOptions
 from lc_trt.trt.plugin_build import compile_library, missing_parts
 
 FIVE_MINUTES = 300  # seconds
@@ -79,6 +87,28 @@ def unchecked(emulator: Harness) -> Iterator[Harness]:
     emulator.library.lct_emulator_checks(0)
     yield emulator
     emulator.library.lct_emulator_checks(1)
+
+
+@pytest.fixture(scope="module")
+def api() -> TensorRT:
+    """TensorRT for RTX."""
+    if "tensorrt_rtx" not in trt.PACKAGES or trt.installed() is None:
+        pytest.skip("needs TensorRT for RTX: pip install tensorrt-rtx==1.7.1.116")
+    return trt.load("tensorrt_rtx")
+
+
+@pytest.fixture(scope="module", name="build")
+def build_of_plans(api: TensorRT, plugin_library: Path) -> Callable[..., Plan]:
+    """Builds a plan of a lowered model for compute capabilities; other options by name."""
+
+    def run(model: onnx.ModelProto, *capabilities: str, **more: Any) -> Plan:
+        options = {"plugin": plugin_library, "compute_capabilities": capabilities}
+        monitor = more.pop("monitor", None)
+        batch, size = more.pop("batch", Profile.of(1)), more.pop("size", Profile.of(SIZE))
+        options = PlanOptions(**{**options, **more})
+        return build_plan(api, model, options, batch=batch, size=size, gpu=None, monitor=monitor)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.metadata import ModelInfo
+from lc_trt.model.network import NetworkSpec
 from lc_trt.model.presets import build_cascade
 from lc_trt.quantization.calibration_table import read_table
 from lc_trt.trt import api as trt
@@ -66,6 +67,17 @@ def irnet_small(repository: Path) -> Path:
     return repository / "models" / "irnet-small-camvid" / "model.onnx"
 
 
+@pytest.fixture(scope="module")
+def lite2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cascade on the largest encoder of our own code, with random weights."""
+    path = tmp_path_factory.mktemp("lite2") / "lite2.onnx"
+    names = tuple(map(str, range(11)))
+    info = ModelInfo("cascade", "lite2", names, tuple((i, i, i) for i in range(11)))
+    spec = NetworkSpec(encoder="tf_efficientnet_lite2")
+    onnx.save(export_cascade(spec.build(11), info, *spec.normalisation), path)
+    return path
+
+
 @functools.cache
 def region_operators(model: Path) -> Counter[str]:
     """Number of occurrences of each in the network for TensorRT."""
@@ -73,10 +85,10 @@ def region_operators(model: Path) -> Counter[str]:
     return Counter(node.op_type for node in lowered.graph.node if node.domain == DOMAIN)
 
 
-def check_trace(model: Path, trace: str) -> None:
+def check_trace(model: Path, trace: str, convolutions: int = 60) -> None:
     """TensorRT's log has our plugin for each region operator, and no other plugin."""
     created = Counter(re.findall(r"Successfully created plugin: (\w+)", trace))
-    assert created == region_operators(model) and created["RegionConv"] > 60
+    assert created == region_operators(model) and created["RegionConv"] > convolutions
 
 
 def arguments(model: Path, out: Path, library: Path, *more: str) -> list[str]:
@@ -106,6 +118,16 @@ def test_irnet_builds_for_all_gpus_at_once(irnet, tmp_path, plugin_library, caps
     bundle = check_bundle(out, plugin_library, precision, ["8.0", "8.6", "8.9", "12.0"])
     weights = irnet.stat().st_size / (1 if precision == "fp32" else 2)
     assert bundle.file(PLAN).stat().st_size > 0.9 * weights
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
+def test_a_cascade_on_an_encoder_builds(lite2, tmp_path, plugin_library, capsys, precision):
+    out = tmp_path / "m.lct"
+    assert main(arguments(lite2, out, plugin_library, f"--{precision}", "--verbose")) == 0
+    shown = capsys.readouterr()
+    assert "not checked: the build found no NVIDIA GPU" in shown.out
+    check_trace(lite2, shown.err, convolutions=12)
+    check_bundle(out, plugin_library, precision, ["8.0", "8.6", "8.9", "12.0"])
 
 
 def test_irnet_small_builds_in_int8(repository, tmp_path, plugin_library, capsys):

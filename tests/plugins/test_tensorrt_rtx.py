@@ -7,9 +7,7 @@ import logging
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from compilation import lowered_for_tensorrt
 from fake_library import library_bytes
 from int8_cases import image_folder, tiny_table
 from onnx import TensorProto, helper, numpy_helper
+from rtx_plans import CAPABILITIES, SIZE, created_plugins, regions
 from tiny_networks import tiny_model
 
 from lc_trt.bundle.sections import Profile
@@ -27,10 +26,7 @@ from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.interface import DOMAIN
-from lc_trt.trt import api as trt
 from lc_trt.trt.api import TensorRT
-from lc_trt.trt.builder import Plan, build_plan
-from lc_trt.trt.options import PlanOptions
 from lc_trt.trt.parser import parse
 from lc_trt.trt.plugin_library import open_library
 from lc_trt.utils.progress import ProgressMonitor
@@ -40,8 +36,6 @@ pytestmark = pytest.mark.slow
 
 # The parser prefers a plugin over the function of its name only if both attributes are set.
 PLUGIN = {"plugin_version": "1", "plugin_namespace": "lc_trt"}
-CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0")
-SIZE = (48, 72)
 
 
 @dataclass
@@ -58,37 +52,6 @@ class Recorder(ProgressMonitor):
 
     def finish(self, phase: str) -> None:
         self.open.remove(phase)
-
-
-@pytest.fixture(scope="module")
-def api() -> TensorRT:
-    if "tensorrt_rtx" not in trt.PACKAGES or trt.installed() is None:
-        pytest.skip("needs TensorRT for RTX: pip install tensorrt-rtx==1.7.1.116")
-    return trt.load("tensorrt_rtx")
-
-
-Builds = Callable[..., Plan]
-
-
-@pytest.fixture(scope="module")
-def build(api: TensorRT, plugin_library: Path) -> Builds:
-    def run(model: onnx.ModelProto, *capabilities: str, **more: Any) -> Plan:
-        options = {"plugin": plugin_library, "compute_capabilities": capabilities}
-        monitor = more.pop("monitor", None)
-        batch, size = more.pop("batch", Profile.of(1)), more.pop("size", Profile.of(SIZE))
-        options = PlanOptions(**{**options, **more})
-        return build_plan(api, model, options, batch=batch, size=size, gpu=None, monitor=monitor)
-
-    return run
-
-
-def created_plugins(log: list[str]) -> list[str]:
-    """Operators that the parser made into plugins, from TensorRT's log."""
-    return [line.rpartition(" ")[2] for line in log if "created plugin: Region" in line]
-
-
-def regions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    return [node for node in model.graph.node if node.domain == DOMAIN]
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])

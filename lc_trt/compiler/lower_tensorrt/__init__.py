@@ -19,6 +19,7 @@ from lc_trt.compiler.lower_tensorrt.int8_rows import Int8Rows
 from lc_trt.compiler.lower_tensorrt.int32_masks import Int32Masks
 from lc_trt.compiler.lower_tensorrt.merge_branches import MergeBranches
 from lc_trt.compiler.lower_tensorrt.operators import LoweringState
+from lc_trt.compiler.lower_tensorrt.own_rows import OwnRows
 from lc_trt.compiler.lower_tensorrt.plugin_nodes import PluginNodes
 from lc_trt.compiler.lower_tensorrt.segments import Segments
 from lc_trt.compiler.lower_tensorrt.uint8_io import Uint8Io
@@ -47,9 +48,10 @@ def lower_tensorrt(
         (the message names the node), or if a tensor has no INT8 range.
     """
     state = LoweringState()
-    # Epilogues come before merging, which compares them; segments resolve the Splits of merging.
+    # Heads on the map read masks, which are INT32 after that. Epilogues come before merging, which
+    # compares them; segments resolve the Splits of merging.
     lowered = (
-        Uint8Io(), Int32Masks(), FullMapHeads(), FuseEpilogues(), MergeBranches(state),
+        Uint8Io(), FullMapHeads(), Int32Masks(), OwnRows(), FuseEpilogues(), MergeBranches(state),
         Segments(state),
     )  # fmt: skip
     if quantization is None:

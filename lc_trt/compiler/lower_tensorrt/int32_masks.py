@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.lower_tensorrt.operators import moved_input
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.operator_schema import is_region
@@ -18,7 +19,8 @@ from lc_trt.ir.region_ops import REGION_SELECT
 class Int32Masks:
     """Converts ``active`` and ``hard`` of RegionSelect to INT32, 0 or 1.
 
-    Other readers of a mask get a Cast to BOOL; Casts of a mask to INT32 are removed.
+    Operators that move values move INT32. Other readers of a mask get a Cast to BOOL; Casts of a
+    mask to INT32 are removed.
     """
 
     name: ClassVar[str] = "int32_masks"
@@ -30,7 +32,7 @@ class Int32Masks:
             graph: graph to edit in place.
         """
         selects = [NodeView(node) for node in graph.nodes if is_region(node, REGION_SELECT)]
-        masks = {select.output("hard") for select in selects}
+        masks = _masks(graph)
         producers = graph.edges().producers
         casts: dict[int, onnx.NodeProto] = {}  # to insert before the RegionSelect with this id
         for select in selects:
@@ -51,6 +53,18 @@ class Int32Masks:
         return PassReport(len(selects))
 
 
+def _masks(graph: Graph) -> set[str]:
+    """Outputs ``hard``, and tensors inside the graph to which these are only moved."""
+    outputs = {output.name for output in graph.outputs}
+    masks: set[str] = set()
+    for node in graph.nodes:
+        if is_region(node, REGION_SELECT):
+            masks.add(NodeView(node).output("hard"))
+        elif moved_input(node) in masks and node.output[0] not in outputs:
+            masks.add(node.output[0])
+    return masks
+
+
 def _fill_int32(node: NodeView) -> None:
     value = int(onnx.numpy_helper.to_array(node.attribute("value")).item())
     node.set_attribute("value", helper.make_tensor("value", TensorProto.INT32, [1], [value]))
@@ -68,7 +82,11 @@ def _cast_for_readers(graph: Graph, masks: set[str], casts: dict[int, onnx.NodeP
                 renamed[node.output[0]] = NodeView(node).input("input")
                 continue
         # The shape does not depend on the type.
-        elif not is_region(node, REGION_SELECT) and node.op_type not in ("Shape", "Size"):
+        elif not (
+            is_region(node, REGION_SELECT)
+            or node.output[0] in masks
+            or node.op_type in ("Shape", "Size")
+        ):
             for i, name in enumerate(node.input):
                 if name not in masks:
                     continue

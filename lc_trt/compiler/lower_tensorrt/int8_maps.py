@@ -16,12 +16,12 @@ from lc_trt.compiler.passes.insert_qdq import Quantizer
 from lc_trt.compiler.passes.quantization_plan import moved
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.operator_schema import is_region
-from lc_trt.ir.region_ops import REGION_GATHER
+from lc_trt.ir.region_ops import REGION_SCATTER, REGION_SELECT
 
 
 @dataclass(frozen=True)
 class Int8Maps:
-    """Quantises the standard convolutions of a lowered model, and the inputs of RegionGather.
+    """Quantises the standard convolutions of a lowered model, and what region operators read.
 
     Activations are int8 with zero point 0, TensorRT's only form. Operators that only move values
     (Concat, MaxPool) are placed between DQ and Q with equal scales, instead of operating on INT8:
@@ -50,16 +50,21 @@ class Int8Maps:
 class _MapQuantizer(Quantizer):
     def __init__(self, graph: Graph, *arguments: Any, **options: Any) -> None:
         super().__init__(graph, *arguments, **options)
-        self.gathered = {
-            NodeView(node).input("x") for node in graph.nodes if is_region(node, REGION_GATHER)
+        self.entered = {
+            tensor
+            for node in graph.nodes
+            if is_region(node) and not is_region(node, REGION_SELECT)
+            for tensor in NodeView(node).inputs("x")
         }
 
     def rewrite(self, node: onnx.NodeProto) -> None:
         if is_region(node):
             self.nodes.append(node)
+            if is_region(node, REGION_SCATTER) and node.output[0] in self.tensors:
+                self.renamed[node.output[0]] = self.activation(node.output[0])
             return
         # A Pad from `int8_padding`: its zeros are representable at any scale.
-        is_padding = node.op_type == "Pad" and node.output[0] in self.gathered
+        is_padding = node.op_type == "Pad" and node.output[0] in self.entered
         if not is_padding or not self.between(node, [NodeView(node).input("data")]):
             super().rewrite(node)
 

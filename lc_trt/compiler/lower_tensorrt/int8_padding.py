@@ -16,6 +16,7 @@ import onnx
 from lc_trt.compiler.graph import Array, Graph
 from lc_trt.compiler.lower_tensorrt.int8_types import moves_rows
 from lc_trt.compiler.lower_tensorrt.operators import (
+    ChannelRange,
     LoweringState,
     region_conv,
     row_tensors,
@@ -34,7 +35,7 @@ class Int8Padding:
     """Pads rows with INT8 readers to multiples of `MULTIPLE` channels.
 
     Applies to each tensor of rows and each separately read part. Inputs of RegionScatter keep their
-    width, as do tensors that must have the same width.
+    width, as do tensors that must have the same width. All rows of a dense map get a padded copy.
 
     Attributes:
         state: shared state; its `channels` are updated.
@@ -64,6 +65,11 @@ class _Layout:
         """Channels before padding."""
         return max(self.bounds)
 
+    @property
+    def padding(self) -> int:
+        """Channels that padding adds."""
+        return self.offset(self.width) - self.width
+
     def padded(self, begin: int, end: int) -> int:
         """Padded width of a piece."""
         multiple = MULTIPLE if self.int8 and not self.fixed else 1
@@ -89,7 +95,9 @@ class _Layout:
 class _Padding:
     def __init__(self, graph: Graph, state: LoweringState) -> None:
         self.graph, self.state = graph, state
+        self.rows = row_tensors(graph.nodes)
         self.layouts: dict[str, _Layout] = {}
+        self.dense: dict[str, str] = {}  # padded rows of dense maps by what is padded
 
     def run(self) -> PassReport:
         self.find_layouts()
@@ -100,40 +108,50 @@ class _Padding:
                 self.conv(conv)
             elif is_region(node, REGION_GATHER):
                 nodes += self.gather(NodeView(node))
+            if conv is not None or moves_rows(node):
+                nodes += self.sources(NodeView(node))
             nodes.append(node)
         self.graph.nodes = nodes
         for name, ranges in self.state.channels.items():
             self.state.channels[name] = [
-                one._replace(begin=layout.offset(one.begin), end=layout.offset(one.end))
+                ChannelRange(
+                    self.dense.get(one.tensor, one.tensor),
+                    layout.offset(one.begin),
+                    layout.offset(one.end),
+                )
                 for one in ranges
                 for layout in [self.layouts[one.tensor]]
             ]
-        wider = sum(layout.offset(layout.width) > layout.width for layout in self.layouts.values())
-        return PassReport(wider)
+        return PassReport(sum(layout.padding > 0 for layout in self.layouts.values()))
 
     def find_layouts(self) -> None:
-        rows = row_tensors(self.graph.nodes)
+        rows = self.rows
+        entered: list[str] = []  # rows out of maps, which can be padded only after all channels
         for node in self.graph.nodes:
             conv = region_conv(node)
             if conv is not None:
                 self.conv_layout(conv, rows)
             elif moves_rows(node):
                 view = NodeView(node)
-                self.layouts[view.output("y")] = self.layouts[view.input("x")]
+                self.layouts[view.output("y")] = self.layout(view.input("x"))
             else:
                 if is_region(node, REGION_GATHER):
-                    self.layouts[NodeView(node).output("y")] = _Layout()
+                    entered.append(NodeView(node).output("y"))
+                    self.layout(entered[-1])
                 for name in self.layouts.keys() & set(node.input):
                     self.layouts[name].fixed = True
         for ranges in self.state.channels.values():
             for one in ranges:
                 self.layouts[one.tensor].bounds |= {one.begin, one.end}
-        for node in self.graph.nodes:
-            if is_region(node, REGION_GATHER):
-                # A map can be padded only after all of its channels.
-                layout = self.layouts[NodeView(node).output("y")]
-                between = sorted(layout.bounds)[:-1]
-                layout.fixed |= any(layout.offset(bound) != bound for bound in between)
+        entered += self.layouts.keys() - rows
+        for name in entered:
+            layout = self.layouts[name]
+            between = sorted(layout.bounds)[:-1]
+            layout.fixed |= any(layout.offset(bound) != bound for bound in between)
+
+    def layout(self, tensor: str) -> _Layout:
+        """The layout of a tensor of rows, which all rows of a dense map get when they are read."""
+        return self.layouts.setdefault(tensor, _Layout())
 
     def conv_layout(self, conv: NodeView, rows: set[str]) -> None:
         """Record the pieces that a convolution reads and its output width."""
@@ -142,20 +160,33 @@ class _Padding:
         self.layouts[y] = self.layouts[residual] if residual in rows else _Layout()
         self.layouts[y].bounds.add(len(self.graph.constants[conv.input("bias")]))
         for x, begin, end in segments_of(conv):
-            self.layouts[x].bounds |= {begin, end}
-            self.layouts[x].int8 |= conv.node.name in self.state.int8_convolutions
+            self.layout(x).bounds |= {begin, end}
+            self.layout(x).int8 |= conv.node.name in self.state.int8_convolutions
 
     def gather(self, gather: NodeView) -> list[onnx.NodeProto]:
         """Pad the map before a RegionGather."""
-        layout = self.layouts[gather.output("y")]
-        padding = layout.offset(layout.width) - layout.width
+        padding = self.layouts[gather.output("y")].padding
         if not padding:
             return []
-        p = gather.node.name
-        pads = self.graph.constant(f"{p}/pads", [0, 0, 0, 0, 0, padding, 0, 0], np.int64)
-        pad = self.graph.make("Pad", [gather.input("x"), pads], f"{p}/wide")
+        pad = self.pad(gather.input("x"), [0, 0, 0, 0, 0, padding, 0, 0], gather.node.name)
         gather.set_input("x", pad.output[0])
         return [pad]
+
+    def sources(self, node: NodeView) -> list[onnx.NodeProto]:
+        """Pad the rows of dense maps before their first reader."""
+        pads: list[onnx.NodeProto] = []
+        tensors = node.inputs("x")
+        for x in tensors:
+            padding = self.layouts[x].padding if x not in self.rows else 0
+            if padding and x not in self.dense:
+                pads.append(self.pad(x, [0, 0, 0, padding], x))
+                self.dense[x] = pads[-1].output[0]
+        node.set_inputs("x", [self.dense.get(x, x) for x in tensors])
+        return pads
+
+    def pad(self, x: str, pads: list[int], path: str) -> onnx.NodeProto:
+        amounts = self.graph.constant(f"{path}/pads", pads, np.int64)
+        return self.graph.make("Pad", [x, amounts], f"{path}/wide")
 
     def conv(self, conv: NodeView) -> None:
         """Pad the weight and bias of a convolution."""

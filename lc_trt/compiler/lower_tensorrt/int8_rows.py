@@ -76,7 +76,7 @@ class _RowQuantizer:
             elif is_region(node, REGION_GATHER):
                 gather = NodeView(node)
                 self.counts[gather.output("y")] = gather.input("count")
-                dequantizer = self.types.dequantizer(gather)
+                dequantizer = self.types.dequantizer(gather.input("x"))
                 if int8 and dequantizer is not None:
                     gather.set_input("x", dequantizer.input("x"))
             elif moves_rows(node):
@@ -102,6 +102,9 @@ class _RowQuantizer:
             )
         if x in self.types.int8:
             return x, scales
+        dequantizer = self.types.dequantizer(x)
+        if dequantizer is not None:
+            return dequantizer.input("x"), scales
         # The tensor also has floating-point readers. Merged branches have several scales.
         scale = float(scales.max())
         key = (x, scale)

@@ -1,7 +1,8 @@
 """Selects the tensors of rows that are INT8, and their scales.
 
 A tensor of rows is INT8 if all of its readers support INT8. Otherwise it is floating point, and
-RegionQuantize quantises it for its INT8 readers.
+RegionQuantize quantises it for its INT8 readers. All rows of a quantised dense map exist in both
+types, before and after their DequantizeLinear.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from lc_trt.compiler.lower_tensorrt.operators import (
 )
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.operator_schema import is_region
-from lc_trt.ir.region_ops import REGION_GATHER, REGION_MAX_POOL, REGION_RESTRICT
+from lc_trt.ir.region_ops import (
+    REGION_CONV,
+    REGION_GATHER,
+    REGION_MAX_POOL,
+    REGION_RESTRICT,
+)
 
 
 class RowTypes:
@@ -31,7 +37,8 @@ class RowTypes:
         scales: scales by tensor name of the calibrated model.
 
     Attributes:
-        scales: float32 [C] by tensor of rows, NaN for uncalibrated channels.
+        scales: float32 [C] by tensor of rows, NaN for uncalibrated channels; by the output of
+            DequantizeLinear for all rows of a dense map.
         int8: tensors of rows that are INT8.
     """
 
@@ -45,16 +52,16 @@ class RowTypes:
         self.scales = self._scales_of_channels(graph, scales)
         self.int8 = self._int8_tensors(graph)
 
-    def dequantizer(self, gather: NodeView) -> NodeView | None:
-        """The DequantizeLinear that a RegionGather reads.
+    def dequantizer(self, x: str) -> NodeView | None:
+        """The DequantizeLinear that a tensor comes from.
 
         Args:
-            gather: RegionGather of the graph.
+            x: map, or all rows of one.
 
         Returns:
             A view, or None if the map is not quantised.
         """
-        return self._dequantizers.get(gather.input("x"))
+        return self._dequantizers.get(x)
 
     def _scales_of_channels(
         self, graph: Graph, calibrated: Mapping[str, float]
@@ -71,11 +78,19 @@ class RowTypes:
         for node in graph.nodes:
             if is_region(node, REGION_GATHER):
                 gather = NodeView(node)
-                dequantizer = self.dequantizer(gather)
+                dequantizer = self.dequantizer(gather.input("x"))
                 if dequantizer is not None:
                     scale = graph.constants[dequantizer.input("x_scale")]
                     scales[gather.output("y")][:] = scale
-            elif moves_rows(node):
+            elif is_region(node, REGION_CONV, REGION_RESTRICT, REGION_MAX_POOL):
+                for x in NodeView(node).inputs("x"):
+                    dequantizer = self.dequantizer(x)
+                    if dequantizer is not None:
+                        _, channels = graph.dims(x) or (None, None)
+                        assert channels is not None, "segments inferred it"
+                        scale = graph.constants[dequantizer.input("x_scale")]
+                        scales[x] = np.full(channels, scale, np.float32)
+            if moves_rows(node):
                 # A moved tensor keeps the scale of its input, if that is known.
                 view = NodeView(node)
                 source = scales[view.input("x")]
@@ -98,7 +113,7 @@ class RowTypes:
                 one_scale = added is None or self._one_scale(added)
                 if may_be and one_scale and (added is None or self._one_scale(output)):
                     int8.add(output)
-                for x in conv.inputs("x"):
+                for x in rows.intersection(conv.inputs("x")):
                     readers[x].add(True)
                 # A floating-point result accepts a residual in either type.
                 if added is not None and (output in int8 or not one_scale):
@@ -106,10 +121,11 @@ class RowTypes:
             elif moves_rows(node):
                 x = NodeView(node).input("x")
                 may_be = may_be and self._one_scale(x)
-                readers[x].add(may_be)
+                if x in rows:
+                    readers[x].add(may_be)
                 int8 |= {output} if may_be else set()
             elif is_region(node, REGION_GATHER):
-                quantised = self.dequantizer(NodeView(node)) is not None
+                quantised = self.dequantizer(NodeView(node).input("x")) is not None
                 int8 |= {output} if may_be and quantised else set()
             else:
                 for name in rows.intersection(node.input):

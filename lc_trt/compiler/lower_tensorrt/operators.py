@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,8 +11,14 @@ import onnx
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.quantization_plan import QuantizationPlan
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.operator_schema import is_region
-from lc_trt.ir.region_ops import REGION_CONV, ROW_OPERATORS
+from lc_trt.ir.operator_schema import Region, is_region
+from lc_trt.ir.region_ops import REGION_CONV, REGION_SELECT, ROW_OPERATORS
+
+# Standard operators that only move values, with the input that these come from.
+MOVED_INPUT: Mapping[str, str] = {
+    "Squeeze": "data", "Unsqueeze": "data", "Slice": "data", "Reshape": "data", "Gather": "data",
+    "Transpose": "data", "Identity": "input", "Flatten": "input",
+}  # fmt: skip
 
 
 class ChannelRange(NamedTuple):
@@ -45,6 +51,17 @@ class LoweringState:
     channels: dict[str, list[ChannelRange]] = field(default_factory=dict)
 
 
+def moved_input(node: onnx.NodeProto) -> str | None:
+    """The tensor whose values a standard operator moves; None for another node.
+
+    Args:
+        node: node of any operator.
+    """
+    if node.domain != "" or node.op_type not in MOVED_INPUT:
+        return None
+    return NodeView(node).input(MOVED_INPUT[node.op_type])
+
+
 def region_conv(node: onnx.NodeProto) -> NodeView | None:
     """A view of a RegionConv; None for another node.
 
@@ -63,6 +80,21 @@ def has_residual(graph: Graph, conv: NodeView) -> bool:
     """
     value = graph.constants.get(conv.input("residual"))
     return value is None or value.shape != (1, 1) or bool(value.any())
+
+
+def selected_regions(nodes: Iterable[onnx.NodeProto]) -> dict[str, Region]:
+    """The regions that RegionSelect makes, by their ``rows``.
+
+    Args:
+        nodes: of a graph.
+    """
+    regions: dict[str, Region] = {}
+    for node in nodes:
+        if is_region(node, REGION_SELECT):
+            select = NodeView(node)
+            region = Region(*(select.output(n) for n in ("rows", "index", "count", "hard")))
+            regions[region.rows] = region
+    return regions
 
 
 def row_tensors(nodes: Iterable[onnx.NodeProto]) -> set[str]:

@@ -1,7 +1,9 @@
 """Remove Concat and Split on rows: region convolutions read segments.
 
 A tensor of rows is represented by a list of channel ranges of existing tensors. A Concat joins
-lists, a Split cuts them, and a RegionConv reads the ranges as its K segments. A convolution whose
+lists, a Split cuts them, and a RegionConv reads the ranges as its K segments. All rows of a dense
+map, which standard operators make, are such a tensor for the operators that read them by an index
+of their own; on these, TensorRT's layers may operate as well. A convolution whose
 residual is a concatenation is split by output channels, one RegionConv per range. This needs no
 additional multiplications, and the concatenation is never copied.
 """
@@ -21,6 +23,7 @@ from lc_trt.compiler.lower_tensorrt.operators import (
     LoweringState,
     has_residual,
     region_conv,
+    selected_regions,
 )
 from lc_trt.compiler.lower_tensorrt.verify import refusal
 from lc_trt.compiler.pass_manager import PassReport
@@ -60,6 +63,8 @@ class _Segmentation:
     def __init__(self, graph: Graph, state: LoweringState) -> None:
         self.graph, self.state, self.report = graph, state, PassReport()
         self.types = graph.types()
+        self.indices = {region.index for region in selected_regions(graph.nodes).values()}
+        self.dense: set[str] = set()  # tensors of rows that standard operators make
         self.widths: dict[str, int] = {}  # channels of the existing tensors
         self.nodes: list[onnx.NodeProto] = []
 
@@ -79,27 +84,36 @@ class _Segmentation:
                 self.other(node)
             if is_region(node, REGION_GATHER):
                 gather = NodeView(node)
-                self.add(gather.output("y"), self.map_channels(gather))
+                channels = self.channels(gather, gather.input("x"), rank=4)
+                self.add(gather.output("y"), channels)
         self.graph.nodes = self.nodes
         return self.report
 
     def other(self, node: onnx.NodeProto) -> None:
         """An operator that reads whole tensors of rows, or no rows."""
         for i, name in enumerate(node.input):
-            if name in self.ranges:
+            if name in self.ranges and name not in self.dense:
                 if not is_region(node):
                     raise refusal(node, name)
                 node.input[i] = self.whole(node, name)
         self.nodes.append(node)
 
     def ranges_of(self, node: NodeView, name: str) -> list[ChannelRange]:
-        """The ranges of an input of an operator on rows."""
+        """The ranges of rows of a region."""
         if name not in self.ranges:
             raise LcTrtError(
                 f"node {node.node.name!r} ({node.node.op_type}) reads {name!r}, which is not the "
                 "output of a region operator"
             )
         return self.ranges[name]
+
+    def sources_of(self, node: NodeView) -> list[ChannelRange]:
+        """The ranges of input ``x``, which may be all rows of a dense map."""
+        x = node.input("x")
+        if x not in self.ranges and node.input("index") not in self.indices:
+            self.add(x, self.channels(node, x, rank=2))
+            self.dense.add(x)
+        return self.ranges_of(node, x)
 
     def add(self, tensor: str, channels: int) -> ChannelRange:
         """Record an existing tensor."""
@@ -114,13 +128,13 @@ class _Segmentation:
             raise refusal(node, name)
         return first.tensor
 
-    def map_channels(self, gather: NodeView) -> int:
-        x = gather.input("x")
+    def channels(self, node: NodeView, x: str, *, rank: int) -> int:
+        """The channels of a map or of rows, from their type."""
         dims = self.types[x].dims if x in self.types else None
-        channels = dims[1] if dims is not None and len(dims) == 4 else None
+        channels = dims[1] if dims is not None and len(dims) == rank else None
         if channels is None:
             raise LcTrtError(
-                f"node {gather.node.name!r}: the channels of {x!r} could not be inferred"
+                f"node {node.node.name!r}: the channels of {x!r} could not be inferred"
             )
         return channels
 
@@ -151,7 +165,7 @@ class _Segmentation:
 
     def each_tensor(self, node: NodeView) -> None:
         """Apply a per-channel operator to each tensor of its input's ranges."""
-        ranges = self.ranges_of(node, node.input("x"))
+        ranges = self.sources_of(node)
         tensors = list(dict.fromkeys(one.tensor for one in ranges))
         results: dict[str, str] = {}
         for number, tensor in enumerate(tensors):
@@ -195,7 +209,7 @@ class _Segmentation:
         self, conv: NodeView, name: str, weight: Array, bias: Array, residual: str, output: str
     ) -> None:
         """Create one RegionConv per eight input ranges; each is the residual of the next."""
-        ranges = self.ranges_of(conv, conv.input("x"))
+        ranges = self.sources_of(conv)
         groups = [ranges[i : i + MAX_SEGMENTS] for i in range(0, len(ranges), MAX_SEGMENTS)]
         begin = 0
         for number, group in enumerate(groups):

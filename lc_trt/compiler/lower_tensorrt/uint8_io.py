@@ -8,14 +8,9 @@ import onnx
 from onnx import TensorProto
 
 from lc_trt.compiler.graph import Graph
+from lc_trt.compiler.lower_tensorrt.operators import MOVED_INPUT, moved_input
 from lc_trt.compiler.pass_manager import PassReport
 from lc_trt.ir.node_view import NodeView
-
-# Operators that do not change values, so that a Cast can move behind them, with their input.
-_MOVED_INPUT = {
-    "Squeeze": "data", "Unsqueeze": "data", "Slice": "data", "Reshape": "data",
-    "Transpose": "data", "Identity": "input", "Flatten": "input",
-}  # fmt: skip
 
 
 class Uint8Io:
@@ -60,27 +55,25 @@ def _cast_input(graph: Graph, name: str) -> None:
 def _cast_output(graph: Graph, name: str) -> bool:
     """Move the Cast of an output to the end; return False if it is there already or missing."""
     edges = graph.edges()
-    moves: list[NodeView] = []
-    node = edges.producers[name]
-    while _moves(node) and edges.uses[node.output[0]] == 1:
-        moves.append(NodeView(node))
-        node = edges.producers[moves[-1].input(_MOVED_INPUT[node.op_type])]
-    if not moves or not _casts_to(node, TensorProto.UINT8) or edges.uses[node.output[0]] != 1:
+    moves: list[onnx.NodeProto] = []
+    node = edges.producers.get(name)
+    while node is not None and moved_input(node) is not None and edges.uses[node.output[0]] == 1:
+        moves.append(node)
+        node = edges.producers.get(moved_input(node) or "")
+    if node is None or not moves or not _casts_to(node, TensorProto.UINT8):
+        return False
+    if edges.uses[node.output[0]] != 1:
         return False
     first, last = moves[-1], moves[0]
-    first.set_input(_MOVED_INPUT[first.node.op_type], NodeView(node).input("input"))
-    last.node.output[0] = graph.unique(f"{name}/uncast")
-    cast = graph.make("Cast", last.node.output, node.name, outputs=[name], to=TensorProto.UINT8)
+    NodeView(first).set_input(MOVED_INPUT[first.op_type], NodeView(node).input("input"))
+    last.output[0] = graph.unique(f"{name}/uncast")
+    cast = graph.make("Cast", last.output, node.name, outputs=[name], to=TensorProto.UINT8)
     nodes: list[onnx.NodeProto] = []
     for other in graph.nodes:
         if other is not node:
-            nodes += [other, cast] if other is last.node else [other]
+            nodes += [other, cast] if other is last else [other]
     graph.nodes = nodes
     return True
-
-
-def _moves(node: onnx.NodeProto) -> bool:
-    return node.domain == "" and node.op_type in _MOVED_INPUT
 
 
 def _casts_to(node: onnx.NodeProto, kind: int) -> bool:

@@ -16,6 +16,11 @@ from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.operator_schema import is_region
 from lc_trt.ir.region_ops import REGION_GATHER, REGION_RESTRICT, REGION_SELECT
 
+# Standard operators that only move the values of one input, with its name.
+_MOVED_INPUT = {"MaxPool": "X", "Transpose": "data", "Reshape": "data"}
+# Operators between a classifier and its Softmax.
+_KEEP_SCORES = ("Add", "Mul", "Resize", "Identity", "Transpose")
+
 
 @dataclass(frozen=True)
 class QuantizationPlan:
@@ -101,7 +106,8 @@ def moves(node: onnx.NodeProto) -> bool:
     Args:
         node: node of any operator.
     """
-    return _joins(node) or (node.domain, node.op_type) == ("", "MaxPool") or _selects(node)
+    in_place = node.domain == "" and node.op_type in _MOVED_INPUT
+    return _joins(node) or in_place or _selects(node)
 
 
 def moved(node: onnx.NodeProto) -> list[str]:
@@ -113,7 +119,7 @@ def moved(node: onnx.NodeProto) -> list[str]:
     view = NodeView(node)
     if _joins(node):
         return view.inputs("inputs")
-    return [view.input("x" if _selects(node) else "X")]
+    return [view.input("x" if _selects(node) else _MOVED_INPUT[node.op_type])]
 
 
 def set_moved(node: onnx.NodeProto, tensors: list[str]) -> None:
@@ -128,7 +134,7 @@ def set_moved(node: onnx.NodeProto, tensors: list[str]) -> None:
         view.set_inputs("inputs", tensors)
     else:
         (tensor,) = tensors
-        view.set_input("x" if _selects(node) else "X", tensor)
+        view.set_input("x" if _selects(node) else _MOVED_INPUT[node.op_type], tensor)
 
 
 def _joins(node: onnx.NodeProto) -> bool:
@@ -241,7 +247,7 @@ def _sources(graph: Graph) -> dict[str, frozenset[str]]:
 
 
 def _classifiers(graph: Graph) -> set[str]:
-    """Outputs of convolutions that are scores of a Softmax, or summands of them."""
+    """Outputs of convolutions that are scores of a Softmax, or summands or factors of them."""
     producers = graph.edges().producers
     softmaxes = [n for n in graph.nodes if (n.domain, n.op_type) == ("", "Softmax")]
     todo = [NodeView(node).input("input") for node in softmaxes]
@@ -250,7 +256,9 @@ def _classifiers(graph: Graph) -> set[str]:
         node = producers.get(todo.pop())
         if node is not None and convolution(node) is not None:
             classifiers.add(node.output[0])
-        elif node is not None and node.op_type in ("Add", "Resize", "Identity", "Transpose"):
+        elif node is not None and is_region(node, REGION_RESTRICT):
+            todo.append(NodeView(node).input("x"))
+        elif node is not None and node.op_type in _KEEP_SCORES:
             todo += node.input
     return classifiers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -27,6 +28,27 @@ def test_all_masks_become_int32(batch):
     masks = [s.input("active") for s in selects] + [s.output("hard") for s in selects]
     assert [types[name] for name in masks] == [TensorProto.INT32] * 4
     assert TensorProto.BOOL not in types.values()
+
+
+def test_masks_are_moved_in_int32():
+    model = region_graph(lambda b: (b.conv(b.entered, CHANNELS, 2), 2))
+    hard = views(model, "RegionSelect")[0].output("hard")
+    rows = onnx.numpy_helper.from_array(np.array([0, 0, 2, 1, 4]), "chosen")
+    model.graph.initializer.append(rows)
+    model.graph.node.extend(
+        [
+            helper.make_node("Gather", [hard, "chosen"], ["moved"], axis=2),
+            helper.make_node("Cast", ["moved"], ["number"], to=TensorProto.INT32),
+            helper.make_node("Cast", ["number"], ["moved_float"], to=TensorProto.FLOAT),
+            helper.make_node("Add", ["y", "moved_float"], ["z"]),
+        ]
+    )
+    model.graph.output[0].name = "z"
+    final = run_passes(model, [Int32Masks()])
+    assert_equal_results(model, final)
+    (moved,) = views(final, "Gather")
+    assert moved.input("data") == hard
+    assert [view.input("input") for view in views(final, "Cast")] == ["active", "moved"]
 
 
 def test_a_mask_that_is_an_input_is_cast_and_others_read_it_as_bool():

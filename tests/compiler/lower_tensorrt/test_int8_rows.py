@@ -12,6 +12,7 @@ from region_graphs import CHANNELS, count, region_graph, views
 
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.quantization_plan import make_plan
+from lc_trt.ir.export.regions import all_rows
 from lc_trt.ir.node_view import NodeView
 
 
@@ -85,3 +86,26 @@ def test_a_maximum_stays_in_int8(channels):
     (pool,) = views(lowered, "RegionMaxPool")
     types = types_of(lowered)
     assert types[pool.input("x")] == types[pool.output("y")] == INT8
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_dense_map_is_read_in_int8_and_in_floating_point(kept, kernel):
+    """Its rows exist in both types; nothing is quantised twice."""
+
+    def body(b):
+        start = b.op("Conv", "x", b.weight("first", b.random(CHANNELS, CHANNELS, 1, 1)))
+        source = all_rows(b, b.op("Relu", start))
+        parts = [b.op("Relu", b.map_conv(source, CHANNELS, 4, k)) for k in (3, kernel)]
+        return b.conv(b.op("Concat", *parts, axis=1), 8, 4), 4
+
+    model = region_graph(body)
+    keep = make_plan(Graph(model)).convolutions[:kept]
+    lowered = assert_near(model, keep)
+    types = types_of(lowered)
+    convs = views(lowered, "RegionConv")
+    assert [types[conv.inputs("x")[0]] == INT8 for conv in convs[:2]] == [kept < 1, kept < 2]
+    restricts = views(lowered, "RegionRestrict")
+    assert len(restricts) == (kernel == 1)
+    for restrict in restricts:
+        assert (types[restrict.input("x")] == INT8) == (kept < 2)

@@ -12,23 +12,31 @@ from compilation import lowered_for_tensorrt
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from region_graphs import views
-from tiny_networks import INFO, MEAN, STD, frames, run, session, tiny_cascade
+from tiny_encoder import tiny_exact_cascade
+from tiny_networks import CLASSES, INFO, MEAN, STD, frames, run, session, tiny_cascade
 
 from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.interface import DOMAIN
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.runtime.compare_engines import separating_rho
 
 SIZE = (52, 75)
 EMPTY, FULL = (-1.0, -1.0), (1.0, 1.0)
+TRUNKS = [("irnet", "plain"), ("irnet", "aspp"), ("inception", "aspp")]
+ENCODERS = [("encoder", neighbours.value) for neighbours in Neighbours]
 
 
 @cache
 def reference(trunk, form, seed):
-    """A tiny cascade, and ONNX Runtime on it."""
-    source = export_cascade(tiny_cascade(trunk, form, seed), INFO, MEAN, STD)
+    """A tiny cascade, and ONNX Runtime on it; on an encoder, the form says what regions read."""
+    if trunk == "encoder":
+        model = tiny_exact_cascade(CLASSES, seed, neighbours=Neighbours(form))
+    else:
+        model = tiny_cascade(trunk, form, seed)
+    source = export_cascade(model, INFO, MEAN, STD)
     return source, session(source)
 
 
@@ -49,9 +57,9 @@ def assert_same(expected, outputs, labels=1.0, confidence=1e-4):
 
 
 # Not shrunk: an example takes a second and already names network and size.
-@settings(max_examples=5, phases=(Phase.generate,))
+@settings(max_examples=8, phases=(Phase.generate,))
 @given(
-    network=st.sampled_from([("irnet", "plain"), ("irnet", "aspp"), ("inception", "aspp")]),
+    network=st.sampled_from([*TRUNKS, *ENCODERS]),
     seed=st.integers(0, 1),
     batch=st.sampled_from([1, 2]),
     size=st.sampled_from([(48, 72), SIZE, (33, 40)]),
@@ -67,7 +75,23 @@ def test_a_lowered_cascade_is_the_cascade(network, seed, batch, size, symbolic):
         assert_same(run(before, images, rho), run(after, images, rho))
 
 
-@pytest.mark.parametrize("network", [("irnet", "plain"), ("inception", "aspp")], ids="-".join)
+@pytest.mark.parametrize("network", ENCODERS, ids="-".join)
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_a_lowered_cascade_on_an_encoder_in_fp32_and_fp16(network, symbolic):
+    """Regions at two strides, and a height and width that are multiples of neither."""
+    source, before = reference(*network, 0)
+    fixed = (None, None) if symbolic else (SIZE, 2)
+    full, half = (session(lowered_for_tensorrt(source, *fixed, p)) for p in ("fp32", "fp16"))
+    images = frames(2, SIZE)
+    for rho in [EMPTY, FULL, (1.0, -1.0), a_partial_region(before, images)]:
+        expected = run(before, images, rho)
+        assert_same(expected, run(full, images, rho))
+        assert_same(expected, run(half, images, rho), labels=0.99, confidence=0.02)
+
+
+@pytest.mark.parametrize(
+    "network", [("irnet", "plain"), ("inception", "aspp"), *ENCODERS], ids="-".join
+)
 def test_only_region_operators_touch_rows(network):
     source, _ = reference(*network, 0)
     model = lowered_for_tensorrt(source, SIZE, 1, "fp32")

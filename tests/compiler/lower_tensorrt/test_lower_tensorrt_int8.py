@@ -10,8 +10,9 @@ import pytest
 from compilation import lowered, lowered_for_tensorrt
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from lowered_int8 import EMPTY, FULL, SIZE, signed_int8
-from tiny_networks import frames, middle_rho, run, session
+from lowered_int8 import EMPTY, FULL, SIZE, exchange_ranges, signed_int8
+from tiny_encoder import tiny_exact_cascade
+from tiny_networks import CLASSES, INFO, MEAN, STD, frames, middle_rho, run, session
 
 from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
@@ -19,8 +20,10 @@ from lc_trt.compiler.passes.quantization_plan import make_plan, quantised_inputs
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.export import export_cascade
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.metadata import read_info
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.quantization.calibration_table import read_table
 from lc_trt.video.sample_frames import check_samples
 
@@ -93,6 +96,24 @@ def test_a_tensor_without_a_range_is_named(tiny):
         some = {name: value for name, value in ranges.items() if name != gone}
         with pytest.raises(LcTrtError, match="the calibration table has no range"):
             lowered_for_tensorrt(model, SIZE, 1, "fp32", Quantization(some))
+
+
+@pytest.mark.parametrize("neighbours", Neighbours)
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_a_cascade_on_an_encoder_computes_the_quantised_one(neighbours, symbolic):
+    """Depthwise convolutions, dense maps that are read at a region's pixels, and two strides."""
+    model = export_cascade(tiny_exact_cascade(CLASSES, neighbours=neighbours), INFO, MEAN, STD)
+    images = frames(2, SIZE, seed=5)
+    ranges = exchange_ranges(model, frames(2, SIZE))
+    reference = session(signed_int8(prepare(model, SIZE, 2), ranges))
+    fixed = (None, None) if symbolic else (SIZE, 2)
+    lowered = session(lowered_for_tensorrt(model, *fixed, "fp32", Quantization(ranges)))
+    for rho in (EMPTY, FULL, (1.0, -1.0), middle_rho(reference, images)):
+        expected, outputs = run(reference, images, rho), run(lowered, images, rho)
+        for name in ("labels", "stages"):
+            assert (outputs[name] == expected[name]).mean() > 0.99
+        same = outputs["stages"] == expected["stages"]
+        assert np.abs(outputs["confidence"] - expected["confidence"])[same].mean() < 5e-3
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -20,7 +22,11 @@ from region_graphs import (
 
 from lc_trt.compiler.lower_tensorrt import lower_tensorrt
 from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.fold_constants import FoldConstants
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.export.regions import all_rows
+
+ROWS = "all_rows/rows"
 
 
 def lowered(model):
@@ -73,6 +79,40 @@ def test_concatenations_of_any_width(widths, kernel, seed):
     final = lowered(model)
     assert_equal_results(model, final)
     assert count(final, "RegionConv") == 2 and not channel_joins(final)
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_rows_of_a_dense_map_are_segments(static, kernel):
+    def body(b):
+        source = all_rows(b, b.op("Relu", "x"))
+        left = b.op("Relu", b.map_conv(source, CHANNELS, 4, kernel))
+        left = b.op("Add", left, b.map_conv(source, CHANNELS, 4))
+        pooled = b.pool(source.rows, replace(b.selected, index=source.index))
+        joined = b.op("Concat", left, b.entered, pooled, axis=1)
+        return b.conv(joined, 4 + 2 * CHANNELS, 3), 3
+
+    model = region_graph(body, static=static)
+    final = lowered(run_passes(model, [FoldConstants()]))
+    assert_equal_results(model, final)
+    assert not channel_joins(final)
+
+
+def test_other_layers_may_read_rows_of_a_dense_map():
+    model = region_graph(lambda b: (b.map_conv(all_rows(b, "x"), CHANNELS, 3), 3))
+    (reshape,) = [view for view in views(model, "Reshape") if view.output("reshaped") == ROWS]
+    model.graph.node.append(helper.make_node("Relu", [reshape.output("reshaped")], ["other"]))
+    model.graph.output.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, None))
+    assert count(lowered(model), "Relu") == 1
+
+
+def test_rows_of_unknown_width_are_refused():
+    model = region_graph(lambda b: (b.map_conv(all_rows(b, "x"), CHANNELS, 2), 2))
+    (reshape,) = [view for view in views(model, "Reshape") if view.output("reshaped") == ROWS]
+    reshape.set_input("shape", "computed")
+    model.graph.input.append(helper.make_tensor_value_info("computed", TensorProto.INT64, [2]))
+    with pytest.raises(LcTrtError, match=f"the channels of '{ROWS}' could not be inferred"):
+        lowered(model)
 
 
 def test_sizes_may_be_symbolic():

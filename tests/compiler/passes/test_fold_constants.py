@@ -56,6 +56,28 @@ def test_symbolic_shapes_are_not_folded():
     assert operators(folded(model)) == {"Shape", "Reshape"}
 
 
+def test_known_sizes_of_a_symbolic_shape_are_folded():
+    nodes = [
+        helper.make_node("Shape", ["x"], ["channels"], "channels", start=1, end=2),
+        helper.make_node("Concat", ["one", "channels", "rest"], ["shape"], "shape", axis=0),
+        helper.make_node("Reshape", ["x", "shape"], ["y"], "reshape"),
+    ]
+    constants = {"one": np.array([1]), "rest": np.array([-1, 1])}
+    model = graph_of(nodes, constants, ("n", 2, 3, 3), (1, 2, None, 1))
+    assert operators(folded(model)) == {"Reshape"}
+
+
+def test_sizes_that_folding_makes_known_are_folded():
+    nodes = [
+        helper.make_node("Shape", ["x"], ["size"], "size"),
+        helper.make_node("Slice", ["x", "starts", "size"], ["whole"], "whole"),
+        helper.make_node("Shape", ["whole"], ["again"], "again"),
+        helper.make_node("Reshape", ["whole", "again"], ["y"], "reshape"),
+    ]
+    model = graph_of(nodes, {"starts": np.zeros(4, np.int64)})
+    assert operators(folded(model)) == {"Slice", "Reshape"}
+
+
 @pytest.mark.parametrize(
     ("node", "constants", "reason"),
     [

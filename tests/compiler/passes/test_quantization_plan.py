@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_networks import tiny_model
+from tiny_networks import tiny_exact_model, tiny_model
 
 from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.passes.convolution import convolution
@@ -44,3 +44,14 @@ def test_the_pass_says_why_a_convolution_stays_in_floating_point(graph):
     expected = plan.excluded | {keep: "it is excluded from INT8"}
     named = {producers[output].name: why for output, why in expected.items()}
     assert {skipped.node: skipped.reason for skipped in report.skipped} == named
+
+
+def test_rows_of_a_map_share_its_range_and_scores_may_be_moved_and_scaled():
+    """In a cascade with exact regions: transposed maps, and classifiers behind two operators."""
+    graph = prepare(tiny_exact_model(), SIZE, 1)
+    plan = make_plan(graph)
+    heads = {n for n, why in plan.excluded.items() if "classifier" in why}
+    assert {n.split("/")[0] for n in heads} == {"head1", "head2", "head3"}
+    moved = {n.output[0] for n in graph.nodes if n.op_type in ("Transpose", "Reshape")}
+    assert moved and not moved & {*plan.tensors}
+    assert {"stage2/spatial0/conv", "stage3/spatial1/conv"} <= {*plan.convolutions}

@@ -26,6 +26,7 @@ class Convolution:
 
     Attributes:
         strides, padding, dilations: in y and x; padding is the same at both ends.
+        behind: further padding at the end, in y and x.
         groups: groups of channels.
         has_bias: whether there is a bias.
         other: whether a tensor is added.
@@ -39,6 +40,7 @@ class Convolution:
     dilations: list[int]
     groups: int
     has_bias: bool
+    behind: tuple[int, int] = (0, 0)
     other: bool = False
     relu: bool = False
     form: str = "plain"
@@ -53,6 +55,9 @@ class Convolution:
         """
         bias = rest[0] if self.has_bias else None
         other = rest[-1] if self.other else None
+        if any(self.behind):
+            bottom, right = self.behind
+            x = functional.pad(x, (0, right, 0, bottom))
         place = (self.strides, self.padding, self.dilations, self.groups)
         if self.form == "fused" and self.relu:
             if other is None:

@@ -37,6 +37,7 @@ class Executor:
         outputs: names of the returned tensors.
         steps: steps of a pass, in order.
         convs: the region convolutions among them.
+        selections: the RegionSelect nodes.
     """
 
     def __init__(
@@ -89,7 +90,8 @@ class Executor:
         missing = {*self.outputs} - known
         if missing:
             raise LcTrtError(f"no operator writes {sorted(missing)[0]!r}")
-        self.convs, self.buffers = regions.convs, regions.buffers.all
+        self.convs, self.selections = regions.convs, regions.selections
+        self.buffers = regions.buffers.all
         self.steps = fuse(steps, self.outputs, graph, form)
         last = {name: i for i, step in enumerate(self.steps) for name in step.reads}
         self._schedule = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes
@@ -61,6 +61,14 @@ class Rows:
             shape,
         )
 
+    def numbered(self, index: Tensor) -> Rows:
+        """The region with an index of the rows of something else.
+
+        Args:
+            index: int32 [N, H, W], row + 1.
+        """
+        return replace(self, index_tensor=index.contiguous())
+
     def set(self, mask: np.ndarray) -> None:
         """Set the region to a mask, bool [N, H, W], in the same memory."""
         described = plugin_harness.describe(mask)
@@ -75,8 +83,8 @@ class RegionConv:
 
     Attributes:
         name: name of its node.
-        x: rows [R, C], each with the first and end channel to read.
-        region: region to compute.
+        x: rows [P, C], each with the first and end channel to read.
+        region: region to compute, with the index of the rows of ``x``.
         weight: [Cout, kh, kw, Cin], which the kernel reads 16 bytes at a time.
         bias: [Cout].
         residual: [R, Cout]; None for none.

@@ -11,7 +11,7 @@ import onnx
 
 from gpubench.kernels import NUMPY
 from gpubench.networks import lower, random_cascade
-from gpubench.nodes import OperatorNode
+from gpubench.nodes import TORCH_TYPES, OperatorNode
 from gpubench.region_operators import OUTPUT_TYPES, no_residual
 from lc_trt.compiler.graph import Graph
 from lc_trt.ir.interface import DOMAIN
@@ -113,13 +113,27 @@ def region_convolutions(model: onnx.ModelProto) -> Iterator[tuple[str, Layer]]:
         elif proto.op_type == "RegionQuantize":
             rows[y] = rows[node.tensor("x")][0], np.dtype(np.int8).name
         elif proto.op_type in ("RegionRestrict", "RegionMaxPool"):
+            _add_dense_rows(node, graph, rows)
             rows[y] = rows[node.tensor("x")]
         elif proto.op_type == "RegionConv":
+            _add_dense_rows(node, graph, rows)
             layer = _layer(node, rows, no_residual(node, graph))
             rows[y] = layer.out_channels, layer.output
             yield node.name, layer
         else:
             raise node.refusal("no such operator")
+
+
+def _add_dense_rows(node: OperatorNode, graph: Graph, rows: dict[str, tuple[int, str]]) -> None:
+    """Add the rows that standard operators make of a map."""
+    for name in node.tensors("x"):
+        if name in rows:
+            continue
+        kind = graph.type_of(name)
+        _, channels = kind.dims or (None, None)
+        if channels is None:
+            raise node.refusal(f"the channels of {name!r} are not known")
+        rows[name] = channels, NUMPY[TORCH_TYPES[kind.element]].name
 
 
 def _layer(node: OperatorNode, rows: dict[str, tuple[int, str]], alone: bool) -> Layer:

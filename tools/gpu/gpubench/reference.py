@@ -22,7 +22,7 @@ from lc_trt.compiler.passes.mixed_precision import ToHalf
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
-from lc_trt.ir.interface import CONFIDENCE, DOMAIN, IMAGE, RHO, STAGES
+from lc_trt.ir.interface import DOMAIN, IMAGE, RHO
 from lc_trt.ir.node_view import NodeView
 from lc_trt.model.region import CompactRegion
 
@@ -91,8 +91,12 @@ def probabilities_of(nodes: Iterable[onnx.NodeProto]) -> str:
     Args:
         nodes: nodes of a cascade or dense network, exchange or lowered.
     """
-    (resize,) = (node for node in nodes if node.op_type == "Resize")
-    return NodeView(resize).input("X")
+    producers, labels = {}, ""
+    for node in nodes:
+        producers.update(dict.fromkeys(node.output, node))
+        if node.op_type == "ArgMax":
+            labels = NodeView(node).input("data")
+    return NodeView(producers[labels]).input("X")
 
 
 def _standard(node: OperatorNode) -> Callable[[Values], None]:
@@ -110,7 +114,9 @@ def _region(node: OperatorNode) -> Callable[[Values], None]:
 
         def select(values: Values) -> None:
             region = values["regions"].pop(0)
-            values.update({node.output(name): region for name in ("rows", "index", "count")})
+            values.update({node.output(name): region for name in ("rows", "count")})
+            n, _, h, w = region.hard.shape
+            values[node.output("index")] = region.index.view(n, h, w)
             values[node.output("hard")] = region.hard
 
         return select
@@ -138,7 +144,9 @@ def _gather(node: OperatorNode, values: Values) -> Tensor:
 
 def _restrict(node: OperatorNode, values: Values) -> Tensor:
     inner: CompactRegion = values[node.tensor("rows")]
-    return inner.restrict(values[node.tensor("x")], values[node.tensor("index")])
+    x, index = values[node.tensor("x")], values[node.tensor("index")]
+    rows: Tensor = x.index_select(0, index.reshape(-1)[inner.rows] - 1)
+    return rows
 
 
 def _scatter(node: OperatorNode, values: Values) -> Tensor:
@@ -167,20 +175,27 @@ def _conv(node: OperatorNode, values: Values) -> Tensor:
     conv.weight = nn.Parameter(weight, requires_grad=False)
     bias = values[node.tensor("bias")].to(weight.dtype)
     conv.bias = nn.Parameter(bias, requires_grad=False)
-    return region.conv(values[node.tensor("x")], conv)
+    x, index = values[node.tensor("x")], values[node.tensor("index")]
+    if torch.equal(index.reshape(-1), region.index):
+        return region.conv(x, conv)
+    if not torch.equal(index.reshape(-1), torch.arange(1, len(x) + 1, device=index.device)):
+        raise node.refusal("PyTorch's region reads its own rows or all of a map")
+    rows = x.view(*index.shape, -1)
+    return region.conv_map(rows.permute(0, 3, 1, 2), conv)
 
 
 # --- comparison ----------------------------------------------------------------------------------
 
 
-def regions_of(output: dict[str, Tensor]) -> list[Tensor]:
-    """The regions of a pass, bool [N, 1, h, w], from the exit stages.
+def regions_of(executor: Executor) -> list[Tensor]:
+    """The regions of the last pass, bool [N, 1, h, w], one per stage from the second.
 
     Args:
-        output: output of an `Executor`.
+        executor: executor of a cascade.
     """
-    stages = output[STAGES][:, None]
-    return [stages >= 2, stages >= 3]
+    return [
+        selection.hard.bool() for selection in executor.selections if selection.hard is not None
+    ]
 
 
 def distance(probabilities: Tensor, expected: Tensor) -> float:
@@ -199,19 +214,20 @@ def _centred(probabilities: Tensor) -> Tensor:
     return logits - logits.mean(1, keepdim=True)
 
 
-def check_regions(executor: Executor, output: dict[str, Tensor]) -> None:
-    """Check that the pixels of a pass exited according to the thresholds.
+def check_regions(executor: Executor) -> None:
+    """Check that the pixels of the last pass exited according to the thresholds.
 
     Args:
         executor: executor of a cascade.
-        output: output of its last pass.
 
     Raises:
         LcTrtError: a pixel exited below a threshold.
     """
-    # Pixels keep their confidence after the exit: those of stage 1 exceed its threshold, and so on.
-    for number, rho in enumerate(executor.inputs[RHO], start=1):
-        left = output[CONFIDENCE][output[STAGES] == number]
+    pairs = zip(executor.selections, executor.inputs[RHO], strict=True)
+    for number, (selection, rho) in enumerate(pairs, start=1):
+        confidence, active, hard = selection.confidence, selection.active, selection.hard
+        assert confidence is not None and active is not None and hard is not None
+        left = confidence[(active != 0) & (hard == 0)]
         if not bool((left > rho).all()):
             raise LcTrtError(f"pixels exited at stage {number} below its threshold")
 
@@ -234,8 +250,8 @@ def disagreement(
         LcTrtError: pixels did not exit according to the thresholds.
     """
     output = executor()
-    check_regions(executor, output)
-    image, regions = executor.inputs[IMAGE], regions_of(output)
+    check_regions(executor)
+    image, regions = executor.inputs[IMAGE], regions_of(executor)
     expected = reference(image, regions)
     rounding = 0.0 if lower is None else distance(lower(image, regions), expected)
     return distance(output[probabilities], expected), rounding

@@ -6,14 +6,15 @@ Buffers with disjoint lifetimes share memory, as in an engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import onnx
 import torch
 from torch import Tensor
 
 from gpubench.kernels import Kernels, RegionConv, Rows
-from gpubench.nodes import OperatorNode, Step, device_tensor
+from gpubench.nodes import TORCH_TYPES, OperatorNode, Step, device_tensor
+from gpubench.row_memory import RowBuffers, Source
 from lc_trt.compiler.graph import Graph
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.operator_schema import Form, OutputType
@@ -30,42 +31,19 @@ def no_residual(node: OperatorNode, graph: Graph) -> bool:
     return value is not None and value.shape == (1, 1) and not value.any()
 
 
-class RowBuffers:
-    """Memory for rows [R, C], assigned in the order of a pass.
+@dataclass
+class Selection:
+    """Maps of a RegionSelect in the last pass, [N, 1, H, W]; None before the first.
 
-    Args:
-        nodes: nodes of the model, in order; a buffer is released after its last reader.
-        device: device of the memory.
+    Attributes:
+        confidence: floating.
+        active: int32, nonzero where a pixel could be selected.
+        hard: int32, 1 where it was.
     """
 
-    def __init__(self, nodes: Sequence[onnx.NodeProto], device: torch.device) -> None:
-        self._device = device
-        self._last_use = {name: i for i, node in enumerate(nodes) for name in node.input}
-        self._free: dict[tuple[int, int, torch.dtype], list[Tensor]] = {}
-        self._live: dict[str, Tensor] = {}
-        self.all: dict[str, Tensor] = {}
-
-    def take(self, name: str, rows: int, channels: int, dtype: torch.dtype) -> Tensor:
-        """Assign a buffer to a tensor.
-
-        Args:
-            name: name of the tensor.
-            rows: number of rows.
-            channels: channels per row.
-            dtype: type of the values.
-        """
-        free = self._free.get((rows, channels, dtype))
-        buffer = free.pop() if free else None
-        if buffer is None:
-            buffer = torch.zeros(rows, channels, dtype=dtype, device=self._device)
-        self._live[name] = self.all[name] = buffer
-        return buffer
-
-    def release(self, node: int) -> None:
-        """Release the buffers whose last reader is the node with this index."""
-        for name in [n for n in self._live if self._last_use.get(n, node) <= node]:
-            buffer = self._live.pop(name)
-            self._free.setdefault((*buffer.shape, buffer.dtype), []).append(buffer)
+    confidence: Tensor | None = None
+    active: Tensor | None = None
+    hard: Tensor | None = None
 
 
 class RegionOperators:
@@ -73,6 +51,7 @@ class RegionOperators:
 
     Attributes:
         convs: the region convolutions, in order.
+        selections: the RegionSelect nodes, in order.
         buffers: memory of all tensors of rows.
     """
 
@@ -84,13 +63,15 @@ class RegionOperators:
             kernels: kernels that the steps call.
         """
         self._graph, self._kernels = graph, kernels
-        self._regions: dict[str, Rows] = {}  # by rows, by index and by count
+        self._regions: dict[str, Rows] = {}  # by rows and by count
         self.buffers = RowBuffers(graph.nodes, kernels.device)
+        self._indices: dict[str, Rows] = {}  # the same by index
         self.convs: list[RegionConv] = []
+        self.selections: list[Selection] = []
 
     @property
     def tensors(self) -> set[str]:
-        """Tensors that only region operators may read: rows and region tables."""
+        """Tensors that only region operators may read: rows, their positions and numbers."""
         return {*self.buffers.all, *self._regions}
 
     def step(self, node: OperatorNode) -> Step:
@@ -124,11 +105,15 @@ class RegionOperators:
         n, _, h, w = self._map(node, "confidence")[0]
         region = Rows.empty((n, h, w), self._kernels.device)
         hard = torch.zeros(n, 1, h, w, dtype=torch.int32, device=self._kernels.device)
-        self._regions |= {node.output(name): region for name in ("rows", "index", "count")}
+        self._regions |= {node.output(name): region for name in ("rows", "count")}
+        self._indices[node.output("index")] = region
+        selection = Selection()
+        self.selections.append(selection)
 
         def run(confidence: Tensor, active: Tensor, rho: Tensor) -> tuple[Tensor, ...]:
             active = active.contiguous()
             self._kernels.select(confidence.contiguous(), active, rho, region, hard)
+            selection.confidence, selection.active, selection.hard = confidence, active, hard
             return region.rows_tensor, region.index_tensor, region.count_tensor, hard
 
         return node.step(run, confidence, active, rho, writes=4)
@@ -145,15 +130,27 @@ class RegionOperators:
         return node.step(run, x)
 
     def _restrict(self, node: OperatorNode) -> Step:
-        outer, inner = self._region(node, "index"), self._region(node, "rows", "count")
-        x = self._rows(node, node.tensor("x"))
-        y = self._rows_to(node, inner, x.shape[1], x.dtype)
-        return self._bound(node, y, lambda: self._kernels.restrict(x, outer, inner, y))
+        inner, source = self._region(node, "rows", "count"), self._source(node)
+        y = self._rows_to(node, inner, source.x[0].shape[1], source.x[0].dtype)
+
+        def run(*values: Tensor) -> Tensor:
+            source.take(values)
+            self._kernels.restrict(source.x[0], source.region, inner, y)
+            return y
+
+        return node.step(run, *source.reads)
 
     def _max_pool(self, node: OperatorNode) -> Step:
-        region, x = self._region(node, "rows", "index", "count"), self._rows(node, node.tensor("x"))
-        y, window = self._rows_to(node, region, x.shape[1], x.dtype), _window(node)
-        return self._bound(node, y, lambda: self._kernels.max_pool(x, region, y, window))
+        region, source = self._region(node, "rows", "count"), self._source(node)
+        y = self._rows_to(node, region, source.x[0].shape[1], source.x[0].dtype)
+        window = _window(node)
+
+        def run(*values: Tensor) -> Tensor:
+            source.take(values)
+            self._kernels.max_pool(source.x[0], source.region, y, window)
+            return y
+
+        return node.step(run, *source.reads)
 
     def _quantize(self, node: OperatorNode) -> Step:
         region, x = self._region(node, "count"), self._rows(node, node.tensor("x"))
@@ -173,8 +170,7 @@ class RegionOperators:
 
     def _conv(self, node: OperatorNode) -> Step:
         node.expect(weight_layout=1, activation=(0, 1))
-        region = self._region(node, "rows", "index", "count")
-        x = [self._rows(node, name) for name in node.tensors("x")]
+        region, source = self._region(node, "rows", "count"), self._source(node)
         begins, ends = node.attribute("channel_begin"), node.attribute("channel_end")
         weight = node.constant("weight")
         bias = device_tensor(node.constant("bias"), self._kernels.device)
@@ -188,13 +184,16 @@ class RegionOperators:
         node.expect(output_type=0 if output is None else output.number)
         conv = RegionConv(
             node.name,
-            list(zip(x, begins, ends, strict=True)),
-            region,
+            list(zip(source.x, begins, ends, strict=True)),
+            source.region,
             device_tensor(weight, self._kernels.device),
             bias,
             residual,
             self._rows_to(
-                node, region, len(bias), x[0].dtype if output is None else OUTPUT_TYPES[output]
+                node,
+                region,
+                len(bias),
+                source.x[0].dtype if output is None else OUTPUT_TYPES[output],
             ),
             _window(node),
             relu=bool(node.attribute("activation")),
@@ -203,7 +202,15 @@ class RegionOperators:
             residual_factor=node.attribute("residual_factor"),
         )
         self.convs.append(conv)
-        return self._bound(node, conv.y, lambda: self._kernels.conv(conv))
+
+        def run(*values: Tensor) -> Tensor:
+            source.take(values)
+            conv.x = list(zip(source.x, begins, ends, strict=True))
+            conv.region = source.region
+            self._kernels.conv(conv)
+            return conv.y
+
+        return node.step(run, *source.reads)
 
     # --- common parts ---------------------------------------------------------------------------
 
@@ -226,6 +233,31 @@ class RegionOperators:
         if name not in self.buffers.all:
             raise node.refusal(f"{name!r} is not the result of a region operator")
         return self.buffers.all[name]
+
+    def _source(self, node: OperatorNode) -> Source:
+        """What a node reads through its index: rows of a region, or tensors of other operators."""
+        region, index = self._region(node, "rows", "count"), node.tensor("index")
+        names, bound = node.tensors("x"), self.buffers.all
+        if index in self._indices:
+            numbered = self._indices[index]
+            if numbered is not region:
+                region = region.numbered(numbered.index_tensor)
+            return Source([self._rows(node, name) for name in names], region)
+        x = [bound[n] if n in bound else self._empty_rows(node, n) for n in names]
+        places = {n: [i for i, other in enumerate(names) if other == n] for n in names}
+        reads = {n: at for n, at in places.items() if n not in bound}
+        if index in self._graph.constants:
+            table = device_tensor(self._graph.constants[index], self._kernels.device)
+            return Source(x, region.numbered(table), reads)
+        return Source(x, region, reads, index)
+
+    def _empty_rows(self, node: OperatorNode, name: str) -> Tensor:
+        """Zeros in the shape of rows that standard operators make."""
+        kind = self._graph.type_of(name)
+        if kind.shape is None or len(kind.shape) != 2 or kind.element not in TORCH_TYPES:
+            raise node.refusal(f"{name!r} is not known to be rows [P, C] of a fixed number")
+        dtype = TORCH_TYPES[kind.element]
+        return torch.zeros(kind.shape, dtype=dtype, device=self._kernels.device)
 
     def _rows_to(
         self, node: OperatorNode, region: Rows, channels: int, dtype: torch.dtype

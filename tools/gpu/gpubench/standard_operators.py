@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gpubench.convolution import Convolution
 from gpubench.nodes import TORCH_TYPES, OperatorNode, Step
+from gpubench.window_operators import average_pool, conv, max_pool
 
 Builder = Callable[[OperatorNode], Step]
-_BUILDERS: dict[str, Builder] = {}
+_BUILDERS: dict[str, Builder] = {"Conv": conv, "MaxPool": max_pool, "AveragePool": average_pool}
 
 
 def standard_step(node: OperatorNode) -> Step:
@@ -42,60 +42,6 @@ def _operator(name: str) -> Callable[[Builder], Builder]:
     return register
 
 
-def _symmetric(node: OperatorNode, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """Strides, padding and dilations of a window; torch pads both ends equally."""
-    node.expect(auto_pad="NOTSET")
-    rank = len(kernel)
-    pads = list(node.attribute("pads") or [0] * 2 * rank)
-    if pads[:rank] != pads[rank:]:
-        raise node.refusal(f"its pads are {pads}, expected the same at both ends")
-    strides = list(node.attribute("strides") or [1] * rank)
-    return strides, pads[:rank], list(node.attribute("dilations") or [1] * rank)
-
-
-@_operator("Conv")
-def _conv(node: OperatorNode) -> Step:
-    kernel = list(node.attribute("kernel_shape"))
-    strides, padding, dilations = _symmetric(node, kernel)
-    bias = node.optional("B")
-    run = Convolution(
-        strides, padding, dilations, node.attribute("group") or 1, has_bias=bias is not None
-    )
-    return node.step(run, node.tensor("X"), node.tensor("W"), *(() if bias is None else (bias,)))
-
-
-@_operator("MaxPool")
-def _max_pool(node: OperatorNode) -> Step:
-    kernel = list(node.attribute("kernel_shape"))
-    strides, padding, dilations = _symmetric(node, kernel)
-    node.expect(ceil_mode=0, storage_order=0)
-    outside = [0] * len(kernel)
-    if any(pad > size // 2 for pad, size in zip(padding, kernel, strict=True)):
-        padding, outside = outside, padding  # more than torch's pooling supports
-
-    def run(x: Tensor) -> Tensor:
-        if any(outside):
-            both = [pad for pad in reversed(outside) for _ in range(2)]
-            x = functional.pad(x, both, value=float("-inf"))
-        return functional.max_pool2d(x, kernel, strides, padding, dilations)
-
-    return node.step(run, node.tensor("X"))
-
-
-@_operator("AveragePool")
-def _average_pool(node: OperatorNode) -> Step:
-    kernel = list(node.attribute("kernel_shape"))
-    strides, padding, dilations = _symmetric(node, kernel)
-    if dilations != [1] * len(kernel):
-        raise node.refusal(f"its dilations are {dilations}, expected ones")
-    node.expect(ceil_mode=0)
-    every = bool(node.attribute("count_include_pad"))
-    return node.step(
-        lambda x: functional.avg_pool2d(x, kernel, strides, padding, count_include_pad=every),
-        node.tensor("X"),
-    )
-
-
 def _binary(name: str, run: Callable[[Tensor, Tensor], Tensor]) -> None:
     _BUILDERS[name] = lambda node: node.step(run, node.tensor("A"), node.tensor("B"))
 
@@ -108,6 +54,33 @@ _binary("Mul", torch.mul)
 @_operator("Relu")
 def _relu(node: OperatorNode) -> Step:
     return node.step(torch.relu, node.tensor("X"))
+
+
+@_operator("Clip")
+def _clip(node: OperatorNode) -> Step:
+    low, high = (
+        None if node.optional(n) is None else float(node.constant(n)) for n in ("min", "max")
+    )
+    return node.step(lambda x: x.clamp(low, high), node.tensor("input"))
+
+
+@_operator("GlobalAveragePool")
+def _global_average_pool(node: OperatorNode) -> Step:
+    return node.step(lambda x: x.mean((2, 3), keepdim=True), node.tensor("X"))
+
+
+@_operator("Where")
+def _where(node: OperatorNode) -> Step:
+    return node.step(torch.where, *(node.tensor(name) for name in ("condition", "X", "Y")))
+
+
+@_operator("Reshape")
+def _reshape(node: OperatorNode) -> Step:
+    node.expect(allowzero=0)
+    sides = node.integers("shape") or []
+    if 0 in sides:
+        raise node.refusal(f"its shape is {sides}, expected no 0")
+    return node.step(lambda x: x.reshape(sides), node.tensor("data"))
 
 
 @_operator("Cast")
@@ -164,9 +137,13 @@ def _squeeze(node: OperatorNode) -> Step:
 @_operator("Gather")
 def _gather(node: OperatorNode) -> Step:
     axis, indices = node.attribute("axis"), node.constant("indices")
-    if indices.ndim:
-        raise node.refusal(f"indices of rank {indices.ndim}, expected one index")
-    return node.step(lambda x: x.select(axis, int(indices)), node.tensor("data"))
+    if indices.ndim > 1:
+        raise node.refusal(f"indices of rank {indices.ndim}, expected one index or a list")
+    if not indices.ndim:
+        return node.step(lambda x: x.select(axis, int(indices)), node.tensor("data"))
+    return node.step(
+        lambda x, chosen: x.index_select(axis, chosen), node.tensor("data"), node.tensor("indices")
+    )
 
 
 @_operator("Slice")
@@ -210,14 +187,22 @@ def _resize(node: OperatorNode) -> Step:
         mode="linear", coordinate_transformation_mode="half_pixel", antialias=0, exclude_outside=0,
         keep_aspect_ratio_policy="stretch",
     )  # fmt: skip
-    scales = node.constant("scales").tolist()
-    if len(scales) != 4 or scales[:2] != [1, 1]:
-        raise node.refusal(f"its scales are {scales}, expected [1, 1, y, x]")
+    scales, sizes = None, node.integers("sizes")
+    if sizes is None:
+        scales = node.constant("scales").tolist()
+        if len(scales) != 4 or scales[:2] != [1, 1]:
+            raise node.refusal(f"its scales are {scales}, expected [1, 1, y, x]")
+    elif len(sizes) != 4 or tuple(sizes[:2]) != node.map_type("X")[0][:2]:
+        raise node.refusal(f"its sizes are {sizes}, expected those of 'X' but for y and x")
     for unused in ("cubic_coeff_a", "extrapolation_value", "nearest_mode"):  # of other modes
         node.attribute(unused)
     return node.step(
         lambda x: functional.interpolate(
-            x, scale_factor=scales[2:], mode="bilinear", align_corners=False
+            x,
+            size=None if sizes is None else sizes[2:],
+            scale_factor=None if scales is None else scales[2:],
+            mode="bilinear",
+            align_corners=False,
         ),
         node.tensor("X"),
     )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import numpy as np
-import onnx
 import pytest
 import torch
 from compilation import lowered_for_tensorrt
@@ -23,8 +20,10 @@ from lowered_cases import (
     node_of,
     partial_rho,
     put,
+    replaced,
     run_onnx,
     session,
+    with_outputs,
 )  # fmt: skip
 from tiny_networks import tiny_cascade, tiny_model, to_input
 
@@ -60,13 +59,6 @@ def test_it_equals_onnx_runtime(kernels, trunk, form, kind, tolerance):
         assert set(np.unique(found.stages)) == share
 
 
-def with_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
-    shown = onnx.ModelProto()
-    shown.CopyFrom(model)
-    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    return shown
-
-
 @pytest.mark.parametrize("trunk", ["irnet", "inception"])
 def test_int8_equals_onnx_runtime(kernels, trunk, tmp_path):
     """Stages 2 and 3 have exact sums. A convolution on the map has not, and what lies half-way
@@ -91,18 +83,6 @@ def test_int8_equals_onnx_runtime(kernels, trunk, tmp_path):
         assert np.array_equal(output.stages, expected["stages"])
         assert np.abs(output.confidence - expected["confidence"]).max() < 2e-3
         assert (output.labels == expected["labels"]).mean() > 0.99
-
-
-@contextmanager
-def replaced(cascade: Executor, values: dict[str, torch.Tensor]):
-    """The steps that make these tensors return these values."""
-    steps = [step for step in cascade.steps if step.writes[0] in values]
-    runs = [step.run for step in steps]
-    for step in steps:
-        step.run = lambda *_, value=values[step.writes[0]]: value
-    yield
-    for step, run in zip(steps, runs, strict=True):
-        step.run = run
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
