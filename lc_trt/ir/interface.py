@@ -25,7 +25,7 @@ IMAGE = "image"  # uint8 [N, H, W, 3], BGR
 RHO = "rho"  # float32 [2], one threshold per boundary; a cascade only
 LABELS = "labels"  # uint8 [N, H, W], class index per pixel
 STAGES = "stages"  # uint8 [N, h, w], the stage (1, 2, 3) where a pixel left; a cascade only
-CONFIDENCE = "confidence"  # float32 [N, h, w], the largest probability
+CONFIDENCE = "confidence"  # float32 [N, h, w], the score where a pixel left (docs/exits.md)
 
 CASCADE_INPUTS, CASCADE_OUTPUTS = (IMAGE, RHO), (LABELS, STAGES, CONFIDENCE)
 DENSE_INPUTS, DENSE_OUTPUTS = (IMAGE,), (LABELS, CONFIDENCE)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,12 +23,13 @@ from torch.nn import functional
 from typing_extensions import override
 
 from lc_trt.errors import UsageError
-from lc_trt.model.layers import Conv, double
+from lc_trt.model.layers import Conv, Upsample, double
 from lc_trt.model.region import repeat_children
 
 BOUNDARIES = (1, 2)
 LARGEST = "largest"
 SMALLEST_PROBABILITY = 1e-6  # below it a logarithm reads this; FP16 can hold it
+LOG_SCALE = 0.25  # brings logarithms of probabilities to about 1
 
 
 class ExitRule(nn.Module, abc.ABC):
@@ -135,7 +136,7 @@ class PerClass(ExitRule):
             probabilities > threshold, 1 - (1 - probabilities) * above, probabilities * below
         )
         largest = probabilities.amax(1, keepdim=True)
-        return torch.where(probabilities < largest, 1, scores).amin(1, keepdim=True).clamp_max(1)
+        return torch.where(probabilities < largest, 1, scores).amin(1, keepdim=True)
 
 
 class Learned(ExitRule):
@@ -205,9 +206,6 @@ def _two_largest(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     return values[:, :1], values[:, 1:]
 
 
-LOG_SCALE = 0.25
-
-
 def _log(x: Tensor) -> Tensor:
     return x.clamp_min(SMALLEST_PROBABILITY).log() * LOG_SCALE
 
@@ -261,6 +259,35 @@ def simulate_exits(
     return Exits(merged, 1 + reached2.to(torch.uint8) + reached3.to(torch.uint8), scores)
 
 
+def kept_share(probabilities: Tensor, whole: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+    """The share of the labels around a cell that stay as they are if all cells exit.
+
+    Labels are those of pixels: a cell whose own best class stays can still move the boundary
+    between its neighbours. Around a cell are the pixels that are interpolated from it. This is
+    what `Learned` predicts and what an oracle knows.
+
+    Args:
+        probabilities: of the stages so far, at the last stage's stride or twice that; float
+            [N, K, h, w].
+        whole: probabilities of the last stage, float [N, K, H, W].
+        stride: of the last stage, in pixels.
+        size: (height, width) of the image, in pixels.
+
+    Returns:
+        float [N, 1, h, w], 0 to 1.
+    """
+    brought = probabilities
+    if probabilities.shape != whole.shape:
+        brought = double(probabilities, whole)
+    upsample = Upsample(stride)
+    labels, reference = (upsample.forward(p, size).argmax(1) for p in (brought, whole))
+    kept = (labels == reference).float()[:, None]
+    side = stride if brought is probabilities else 2 * stride
+    return functional.avg_pool2d(
+        kept, 2 * side, side, padding=side // 2, ceil_mode=True, count_include_pad=False
+    )
+
+
 _RULES: Mapping[str, type[ExitRule]] = {
     LARGEST: Largest,
     "margin": Margin,
@@ -271,6 +298,25 @@ _RULES: Mapping[str, type[ExitRule]] = {
 }
 RULES = tuple(_RULES)
 FITTED = tuple(name for name, rule in _RULES.items() if rule.fitted)
+
+
+def check_rules(chosen: str, fitted: Sequence[str]) -> None:
+    """Reject rules that a network cannot have.
+
+    Args:
+        chosen: as of `ExitRules`.
+        fitted: likewise.
+
+    Raises:
+        UsageError: unknown rule, or one that is neither free of parameters nor fitted.
+    """
+    for name in (chosen, *fitted):
+        if name not in _RULES:
+            raise UsageError(f"unknown exit rule {name!r}: expected {', '.join(RULES)}")
+    if chosen in FITTED and chosen not in fitted:
+        raise UsageError(
+            f"exit rule {chosen!r} has no parameters yet: fit it with tools/fit_exits.py"
+        )
 
 
 class ExitRules(nn.Module):
@@ -284,10 +330,10 @@ class ExitRules(nn.Module):
 
     Attributes:
         rules: by name.
-        chosen: name of the network's rule.
+        classes, channels, chosen: as above.
 
     Raises:
-        UsageError: unknown rule, or one that is neither free of parameters nor fitted.
+        UsageError: as of `check_rules`.
     """
 
     def __init__(
@@ -298,13 +344,7 @@ class ExitRules(nn.Module):
         fitted: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        for name in (chosen, *fitted):
-            if name not in _RULES:
-                raise UsageError(f"unknown exit rule {name!r}: expected {', '.join(RULES)}")
-        if chosen in FITTED and chosen not in fitted:
-            raise UsageError(
-                f"exit rule {chosen!r} has no parameters yet: fit it with tools/fit_exits.py"
-            )
+        check_rules(chosen, fitted)
         self.rules = nn.ModuleDict(
             {
                 name: _build(name, classes, channels)
@@ -312,7 +352,13 @@ class ExitRules(nn.Module):
                 if name not in FITTED or name in fitted
             }
         )
-        self.chosen = chosen
+        self.classes, self.channels, self.chosen = classes, channels, chosen
+
+    def items(self) -> Iterator[tuple[str, ExitRule]]:
+        """All rules by name."""
+        for name, rule in self.rules.items():
+            assert isinstance(rule, ExitRule)
+            yield name, rule
 
     @property
     def rule(self) -> ExitRule:

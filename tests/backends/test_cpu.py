@@ -9,7 +9,8 @@ import onnx
 import openvino
 import pytest
 from compilation import CPU_BACKENDS
-from tiny_networks import INFO, frames, run, session, tiny_model
+from tiny_encoder import tiny_exact_cascade
+from tiny_networks import CLASSES, INFO, MEAN, STD, frames, run, session, tiny_model
 from toy_models import toy_model
 
 from lc_trt.backends.base import Compiled
@@ -18,6 +19,9 @@ from lc_trt.backends.registry import get_backend
 from lc_trt.bundle.bundle import MODEL
 from lc_trt.compiler.options import CompileOptions
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.export import export_cascade
+from lc_trt.model.exits import FITTED, RULES
+from lc_trt.runtime.compare_engines import separating_rho
 
 RHO = (0.4, 0.4)
 
@@ -42,6 +46,23 @@ def test_an_opened_engine_computes_what_was_compiled(
     output = engine.run(image, np.array(RHO, np.float32))
     assert (output.labels == run(session(model), image, RHO)["labels"]).mean() > 0.999
     engine.close()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", CPU_BACKENDS)
+def test_cells_exit_by_the_same_rule_in_every_engine(name: str, rule: str) -> None:
+    network = tiny_exact_cascade(CLASSES, exit_rule=rule, fitted=FITTED)
+    model = export_cascade(network, INFO, MEAN, STD)
+    image = frames(1)
+    backend = get_backend(name)
+    engine = backend.open(backend.compile(model, CompileOptions.of(name, INFO.size, 1)), threads=1)
+    rho = separating_rho(engine, image)
+    output = engine.run(image, np.array(rho, np.float32))
+    engine.close()
+    expected = run(session(model), image, rho)
+    assert set(np.unique(expected["stages"])) == {1, 2, 3}
+    assert (output.stages == expected["stages"]).mean() > 0.99
+    np.testing.assert_allclose(output.confidence, expected["confidence"], atol=0.01)
 
 
 @pytest.mark.parametrize("name", CPU_BACKENDS)
