@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lc_trt.bundle.manifest import Manifest
-from lc_trt.data.classes import find_classes
-from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.interface import CONFIDENCE, IMAGE, LABELS, RHO, STAGES
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.runtime.engines.base import HostEngine
 
 if TYPE_CHECKING:  # evaluating a bundle does not need PyTorch
-    from lc_trt.model.cascade import Cascade
+    from lc_trt.model.cascade import StagedNetwork
 
 
 class TorchEngine(HostEngine):
@@ -35,7 +33,7 @@ class TorchEngine(HostEngine):
 
     def __init__(
         self,
-        model: Cascade,
+        model: StagedNetwork,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
         size: tuple[int, int],
@@ -46,7 +44,7 @@ class TorchEngine(HostEngine):
         super().__init__(
             "checkpoint", {IMAGE: (1, *size, 3), RHO: (2,)}, {LABELS, STAGES, CONFIDENCE}
         )
-        self._model: Cascade | None = model.eval()
+        self._model: StagedNetwork | None = model.eval()
         self._mean = torch.tensor(mean).view(1, 3, 1, 1)
         self._std = torch.tensor(std).view(1, 3, 1, 1)
         self._threads = torch.get_num_threads()
@@ -93,35 +91,19 @@ def open_checkpoint(
     """
     import torch
 
-    from lc_trt.model.baselines import PEERS
-    from lc_trt.model.presets import build_cascade, find_preset
-    from lc_trt.training.checkpoint import load_into, load_weights
+    from lc_trt.training.trained_network import open_network
 
-    trained = load_weights(path)[1]
-    if not {"preset", "classes"} <= set(trained):
-        raise LcTrtError(
-            f"{path}: names no network and classes; expected weights written by 'lc-trt train'"
-        )
-    if trained["preset"] in PEERS:
-        raise UsageError(
-            f"{path}: {trained['preset']} has no stages and is evaluated as plain ONNX: lc-trt "
-            f"export --checkpoint {path} -o peer.onnx, then lc-trt eval peer.onnx --classes "
-            f"{trained['classes']}"
-        )
-    preset = find_preset(trained["preset"])
-    labels = find_classes(trained["classes"])
-    model = build_cascade(preset.name, len(labels), trained.get("heads"))
-    load_into(model, path)
+    network = open_network(path)
     manifest = Manifest(
         backend=TorchEngine.backend,
         backend_version=torch.__version__,
         kind="cascade",
-        name=preset.name,
+        name=network.spec.name,
         model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        classes=labels.names,
-        colours=labels.colours,
+        classes=network.classes.names,
+        colours=network.classes.colours,
         size=size,
         default_rho=ModelInfo.default_rho,
         fast_rho=ModelInfo.fast_rho,
     )
-    return TorchEngine(model, preset.mean, preset.std, size, threads), manifest
+    return TorchEngine(network.model, *network.spec.normalisation, size, threads), manifest
