@@ -10,12 +10,14 @@ import typer
 
 from lc_trt.cli import console
 from lc_trt.cli.command_line import command_line
+from lc_trt.cli.eval_exits import compare_exits
 from lc_trt.cli.option_groups.compose import takes_groups
 from lc_trt.cli.option_groups.data import LabelledData
 from lc_trt.cli.option_groups.hardware import Hardware
 from lc_trt.cli.option_groups.model import FreeSize, PlainOnnx
 from lc_trt.cli.option_groups.output import Output
 from lc_trt.cli.option_groups.thresholds import RhoOrFast
+from lc_trt.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,17 +45,42 @@ def eval(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a page with figures there.")
     ] = None,
+    exits: Annotated[
+        bool,
+        typer.Option("--exits", help="Compare the exit rules of a checkpoint instead."),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --exits: draw the curves there (PNG)."),
+    ] = None,
 ) -> None:
     """Measure the accuracy of a model on labelled images.
 
     Labels are compared at their full resolution; label 255 is ignored. A checkpoint and an
     ONNX are measured as a bundle is; a plain ONNX takes the options that lc-trt build takes.
 
+    With --exits, each image runs once through all stages, and every exit rule that the checkpoint
+    has is swept over all thresholds: cells passed on, labels changed, and mIoU lost, beside an
+    oracle that knows the whole network's labels.
+
     Example:
       lc-trt eval model.lct --data camvid --rho fast
       lc-trt eval best.safetensors --data camvid --rho-sweep --report report/
       lc-trt eval foreign.onnx --data camvid --classes camvid --bgr --mean 104,117,123 --std 1,1,1
+      lc-trt eval best.safetensors --data camvid --size 360x480 --exits --plot exits.png
     """
+    if exits:
+        others = {
+            "--rho": thresholds.rho is not None,
+            "--rho-sweep": rho_sweep,
+            "--grid": grid,
+            "--report": report is not None,
+            "--device": hardware.device is not None,
+        }
+        compare_exits(model, labelled, size, plain, hardware, output, others, plot)
+        return
+    if plot is not None:
+        raise UsageError(f"--plot {plot}: draws exit rules; add --exits, or use --report DIR")
     from lc_trt.evaluation.runner import Options, measure
     from lc_trt.evaluation.sweep import ENOUGH
 

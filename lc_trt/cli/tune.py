@@ -120,9 +120,9 @@ def _tune_front(
     from lc_trt.evaluation import pareto_search as tuning
 
     if plot is not None:
-        from lc_trt.evaluation import tune_figure  # matplotlib, before a minute is spent
+        from lc_trt.evaluation import figures, tune_figure  # matplotlib, before a minute is spent
 
-        tune_figure.check(plot)
+        figures.check_plot(plot)
     options = tuning.Options(
         labels=photographs.labels,
         limit=photographs.limit or tuning.LIMIT,

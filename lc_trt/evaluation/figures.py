@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import matplotlib as mpl
@@ -16,13 +17,16 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from lc_trt.data import published
 from lc_trt.data.classes import ClassSet
+from lc_trt.errors import UsageError
 from lc_trt.evaluation.pictures import STAGE_COLOURS, STAGE_NAMES, Picture
 from lc_trt.evaluation.stages import StageFigures
 from lc_trt.evaluation.sweep import THRESHOLDS, Point, front
+from lc_trt.utils.files import atomic_write, check_file
 
 Colour: TypeAlias = tuple[float, float, float]
 
 DPI, PHOTO_DPI = 160, 120
+_ADVICE = "choose another file"
 
 
 def _fraction(colour: tuple[int, int, int]) -> Colour:
@@ -66,6 +70,34 @@ def png(draw: Callable[[Figure], None], width: float, height: float, dpi: int = 
         # Without the software version, so that equal figures have equal bytes.
         figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
+
+
+def check_plot(path: Path) -> None:
+    """Check early that `write_plot` can write.
+
+    Args:
+        path: the PNG file.
+
+    Raises:
+        UsageError: another suffix.
+        LcTrtError: it cannot be written.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--plot {path}: unknown image format, expected .png")
+    check_file(path, _ADVICE, option="--plot")
+
+
+def write_plot(path: Path, content: bytes) -> None:
+    """Write the file of an option ``--plot``.
+
+    Args:
+        path: the PNG file.
+        content: of `png`.
+
+    Raises:
+        LcTrtError: it cannot be written.
+    """
+    atomic_write(path, content, _ADVICE, option="--plot")
 
 
 def curve(points: Sequence[Point]) -> bytes:

@@ -6,28 +6,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from lc_trt.errors import UsageError
-from lc_trt.evaluation.figures import BLUE, GREY, VERMILION, png
+from lc_trt.evaluation.figures import BLUE, GREY, VERMILION, png, write_plot
 from lc_trt.evaluation.pareto_search import Tuned
 from lc_trt.runtime.governor.operating_curve import find_operating_curve
-from lc_trt.utils.files import atomic_write, check_file
-
-_ADVICE = "choose another file"
-
-
-def check(path: Path) -> None:
-    """Check early that `write` can write a plot.
-
-    Args:
-        path: the PNG file.
-
-    Raises:
-        UsageError: another suffix.
-        LcTrtError: it cannot be written.
-    """
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--plot {path}: unknown image format, expected .png")
-    check_file(path, _ADVICE, option="--plot")
 
 
 def write(path: Path, tuned: Tuned) -> None:
@@ -40,8 +21,7 @@ def write(path: Path, tuned: Tuned) -> None:
     Raises:
         LcTrtError: it cannot be written.
     """
-    content = png(lambda figure: _front(figure, tuned), 7.2, 4.4)
-    atomic_write(path, content, _ADVICE, option="--plot")
+    write_plot(path, png(lambda figure: _front(figure, tuned), 7.2, 4.4))
 
 
 def _front(figure: Figure, tuned: Tuned) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from matplotlib.figure import Figure
 from toy_evaluations import STREET, VOC, evaluation, points
 
 from lc_trt.data import published
+from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation import figures
 from lc_trt.evaluation.pictures import STAGE_COLOURS, Picture
 
@@ -80,3 +83,12 @@ def test_all_figures_draw_without_a_warning() -> None:
         image = drawn(png)
         assert (image[0, 0] == 255).all()
         assert image.std() > 5
+
+
+def test_an_unwritable_path_is_refused_first(tmp_path: Path) -> None:
+    figures.check_plot(tmp_path / "front.PNG")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match=r"--plot front\.jpg: unknown image format, expected"):
+        figures.check_plot(Path("front.jpg"))
+    with pytest.raises(LcTrtError, match=r"--plot .*none/front\.png: cannot be written"):
+        figures.check_plot(tmp_path / "none" / "front.png")

@@ -86,7 +86,7 @@ def test_evaluating_a_bundle_loads_no_torch_and_no_figures() -> None:
     code = (
         "import importlib, pkgutil, sys; import lc_trt.evaluation as e\n"
         "for m in pkgutil.iter_modules(e.__path__):\n"
-        "    if m.name not in ('figures', 'tune_figure'):\n"
+        "    if m.name not in ('figures', 'tune_figure', 'exit_figure'):\n"
         "        importlib.import_module(f'lc_trt.evaluation.{m.name}')\n"
         "print([n for n in ('torch', 'matplotlib', 'jinja2', 'PIL') if n in sys.modules])"
     )

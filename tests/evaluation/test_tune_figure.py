@@ -12,7 +12,6 @@ from fake_plant import tuned
 from matplotlib.colors import to_rgb
 
 from lc_trt.bundle.pareto_front import FrontPoint
-from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation import tune_figure
 from lc_trt.evaluation.figures import BLUE, VERMILION
 from lc_trt.evaluation.pareto_search import Tuned
@@ -52,12 +51,3 @@ def test_dominated_pairs_are_drawn(search: Tuned, tmp_path: Path) -> None:
         tune_figure.write(tmp_path / "front.png", replace(search, points=points))
         heights.append(np.ptp(pixels(tmp_path / "front.png", VERMILION)[:, 0]))
     assert heights[1] < 0.8 * heights[0]
-
-
-def test_an_unwritable_path_is_refused_first(tmp_path: Path) -> None:
-    tune_figure.check(tmp_path / "front.PNG")
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(UsageError, match=r"--plot front\.jpg: unknown image format, expected"):
-        tune_figure.check(Path("front.jpg"))
-    with pytest.raises(LcTrtError, match=r"--plot .*none/front\.png: cannot be written"):
-        tune_figure.check(tmp_path / "none" / "front.png")
