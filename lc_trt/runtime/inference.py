@@ -117,16 +117,17 @@ class InferenceSteps:
         else:
             output = infer_reusing(self.engine, batch.images, thresholds, self.reuse, batch.sources)
         milliseconds = (timing.clock() - start) * 1e3
-        self._check(output.confidence)
+        self._check(output.confidence, rho)
         if self.overlap:
             self.policy.record(milliseconds / 1e3, len(batch.frames))
         return InferredBatch(batch, output, rho, milliseconds)
 
-    def _check(self, confidence: npt.NDArray[np.float32]) -> None:
-        # The largest of K probabilities is at least 1 / K. Some backends turn NaN into 0, so the
-        # check is for impossible values, written so that NaN fails too. The slack allows for
-        # rounding in reduced precision.
-        least, most = 0.9 / len(self.manifest.classes), 1.01
+    def _check(self, confidence: npt.NDArray[np.float32], rho: tuple[float, float] | None) -> None:
+        # A pixel exits with a score greater than rho; otherwise its confidence is the largest of K
+        # probabilities, at least 1 / K. Some backends turn NaN into 0, so the check is for
+        # impossible values, written so that NaN fails too. The slack allows for rounding in
+        # reduced precision.
+        least, most = 0.9 * min(1 / len(self.manifest.classes), *(rho or (1.0,))), 1.01
         if not (confidence.min() >= least and confidence.max() <= most):
             raise LcTrtError(
                 f"{self.manifest.name}: the network's confidences are not probabilities (NaN, "

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lc_trt.errors import UsageError
 
-CELL = 8  # input pixels per side of a cell of the stage and confidence maps
+_STRIDES = (1, 2, 4, 8, 16, 32)
 
 _GREY = 114  # letterbox padding, as in YOLO
 
@@ -160,33 +160,50 @@ def labels_to_size(labels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.
     return _resize(labels, size, cv2.INTER_NEAREST_EXACT)
 
 
+def covered(cells: tuple[int, int], engine: tuple[int, int]) -> tuple[int, int]:
+    """The part of the plane that the cells of a map cover: (height, width) in input pixels.
+
+    Cells of s x s pixels, s a power of 2, start at the input's corner, and the last ones may extend
+    beyond it. Maps of another size, as other networks have, cover exactly the input.
+
+    Args:
+        cells: (height, width) of the map.
+        engine: (height, width) of the engine's input.
+    """
+    for stride in _STRIDES:
+        if cells == (-(-engine[0] // stride), -(-engine[1] // stride)):
+            return cells[0] * stride, cells[1] * stride
+    return engine
+
+
 def stages_to_size(
-    cells: npt.NDArray[np.uint8], visible: Window, size: tuple[int, int]
+    cells: npt.NDArray[np.uint8], engine: tuple[int, int], visible: Window, size: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
     """Resize a stage map to the frame's size by nearest neighbour.
 
     Args:
-        cells: uint8 [h, w], one value per cell of ``CELL`` x ``CELL`` input pixels.
+        cells: uint8 [h, w], one value per cell of the engine's input.
+        engine: (height, width) of the engine's input.
         visible: window of the frame in the engine's input.
         size: (height, width) of the frame.
     """
-    pixels = cells.repeat(CELL, 0).repeat(CELL, 1)
+    pixels = labels_to_size(cells, covered((cells.shape[0], cells.shape[1]), engine))
     return labels_to_size(visible.cut(pixels), size)
 
 
 def confidence_to_size(
-    cells: npt.NDArray[np.float32], visible: Window, size: tuple[int, int]
+    cells: npt.NDArray[np.float32], engine: tuple[int, int], visible: Window, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
     """Resize a confidence map to the frame's size, bilinear.
 
     Args:
-        cells: float32 [h, w], one value per cell of ``CELL`` x ``CELL`` input pixels.
+        cells: float32 [h, w], one value per cell of the engine's input.
+        engine: (height, width) of the engine's input.
         visible: window of the frame in the engine's input.
         size: (height, width) of the frame.
     """
-    height, width = cells.shape
-    # The last row and column of cells may extend beyond the engine's input.
-    pixels = visible.cut(_resize(cells, (height * CELL, width * CELL), cv2.INTER_LINEAR))
+    area = covered((cells.shape[0], cells.shape[1]), engine)
+    pixels = visible.cut(_resize(cells, area, cv2.INTER_LINEAR))
     return pixels if pixels.shape == size else _resize(pixels, size, cv2.INTER_LINEAR)
 
 

@@ -37,9 +37,9 @@ class Result:
         colours: RGB, indexed by label.
         frame: the frame itself, not a copy, uint8 [H, W, 3], BGR; drawing reads it.
         engine_size: (height, width) of the engine's input.
-        cell_stages: exit stages from the engine, uint8 [h, w], one cell per 8 x 8 input pixels;
-            None for a dense network.
-        cell_confidence: probabilities of the winning class, float32 [h, w], per cell.
+        cell_stages: exit stages from the engine, uint8 [h, w], one per cell; None for a dense
+            network. A cell is a square of input pixels, 4 or 8 per side depending on the network.
+        cell_confidence: as ``confidence``, float32 [h, w], per cell.
         fit: how the frame was fitted to the engine's size.
         cell_work: `lc_trt.ir.interface.PixelWork` values, uint8 [h, w], per cell; None without
             temporal reuse.
@@ -63,12 +63,18 @@ class Result:
         """Exit stage (1 to 3) per pixel, uint8 [H, W], at the frame's size; None if dense."""
         if self.cell_stages is None:
             return None
-        return resize.stages_to_size(self.cell_stages, self._window, self._size)
+        return resize.stages_to_size(self.cell_stages, self.engine_size, self._window, self._size)
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
-        """Probability of the winning class, 0 to 1, float32 [H, W], at the frame's size."""
-        return resize.confidence_to_size(self.cell_confidence, self._window, self._size)
+        """How sure the network is, 0 to 1, float32 [H, W], at the frame's size.
+
+        The score by which a pixel exited, and the probability of the winning class where it did
+        not; in most networks the score is that probability.
+        """
+        return resize.confidence_to_size(
+            self.cell_confidence, self.engine_size, self._window, self._size
+        )
 
     @cached_property
     def areas(self) -> tuple[float, ...]:

@@ -78,13 +78,13 @@ def test_an_unknown_fit_is_refused() -> None:
         resize.window((4, 5), (4, 5), "crop")
 
 
-@given(engine=SIZES, size=SIZES, seed=st.integers(0, 99))
+@given(engine=SIZES, size=SIZES, stride=st.sampled_from([4, 8]), seed=st.integers(0, 99))
 def test_maps_come_back_at_the_size_of_the_frame(
-    engine: tuple[int, int], size: tuple[int, int], seed: int
+    engine: tuple[int, int], size: tuple[int, int], stride: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 9, engine, np.uint8)
-    cells = (-(-engine[0] // 8), -(-engine[1] // 8))
+    cells = (-(-engine[0] // stride), -(-engine[1] // stride))
     stages = rng.integers(1, 4, cells, np.uint8)
     confidence = rng.random(cells, np.float32)
     back = resize.labels_to_size(labels, size)
@@ -97,17 +97,29 @@ def test_maps_come_back_at_the_size_of_the_frame(
     exact = ~ties[:, None] & ~tiesx
     assert np.array_equal(back[exact], labels[y][:, x][exact])
     whole = resize.window(size, engine, "stretch")
-    stretched = resize.stages_to_size(stages, whole, size)
+    stretched = resize.stages_to_size(stages, engine, whole, size)
     assert stretched.shape == size and set(np.unique(stretched)) <= set(np.unique(stages))
-    smooth = resize.confidence_to_size(confidence, whole, size)
+    smooth = resize.confidence_to_size(confidence, engine, whole, size)
     assert smooth.shape == size and smooth.dtype == np.float32
     assert confidence.min() - 1e-6 <= smooth.min() and smooth.max() <= confidence.max() + 1e-6
 
 
-def test_a_cell_lies_over_its_own_eight_pixels() -> None:
-    # 12 x 20 pixels are 2 x 3 cells, of which the last row and column are cut.
+@pytest.mark.parametrize("stride", [4, 8])
+def test_a_cell_lies_over_its_own_pixels(stride: int) -> None:
+    # The last row and column of cells are cut.
+    height, width = 2 * stride - 3, 3 * stride - 1
     cells = np.array([[1, 2, 3], [2, 3, 1]], np.uint8)
-    pixels = resize.stages_to_size(cells, resize.Window(0, 0, 12, 20), (12, 20))
-    for y in range(12):
-        for x in range(20):
-            assert pixels[y, x] == cells[y // 8, x // 8]
+    whole = resize.Window(0, 0, height, width)
+    pixels = resize.stages_to_size(cells, (height, width), whole, (height, width))
+    for y in range(height):
+        for x in range(width):
+            assert pixels[y, x] == cells[y // stride, x // stride]
+
+
+def test_a_map_of_no_stride_covers_the_input() -> None:
+    assert resize.covered((4, 6), (30, 47)) == (32, 48)
+    assert resize.covered((5, 6), (30, 47)) == (30, 47)
+    cells = np.arange(6, dtype=np.float32).reshape(2, 3)
+    whole = resize.Window(0, 0, 20, 21)
+    smooth = resize.confidence_to_size(cells, (20, 21), whole, (20, 21))
+    assert smooth[-1, -1] == 5.0

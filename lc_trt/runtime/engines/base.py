@@ -37,7 +37,8 @@ class EngineOutput:
         labels: uint8 [N, H, W], at the engine's size.
         stages: uint8 [N, h, w], the stage that each pixel left at, 1 to 3; None for a dense
             network.
-        confidence: float32 [N, h, w], the winning probability; h = ceil(H / 8), w likewise.
+        confidence: float32 [N, h, w], the score by which a pixel exited, the largest probability
+            where it did not; h = ceil(H / s), w likewise, s the stride of the network's last stage.
         work: uint8 [N, h, w], values of `lc_trt.ir.interface.PixelWork`; None without temporal
             reuse.
     """
