@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_encoder
 import tiny_networks
 import torch
 from tiny_networks import CLASSES, MEAN, STD, frames, tiny_cascade
@@ -15,7 +16,7 @@ from tiny_networks import CLASSES, MEAN, STD, frames, tiny_cascade
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.torch_engine import TorchEngine, open_checkpoint
 from lc_trt.ir.export import export_cascade
-from lc_trt.model import presets
+from lc_trt.model import network, presets
 from lc_trt.model.irnet import irnet_trunk
 from lc_trt.model.presets import Preset
 from lc_trt.training.checkpoint import save_weights
@@ -50,6 +51,26 @@ def test_a_pass_equals_onnx_runtime(checkpoint: Path) -> None:
     assert (engine.kind, engine.size, engine.batch) == ("cascade", SIZE, 1)
     assert manifest.model_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert (manifest.backend, manifest.name, len(manifest.classes)) == ("pytorch", "tiny", CLASSES)
+    engine.close()
+
+
+def test_a_network_on_an_encoder_has_its_own_stride_and_normalisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "build_encoder", lambda _: tiny_encoder.tiny_encoder())
+    spec, path = network.NetworkSpec(encoder="tiny"), tmp_path / "w.safetensors"
+    torch.manual_seed(0)
+    model = spec.build(CLASSES)
+    save_weights(path, model, {**spec.as_metadata(), "classes": str(CLASSES)})
+    engine, manifest = open_checkpoint(path, SIZE, threads=1)
+    source = export_cascade(model, tiny_networks.INFO, *spec.normalisation)
+    exported, image = tiny_networks.session(source), frames(1, SIZE)
+    rho = tiny_networks.middle_rho(exported, image)
+    output = engine.run(image, np.array(rho, np.float32))
+    expected = tiny_networks.run(exported, image, rho)
+    assert output.stages.shape == (1, 13, 19) and manifest.name == "tiny"
+    np.testing.assert_array_equal(output.stages, expected["stages"])
+    np.testing.assert_allclose(output.confidence, expected["confidence"], atol=1e-4)
     engine.close()
 
 

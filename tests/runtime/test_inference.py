@@ -76,6 +76,15 @@ def test_what_is_no_probability_is_an_error(confidence: float) -> None:
         segmenter(bgr(0, 0, 0))
 
 
+def test_a_score_above_its_threshold_is_no_error() -> None:
+    # Such as a margin, which unlike the largest of 4 probabilities may be 0.
+    engine = FakeEngine([np.full((3, 1, 2, 3), 0.1, np.float32)])
+    segmenter = Segmenter(engine, replace(toy_manifest(), size=engine.size))
+    assert (segmenter(bgr(0, 0, 0), 0.05).stages == 1).all()
+    with pytest.raises(LcTrtError, match="not probabilities"):
+        segmenter(bgr(0, 0, 0), 0.2)
+
+
 def damaged(backend: str, head: int) -> Segmenter:
     """A real cascade whose logits at one stage overflow, though all its weights are numbers."""
     cascade = tiny_cascade()

@@ -35,7 +35,7 @@ class ReusePoints:
             graph: a cascade in exchange form.
 
         Raises:
-            LcTrtError: not a cascade of three stages.
+            LcTrtError: not a cascade of three stages with one stride.
         """
         self.graph, self.producers = graph, graph.edges().producers
         selects = self._all_of(REGION_SELECT)
@@ -45,6 +45,11 @@ class ReusePoints:
                 "cascade of three stages; build it without --reuse"
             )
         self.select, last = selects
+        if last.input("active") != self.select.output("hard"):
+            raise LcTrtError(
+                "temporal reuse: stage 3 of this network computes pixels at another stride than "
+                "stage 2; build it without --reuse"
+            )
         self.confidence, self.active, self.rho = (
             self.select.input(name) for name in ("confidence", "active", "rho")
         )
