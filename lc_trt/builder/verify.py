@@ -21,8 +21,14 @@ from lc_trt.compiler.precision import Precision
 from lc_trt.data.images import ImageList, read_image
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.metadata import ModelInfo
+from lc_trt.ir.provenance import has_exact_regions
 from lc_trt.quantization.int8 import HELD_OUT
-from lc_trt.runtime.compare_engines import Case, compare_engines, separating_rho
+from lc_trt.runtime.compare_engines import (
+    Case,
+    compare_engines,
+    influence_of_exits,
+    separating_rho,
+)
 from lc_trt.runtime.engines.base import Engine
 from lc_trt.runtime.resize import to_size
 from lc_trt.utils.progress import ProgressMonitor
@@ -31,6 +37,8 @@ from lc_trt.video.sample_frames import check_samples
 MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
 MIN_AGREEMENT_REDUCED = 0.97  # share of labels, and of stages, equal to FP32's
 CHECK_BATCHES = 4
+# Of a confidence, by the exits of others: far above rounding, far below what a neighbour weighs.
+MAX_INFLUENCE = 0.01
 _Images = npt.NDArray[np.uint8]
 
 
@@ -65,7 +73,8 @@ def verify_engine(
 
     The worst pass counts, at the model's thresholds and at thresholds that split its pixels. In
     reduced precision, the mean over passes at the model's thresholds counts, for labels and
-    stages; if an INT8 build measured mIoU on labelled images, mIoU counts instead. For an INT8
+    stages; if an INT8 build measured mIoU on labelled images, mIoU counts instead. In a network
+    with exact regions, exits must not change the pixels that go on. For an INT8
     engine that cannot run here, ONNX Runtime runs the network that it was built from.
 
     Args:
@@ -96,6 +105,8 @@ def verify_engine(
         cases = _cases(reference, batches, info, separate=not reduced)
         with monitor.phase("comparing with FP32", len(cases)) as advance:
             agreement = compare_engines(engine, reference, _counted(cases, advance))
+        if has_exact_regions(model):
+            check_exact_regions(engine, batches[:CHECK_BATCHES], manifest)
     finally:
         engine.close()
         reference.close()
@@ -117,6 +128,29 @@ def verify_engine(
         return check
     speed = compare_speed(model, compiled, prepared.options, manifest, batches, monitor)
     return replace(check, speed=speed)
+
+
+def check_exact_regions(engine: Engine, batches: Sequence[_Images], manifest: Manifest) -> None:
+    """Check that pixels which go on get what the whole network gives them, whoever else exits.
+
+    Args:
+        engine: of a cascade with exact regions.
+        batches: uint8 [batch, H, W, 3] each, BGR.
+        manifest: of the engine.
+
+    Raises:
+        LcTrtError: they do not.
+    """
+    found = max(
+        influence_of_exits(engine, images, separating_rho(engine, images)) for images in batches
+    )
+    if not found <= MAX_INFLUENCE:
+        raise LcTrtError(
+            f"the {manifest.backend} {manifest.precision} engine changes the confidence of a pixel "
+            f"by {found:.3g} when other pixels exit, expected at most {MAX_INFLUENCE:g} for a "
+            "network with exact regions; nothing was written. Build with another --backend and "
+            "report this model"
+        )
 
 
 def _open(compiled: Compiled) -> Engine:

@@ -9,7 +9,7 @@ import onnx
 
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.operator_schema import is_region
-from lc_trt.ir.region_ops import REGION_SELECT
+from lc_trt.ir.region_ops import REGION_CONV, REGION_MAX_POOL, REGION_SELECT
 
 Producers = Mapping[str, onnx.NodeProto]
 _TO_LAST = [0, 2, 3, 1]
@@ -73,3 +73,33 @@ def repeated_index(index: str, producers: Producers) -> RepeatedIndex | None:
         return None
     columns, rows = parents
     return RepeatedIndex(index, (rows, columns))
+
+
+def has_exact_regions(model: onnx.ModelProto) -> bool:
+    """Whether a pixel's result does not depend on which other pixels exit.
+
+    True if every window of a region operator is one of a map that no region operator computes.
+
+    Args:
+        model: a cascade in exchange form.
+    """
+    producers = {output: node for node in model.graph.node for output in node.output}
+    pools = [n for n in model.graph.node if is_region(n, REGION_MAX_POOL)]
+    convs = [n for n in model.graph.node if is_region(n, REGION_CONV)]
+    windows = [n for n in convs if set(NodeView(n).attribute("kernel_shape")) != {1}]
+    for node in (*pools, *windows):
+        dense = map_of_rows(NodeView(node).input("x"), producers)
+        if dense is None or any(is_region(n) for n in _ancestors(dense, producers)):
+            return False
+    return bool(convs)
+
+
+def _ancestors(name: str, producers: Producers) -> list[onnx.NodeProto]:
+    found: dict[str, onnx.NodeProto] = {}
+    todo = [name]
+    while todo:
+        node = producers.get(todo.pop())
+        if node is not None and node.output[0] not in found:
+            found[node.output[0]] = node
+            todo.extend(node.input)
+    return list(found.values())

@@ -116,6 +116,30 @@ def separating_rho(engine: Engine, images: npt.NDArray[np.uint8]) -> tuple[float
     return first, _widest_gap(output.confidence[output.stages == 2])
 
 
+def influence_of_exits(
+    engine: Engine, images: npt.NDArray[np.uint8], rho: tuple[float, float]
+) -> float:
+    """How much the exits of other pixels change the pixels that reach stage 3.
+
+    Args:
+        engine: of a cascade.
+        images: uint8 [N, H, W, 3], BGR.
+        rho: thresholds.
+
+    Returns:
+        Largest difference of a confidence from that without early exit; 0 in exact arithmetic if
+        the cascade has exact regions.
+
+    Raises:
+        ValueError: the engine is dense.
+    """
+    some, everything = (engine.run(images, _array(pair)) for pair in (rho, (1.0, 1.0)))
+    if some.stages is None:
+        raise ValueError("a dense engine has no thresholds")
+    difference = np.abs(some.confidence - everything.confidence)[some.stages == 3]
+    return float(difference.max(initial=0.0))
+
+
 def _widest_gap(values: npt.NDArray[np.float32]) -> float:
     """The middle of the widest gap among the values of the second and third quintile."""
     ordered = np.sort(values)

@@ -11,12 +11,14 @@ import onnx
 import pytest
 from int8_cases import image_folder
 from recording_monitor import RecordingMonitor
-from tiny_networks import INFO, tiny_model
+from tiny_encoder import tiny_exact_cascade
+from tiny_networks import INFO, MEAN, STD, frames, tiny_model
 from toy_models import toy_manifest
 
 from lc_trt.backends.base import Compiled
+from lc_trt.backends.load import open_onnx
 from lc_trt.builder.prepare_options import PreparedOptions
-from lc_trt.builder.verify import VerifyOptions, judge, verify_engine
+from lc_trt.builder.verify import VerifyOptions, check_exact_regions, judge, verify_engine
 from lc_trt.bundle.manifest import Manifest
 from lc_trt.bundle.sections import Agreement, Check, Miou
 from lc_trt.compiler.options import CompileOptions
@@ -24,6 +26,8 @@ from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.freeze import Freeze
 from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
+from lc_trt.ir.export import export_cascade
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.quantization.int8 import HELD_OUT
 
 ALL = Agreement(8, labels=1.0, stages=1.0, confidence=0.0, mean_labels=1.0, mean_stages=1.0)
@@ -137,3 +141,16 @@ def test_measured_miou_replaces_the_agreement(check: Callable[..., Check]) -> No
     result = check(tiny_model("inception"), miou)
     assert result.miou == miou and result.required is None
     assert result.agreement is not None and result.agreement.mean_labels < 0.97
+
+
+@pytest.mark.parametrize("neighbours", Neighbours)
+def test_exits_must_not_change_pixels_that_go_on(neighbours: Neighbours) -> None:
+    network = tiny_exact_cascade(len(INFO.classes), neighbours=neighbours)
+    frozen = run_passes(export_cascade(network, INFO, MEAN, STD), [Freeze(1, INFO.size)])
+    engine = open_onnx("onnxruntime", frozen.SerializeToString(), threads=1)
+    if neighbours is Neighbours.EXACT:
+        check_exact_regions(engine, [frames(1)], manifest("onnxruntime", "fp32"))
+        return
+    message = "the onnxruntime fp32 engine changes the confidence of a pixel by .* at most 0.01"
+    with pytest.raises(LcTrtError, match=message):
+        check_exact_regions(engine, [frames(1)], manifest("onnxruntime", "fp32"))

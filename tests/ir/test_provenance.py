@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from tiny_networks import tiny_exact_model, tiny_model
+from tiny_encoder import tiny_exact_cascade
+from tiny_networks import CLASSES, INFO, MEAN, STD, tiny_exact_model, tiny_model
 
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
+from lc_trt.ir.export import export_cascade
 from lc_trt.ir.node_view import NodeView
-from lc_trt.ir.provenance import map_of_rows, repeated_index
+from lc_trt.ir.provenance import has_exact_regions, map_of_rows, repeated_index
+from lc_trt.model.neighbours import Neighbours
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +48,15 @@ def test_a_region_in_a_region_of_the_same_stride_reads_its_own_index():
     assert repeated_index(restrict.input("index"), producers) is None
     for conv in views(model, "RegionConv"):
         assert map_of_rows(conv.input("x"), producers) is None
+
+
+@pytest.mark.parametrize("neighbours", Neighbours)
+def test_regions_are_exact_where_windows_are_of_dense_maps(neighbours):
+    network = tiny_exact_cascade(CLASSES, neighbours=neighbours)
+    model = export_cascade(network, INFO, MEAN, STD)
+    assert has_exact_regions(model) == (neighbours is Neighbours.EXACT)
+
+
+def test_regions_of_presets_are_not_exact():
+    assert not any(has_exact_regions(tiny_model(trunk)) for trunk in ("irnet", "inception"))
+    assert not has_exact_regions(run_passes(tiny_exact_model(), [ToDense()]))

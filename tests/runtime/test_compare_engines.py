@@ -11,6 +11,7 @@ from lc_trt.runtime.compare_engines import (
     Agreement,
     compare_engines,
     compare_maps,
+    influence_of_exits,
     separating_rho,
 )
 from lc_trt.runtime.engines.base import EngineOutput
@@ -112,3 +113,14 @@ def test_separating_thresholds_lie_in_the_widest_gap_of_the_middle() -> None:
     rho = separating_rho(engine, np.zeros((1, *SIZE, 3), np.uint8))
     assert rho == (pytest.approx(0.455), pytest.approx(0.7))
     assert engine.rhos == [[-1.0, -1.0], [pytest.approx(0.455), -1.0]]
+
+
+def test_exits_influence_what_reaches_stage_3() -> None:
+    some, everything = output(), output()
+    some.confidence[0, :, 2] += np.float32([0.25, 0, 0])  # at stage 3
+    some.confidence[0, :, :2] += 0.5
+    engine, images = Replay(some, everything), np.zeros((1, *SIZE, 3), np.uint8)
+    assert influence_of_exits(engine, images, (0.5, 0.25)) == 0.25
+    assert engine.rhos == [[0.5, 0.25], [1.0, 1.0]]
+    with pytest.raises(ValueError, match="no thresholds"):
+        influence_of_exits(Replay(output(dense=True), output(dense=True)), images, (0.5, 0.5))
