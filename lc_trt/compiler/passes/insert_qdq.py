@@ -1,8 +1,7 @@
 """Explicit INT8: QuantizeLinear and DequantizeLinear nodes in a folded exchange model.
 
-    x -> Q -> moved in 8 bits (Concat, MaxPool, Transpose, Reshape, RegionGather, RegionRestrict)
-      -> DQ -> (Region)Conv
-      int8 weights -> DQ ^
+    x -> Q -> moved in 8 bits (`quantization_plan.moves`) -> DQ -> (Region)Conv
+                                             int8 weights -> DQ ----^
 
 Region convolutions keep their form: input and weight come from a DequantizeLinear. ONNX Runtime can
 therefore run the model directly, and lowerings find the 8-bit rows and weights at the inputs of

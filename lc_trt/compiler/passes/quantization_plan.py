@@ -17,7 +17,7 @@ from lc_trt.ir.operator_schema import is_region
 from lc_trt.ir.region_ops import REGION_GATHER, REGION_RESTRICT, REGION_SELECT
 
 # Standard operators that only move the values of one input, with its name.
-_MOVED_INPUT = {"MaxPool": "X", "Transpose": "data", "Reshape": "data"}
+_MOVED_INPUT = {"MaxPool": "X", "Transpose": "data", "Reshape": "data", "Resize": "X"}
 # Operators between a classifier and its Softmax.
 _KEEP_SCORES = ("Add", "Mul", "Resize", "Identity", "Transpose")
 
@@ -106,8 +106,7 @@ def moves(node: onnx.NodeProto) -> bool:
     Args:
         node: node of any operator.
     """
-    in_place = node.domain == "" and node.op_type in _MOVED_INPUT
-    return _joins(node) or in_place or _selects(node)
+    return _joins(node) or _selects(node) or _moves_one(node)
 
 
 def moved(node: onnx.NodeProto) -> list[str]:
@@ -139,6 +138,12 @@ def set_moved(node: onnx.NodeProto, tensors: list[str]) -> None:
 
 def _joins(node: onnx.NodeProto) -> bool:
     return (node.domain, node.op_type) == ("", "Concat")
+
+
+def _moves_one(node: onnx.NodeProto) -> bool:
+    if node.domain != "" or node.op_type not in _MOVED_INPUT:
+        return False
+    return node.op_type != "Resize" or bool(NodeView(node).attribute("mode") == b"nearest")
 
 
 def _selects(node: onnx.NodeProto) -> bool:

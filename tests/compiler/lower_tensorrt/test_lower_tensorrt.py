@@ -146,8 +146,9 @@ def test_merging_adds_no_multiplications_to_the_trained_network(irnet_small, irn
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("symbolic", [False, True])
-def test_a_dense_network(precision, symbolic):
-    source = run_passes(reference("inception", "aspp", 0)[0], [ToDense()])
+@pytest.mark.parametrize("network", [("inception", "aspp"), ("encoder", "exact")], ids="-".join)
+def test_a_dense_network(network, precision, symbolic):
+    source = run_passes(reference(*network, 0)[0], [ToDense()])
     fixed = (None, None) if symbolic else (SIZE, 2)
     after = session(lowered_for_tensorrt(source, *fixed, precision))
     images = frames(2, SIZE)

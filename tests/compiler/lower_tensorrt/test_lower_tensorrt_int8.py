@@ -12,7 +12,17 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from lowered_int8 import EMPTY, FULL, SIZE, exchange_ranges, signed_int8
 from tiny_encoder import tiny_exact_cascade
-from tiny_networks import CLASSES, INFO, MEAN, STD, frames, middle_rho, run, session
+from tiny_networks import (
+    CLASSES,
+    INFO,
+    MEAN,
+    STD,
+    frames,
+    middle_rho,
+    run,
+    session,
+    tiny_exact_model,
+)
 
 from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import run_passes
@@ -64,9 +74,14 @@ def test_it_stays_near_fp32(tiny, network, precision):
 
 
 @pytest.mark.parametrize("symbolic", [False, True])
-def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic):
+@pytest.mark.parametrize("trunk", ["inception", "encoder"])
+def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic, trunk):
     """Average pooling, maxima and concatenations on the map, and no rows."""
-    model, ranges, *_ = tiny("inception", "aspp")
+    if trunk == "encoder":
+        model = tiny_exact_model()
+        ranges = exchange_ranges(model, frames(2, SIZE))
+    else:
+        model, ranges, *_ = tiny("inception", "aspp")
     dense, how = run_passes(model, [ToDense()]), Quantization(ranges)
     fixed = (None, None) if symbolic else (SIZE, 2)
     made = lowered_for_tensorrt(dense, *fixed, "fp32", how)

@@ -183,10 +183,12 @@ def _pad(node: OperatorNode) -> Step:
 
 @_operator("Resize")
 def _resize(node: OperatorNode) -> Step:
-    node.expect(
-        mode="linear", coordinate_transformation_mode="half_pixel", antialias=0, exclude_outside=0,
-        keep_aspect_ratio_policy="stretch",
-    )  # fmt: skip
+    node.expect(antialias=0, exclude_outside=0, keep_aspect_ratio_policy="stretch")
+    nearest = node.attribute("mode") == b"nearest"
+    if nearest:
+        node.expect(coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    else:
+        node.expect(mode="linear", coordinate_transformation_mode="half_pixel")
     scales, sizes = None, node.integers("sizes")
     if sizes is None:
         scales = node.constant("scales").tolist()
@@ -201,8 +203,8 @@ def _resize(node: OperatorNode) -> Step:
             x,
             size=None if sizes is None else sizes[2:],
             scale_factor=None if scales is None else scales[2:],
-            mode="bilinear",
-            align_corners=False,
+            mode="nearest" if nearest else "bilinear",
+            align_corners=None if nearest else False,
         ),
         node.tensor("X"),
     )
