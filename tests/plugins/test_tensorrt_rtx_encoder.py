@@ -16,6 +16,7 @@ from tiny_networks import CLASSES, INFO, MEAN, STD, frames
 from lc_trt.bundle.sections import Profile
 from lc_trt.compiler.options import Quantization
 from lc_trt.ir.export import export_cascade
+from lc_trt.model.exits import FITTED, RULES
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec
 
@@ -37,6 +38,18 @@ def test_each_region_operator_is_our_plugin(build, neighbours, precision, symbol
         plan = build(model, "8.9", **(ANY if symbolic else {}))
     assert len(plan.content) > 10_000
     assert created_plugins(caplog.messages) == [node.op_type for node in regions(model)]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_any_exit_rule_builds(build, rule, precision):
+    fitted = (rule,) if rule in FITTED else ()
+    model = tiny_exact_cascade(CLASSES, exit_rule=rule, fitted=fitted)
+    source = export_cascade(model, INFO, MEAN, STD)
+    how = Quantization(exchange_ranges(source, frames(1, SIZE))) if precision == "int8" else None
+    for fixed, more in (((SIZE, 1), {}), ((None, None), ANY)):
+        plan = build(lowered_for_tensorrt(source, *fixed, "fp16", how), "8.9", **more)
+        assert len(plan.content) > 10_000
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.interface import DOMAIN
+from lc_trt.model.exits import FITTED, RULES
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.runtime.compare_engines import separating_rho
 
@@ -87,6 +88,22 @@ def test_a_lowered_cascade_on_an_encoder_in_fp32_and_fp16(network, symbolic):
         expected = run(before, images, rho)
         assert_same(expected, run(full, images, rho))
         assert_same(expected, run(half, images, rho), labels=0.99, confidence=0.02)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_cascade_exits_by_any_rule(rule, precision):
+    fitted = (rule,) if rule in FITTED else ()
+    model = tiny_exact_cascade(CLASSES, exit_rule=rule, fitted=fitted)
+    source = export_cascade(model, INFO, MEAN, STD)
+    before, after = session(source), session(lowered_for_tensorrt(source, SIZE, 2, precision))
+    images = frames(2, SIZE)
+    for rho in [EMPTY, FULL, a_partial_region(before, images)]:
+        expected, outputs = run(before, images, rho), run(after, images, rho)
+        assert (outputs["stages"] == expected["stages"]).mean() >= (
+            1 if precision == "fp32" else 0.98
+        )
+        assert (outputs["labels"] == expected["labels"]).mean() > 0.99
 
 
 @pytest.mark.parametrize(

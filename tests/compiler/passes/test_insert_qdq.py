@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from compilation import lowered
+from compilation import CPU_BACKENDS, lowered
 from int8_cases import image_folder, tiny_table
 from onnx import numpy_helper
-from tiny_networks import frames, middle_rho, run, session, tiny_model
+from tiny_networks import frames, middle_rho, run, session, tiny_exact_model, tiny_model
 
 from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.options import Quantization
@@ -21,9 +21,11 @@ from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan, se
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.node_view import NodeView
 from lc_trt.runtime.engines.onnxruntime import open_session
 
 SIZE = (52, 75)
+MOVING = {"Concat", "DequantizeLinear"}
 
 
 def make_case(form, folder):
@@ -147,6 +149,18 @@ def test_the_dense_form_takes_the_cascades_ranges_and_kept_layers(case):
     weights = [n for n in names if "weight_dq" in n]
     assert any(n.startswith("stage2") for n in weights)
     assert not any(n.startswith("stage3") for n in weights)
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_the_dense_form_repeats_parents_in_8_bits(tmp_path, backend):
+    """A cascade with exact regions has no ranges for what its dense form resizes."""
+    model = tiny_exact_model()
+    ranges = tiny_table(model, image_folder(tmp_path, 3)).ranges
+    compiled = lowered(run_passes(model, [ToDense()]), backend, SIZE, 1, Quantization(ranges))
+    made = producers(compiled)
+    nearest = [n for n in compiled.graph.node if NodeView(n).attributes().get("mode") == b"nearest"]
+    (repeated,) = [n for n in nearest if made[n.input[0]].op_type == "QuantizeLinear"]
+    assert {n.op_type for n in compiled.graph.node if repeated.output[0] in n.input} <= MOVING
 
 
 def test_a_missing_range_is_named(case):
