@@ -37,9 +37,9 @@ $(VENV)/.core: $(VENV)/.created pyproject.toml setup.py tools/constraints.txt
 # The constraints pin torch, because the newest version on PyPI depends on gigabytes of CUDA.
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[train,bench,report,dev]'
-# TensorRT's headers, and its Python bindings, to test the names that we use; their dependencies are
-# not needed.
-	$(PIP) --no-deps kernel-lens tensorrt-cu13-bindings
+# Without their dependencies: TensorRT's headers, and its Python bindings, to test the names that we
+# use; timm, and torchvision, which it imports, and which is built for another torch.
+	$(PIP) --no-deps kernel-lens tensorrt-cu13-bindings timm torchvision
 	@touch $@
 
 setup: $(VENV)/.dev

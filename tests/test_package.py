@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path, source: Path)
     others = {"lc_trt/py.typed", "lc_trt/evaluation/report.html.j2"}
     assert "lc_trt/plugins/source/CMakeLists.txt" in plugins
     assert package == modules | plugins | others
-    assert any(n.endswith("dist-info/licenses/LICENSE") for n in names)
+    for text in ("LICENSE", "NOTICE"):
+        assert any(n.endswith(f"dist-info/licenses/{text}") for n in names)
 
 
 def test_the_sdist_builds_without_tests_models_and_documents(built: Path) -> None:
@@ -74,7 +76,7 @@ def test_the_sdist_builds_without_tests_models_and_documents(built: Path) -> Non
         names = {n.partition("/")[2] for n in archive.getnames()}
     tops = {n.partition("/")[0] for n in names if n}
     assert tops == {
-        "CHANGELOG.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "lc_trt",
+        "CHANGELOG.md", "LICENSE", "MANIFEST.in", "NOTICE", "PKG-INFO", "README.md", "lc_trt",
         "lc_trt.egg-info", "plugins", "pyproject.toml", "setup.cfg", "setup.py",
     }  # fmt: skip
     assert "lc_trt/cli/app.py" in names
@@ -97,3 +99,11 @@ def test_the_wheel_installs_and_runs(built: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Commands:" in done.stdout
+
+
+def test_the_notice_names_every_package_with_weights(repository: Path) -> None:
+    from lc_trt.model.encoders.weights import PACKAGES
+
+    notice = (repository / "NOTICE").read_text()
+    for package in PACKAGES.values():
+        assert f"  {package} {version(package)}\n" in notice

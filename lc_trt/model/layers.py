@@ -70,7 +70,8 @@ def freeze_batch_norm(model: nn.Module) -> None:
         model: changed in place; ``model.train()`` undoes it.
     """
     for module in model.modules():
-        if isinstance(module, BatchNorm):
+        # Networks of other projects have torch's own.
+        if isinstance(module, (BatchNorm, nn.modules.batchnorm._BatchNorm)):
             module.eval()
 
 

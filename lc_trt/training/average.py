@@ -25,6 +25,9 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
 
     @torch.no_grad()
     def update(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
+        if not averages[0].is_floating_point():  # counters of torch's own batch norm
+            torch._foreach_copy_(tuple(averages), tuple(values))
+            return
         n = float(count)
         step_size = 1.0 - min(decay, (1.0 + n) / (10.0 + n))
         torch._foreach_lerp_(tuple(averages), tuple(values), step_size)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lc_trt.model.encoders.base import Encoder, EncoderInfo
+from lc_trt.model.encoders.base import EncoderInfo, SequentialEncoder
 from lc_trt.model.encoders.efficientnet_lite import InvertedResidual
 from lc_trt.model.exact_cascade import ExactCascade, Widths
 from lc_trt.model.exits import LARGEST, PerClass
@@ -20,7 +20,7 @@ WIDTHS = Widths(16, 8, 16, 8, 8, 16)
 CHANNELS = (8, 8, 12, 16)
 
 
-def tiny_encoder() -> Encoder:
+def tiny_encoder() -> SequentialEncoder:
     """An encoder with depthwise and strided convolutions, ReLU6 and residual sums."""
     widths = (6, *CHANNELS)
     stem = Chain([Conv(3, widths[0], 3, stride=2, ceiling=6.0, same_upper=True)])
@@ -28,7 +28,7 @@ def tiny_encoder() -> Encoder:
         Chain([InvertedResidual(cin, cout, 5, 2, 2, 0.0), InvertedResidual(cout, cout, 3, 1, 2, 0)])
         for cin, cout in itertools.pairwise(widths)
     ]
-    return Encoder(EncoderInfo("tiny", MEAN, STD), CHANNELS, [stem, *stages])
+    return SequentialEncoder(EncoderInfo("tiny", MEAN, STD), CHANNELS, [stem, *stages])
 
 
 def tiny_exact_cascade(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from lc_trt.errors import UsageError
@@ -44,8 +46,11 @@ def test_the_definition_survives_in_metadata(spec: NetworkSpec) -> None:
     assert NetworkSpec.from_metadata(spec.as_metadata()) == spec
 
 
-def test_an_unknown_encoder_is_named_with_those_that_exist() -> None:
-    with pytest.raises(UsageError, match=r"unknown encoder 'resnet19': expected .*resnet18"):
+def test_an_unknown_encoder_is_named_with_those_that_exist(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UsageError, match=r"encoder 'resnet19' is none of .*resnet18"):
         NetworkSpec(encoder="resnet19").build(3)
 
 

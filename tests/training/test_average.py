@@ -37,3 +37,12 @@ def test_batch_norms_statistics_are_averaged_too():
     average.update_parameters(norm)
     decay = 2 / 11
     torch.testing.assert_close(average.module.running_mean, torch.full((2,), 1 - decay))
+
+
+def test_counters_are_copied():
+    norm = nn.BatchNorm2d(2)
+    average = moving_average(norm, 0.9)
+    for count in (3, 7):
+        norm.num_batches_tracked.fill_(count)
+        average.update_parameters(norm)
+        assert average.module.num_batches_tracked.item() == count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from typing_extensions import override
 from lc_trt.model.layers import Chain, freeze_batch_norm
 
 STRIDES = (4, 8, 16, 32)
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -24,34 +26,28 @@ class EncoderInfo:
     """
 
     name: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Triple
+    std: Triple
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, abc.ABC):
     """Maps images to features at strides 4, 8, 16 and 32.
 
     Args:
         info: name and input normalisation.
         channels: of the features, one per stride.
-        stages: five chains; the outputs of the last four are the features.
 
     Attributes:
         info: see above.
         channels: see above.
-        stages: see above.
     """
 
-    def __init__(
-        self, info: EncoderInfo, channels: tuple[int, int, int, int], stages: Iterable[Chain]
-    ) -> None:
+    def __init__(self, info: EncoderInfo, channels: tuple[int, int, int, int]) -> None:
         super().__init__()
         self.info, self.channels = info, channels
-        self.stages = nn.ModuleList(stages)
-        if len(self.stages) != len(STRIDES) + 1:
-            raise ValueError(f"{len(self.stages)} stages, expected {len(STRIDES) + 1}")
 
     @override
+    @abc.abstractmethod
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features at strides 4, 8, 16 and 32.
 
@@ -61,21 +57,14 @@ class Encoder(nn.Module):
         Returns:
             Four maps, float [N, C, ceil(H / stride), ceil(W / stride)].
         """
-        features = []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return tuple(features[1:])
 
+    @abc.abstractmethod
     def freeze(self, stride: int | None) -> None:
         """Keep the weights up to a stride fixed; None keeps none.
 
         Args:
             stride: one of `STRIDES`.
         """
-        count = 0 if stride is None else STRIDES.index(stride) + 2
-        for stage in list(self.stages)[:count]:
-            stage.requires_grad_(False)
 
     @override
     def train(self, mode: bool = True) -> Encoder:
@@ -89,3 +78,38 @@ class Encoder(nn.Module):
         super().train(mode)
         freeze_batch_norm(self)
         return self
+
+
+class SequentialEncoder(Encoder):
+    """An encoder of our own layers, one chain per stride.
+
+    Args:
+        info: name and input normalisation.
+        channels: of the features, one per stride.
+        stages: five chains; the outputs of the last four are the features.
+
+    Attributes:
+        stages: see above.
+    """
+
+    def __init__(
+        self, info: EncoderInfo, channels: tuple[int, int, int, int], stages: Iterable[Chain]
+    ) -> None:
+        super().__init__(info, channels)
+        self.stages = nn.ModuleList(stages)
+        if len(self.stages) != len(STRIDES) + 1:
+            raise ValueError(f"{len(self.stages)} stages, expected {len(STRIDES) + 1}")
+
+    @override
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return tuple(features[1:])
+
+    @override
+    def freeze(self, stride: int | None) -> None:
+        count = 0 if stride is None else STRIDES.index(stride) + 2
+        for stage in list(self.stages)[:count]:
+            stage.requires_grad_(False)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lc_trt.model.encoders.base import Encoder, EncoderInfo
+from lc_trt.model.encoders.base import EncoderInfo, SequentialEncoder
 from lc_trt.model.layers import Chain, Conv
 
 NORMALISATION = ((127.0,) * 3, (128.0,) * 3)
@@ -95,7 +95,7 @@ class InvertedResidual(nn.Module):
         return x + y
 
 
-def efficientnet_lite(name: str) -> Encoder:
+def efficientnet_lite(name: str) -> SequentialEncoder:
     """Create an EfficientNet-Lite without its classifier, with random weights.
 
     Args:
@@ -123,7 +123,9 @@ def efficientnet_lite(name: str) -> Encoder:
             )
             cin, number = cout, number + 1
     _, c4, c8, c16 = widths
-    return Encoder(EncoderInfo(name, *NORMALISATION), (c4, c8, c16, cin), map(Chain, chains))
+    return SequentialEncoder(
+        EncoderInfo(name, *NORMALISATION), (c4, c8, c16, cin), map(Chain, chains)
+    )
 
 
 def round_channels(channels: float) -> int:

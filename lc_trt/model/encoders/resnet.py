@@ -5,7 +5,7 @@ Architecture: K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image
 
 from __future__ import annotations
 
-from lc_trt.model.encoders.base import Encoder, EncoderInfo
+from lc_trt.model.encoders.base import EncoderInfo, SequentialEncoder
 from lc_trt.model.layers import Chain, Conv, MaxPool, Residual
 
 NAME = "resnet18"
@@ -34,11 +34,11 @@ def basic_block(cin: int, cout: int, stride: int) -> Residual:
     )
 
 
-def resnet18() -> Encoder:
+def resnet18() -> SequentialEncoder:
     """Create a ResNet-18 without its classifier, with random weights."""
     stem = Chain([Conv(3, 64, 7, stride=2, eps=EPSILON), MaxPool(stride=2)])
     groups = [
         Chain([basic_block(cin, cout, 1 if i == 0 else 2), basic_block(cout, cout, 1)])
         for i, (cin, cout) in enumerate(zip((64, *WIDTHS), WIDTHS, strict=False))
     ]
-    return Encoder(EncoderInfo(NAME, *NORMALISATION), WIDTHS, [stem, *groups])
+    return SequentialEncoder(EncoderInfo(NAME, *NORMALISATION), WIDTHS, [stem, *groups])

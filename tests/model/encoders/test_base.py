@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_encoder import CHANNELS, tiny_encoder
 
-from lc_trt.model.encoders.base import STRIDES, Encoder, EncoderInfo
+from lc_trt.model.encoders.base import STRIDES, EncoderInfo, SequentialEncoder
 from lc_trt.model.layers import BatchNorm, Chain
 
 
@@ -39,4 +39,6 @@ def test_batch_norms_stay_in_evaluation_mode() -> None:
 
 def test_another_number_of_stages_is_refused() -> None:
     with pytest.raises(ValueError, match="2 stages, expected 5"):
-        Encoder(EncoderInfo("x", (0.0,) * 3, (1.0,) * 3), CHANNELS, [Chain([]), Chain([])])
+        SequentialEncoder(
+            EncoderInfo("x", (0.0,) * 3, (1.0,) * 3), CHANNELS, [Chain([]), Chain([])]
+        )

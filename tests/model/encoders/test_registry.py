@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from lc_trt.errors import UsageError
@@ -13,6 +15,8 @@ def test_an_encoder_bears_its_name(name: str) -> None:
     assert build_encoder(name).info.name == name
 
 
-def test_an_unknown_name_is_an_error() -> None:
-    with pytest.raises(UsageError, match=r"unknown encoder 'vgg'"):
+def test_an_unknown_name_without_timm_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    message = "encoder 'vgg' is none of .*resnet18, and .* timm is not installed: pip install timm"
+    with pytest.raises(UsageError, match=message):
         build_encoder("vgg")

