@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -32,6 +33,25 @@ def export_foreign(model: nn.Module, name: str) -> onnx.ModelProto:
         IMAGE: {0: BATCH, 2: HEIGHT, 3: WIDTH},
         LOGITS: {0: BATCH, 2: FEATURE_HEIGHT, 3: FEATURE_WIDTH},
     }
+    exported = trace(model, [LOGITS], axes)
+    exported.graph.name = name
+    return exported
+
+
+def trace(
+    model: nn.Module, outputs: Sequence[str], axes: Mapping[str, Mapping[int, str]]
+) -> onnx.ModelProto:
+    """Run torch's exporter.
+
+    Args:
+        model: maps normalised images, float [N, 3, H, W], to one or more tensors; switched to
+            evaluation mode.
+        outputs: their names.
+        axes: names of symbolic axes by tensor; those of the input, `IMAGE`, are needed.
+
+    Returns:
+        A model with input `IMAGE`, float32.
+    """
     example = torch.zeros(_EXAMPLE, device=next(model.parameters()).device)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         file = Path(folder) / "model.onnx"
@@ -39,8 +59,6 @@ def export_foreign(model: nn.Module, name: str) -> onnx.ModelProto:
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             model.eval(), (example,), file, dynamo=False, opset_version=OPSET,
-            input_names=[IMAGE], output_names=[LOGITS], dynamic_axes=axes,
+            input_names=[IMAGE], output_names=list(outputs), dynamic_axes=axes,
         )  # fmt: skip
-        exported = onnx.load(file)
-    exported.graph.name = name
-    return exported
+        return onnx.load(file)

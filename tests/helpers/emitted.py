@@ -25,19 +25,38 @@ def run_emitted(
     Returns:
         Values of the outputs.
     """
+    return emitted(emit, inputs)(inputs)
+
+
+def emitted(
+    emit: Callable[[GraphBuilder, list[str]], Sequence[str]], examples: Sequence[torch.Tensor]
+) -> Callable[[Sequence[torch.Tensor]], list[np.ndarray]]:
+    """Emit nodes once, to run them on inputs of several sizes.
+
+    Args:
+        emit: see `run_emitted`.
+        examples: inputs with the types and channels of those to come.
+
+    Returns:
+        Maps values of the inputs to values of the outputs.
+    """
     b = GraphBuilder()
-    values = {f"input{i}": value.numpy() for i, value in enumerate(inputs)}
     declared = [
         helper.make_tensor_value_info(
-            name,
-            helper.np_dtype_to_tensor_dtype(value.dtype),
-            [f"{name}_{axis}" if axis != 1 else side for axis, side in enumerate(value.shape)],
+            f"input{i}",
+            helper.np_dtype_to_tensor_dtype(value.numpy().dtype),
+            [f"input{i}_{axis}" if axis != 1 else side for axis, side in enumerate(value.shape)],
         )
-        for name, value in values.items()
+        for i, value in enumerate(examples)
     ]
-    names = emit(b, list(values))
+    names = emit(b, [value.name for value in declared])
     outputs = [onnx.ValueInfoProto(name=name) for name in names]
     model = b.model(declared, outputs, "emitted")
-    inferred = onnx.shape_inference.infer_shapes(model)
-    results: list[np.ndarray] = session(inferred).run(list(names), values)
-    return results
+    run = session(onnx.shape_inference.infer_shapes(model))
+
+    def call(inputs: Sequence[torch.Tensor]) -> list[np.ndarray]:
+        values = {f"input{i}": value.numpy() for i, value in enumerate(inputs)}
+        results: list[np.ndarray] = run.run(list(names), values)
+        return results
+
+    return call

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from lc_trt.ir.builder import GraphBuilder
+from lc_trt.ir.export.foreign import emit_foreign
 from lc_trt.ir.export.layers import emit
 from lc_trt.ir.operator_schema import Region
-from lc_trt.model.encoders.base import Encoder
+from lc_trt.model.encoders.base import STRIDES, Encoder, SequentialEncoder
 from lc_trt.model.encoders.efficientnet_lite import InvertedResidual
+from lc_trt.model.encoders.timm_encoder import TimmEncoder
 from lc_trt.model.pyramid import Pyramid
 
 
@@ -18,23 +21,35 @@ def _(module: InvertedResidual, b: GraphBuilder, x: str, region: Region | None) 
     return b.op("Add", x, y, name="add") if module.identity else y
 
 
+@functools.singledispatch
 def emit_encoder(encoder: Encoder, b: GraphBuilder, x: str) -> list[str]:
     """Add an encoder.
 
     Args:
-        encoder: of modules that have an emitter.
+        encoder: of modules that have an emitter, or a network of timm's.
         b: builder for the nodes.
         x: normalised images, float [N, 3, H, W].
 
     Returns:
         Features, one map per stride of `lc_trt.model.encoders.base.STRIDES`.
     """
+    raise TypeError(f"no ONNX form for {type(encoder).__name__}; add one in ir/export/encoder.py")
+
+
+@emit_encoder.register
+def _(encoder: SequentialEncoder, b: GraphBuilder, x: str) -> list[str]:
     features = []
     for number, stage in enumerate(encoder.stages):
         with b.path(f"encoder{number}"):
             x = emit(stage, b, x, None)
         features.append(x)
     return features[1:]
+
+
+@emit_encoder.register
+def _(encoder: TimmEncoder, b: GraphBuilder, x: str) -> list[str]:
+    with b.path("encoder"):
+        return emit_foreign(encoder, b, x, len(STRIDES))
 
 
 def emit_pyramid(pyramid: Pyramid, b: GraphBuilder, features: Sequence[str]) -> str:
