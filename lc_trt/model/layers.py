@@ -23,6 +23,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from lc_trt.model.region import Region
 
+_GRADIENT_BLOCK = 16  # channels
 EPSILON = 1e-3  # what the public Inception-ResNet-v2 and EfficientNet weights were trained with
 
 
@@ -128,7 +129,7 @@ class Conv(nn.Module):
     @override
     def forward(self, x: Tensor, region: Region | None = None) -> Tensor:
         if region is None:
-            y = self._same_upper(x) if self.same_upper else self.conv(x)
+            y = self._same_upper(x) if self.same_upper else _convolve(x, self.conv)
         else:
             self._check_region_form()
             y = region.conv(x, self.conv)
@@ -175,6 +176,31 @@ class Conv(nn.Module):
         return functional.conv2d(
             functional.pad(x, pads), conv.weight, conv.bias, conv.stride, 0, 1, conv.groups
         )
+
+
+def _convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """The convolution, with input channels filled up to whole blocks where a gradient needs it.
+
+    In bf16 on CPUs with several threads, oneDNN (3.12, of torch 2.13) does not write the weight
+    gradient of a dilated convolution for the input channels after the last whole block: they are
+    what the memory held before, NaN or finite.
+    """
+    extra = -conv.in_channels % _GRADIENT_BLOCK
+    affected = (
+        extra
+        and max(conv.dilation) > 1
+        and torch.is_grad_enabled()
+        and x.device.type == "cpu"
+        and (x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu"))
+    )
+    if not affected or conv.groups > 1:
+        y: Tensor = conv(x)
+        return y
+    channels = (0, 0, 0, 0, 0, extra)  # functional.pad starts from the last axis
+    return functional.conv2d(
+        functional.pad(x, channels), functional.pad(conv.weight, channels), conv.bias,
+        conv.stride, conv.padding, conv.dilation,
+    )  # fmt: skip
 
 
 class MaxPool(nn.Module):
