@@ -30,7 +30,8 @@ def export(
     classes: Annotated[
         str | None,
         typer.Option(
-            help="voc, camvid, cityscapes or a number.", show_default="the checkpoint's, or voc"
+            help="voc, camvid, cityscapes, a number or a file classes.txt.",
+            show_default="the checkpoint's, or voc",
         ),
     ] = None,
     heads: Annotated[

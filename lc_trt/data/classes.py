@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from lc_trt.errors import UsageError
 
 IGNORE = 255  # ignore index: label of pixels excluded from losses and metrics
+MOST = 255  # classes; IGNORE is none
+FILE = "classes.txt"  # in a data set's folder
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,14 @@ class ClassSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def as_metadata(self) -> str | dict[str, Any]:
+        """A value for JSON that `find_classes` takes: a known set's name or number, or the set."""
+        if self in CLASS_SETS.values():
+            return self.name
+        if self == numbered(len(self)):
+            return str(len(self))
+        return {"name": self.name, "names": self.names, "colours": self.colours}
 
 
 def voc_colour(label: int) -> tuple[int, int, int]:
@@ -120,20 +133,81 @@ CLASS_SETS: dict[str, ClassSet] = {
 }
 
 
-def find_classes(name: str) -> ClassSet:
+def find_classes(name: str | Mapping[str, Any]) -> ClassSet:
     """Look up a class set.
 
     Args:
-        name: of the set, or a number from 1 to 255 for that many unnamed classes.
+        name: of the set, a number from 1 to 255 for that many unnamed classes, a file that
+            `read_classes` reads, ending in .txt, or what `ClassSet.as_metadata` returned.
 
     Raises:
-        UsageError: neither.
+        UsageError: none of them, or a file with an error.
     """
+    if isinstance(name, Mapping):
+        colours = tuple((r, g, b) for r, g, b in name["colours"])
+        return ClassSet(name["name"], tuple(name["names"]), colours)
     if name in CLASS_SETS:
         return CLASS_SETS[name]
-    if name.isdigit() and 1 <= int(name) <= 255:
+    if name.isdigit() and 1 <= int(name) <= MOST:
         return numbered(int(name))
+    if name.endswith(".txt"):
+        return read_classes(Path(name))
     raise UsageError(
-        f"unknown class set {name!r}: expected {', '.join(CLASS_SETS)} or a number of classes "
-        "from 1 to 255"
+        f"unknown class set {name!r}: expected {', '.join(CLASS_SETS)}, a number of classes "
+        f"from 1 to {MOST}, or a file {FILE}"
     )
+
+
+def read_classes(path: Path) -> ClassSet:
+    """Read the names of classes, one per line, by class index.
+
+    A colour may follow a name, as red, green and blue from 0 to 255: ``car, 64, 0, 128``. A class
+    without one has that of its index in the VOC palette.
+
+    Args:
+        path: the file, UTF-8.
+
+    Raises:
+        UsageError: the file cannot be read, has no or too many lines, or a line is no class.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error}); expected one class per line"
+        ) from error
+    if not 1 <= len(lines) <= MOST:
+        raise UsageError(f"{path}: {len(lines)} lines, expected one class per line, 1 to {MOST}")
+    names: list[str] = []
+    colours: list[tuple[int, int, int]] = []
+    for index, line in enumerate(lines):
+        name, *colour = (part.strip() for part in line.split(","))
+        if not name or name in names or not _is_colour(colour):
+            raise UsageError(
+                f"{path}, line {index + 1}: {line.strip()!r}, expected a name that no other class "
+                "has, alone or followed by a colour: NAME, RED, GREEN, BLUE"
+            )
+        names.append(name)
+        r, g, b = map(int, colour) if colour else voc_colour(index)
+        colours.append((r, g, b))
+    return ClassSet(path.name, tuple(names), tuple(colours))
+
+
+def _is_colour(parts: list[str]) -> bool:
+    return not parts or (
+        len(parts) == 3 and all(part.isdecimal() and int(part) <= 255 for part in parts)
+    )
+
+
+def dataset_classes(root: str | Path, otherwise: str) -> ClassSet:
+    """The classes of a data set: those that its folder lists, else a known set.
+
+    Args:
+        root: folder of the data set; its file `FILE` goes first, since it says what the labels are.
+        otherwise: as in `find_classes`, for a folder without that file.
+
+    Raises:
+        UsageError: unknown set, or a file with an error.
+    """
+    path = Path(root) / FILE
+    return read_classes(path) if path.is_file() else find_classes(otherwise)

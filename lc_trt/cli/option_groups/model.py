@@ -24,7 +24,8 @@ class PlainOnnx(OptionGroup):
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Its classes: voc, camvid, cityscapes or a number.", show_default="numbered"
+            help="Its classes: voc, camvid, cityscapes, a number or a file classes.txt.",
+            show_default="numbered",
         ),
     ] = None
     mean: Annotated[
