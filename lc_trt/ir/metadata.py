@@ -15,6 +15,38 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class EncoderFacts:
+    """The encoder of a network, and where its weights come from.
+
+    Attributes:
+        name: of the encoder.
+        mean: input normalisation, BGR, in units of 0..255.
+        std: likewise.
+        source: of the weights that training started from; empty for random ones, or if unknown.
+        licence: of these weights, as the source names it; empty if it does not.
+    """
+
+    name: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    source: str = ""
+    licence: str = ""
+
+    @property
+    def weights(self) -> str:
+        """Source and licence, for people."""
+        if not self.source:
+            return "of no known source"
+        return f"{self.source} ({self.licence or 'licence not stated'})"
+
+    @property
+    def normalisation(self) -> str:
+        """Mean and standard deviation, for people."""
+        mean, std = (", ".join(f"{v:g}" for v in values) for values in (self.mean, self.std))
+        return f"(BGR - [{mean}]) / [{std}]"
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """A model's own facts.
 
@@ -26,6 +58,7 @@ class ModelInfo:
         default_rho: thresholds, one per boundary.
         fast_rho: the same, lower.
         trained: facts of the training (data, mIoU, ...), None for untrained weights.
+        encoder: facts of the encoder; None for a network without one, and in older files.
     """
 
     kind: str
@@ -36,6 +69,7 @@ class ModelInfo:
     default_rho: tuple[float, float] = (0.985, 0.985)
     fast_rho: tuple[float, float] = (0.8, 0.8)
     trained: dict[str, Any] | None = None
+    encoder: EncoderFacts | None = None
 
 
 def encode_info(info: ModelInfo) -> str:
@@ -71,7 +105,15 @@ def decode_info(entry: str) -> ModelInfo:
         default_rho=(data["default_rho"][0], data["default_rho"][1]),
         fast_rho=(data["fast_rho"][0], data["fast_rho"][1]),
         trained=data["trained"],
+        encoder=_decode_encoder(data.get("encoder")),
     )
+
+
+def _decode_encoder(data: dict[str, Any] | None) -> EncoderFacts | None:
+    if data is None:
+        return None
+    mean, std = ((b, g, r) for b, g, r in (data["mean"], data["std"]))
+    return EncoderFacts(data["name"], mean, std, data["source"], data["licence"])
 
 
 def write_info(model: onnx.ModelProto, info: ModelInfo) -> None:

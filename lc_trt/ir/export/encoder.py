@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+import numpy as np
+
 from lc_trt.ir.builder import GraphBuilder
 from lc_trt.ir.export.foreign import emit_foreign
 from lc_trt.ir.export.layers import emit
@@ -49,7 +51,19 @@ def _(encoder: SequentialEncoder, b: GraphBuilder, x: str) -> list[str]:
 @emit_encoder.register
 def _(encoder: TimmEncoder, b: GraphBuilder, x: str) -> list[str]:
     with b.path("encoder"):
-        return emit_foreign(encoder, b, x, len(STRIDES))
+        size = b.op("Shape", x, name="size", start=2, end=4)
+        coarsest = b.constant(STRIDES[-1], np.int64)
+        rest = b.op("Mod", b.op("Neg", size), coarsest, name="rest")
+        rgb = b.op("Gather", x, b.constant([2, 1, 0], np.int64), name="rgb", axis=1)
+        pads = b.op("Concat", b.constant([0] * 6, np.int64), rest, name="pads", axis=0)
+        features = emit_foreign(encoder.network, b, b.op("Pad", rgb, pads), len(STRIDES))
+        cropped = []
+        for feature, stride in zip(features, STRIDES, strict=True):
+            raised = b.op("Add", size, b.constant(stride - 1, np.int64))
+            end = b.op("Div", raised, b.constant(stride, np.int64), name=f"size{stride}")
+            starts, axes = b.constant([0, 0], np.int64), b.constant([2, 3], np.int64)
+            cropped.append(b.op("Slice", feature, starts, end, axes, name=f"feature{stride}"))
+        return cropped
 
 
 def emit_pyramid(pyramid: Pyramid, b: GraphBuilder, features: Sequence[str]) -> str:
