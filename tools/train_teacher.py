@@ -27,7 +27,7 @@ from lc_trt.compiler.frontend.wrap_dense import Normalisation
 from lc_trt.data.classes import find_classes
 from lc_trt.data.datasets import Dataset, Sample, open_dataset
 from lc_trt.data.metrics import evaluate_samples
-from lc_trt.training.batches import Batches, class_weights
+from lc_trt.training.batches import Batches, class_weights, count_pixels
 from lc_trt.training.checkpoint import save_state
 from lc_trt.training.config import Augment
 from lc_trt.training.losses import cross_entropy
@@ -129,7 +129,7 @@ def main() -> int:
 def learn(model: Teacher, dataset: Dataset, epochs: int) -> None:
     """Train with AdamW and a learning rate that decays to 0."""
     batches = Batches(dataset, 8, Augment.model_validate(AUGMENT), 7, 1)
-    weight = torch.from_numpy(class_weights(dataset))
+    weight = torch.from_numpy(class_weights(count_pixels(dataset)))
     trunk = {id(p) for p in model.trunk.parameters()}
     groups = [
         {"params": [p for p in model.parameters() if (id(p) in trunk) == is_trunk]}

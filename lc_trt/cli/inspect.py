@@ -63,6 +63,12 @@ def _facts(file: Path, summary: Summary, manifest: Manifest | None, front: Front
             ("network", f"{info.name}, {'trained' if info.trained else 'random weights'}"),
             ("classes", f"{len(info.classes)}: {', '.join(info.classes)}"),
         ]
+        if info.encoder:
+            rows += [
+                ("encoder", info.encoder.name),
+                ("encoder weights", info.encoder.weights),
+                ("normalisation", info.encoder.normalisation),
+            ]
     own = manifest or info  # a bundle may have other thresholds than its network
     if own and own.kind == "cascade":
         rows.append(("thresholds", f"{own.default_rho}, fast {own.fast_rho}"))

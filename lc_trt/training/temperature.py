@@ -18,6 +18,7 @@ from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.network import NetworkSpec
 from lc_trt.training.batches import Image
 from lc_trt.training.checkpoint import load_into, load_weights, save_tensors
+from lc_trt.training.initial_weights import pretrained_facts
 from lc_trt.training.losses import resize_for_loss
 from lc_trt.training.normalise import Normalise
 from lc_trt.training.validation import Validation, validate
@@ -124,6 +125,7 @@ def calibrate_checkpoint(
     state["temperatures"] = model.temperatures.cpu()
     metadata |= {
         **validation.as_metadata(),
+        "pretrained": pretrained_facts(metadata),
         "temperatures": list(calibration.temperatures),
         "nll": {"before": list(calibration.before), "after": list(calibration.after)},
     }

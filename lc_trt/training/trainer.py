@@ -9,34 +9,33 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from lc_trt.data.classes import find_classes
-from lc_trt.data.datasets import open_dataset
-from lc_trt.data.images import list_images, spread
+from lc_trt.data.images import spread
 from lc_trt.errors import LcTrtError
-from lc_trt.model.cascade import Cascade, StagedNetwork
-from lc_trt.model.encoders.weights import load_pretrained
+from lc_trt.model.cascade import StagedNetwork
 from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec, TrainableNetwork
-from lc_trt.model.stand_in import fit_stand_ins, stand_in_names
+from lc_trt.model.stand_in import fit_stand_ins
 from lc_trt.training import checkpoint
 from lc_trt.training.average import moving_average
-from lc_trt.training.batches import Batches, Image, class_weights
+from lc_trt.training.batches import Image
 from lc_trt.training.check_network import check_network
 from lc_trt.training.config import Phase, TrainConfig
+from lc_trt.training.initial_weights import encoder_name, load_initial_weights
 from lc_trt.training.log import Log, StepReport
 from lc_trt.training.losses import apply_temperature
 from lc_trt.training.normalise import Normalise
 from lc_trt.training.objective import Objective, TeacherTarget, objective
 from lc_trt.training.optimizer import new_optimizer
+from lc_trt.training.run_data import open_run_data
 from lc_trt.training.schedule import RunSchedule
 from lc_trt.training.teacher import Teacher
+from lc_trt.training.temperature import Calibration, calibrate_checkpoint
 from lc_trt.training.validation import Validation, validate
 
-FITTED_LATER = ("exit_rules.",)  # to the network that a run ends with
 FIT_IMAGES = 32  # to fit linear stand-ins to
 MAX_SKIPPED_IN_A_ROW = 20  # consecutive non-finite steps after which a run has diverged
 
@@ -51,11 +50,12 @@ class Trainer:
         device: torch device.
         on_step: called after every step.
         on_validation: called with the title of the phase and its metrics.
+        on_calibration: called with the temperatures that are fitted at the end.
         fresh: start over even if the folder holds a run; by default that run is resumed.
         step: steps done.
         skipped: steps skipped because their loss or gradient was not finite.
         best: best mIoU by phase.
-        imagenet_summary: one line about the ImageNet weights loaded; empty if none.
+        notes: lines for people about data and initial weights.
 
     Raises:
         UsageError: unknown preset or classes.
@@ -67,36 +67,41 @@ class Trainer:
     device: str = "cpu"
     on_step: Callable[[StepReport], None] = lambda report: None
     on_validation: Callable[[str, Validation], None] = lambda phase, validation: None
+    on_calibration: Callable[[Calibration], None] = lambda calibration: None
     fresh: bool = False
     step: int = field(default=0, init=False)
     skipped: int = field(default=0, init=False)
     best: dict[str, float] = field(default_factory=dict, init=False)
-    imagenet_summary: str = field(default="", init=False)
+    notes: tuple[str, ...] = field(default=(), init=False)
+    _pretrained: dict[str, str] | None = field(default=None, init=False)
     _skipped_in_a_row: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        # Gradients of rarely active channels become denormal numbers, which CPUs multiply slowly.
+        # Set before torch's first parallel operation, since its threads inherit the mode.
+        torch.set_flush_denormal(True)
         config = self.config
-        self.classes = find_classes(config.classes)
         encoder = config.encoder
         self.network = (
             NetworkSpec(config.preset, config.heads)
             if encoder is None
-            else NetworkSpec(encoder=encoder.name, neighbours=Neighbours(encoder.neighbours))
+            else NetworkSpec(
+                encoder=encoder_name(encoder), neighbours=Neighbours(encoder.neighbours)
+            )
         )
         check_network(config, self.network)
-        data = config.data
-        self.train_set = open_dataset(data.layout, data.root, data.train, self.classes)
-        self.val_set = open_dataset(data.layout, data.root, data.val, self.classes)
-        distil = config.distil
-        self.batches = Batches(
-            self.train_set, config.batch, config.augment, config.seed, config.workers,
-            list_images(distil.unlabelled).files if distil.unlabelled else (), distil.part,
-            distil.scale,
-        )  # fmt: skip
+        data = open_run_data(config)
+        self.classes, self.train_set, self.val_set = data.classes, data.train, data.val
+        self.batches, self.notes = data.batches, data.notes
+        self.class_weight = (
+            None
+            if data.class_weight is None
+            else torch.from_numpy(data.class_weight).to(self.device)
+        )
         self.teacher: Teacher | None = None
-        if distil.teacher:
+        if config.distil.teacher:
             self.teacher = Teacher(
-                Path(distil.teacher), self.classes, config.batch, config.augment.crop
+                Path(config.distil.teacher), self.classes, config.batch, config.augment.crop
             )
         self.schedule = RunSchedule(config.phases, self.batches.steps_per_epoch)
         torch.manual_seed(config.seed)
@@ -107,13 +112,12 @@ class Trainer:
         self.to_input = Normalise(
             *self.network.normalisation, device=self.device, rgb=self.network.rgb
         )
-        weighted = any(phase.class_weights == "log" for phase in config.phases)
-        self.class_weight = self._class_weight() if weighted else None
         resumed = self.state_path.exists() and not self.fresh
         if not resumed:
             self._start()
         if encoder is not None:
             cast(ExactCascade, self.model).encoder.freeze(encoder.frozen)
+        self._trainable = [p for p in self.model.parameters() if p.requires_grad]
         self._freeze_first_stage()
         self.average = moving_average(self.model, config.ema)
         self.optimizer = new_optimizer(self.model, self.phase.optimizer)
@@ -148,30 +152,14 @@ class Trainer:
         """Phase of the next step; the last phase at the end."""
         return self.schedule.span_at(self.step).phase
 
-    def _class_weight(self) -> Tensor:
-        return torch.from_numpy(class_weights(self.train_set)).to(self.device)
-
     def _start(self) -> None:
         """Load the initial weights."""
-        if self.config.init is not None:
-            stand_ins = stand_in_names(self.model)
-            metadata = checkpoint.load_into(
-                self.model, Path(self.config.init), stand_ins, FITTED_LATER
-            )
-            if (
-                stand_ins
-                and NetworkSpec.from_metadata(metadata).neighbours is not Neighbours.STAND_IN
-            ):
-                self._fit_stand_ins()
-        elif self.config.imagenet is not None:
-            from lc_trt.model.imagenet import load_imagenet
-
-            self.imagenet_summary = str(
-                load_imagenet(cast(Cascade, self.model), self.config.imagenet)
-            )
-        elif self.config.encoder is not None and self.config.encoder.weights != "none":
-            encoder = cast(ExactCascade, self.model).encoder
-            self.imagenet_summary = str(load_pretrained(encoder, self.config.encoder.weights))
+        initial = load_initial_weights(self.model, self.config)
+        if initial.lacks_stand_ins:
+            self._fit_stand_ins()
+        if initial.summary:
+            self.notes = (*self.notes, initial.summary)
+        self._pretrained = None if initial.pretrained is None else dict(initial.pretrained)
 
     def _fit_stand_ins(self) -> None:
         """Start the stand-ins of a network whose initial weights have none."""
@@ -181,22 +169,29 @@ class Trainer:
 
     def _resume(self) -> None:
         state = checkpoint.load_state(self.state_path, self.device)
-        checkpoint.check_same_run(self.state_path, state["config"], self.config.as_dict())
+        checkpoint.check_same_run(self.state_path, state["config"], self._resolved_config())
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.step, self.skipped, self.best = state["step"], state["refused"], state["best"]
+        self._pretrained = state.get("pretrained")
+        self._freeze_first_stage()
         self.optimizer = new_optimizer(self.model, self.phase.optimizer)
         if (
             self.step > self.schedule.span_at(self.step).start
         ):  # the optimizer of a new phase is empty
             self.optimizer.load_state_dict(state["optimizer"])
 
+    def _resolved_config(self) -> dict[str, Any]:
+        """The configuration with the classes that the data have."""
+        return {**self.config.as_dict(), "classes": self.classes.as_metadata()}
+
     def save(self) -> None:
         """Write ``last.pt``."""
         checkpoint.save_state(
             self.state_path,
             {
-                "config": self.config.as_dict(),
+                "config": self._resolved_config(),
+                "pretrained": self._pretrained,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -249,7 +244,6 @@ class Trainer:
         log = Log(self.out, self.step + 1)
         started = saved = time.monotonic()
         first_step = self.step
-        # Gradients of rarely active channels become denormal numbers, which CPUs multiply slowly.
         torch.set_flush_denormal(True)
         try:
             while self.step < self.steps and not stop():
@@ -276,7 +270,10 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
             self.save()
+            if self.step == self.steps:
+                self._calibrate()
         finally:
+            torch.set_flush_denormal(False)
             log.close()
             self.batches.close()
 
@@ -313,6 +310,7 @@ class Trainer:
         phase = self.phase
         if self.schedule.starts_phase(self.step):
             self.model.load_state_dict(self.average.module.state_dict())
+            self.model.zero_grad()  # of parameters that the new optimizer does not have
             self._freeze_first_stage()
             self.average = moving_average(self.model, self.config.ema)
             self.optimizer = new_optimizer(self.model, self.phase.optimizer)
@@ -325,7 +323,9 @@ class Trainer:
         return phase
 
     def _freeze_first_stage(self) -> None:
-        """Fix the parameters of stage 1 where the phase wants that, for the rest of the run."""
+        """Fix the parameters of stage 1 in a phase that trains the later stages alone."""
+        for parameter in self._trainable:
+            parameter.requires_grad_(True)
         if self.phase.freeze_first_stage:
             for module in cast(StagedNetwork, self.model).first_stage():
                 module.requires_grad_(False)
@@ -361,13 +361,28 @@ class Trainer:
         log.validation(self.step, values, validation.shares)
         self.on_validation(phase.title, validation)
 
+    def _calibrate(self) -> None:
+        """Fit the temperatures of the best weights, unless an earlier run has done so."""
+        if not (isinstance(self.model, ExactCascade) and self.best_path.exists()):
+            return
+        if "temperatures" in checkpoint.load_weights(self.best_path)[1]:
+            return
+        outputs = (self._phase_path(self.phase), self.best_path)
+        calibration, validation = calibrate_checkpoint(
+            self.best_path, outputs, self.val_set, self.config.validate_rho, self.device
+        )
+        self.on_calibration(calibration)
+        self.on_validation(self.phase.title, validation)
+
     def _metadata(self, phase: Phase, validation: Validation) -> dict[str, Any]:
-        c = self.config
+        mean, std = self.network.normalisation
         return {
             **self.network.as_metadata(),
-            "classes": c.classes,
+            "normalisation": {"mean": list(mean), "std": list(std)},
+            "pretrained": self._pretrained,
+            "classes": self.classes.as_metadata(),
             "phase": phase.title,
             "step": self.step,
             **validation.as_metadata(),
-            "config": c.as_dict(),
+            "config": self.config.as_dict(),
         }

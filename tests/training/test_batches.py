@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lc_trt.data.classes import IGNORE
 from lc_trt.data.datasets import Sample
 from lc_trt.errors import LcTrtError
-from lc_trt.training.batches import Batches, augment, class_weights
+from lc_trt.training.batches import Batches, augment, class_weights, count_pixels
 from lc_trt.training.config import Augment
 
 
@@ -33,7 +33,9 @@ def test_class_weights_are_bounded_and_favour_the_rare():
     label[1, 0] = 2
     label[2] = IGNORE
     image = np.zeros((10, 10, 3), np.uint8)
-    weights = class_weights(Two([Sample("a", image, label), Sample("b", image, label)]))
+    weights = class_weights(
+        count_pixels(Two([Sample("a", image, label), Sample("b", image, label)]))
+    )
     assert weights.dtype == np.float32
     shares = np.array([79, 10, 1, 0]) / 90
     expected = 1 / np.log(1.1 + shares)

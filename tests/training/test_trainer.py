@@ -13,7 +13,7 @@ from lc_trt.data.classes import IGNORE
 from lc_trt.data.datasets import Sample
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.model.layers import BatchNorm
-from lc_trt.training.batches import class_weights
+from lc_trt.training.batches import class_weights, count_pixels
 from lc_trt.training.checkpoint import load_state, load_weights
 from lc_trt.training.log import Log
 from lc_trt.training.objective import objective
@@ -367,7 +367,7 @@ def test_imagenet_weights_initialise_model_and_average(tree, tmp_path, monkeypat
 
     monkeypatch.setattr("lc_trt.model.imagenet.load_imagenet", load)
     trainer = Trainer(tiny_config(tree, imagenet="timm.pth"), tmp_path)
-    assert sources == ["timm.pth"] and trainer.imagenet_summary == "54 M values"
+    assert sources == ["timm.pth"] and trainer.notes == ("54 M values",)
     # The average, which is what is kept, starts from them too.
     assert (next(trainer.average.module.stages.parameters()) == 0.25).all()
 
@@ -391,7 +391,7 @@ def test_each_phase_has_its_own_class_weights(tree, tmp_path, step, weighted):
     trainer = Trainer(tiny_config(tree, cascade={"class_weights": "none"}), tmp_path)
     trainer.step = step
     image, label = trainer.batches[step]
-    weights = torch.from_numpy(class_weights(trainer.train_set)) if weighted else None
+    weights = torch.from_numpy(class_weights(count_pixels(trainer.train_set))) if weighted else None
     x, y = trainer.to_input(image), torch.from_numpy(label)
     trainer.model.eval()  # without dropout
     expected = objective(trainer.model, x, y, trainer.phase, weights)

