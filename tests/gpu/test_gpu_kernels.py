@@ -91,6 +91,17 @@ def test_conv_windows_and_regions(gpu, size, share, kernel, dtype):
     check_conv(gpu, replace(case, residual=True, relu=True, scale=0.17))
 
 
+@pytest.mark.parametrize("share", REGIONS)
+@pytest.mark.parametrize("source", ["map", "parents"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("size", "channels", "dilation"), [((3, 45, 60), 96, 4), ((1, 90, 120), 64, 2)]
+)  # 360 x 480 at an eighth and a quarter
+def test_conv_of_rows_outside_the_region(gpu, size, channels, dilation, source, share, dtype):
+    case = ConvCase.of(channels, channels, kernel=(3, 3), size=size, share=share, dtype=dtype)
+    check_conv(gpu, replace(case, dilation=(dilation, dilation), source=source, relu=True))
+
+
 @pytest.mark.parametrize("dilation", [1, 2, 4, 24])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_conv_dilations(gpu, dilation, dtype):
@@ -178,14 +189,16 @@ def test_garbage_is_never_an_address(gpu, what, garbage):
     size=st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40)),
     share=st.sampled_from(["empty", "one", "full", "blobs", 0.05, 0.2, 0.6]),
     dtype=st.sampled_from(DTYPES),
+    source=st.sampled_from(["region", "map", "parents"]),
     aligned=st.booleans(),
     flags=st.tuples(*[st.booleans()] * 3),
     tactic=st.integers(0, 2),
     seed=st.integers(0, 999),
 )
 def test_conv_of_any_shape(
-    gpu, segments, out_channels, kernel, dilation, size, share, dtype, aligned, flags, tactic, seed
-):
+    gpu, segments, out_channels, kernel, dilation, size, share, dtype, source, aligned, flags,
+    tactic, seed,
+):  # fmt: skip
     unit = 1 if not aligned else 16 if dtype == "int8" else 8
     slices = tuple(
         (unit * (skip + channels + 1), unit * skip, unit * (skip + channels))
@@ -197,5 +210,6 @@ def test_conv_of_any_shape(
         ConvCase(
             slices, out_channels, kernel, dilation, size, share, dtype,
             residual=residual, relu=relu, layout=int(layout), tactic=tactic, seed=seed,
+            source="region" if kernel == (1, 1) else source,
         ),
     )  # fmt: skip

@@ -72,4 +72,5 @@ def test_the_largest_encoder_builds(build, lite2, precision, capability, caplog)
         plan = build(model, capability, size=Profile.of(size))
     assert len(plan.content) > 5_000_000
     created = Counter(created_plugins(caplog.messages))
-    assert created["RegionConv"] == 13 and created["RegionSelect"] == 2
+    assert (created["RegionConv"], created["RegionQuantize"]) == (13, int(precision == "int8"))
+    assert sum(created.values()) == 21 + created["RegionQuantize"]
