@@ -13,6 +13,8 @@ from lc_trt.quantization.calibration_table import check_table, read_table
 from lc_trt.quantization.options import CalibrationOptions
 
 NAMES = ("irnet-small-camvid", "irnet-small-street")
+# Its table would fit its own size only: Resize reads a size, which is part of the hash.
+WITHOUT = {"lite2-camvid"}
 
 
 @pytest.fixture(params=NAMES)
@@ -24,7 +26,9 @@ def shipped(repository, request):
 
 def test_every_shipped_network_has_a_table(repository):
     assert {p.stem for p in (repository / "calib").glob("*.json")} == set(NAMES)
-    assert {p.parent.name for p in (repository / "models").glob("*/model.onnx")} == set(NAMES)
+    assert {p.parent.name for p in (repository / "models").glob("*/model.onnx")} == set(
+        NAMES
+    ) | WITHOUT
 
 
 def test_the_table_is_the_shipped_models(shipped):
