@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from math import prod
 
 import onnx
-from onnx import helper
 
-from lc_trt.ir.interface import DOMAIN, IMAGE
+from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.node_view import NodeView
 from lc_trt.ir.operator_schema import is_region
 from lc_trt.ir.provenance import map_of_rows
 from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_RESTRICT, REGION_SELECT
-
-Shapes = dict[str, tuple[int, ...]]
+from lc_trt.ir.shapes import Shapes, static_shapes
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def _feature_ancestors(name: str, producers: dict[str, onnx.NodeProto]) -> list[
 
 def _macs(model: onnx.ModelProto, size: tuple[int, int]) -> dict[str, float]:
     """Multiply-accumulates by node name."""
-    shapes = _shapes_at(model, size)
+    shapes = static_shapes(model, size)
     shapes.update((t.name, tuple(t.dims)) for t in model.graph.initializer)
     selects = [NodeView(node) for node in model.graph.node if is_region(node, REGION_SELECT)]
     cells = {s.output("rows"): prod(shapes[s.input("confidence")]) for s in selects}
@@ -148,28 +146,3 @@ _STANDARD: dict[str, Callable[[NodeView, Shapes], int]] = {
     "MatMul": _matmul,
     "Gemm": _gemm,
 }
-
-
-def _shapes_at(model: onnx.ModelProto, size: tuple[int, int]) -> Shapes:
-    """Static shapes of one image of (height, width); tensors inside regions are left out."""
-    frozen = onnx.ModelProto()
-    frozen.CopyFrom(model)
-    for value in frozen.graph.input:
-        if value.name == IMAGE:
-            for dim, fixed in zip(value.type.tensor_type.shape.dim, (1, *size, 3), strict=True):
-                dim.dim_value = fixed
-    while True:
-        inferred = onnx.shape_inference.infer_shapes(frozen, data_prop=True).graph
-        shapes = {}
-        for value in (*inferred.input, *inferred.output, *inferred.value_info):
-            dims = value.type.tensor_type.shape.dim
-            if all(d.HasField("dim_value") for d in dims):
-                shapes[value.name] = tuple(d.dim_value for d in dims)
-        # Inference needs the bounds of a Slice as constants.
-        known = [n for n in frozen.graph.node if n.op_type == "Shape" and n.input[0] in shapes]
-        if not known:
-            return shapes
-        for node in known:
-            start, end = (NodeView(node).attributes().get(name) for name in ("start", "end"))
-            size = shapes[node.input[0]][start:end]
-            node.CopyFrom(helper.make_node("Constant", [], node.output, value_ints=size))

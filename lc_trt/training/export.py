@@ -122,7 +122,7 @@ def _encoder_facts(spec: NetworkSpec, trained: dict[str, Any] | None) -> Encoder
     if not spec.encoder:
         return None
     mean, std = spec.normalisation
-    return EncoderFacts(spec.encoder, mean, std, **pretrained_facts(trained or {}))
+    return EncoderFacts(spec.encoder, mean, std, **(pretrained_facts(trained or {}) or {}))
 
 
 def _check_encoder_options(spec: NetworkSpec, dense: bool) -> None:
@@ -159,5 +159,5 @@ def public_metadata(trained: dict[str, Any] | None) -> dict[str, Any] | None:
             config[section] = {k: v for k, v in config[section].items() if k not in paths}
     public = {**{k: v for k, v in trained.items() if k != "config"}, "config": config}
     if trained.get("encoder"):
-        public["pretrained"] = dict(pretrained_facts(trained))
+        public["pretrained"] = pretrained_facts(trained)
     return public

