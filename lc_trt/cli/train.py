@@ -62,7 +62,7 @@ def train(
         bool, typer.Option("--fields", help="List every field of a configuration and stop.")
     ] = False,
 ) -> None:
-    """Train a cascade, or a peer, as a YAML file says: data, network, phases.
+    """Train a network as a YAML file says: data, network, phases.
 
     The same command continues a run that was stopped or killed. DIR holds best.safetensors, for
     `lc-trt export --checkpoint`, last.pt, to resume from, and log/, for TensorBoard.

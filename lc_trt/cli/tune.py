@@ -80,7 +80,7 @@ def tune(
         Path | None, typer.Option(metavar="FILE", help="Write a figure of the front (PNG).")
     ] = None,
 ) -> None:
-    """Find the thresholds with which to hold a frame rate, or a bound on what exits change.
+    """Find thresholds for a frame rate, or with a bound on changes.
 
     Every pair of a grid of thresholds is measured: pixels leaving at each stage, time, and
     quality. The Pareto front of time and quality is stored in the bundle, and a governor then

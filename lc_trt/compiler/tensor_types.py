@@ -10,6 +10,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from lc_trt.ir.node_view import NodeView
+
 
 @dataclass(frozen=True)
 class TensorType:
@@ -62,9 +64,11 @@ def _keep_sizes_of_slices(graph: onnx.GraphProto, values: dict[str, onnx.TypePro
     constants = {tensor.name: tensor for tensor in graph.initializer}
     added = False
     for node in graph.node:
-        if (node.domain, node.op_type) != ("", "Slice") or len(node.input) < 4:
+        view = NodeView(node)
+        if (node.domain, node.op_type) != ("", "Slice") or not view.input("axes"):
             continue
-        data, axes, y = values.get(node.input[0]), constants.get(node.input[3]), node.output[0]
+        data, axes = values.get(view.input("data")), constants.get(view.input("axes"))
+        y = view.output("output")
         if data is None or axes is None or y not in values or not data.HasField("shape"):
             continue
         rank, shape = len(data.shape.dim), values[y].shape

@@ -24,6 +24,7 @@ from lc_trt.training.average import moving_average
 from lc_trt.training.batches import Image
 from lc_trt.training.check_network import check_network
 from lc_trt.training.config import Phase, TrainConfig
+from lc_trt.training.denormals import denormals_flushed
 from lc_trt.training.initial_weights import encoder_name, load_initial_weights
 from lc_trt.training.log import Log, StepReport
 from lc_trt.training.losses import apply_temperature
@@ -77,9 +78,10 @@ class Trainer:
     _skipped_in_a_row: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        # Gradients of rarely active channels become denormal numbers, which CPUs multiply slowly.
-        # Set before torch's first parallel operation, since its threads inherit the mode.
-        torch.set_flush_denormal(True)
+        with denormals_flushed():
+            self._prepare()
+
+    def _prepare(self) -> None:
         config = self.config
         encoder = config.encoder
         self.network = (
@@ -241,10 +243,13 @@ class Trainer:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LcTrtError(f"{self.out}: cannot create the folder ({error.strerror})") from error
+        with denormals_flushed():
+            self._run(stop)
+
+    def _run(self, stop: Callable[[], bool]) -> None:
         log = Log(self.out, self.step + 1)
         started = saved = time.monotonic()
         first_step = self.step
-        torch.set_flush_denormal(True)
         try:
             while self.step < self.steps and not stop():
                 phase, rate = self._enter_phase(), self.rate()
@@ -273,7 +278,6 @@ class Trainer:
             if self.step == self.steps:
                 self._calibrate()
         finally:
-            torch.set_flush_denormal(False)
             log.close()
             self.batches.close()
 

@@ -19,6 +19,7 @@ from lc_trt.backends.registry import compile_options, registered
 from lc_trt.builder.build import build
 from lc_trt.builder.verify import VerifyOptions
 from lc_trt.bundle.bundle import SOURCE, read_bundle
+from lc_trt.bundle.manifest import FORMAT
 from lc_trt.bundle.sections import Profile
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
@@ -163,4 +164,4 @@ def test_drawn_scenes_replace_missing_photographs(source, tmp_path, monkeypatch)
 def test_the_manifest_is_plain_json(source, tmp_path):
     bundle = build(source, tmp_path / "m.lct")
     body = json.loads((bundle.path / "manifest.json").read_text())
-    assert body["format"] == 2 and body["precision"] == "fp32"
+    assert body["format"] == FORMAT and body["precision"] == "fp32"

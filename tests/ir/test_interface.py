@@ -20,6 +20,7 @@ NAMES = {
 # Words that only look like one of them, by file or folder.
 PACKAGE = {"lc_trt"}  # its logger, the module that -m runs, a version in a report
 OTHERWISE = {
+    "lc_trt/bench/accuracy.py": {"rho"},  # a key of its JSON
     "lc_trt/bundle/": {"confidence", "labels", "reuse", "rho", "stages"},  # keys of its JSON
     "lc_trt/cli/console.py": PACKAGE,
     "lc_trt/cli/run_report.py": {"rho"},  # of its JSON
@@ -32,6 +33,7 @@ OTHERWISE = {
     "lc_trt/evaluation/outcome.py": {"rho", *PACKAGE},  # of its JSON
     "lc_trt/evaluation/sweep.py": {"rho"},  # of its JSON
     "lc_trt/evaluation/tables.py": {"rho"},  # a column
+    "lc_trt/model/encoders/weights.py": PACKAGE,  # metadata of a safetensors file
     "lc_trt/ir/region_ops.py": {"confidence", "rho"},  # inputs of RegionSelect
     "lc_trt/quantization/calibration_table.py": {"rho"},  # a key of its JSON
     "lc_trt/runtime/cuda/driver.py": PACKAGE,
@@ -44,6 +46,8 @@ OTHERWISE = {
     "tools/bench_governor.py": {"rho", *PACKAGE},  # a key of its JSON
     "tools/bench_irnet.py": PACKAGE,
     "tools/bench_reuse.py": {"rho"},  # of its JSON
+    "tools/check_bound.py": {"confidence"},  # a key of its JSON
+    "tools/compare_neighbours.py": {"rho"},  # of its JSON
     "tools/draw_architecture.py": PACKAGE,
     "tools/gpu/gpubench/machine.py": PACKAGE,
     "tools/gpu/gpubench/region_operators.py": {"confidence"},  # an input of RegionSelect

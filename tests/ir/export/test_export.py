@@ -29,7 +29,7 @@ def test_the_file_is_valid_and_has_metadata(tmp_path, network):
 
 def test_a_network_without_onnx_form_is_named():
     class Other(StagedNetwork):
-        deep = exits = new_parameters = first_stage = lambda *_: None
+        deep = exits = new_parameters = first_stage = trunk = later = after_trunk = lambda *_: None
 
     with pytest.raises(TypeError, match="no ONNX form for Other"):
         export_cascade(Other(), INFO, MEAN, STD)
