@@ -70,10 +70,12 @@ def _evaluate(graph: onnx.GraphProto, shapes: Shapes, constants: Constants) -> b
 def _value(node: onnx.NodeProto, shapes: Shapes, constants: Constants) -> npt.NDArray[Any] | None:
     """The value of a node; None where it is not known, or has more than a few elements."""
     if node.op_type == "Shape":
-        if node.input[0] not in shapes:
+        view = NodeView(node)
+        shape = shapes.get(view.input("data"))
+        if shape is None:
             return None
-        start, end = (NodeView(node).attributes().get(name) for name in ("start", "end"))
-        return np.array(shapes[node.input[0]][start:end], np.int64)
+        start, end = (view.attributes().get(name) for name in ("start", "end"))
+        return np.array(shape[start:end], np.int64)
     inputs = [name for name in node.input if name]
     if any(name not in constants for name in inputs) or (not inputs and node.op_type != "Constant"):
         return None
