@@ -1,9 +1,9 @@
 """ArgMax of an upsampled map without storing the upsampled map: faster in OpenVINO.
 
 OpenVINO's ArgMax sorts, and as maxima (`argmax_as_max`) it still reads the upsampled map thrice.
-Here, columns are interpolated by a matrix product. Interpolation between rows is linear, and
-OpenVINO fuses it with the comparison of two classes, so that only the running maximum and its class
-are stored at the upsampled size.
+Here, groups of columns are interpolated by a matrix product. Interpolation between rows is linear,
+and OpenVINO fuses it with the comparison of two classes, so that only the running maximum and its
+class are stored at the upsampled size.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lc_trt.compiler.rewrite import RewriteRule
 from lc_trt.ir.node_view import NodeView
 
 _GROUP = 6  # classes compared in one chain; then the best of each group
+_COLUMNS = 8  # about as many columns are interpolated by one product
 # Attributes of the Resize that `interpolation` computes.
 _BILINEAR = {
     "mode": b"linear", "coordinate_transformation_mode": b"half_pixel", "antialias": 0,
@@ -100,6 +101,28 @@ def interpolation(size: int, resized: int) -> Array:
     return weights.astype(np.float32)
 
 
+def column_group(width: int, columns: int) -> int:
+    """How many columns are interpolated together: a divisor of the width, near ``_COLUMNS``.
+
+    Args:
+        width: number of input columns.
+        columns: number of output columns; all are interpolated together unless it is a multiple.
+    """
+    if columns % width:
+        return width
+    divisors = [g for g in range(1, width + 1) if width % g == 0]
+    return min(divisors, key=lambda g: max(g, _COLUMNS) / min(g, _COLUMNS))
+
+
+def _group_interpolation(group: int, scale: int) -> Array:
+    """Interpolation of a group of columns, float32 [1 + group + 1, group * scale].
+
+    The first and the last of its inputs are neighbours of the group.
+    """
+    weights = interpolation(group + 2, (group + 2) * scale)
+    return weights[scale:-scale].T
+
+
 def _compare(graph: Graph, resize: onnx.NodeProto, argmax: onnx.NodeProto) -> list[onnx.NodeProto]:
     x = NodeView(resize).input("X")
     _, classes, height, width = graph.shape(x) or ()
@@ -129,8 +152,20 @@ def _compare(graph: Graph, resize: onnx.NodeProto, argmax: onnx.NodeProto) -> li
     row = np.arange(height)
     begin, end = np.eye(height)[[0, *row]], np.eye(height)[[*row, height - 1]]
     ends = const("ends", np.concatenate([begin, end - begin]), "float32", resize)
+    group = column_group(width, columns)
+    weights = interpolation(width, columns).T
+    if group < width:
+        # Each group with its two neighbours: many small products instead of a large one with zeros.
+        inside = np.arange(0, width, group)[:, None] + np.arange(-1, group + 1)
+        with_neighbours = const("neighbours", inside.clip(0, width - 1).ravel(), "int64", resize)
+        x = add("Gather", x, with_neighbours, name="grouped", at=resize, axis=3)
+        weights = _group_interpolation(group, columns // width)
     both = add("MatMul", ends, x, name="both", at=resize)
-    along = const("columns", interpolation(width, columns).T, "float32", resize)
+    if group < width:
+        products = 2 * classes * (height + 1) * (width // group)
+        grouped = const("groups", [products, group + 2], "int64", resize)
+        both = add("Reshape", both, grouped, name="groups", at=resize)
+    along = const("columns", weights, "float32", resize)
     wide = add("MatMul", both, along, name="wide", at=resize)
     shape = const("bands", [1, 2 * classes, height + 1, 1, columns], "int64", resize)
     banded = add("Reshape", wide, shape, name="banded", at=resize)

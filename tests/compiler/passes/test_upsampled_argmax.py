@@ -14,7 +14,11 @@ from pass_cases import reasons
 from tiny_networks import session
 
 from lc_trt.compiler.pass_manager import run_passes
-from lc_trt.compiler.passes.upsampled_argmax import UpsampledArgMax, interpolation
+from lc_trt.compiler.passes.upsampled_argmax import (
+    UpsampledArgMax,
+    column_group,
+    interpolation,
+)
 
 
 def model(shape, scale, **changes):
@@ -47,8 +51,8 @@ def ort(network, x):
 @given(
     classes=st.integers(2, 23),
     height=st.integers(1, 9),
-    width=st.integers(1, 9),
-    scale=st.tuples(st.sampled_from([1, 2, 3, 4, 8]), st.sampled_from([1, 2, 3, 8])),
+    width=st.integers(1, 26),
+    scale=st.tuples(st.sampled_from([1, 2, 3, 4, 8]), st.sampled_from([1, 2, 3, 4, 8])),
     seed=st.integers(0, 99),
 )
 def test_the_classes_are_those_of_resize_and_argmax(classes, height, width, scale, seed):
@@ -145,3 +149,10 @@ def test_interpolation_is_torchs(given_size, target_size):
     np.testing.assert_allclose(
         interpolation(given_size, target_size) @ x, expected[0, 0].numpy(), atol=1e-6
     )
+
+
+def test_columns_are_interpolated_in_groups_of_equal_size():
+    assert [column_group(width, 4 * width) for width in (120, 60, 63, 64, 7, 1)] == [
+        8, 10, 9, 8, 7, 1,
+    ]  # fmt: skip
+    assert column_group(120, 500) == 120  # no multiple: weights differ from group to group
