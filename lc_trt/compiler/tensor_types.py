@@ -64,9 +64,9 @@ def _keep_sizes_of_slices(graph: onnx.GraphProto, values: dict[str, onnx.TypePro
     constants = {tensor.name: tensor for tensor in graph.initializer}
     added = False
     for node in graph.node:
-        view = NodeView(node)
-        if (node.domain, node.op_type) != ("", "Slice") or not view.input("axes"):
+        if (node.domain, node.op_type) != ("", "Slice"):
             continue
+        view = NodeView(node)
         data, axes = values.get(view.input("data")), constants.get(view.input("axes"))
         y = view.output("output")
         if data is None or axes is None or y not in values or not data.HasField("shape"):

@@ -43,3 +43,14 @@ def test_a_slice_with_computed_ends_keeps_the_other_sizes():
     types = infer_types(graph_of(nodes, constants, sizes, ("n", None, None, None)))
     assert types["cut"].dims == (None, 5, None, None)
     assert types["y"].dims == (None, 10, None, None)
+
+
+def test_operators_without_a_schema_have_no_types():
+    nodes = [
+        helper.make_node("Mystery", ["x"], ["hidden"], domain="com.example"),
+        helper.make_node("Relu", ["hidden"], ["y"]),
+    ]
+    model = graph_of(nodes)
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+    types = infer_types(model)
+    assert "hidden" not in types and types["y"].shape == (1, 2, 3, 3)
