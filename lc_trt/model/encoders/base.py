@@ -23,11 +23,20 @@ class EncoderInfo:
         name: as in a configuration; timm's name where timm has it.
         mean: input normalisation, BGR, in units of 0..255.
         std: likewise.
+        base: name of the network whose pretrained weights it takes; empty for its own.
+        left_out: convolutions at the end of that network that it does not have.
     """
 
     name: str
     mean: Triple
     std: Triple
+    base: str = ""
+    left_out: int = 0
+
+    @property
+    def pretrained_name(self) -> str:
+        """Name of the network whose pretrained weights it takes."""
+        return self.base or self.name
 
 
 class Encoder(nn.Module, abc.ABC):

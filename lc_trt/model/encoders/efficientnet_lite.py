@@ -2,7 +2,9 @@
 
 Architecture: M. Tan, Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks", ICML 2019, and the Lite variants of 2020, whose stem and first and last groups are not
-scaled.
+scaled. The trimmed variants leave out the last two blocks, which mostly serve the 1,000 classes of
+ImageNet; A. Howard et al. narrow the same layers of MobileNetV3 for segmentation ("Searching for
+MobileNetV3", ICCV 2019, section 6.4).
 """
 
 from __future__ import annotations
@@ -59,6 +61,12 @@ SCALES = {
 }
 
 
+TRIMMED = "_trimmed"  # ends the name of a trimmed variant
+TRIMMED_BLOCKS = 2
+LAYERS = 3  # convolutions per block with an expansion
+NAMES = (*SCALES, *(name + TRIMMED for name in SCALES))
+
+
 class InvertedResidual(nn.Module):
     """1x1 expansion, depthwise convolution, 1x1 projection; added to the input where shapes agree.
 
@@ -99,14 +107,17 @@ def efficientnet_lite(name: str) -> SequentialEncoder:
     """Create an EfficientNet-Lite without its classifier, with random weights.
 
     Args:
-        name: a key of `SCALES`.
+        name: one of `NAMES`.
     """
-    width, depth = SCALES[name]
+    base = name.removesuffix(TRIMMED)
+    left_out = 0 if base == name else TRIMMED_BLOCKS
+    width, depth = SCALES[base]
     ends = (0, len(GROUPS) - 1)
     counts = [
         group.blocks if i in ends else math.ceil(group.blocks * depth)
         for i, group in enumerate(GROUPS)
     ]
+    total = sum(counts)
     number, cin = 0, STEM
     chains: list[list[nn.Module]] = [[Conv(3, STEM, 3, stride=2, ceiling=CEILING, same_upper=True)]]
     widths: list[int] = []  # at the end of each chain
@@ -115,17 +126,16 @@ def efficientnet_lite(name: str) -> SequentialEncoder:
         if group.stride == 2:
             widths.append(cin)
             chains.append([])
-        for i in range(count):
+        for i in range(min(count, total - left_out - number)):
             stride = group.stride if i == 0 else 1
-            drop = DROP_CONNECT * number / sum(counts)
+            drop = DROP_CONNECT * number / total
             chains[-1].append(
                 InvertedResidual(cin, cout, group.kernel, stride, group.expansion, drop)
             )
             cin, number = cout, number + 1
     _, c4, c8, c16 = widths
-    return SequentialEncoder(
-        EncoderInfo(name, *NORMALISATION), (c4, c8, c16, cin), map(Chain, chains)
-    )
+    info = EncoderInfo(name, *NORMALISATION, base, left_out * LAYERS)
+    return SequentialEncoder(info, (c4, c8, c16, cin), map(Chain, chains))
 
 
 def round_channels(channels: float) -> int:

