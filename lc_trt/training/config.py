@@ -168,8 +168,8 @@ class Encoder(Section):
     """The encoder of a cascade with exact regions."""
 
     name: str = Field(
-        description="tf_efficientnet_lite0 to 2, with _trimmed for less depth, resnet18, a network of "
-        "timm's, or a checkpoint of another run (.safetensors), whose encoder it is"
+        description="tf_efficientnet_lite0 to 2, with _trimmed for less depth, resnet18, a network "
+        "of timm's, or a checkpoint of another run (.safetensors), whose encoder it is"
     )
     weights: str = Field(
         "auto",
