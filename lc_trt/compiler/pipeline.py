@@ -106,13 +106,15 @@ def _note_fp32(options: CompileOptions) -> NoteFp32 | None:
     return NoteFp32(precision, options.fp32_tensors) if precision.reduced_float else None
 
 
-def prepare(source: onnx.ModelProto, size: tuple[int, int], batch: int) -> Graph:
+def prepare(
+    source: onnx.ModelProto, size: tuple[int, int] | None = None, batch: int | None = None
+) -> Graph:
     """Prepare an exchange model for calibration: fixed size, folded batch norms.
 
     Args:
         source: exchange model, not modified.
-        size: (height, width) in pixels.
-        batch: images per pass.
+        size: (height, width) in pixels; None leaves it symbolic.
+        batch: images per pass; None leaves it symbolic.
     """
     graph = Graph(source)
     apply_passes(graph, (Freeze(batch, size), FoldConstants(), FoldBatchNorm()))

@@ -12,7 +12,7 @@ import onnx
 
 from lc_trt.compiler.frontend.import_model import ImportOptions, import_model
 from lc_trt.compiler.options import check_shape
-from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, fingerprints, make_plan
+from lc_trt.compiler.passes.quantization_plan import QuantizationPlan, make_plan
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.data.images import RECOMMENDED_IMAGES, ImageList, read_image, skip_unreadable
 from lc_trt.errors import LcTrtError
@@ -22,6 +22,7 @@ from lc_trt.quantization.calibration_table import (
     CalibrationTable,
     TensorRange,
     model_digest,
+    origins,
     write_table,
 )
 from lc_trt.quantization.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -113,9 +114,9 @@ def calibrate(
     rho = (options.rho or info.default_rho) if info.kind == "cascade" else None
     graph = prepare(source, size, 1)
     plan = make_plan(graph)
-    hashes = fingerprints(graph, plan)
     if not plan.convolutions:
         raise LcTrtError("the model has no convolution with constant weights to run in INT8")
+    hashes = origins(source)
     if len(images) < RECOMMENDED_IMAGES:
         monitor.warn(
             f"{len(images)} calibration images: ranges may be too small; use at least "

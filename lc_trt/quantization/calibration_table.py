@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
 
+import onnx
+
 from lc_trt.bundle.sections import TableSummary
-from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.options import Range
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan
+from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError
 from lc_trt.utils.files import atomic_write
 from lc_trt.version import __version__
@@ -30,7 +32,7 @@ class TensorRange:
         smallest: the smallest value that occurred.
         largest: the largest one.
         values: number of values.
-        made_by: hash of the operators and weights that compute it (`fingerprints`).
+        made_by: hash of the operators and weights that compute it (`origins`).
     """
 
     name: str
@@ -136,28 +138,41 @@ def read_table(path: Path) -> CalibrationTable:
         ) from error
 
 
+def origins(source: onnx.ModelProto) -> dict[str, str]:
+    """Hash of the operators and weights that compute each tensor to quantise, for every size.
+
+    Args:
+        source: an exchange model.
+
+    Returns:
+        Hexadecimal hash by tensor, in the order of the graph.
+    """
+    graph = prepare(source)
+    return fingerprints(graph, make_plan(graph))
+
+
 def model_digest(made_by: dict[str, str]) -> str:
     """SHA-256 over the names and hashes of a model's tensors.
 
     Args:
-        made_by: hash per tensor (`fingerprints`).
+        made_by: hash per tensor (`origins`).
     """
     text = "\n".join(f"{name} {value}" for name, value in made_by.items())
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_table(table: CalibrationTable, graph: Graph, origin: str) -> None:
+def check_table(table: CalibrationTable, source: onnx.ModelProto, path: str) -> None:
     """Reject a table of another model, naming the first tensor that differs.
 
     Args:
         table: the table.
-        graph: the model, folded (`lc_trt.compiler.pipeline.prepare`).
-        origin: the table's name in messages.
+        source: an exchange model, of any size.
+        path: the table's name in messages.
 
     Raises:
         LcTrtError: the table belongs to another model.
     """
-    model = list(fingerprints(graph, make_plan(graph)).items())
+    model = list(origins(source).items())
     rows = [(tensor.name, tensor.made_by) for tensor in table.tensors]
     for i, (row, tensor) in enumerate(zip_longest(rows, model)):
         if row == tensor:
@@ -168,6 +183,6 @@ def check_table(table: CalibrationTable, graph: Graph, origin: str) -> None:
             has = [f"has {entry[0]!r}" if entry else "ends" for entry in (row, tensor)]
             difference = f"at tensor {i + 1} the table {has[0]} and the model {has[1]}"
         raise LcTrtError(
-            f"{origin}: is the table of another model ({table.model}): {difference}; calibrate "
+            f"{path}: is the table of another model ({table.model}): {difference}; calibrate "
             "this one: lc-trt calibrate MODEL.onnx --images DIR -o table.json"
         )

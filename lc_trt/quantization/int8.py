@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import onnx
 
 from lc_trt.bundle.sections import Exclusion, Int8Calibration, Miou
-from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.options import CompileOptions, Quantization
 from lc_trt.compiler.passes.quantization_plan import make_plan, select_layers
 from lc_trt.compiler.pipeline import prepare
@@ -66,10 +65,9 @@ def prepare_int8(
     """
     assert options.size is not None
     size = options.size.opt
-    folded = prepare(model, size, 1)
-    plan = make_plan(folded)
+    plan = make_plan(prepare(model, size, 1))
     keep = select_layers(plan, requested.keep)
-    table, held_out = _table(model, info, folded, size, requested, monitor)
+    table, held_out = _table(model, info, size, requested, monitor)
     excluded: tuple[Exclusion, ...] = ()
     if keep:
         excluded = (Exclusion(tuple(sorted(requested.keep)), "requested with --keep"),)
@@ -97,14 +95,13 @@ def prepare_int8(
 def _table(
     model: onnx.ModelProto,
     info: ModelInfo,
-    folded: Graph,
     size: tuple[int, int],
     requested: QuantizationOptions,
     monitor: ProgressMonitor,
 ) -> tuple[CalibrationTable, ImageList | None]:
     if requested.calib.suffix == ".json":
         table = read_table(requested.calib)
-        check_table(table, folded, str(requested.calib))
+        check_table(table, model, str(requested.calib))
         return table, None
     images, held_out = list_images(requested.calib), None
     if len(images) > 1:

@@ -13,7 +13,7 @@ from fake_engine import FakeEngine
 from int8_cases import RHO, image_folder, tiny_table
 from recording_monitor import RecordingMonitor
 from sklearn.metrics import jaccard_score
-from tiny_networks import INFO, tiny_model
+from tiny_networks import INFO, tiny_exact_model, tiny_model
 
 from lc_trt.backends.load import open_onnx
 from lc_trt.backends.registry import registered
@@ -51,8 +51,8 @@ def root(model, tmp_path_factory):
     return folder
 
 
-def prepare_on(backend, model, request, fallback="fp32", monitor=None):
-    options = CompileOptions.of(backend, INFO.size, 1, "int8", fallback)
+def prepare_on(backend, model, request, fallback="fp32", monitor=None, size=INFO.size):
+    options = CompileOptions.of(backend, size, 1, "int8", fallback)
     return prepare_int8(model, INFO_ALL_STAGES, options, request, monitor or RecordingMonitor())
 
 
@@ -83,6 +83,16 @@ def test_a_folder_is_split_into_calibration_and_verification(model, tmp_path, co
 def test_the_table_of_another_model_is_rejected(root):
     with pytest.raises(LcTrtError, match=r"table\.json: is the table of another model"):
         prepare_on("openvino", tiny_model("inception"), QuantizationOptions(root / "table.json"))
+
+
+@pytest.mark.parametrize("make", [tiny_model, tiny_exact_model])
+def test_a_table_fits_every_size(make, tmp_path):
+    """Of the image, and of the maps that a cascade on an encoder resizes others to."""
+    table = tiny_table(make(), image_folder(tmp_path / "images", 1))
+    write_table(tmp_path / "table.json", table)
+    request = QuantizationOptions(tmp_path / "table.json")
+    int8 = prepare_on("openvino", make(), request, size=(95, 137))
+    assert int8.quantization.ranges == table.ranges and table.size == INFO.size
 
 
 def test_unknown_layers_and_an_engine_without_int8_are_rejected(model, root):

@@ -173,10 +173,11 @@ def fingerprints(graph: Graph, plan: QuantizationPlan) -> dict[str, str]:
     """Hash the operators, attributes and weights that compute each tensor from preceding ones.
 
     A different model with the same tensor names has a different hash at the first tensor that is
-    computed differently. Image sizes do not matter.
+    computed differently.
 
     Args:
-        graph: is only read.
+        graph: is only read. Its size is symbolic (`pipeline.prepare`): that of a fixed one would be
+            among the constants that are hashed.
         plan: plan of this graph, or of one with the same tensor names.
 
     Returns:

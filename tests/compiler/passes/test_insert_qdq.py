@@ -209,13 +209,11 @@ def test_zero_and_the_largest_value_are_representable(ranges, signed, code, zero
     assert (code - zero) * scale == pytest.approx(max(r[1] for r in ranges), rel=1e-6)
 
 
-def test_fingerprints_depend_on_weights_and_not_on_sizes(case):
+def test_fingerprints_depend_on_weights(case):
     model, _ = case
-    folded = prepare(model, SIZE, 1)
+    folded = prepare(model)
     plan = make_plan(folded)
     own = fingerprints(folded, plan)
-    other = prepare(model, (64, 80), 2)
-    assert fingerprints(other, make_plan(other)) == own
     changed = folded.copy()
     conv = changed.edges().producers[plan.convolutions[3]]
     changed.constants[conv.input[1]] = changed.constants[conv.input[1]] * 2
