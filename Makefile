@@ -11,13 +11,13 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint tools
 SOURCES := $(shell find lc_trt -name '*.py')
 CPP := $(shell find plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.h')
 
-MODEL := models/irnet-small-street/model.onnx
-BUNDLE := demo/irnet-small.lct
+MODEL := models/lite2-camvid/model.onnx
+BUNDLE := demo/lite2.lct
 VIDEO := demo/cache/bikes.mp4
 FRAME := demo/cache/bikes.png
-# The aspect ratio of the video, at a small size: objects in its close-ups then have about the size of
-# those in the training data.
-SIZE := 168x400
+# Close to the aspect ratio of the video, with sides that the encoder's stride 32 divides, and small:
+# objects in the video's close-ups then have about the size of those in the training data.
+SIZE := 160x384
 
 .PHONY: demo test setup lint clean
 .DELETE_ON_ERROR:
@@ -69,7 +69,7 @@ demo: $(BUNDLE)/manifest.json $(FRAME)
 	$(BIN)/lc-trt run $(BUNDLE) --source $(VIDEO) \
 		--view overlay --save demo/overlay.mp4 --view stages --save demo/stages.mp4
 	$(BIN)/lc-trt run $(BUNDLE) --source $(FRAME) --view side-by-side --save demo/side-by-side.png
-	$(BIN)/lc-trt bench $(BUNDLE) --images $(VIDEO) --no-check
+	$(BIN)/lc-trt bench $(BUNDLE) --images $(VIDEO) --size $(SIZE) --no-check
 	@echo "Look at demo/overlay.mp4, demo/stages.mp4 and demo/side-by-side.png"
 
 clean:

@@ -11,7 +11,7 @@ from lc_trt.quantization.calibrate import calibrate
 from lc_trt.quantization.calibration_table import check_table, read_table
 from lc_trt.quantization.options import CalibrationOptions
 
-NAMES = ("irnet-small-camvid", "irnet-small-street")
+NAMES = ("irnet-small-camvid",)
 # Its weights are to be trained anew, and its table with them.
 WITHOUT = {"lite2-camvid"}
 
