@@ -69,8 +69,9 @@ demo: $(BUNDLE)/manifest.json $(FRAME)
 	$(BIN)/lc-trt run $(BUNDLE) --source $(VIDEO) \
 		--view overlay --save demo/overlay.mp4 --view stages --save demo/stages.mp4
 	$(BIN)/lc-trt run $(BUNDLE) --source $(FRAME) --view side-by-side --save demo/side-by-side.png
+	$(BIN)/python tools/beside_dense.py $(BUNDLE) $(VIDEO) demo/beside-dense.mp4
 	$(BIN)/lc-trt bench $(BUNDLE) --images $(VIDEO) --size $(SIZE) --no-check
-	@echo "Look at demo/overlay.mp4, demo/stages.mp4 and demo/side-by-side.png"
+	@echo "Look at demo/overlay.mp4, demo/stages.mp4, demo/beside-dense.mp4 and demo/side-by-side.png"
 
 clean:
 	rm -rf build dist lc_trt/plugins *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -41,6 +41,7 @@ def test_the_demo_runs_a_shipped_network_at_a_size_that_suits_it(repository: Pat
     assert height % STRIDE == width % STRIDE == 0
     assert abs(width / height / (VIDEO[1] / VIDEO[0]) - 1) < 0.03
     bundle = build[build.index("-o") + 1]
+    assert f"beside_dense.py {bundle} " in done.stdout
     assert others and all(words[1] == bundle for words in others)
     (bench,) = (words for words in others if words[0] == "bench")
     assert bench[bench.index("--size") + 1] == size
