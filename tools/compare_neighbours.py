@@ -39,7 +39,7 @@ from lc_trt.data.metrics import Confusion, Labels
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.evaluation.data import open_samples
 from lc_trt.model.cascade import Cascade
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.layers import Upsample
 from lc_trt.model.neighbour_forms import FORMS, EncoderForms, NeighbourForms, PublishedForms
 from lc_trt.model.neighbours import Neighbours
@@ -200,7 +200,7 @@ def open_forms(
         return PublishedForms(cascade, fitting)
     retrained = spec.neighbours is not Neighbours.EXACT
     networks = {form: network(form) for form in ((spec.neighbours,) if retrained else FORMS)}
-    assert all(isinstance(model, ExactCascade) for model in networks.values())
+    assert all(isinstance(model, EncoderCascade) for model in networks.values())
     return EncoderForms(networks, spec.neighbours, None if retrained else fitting)
 
 

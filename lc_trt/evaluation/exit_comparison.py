@@ -143,7 +143,7 @@ def relative_operations(network: TrainedNetwork, size: tuple[int, int]) -> Opera
         A function of the rule and of the shares of cells that reach stages 2 and 3.
     """
     from lc_trt.ir.export import export_cascade
-    from lc_trt.model.exact_cascade import ExactCascade
+    from lc_trt.model.encoder_cascade import EncoderCascade
     from lc_trt.model.exits import LARGEST
 
     model = network.model
@@ -153,7 +153,7 @@ def relative_operations(network: TrainedNetwork, size: tuple[int, int]) -> Opera
         return stage_macs(export_cascade(model, info, *network.spec.normalisation), size)
 
     by_rule: dict[str, StageMacs] = {}
-    if isinstance(model, ExactCascade):
+    if isinstance(model, EncoderCascade):
         chosen = model.exit_rules.chosen
         for rule, _ in model.exit_rules.items():
             model.exit_rules.chosen = rule

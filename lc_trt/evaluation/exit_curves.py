@@ -184,12 +184,12 @@ def _run(
     x: Tensor, network: TrainedNetwork, size: tuple[int, int]
 ) -> tuple[list[Tensor], Mapping[str, Score]]:
     """Probabilities of all stages on all cells, and scores by rule."""
-    from lc_trt.model.exact_cascade import ExactCascade
+    from lc_trt.model.encoder_cascade import EncoderCascade
     from lc_trt.model.exits import ExitRule, ExitRules, kept_share
 
     model = network.model
     maps: tuple[Tensor | None, Tensor | None] = (None, None)
-    if isinstance(model, ExactCascade):
+    if isinstance(model, EncoderCascade):
         logits1, dense = model.trunk(x)
         logits = [logits1, *model.later(dense)]
         probabilities = [model.probabilities(z, i) for i, z in enumerate(logits, 1)]

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lc_trt.model.cascade import Cascade, StagedNetwork
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.exits import Largest, simulate_exits
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.region import CompactRegion, RegionForm
@@ -137,11 +137,11 @@ class EncoderForms(NeighbourForms):
 
     def __init__(
         self,
-        networks: Mapping[Neighbours, ExactCascade],
+        networks: Mapping[Neighbours, EncoderCascade],
         trained_with: Neighbours,
         images: Iterable[Tensor] | None,
     ) -> None:
-        self.network: ExactCascade = networks[trained_with]
+        self.network: EncoderCascade = networks[trained_with]
         self.trained_with, self.forms = trained_with, tuple(f for f in FORMS if f in networks)
         self._networks = networks
         if images is not None:

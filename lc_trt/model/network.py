@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from lc_trt.model.baselines import PEERS
 from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.cascade import StagedNetwork
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.encoders.registry import build_encoder
-from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.exits import LARGEST
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.presets import build_cascade, build_peer, find_preset, initialise
@@ -76,7 +76,7 @@ class NetworkSpec:
         if self.encoder:
             encoder = build_encoder(self.encoder)
             return initialise(
-                ExactCascade(
+                EncoderCascade(
                     encoder,
                     classes,
                     exit_rule=self.exit_rule,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.layers import Conv, double
 
 PENALTY = 1e-3  # of squared weights, in units of the inputs' mean variance
@@ -77,12 +77,12 @@ def stand_in_names(model: nn.Module) -> frozenset[str]:
     """Names of the stand-ins' tensors in a network's state.
 
     Args:
-        model: of any kind; only an `ExactCascade` with stand-ins has some.
+        model: of any kind; only an `EncoderCascade` with stand-ins has some.
     """
     return frozenset(name for name in model.state_dict() if name.startswith("stand_in"))
 
 
-def fit_stand_ins(model: ExactCascade, images: Iterable[Tensor]) -> tuple[float, float]:
+def fit_stand_ins(model: EncoderCascade, images: Iterable[Tensor]) -> tuple[float, float]:
     """Fit the stand-ins of both stages to the dense maps that they stand for.
 
     Args:

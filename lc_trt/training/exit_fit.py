@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from lc_trt.data.datasets import Dataset
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.exits import (
     BOUNDARIES,
     FITTED,
@@ -56,7 +56,7 @@ class Boundary:
     kept: Tensor
 
 
-def boundaries(model: ExactCascade, x: Tensor) -> tuple[Boundary, Boundary]:
+def boundaries(model: EncoderCascade, x: Tensor) -> tuple[Boundary, Boundary]:
     """Run the whole network on all cells and look at its boundaries.
 
     At boundary 2, stage 2 has seen all cells.
@@ -96,7 +96,7 @@ class FitReport:
 
 
 def fit_rules(
-    model: ExactCascade,
+    model: EncoderCascade,
     batches: Iterable[Tensor],
     steps: int,
     *,
@@ -175,7 +175,7 @@ def fit_checkpoint(
     """
     network = open_network(source)
     spec, model = network.spec, network.model
-    if not isinstance(model, ExactCascade):
+    if not isinstance(model, EncoderCascade):
         raise UsageError(
             f"{source}: {spec.name} exits by its largest probability; expected a cascade with "
             "exact regions, as configs/lite2-camvid.yaml trains it"

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from lc_trt.errors import UsageError
 from lc_trt.model.cascade import Cascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.encoders.weights import NONE, PYPI, load_pretrained, package_facts
-from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec, TrainableNetwork
 from lc_trt.model.stand_in import stand_in_names
@@ -67,7 +67,7 @@ def load_initial_weights(model: TrainableNetwork, config: TrainConfig) -> Initia
     source = encoder_weights(config.encoder)
     if source == NONE:
         return InitialWeights()
-    loaded = load_pretrained(cast(ExactCascade, model).encoder, source)
+    loaded = load_pretrained(cast(EncoderCascade, model).encoder, source)
     return InitialWeights(str(loaded), loaded.as_metadata())
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from lc_trt.data.classes import IGNORE
 from lc_trt.data.datasets import Dataset
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.network import NetworkSpec
 from lc_trt.training.batches import Image
 from lc_trt.training.checkpoint import load_into, load_weights, save_tensors
@@ -49,7 +49,7 @@ class Calibration:
 
 
 def fit_temperatures(
-    model: ExactCascade, samples: Dataset, prepare: Callable[[Image], Tensor]
+    model: EncoderCascade, samples: Dataset, prepare: Callable[[Image], Tensor]
 ) -> Calibration:
     """Fit one temperature per stage to labelled images, and set those of the model.
 
@@ -116,7 +116,7 @@ def calibrate_checkpoint(
             "exact regions, as configs/lite2-camvid.yaml trains it"
         )
     model = spec.build(samples.classes)
-    assert isinstance(model, ExactCascade)
+    assert isinstance(model, EncoderCascade)
     load_into(model, source)
     model.to(device)
     prepare = Normalise(*spec.normalisation, device=device)

@@ -14,7 +14,7 @@ from torch import nn
 from lc_trt.data.images import spread
 from lc_trt.errors import LcTrtError
 from lc_trt.model.cascade import StagedNetwork
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.layers import freeze_batch_norm
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec, TrainableNetwork
@@ -118,7 +118,7 @@ class Trainer:
         if not resumed:
             self._start()
         if encoder is not None:
-            cast(ExactCascade, self.model).encoder.freeze(encoder.frozen)
+            cast(EncoderCascade, self.model).encoder.freeze(encoder.frozen)
         self._trainable = [p for p in self.model.parameters() if p.requires_grad]
         self._freeze_first_stage()
         self.average = moving_average(self.model, config.ema)
@@ -167,7 +167,7 @@ class Trainer:
         """Start the stand-ins of a network whose initial weights have none."""
         samples = (self.train_set[i] for i in spread(len(self.train_set), FIT_IMAGES))
         inputs = (self.to_input(sample.image[None]) for sample in samples)
-        fit_stand_ins(cast(ExactCascade, self.model), inputs)
+        fit_stand_ins(cast(EncoderCascade, self.model), inputs)
 
     def _resume(self) -> None:
         state = checkpoint.load_state(self.state_path, self.device)
@@ -367,7 +367,7 @@ class Trainer:
 
     def _calibrate(self) -> None:
         """Fit the temperatures of the best weights, unless an earlier run has done so."""
-        if not (isinstance(self.model, ExactCascade) and self.best_path.exists()):
+        if not (isinstance(self.model, EncoderCascade) and self.best_path.exists()):
             return
         if "temperatures" in checkpoint.load_weights(self.best_path)[1]:
             return

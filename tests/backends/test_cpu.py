@@ -9,7 +9,7 @@ import onnx
 import openvino
 import pytest
 from compilation import CPU_BACKENDS
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import CLASSES, INFO, MEAN, STD, frames, run, session, tiny_model
 from toy_models import toy_model
 
@@ -51,7 +51,7 @@ def test_an_opened_engine_computes_what_was_compiled(
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("name", CPU_BACKENDS)
 def test_cells_exit_by_the_same_rule_in_every_engine(name: str, rule: str) -> None:
-    network = tiny_exact_cascade(CLASSES, exit_rule=rule, fitted=FITTED)
+    network = tiny_encoder_cascade(CLASSES, exit_rule=rule, fitted=FITTED)
     model = export_cascade(network, INFO, MEAN, STD)
     image = frames(1)
     backend = get_backend(name)

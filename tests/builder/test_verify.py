@@ -11,7 +11,7 @@ import onnx
 import pytest
 from int8_cases import image_folder
 from recording_monitor import RecordingMonitor
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import INFO, MEAN, STD, frames, tiny_model
 from toy_models import toy_manifest
 
@@ -145,7 +145,7 @@ def test_measured_miou_replaces_the_agreement(check: Callable[..., Check]) -> No
 
 @pytest.mark.parametrize("neighbours", Neighbours)
 def test_exits_must_not_change_pixels_that_go_on(neighbours: Neighbours) -> None:
-    network = tiny_exact_cascade(len(INFO.classes), neighbours=neighbours)
+    network = tiny_encoder_cascade(len(INFO.classes), neighbours=neighbours)
     frozen = run_passes(export_cascade(network, INFO, MEAN, STD), [Freeze(1, INFO.size)])
     engine = open_onnx("onnxruntime", frozen.SerializeToString(), threads=1)
     if neighbours is Neighbours.EXACT:

@@ -9,7 +9,7 @@ from training_fixtures import one_thread, tiny_preset, tree
 
 from lc_trt.cli.app import main
 from lc_trt.model import network
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.training.checkpoint import load_weights
 
 __all__ = ["one_thread", "tiny_preset", "tree"]
@@ -156,7 +156,9 @@ def test_the_encoder_of_another_run_is_taken_by_one_option(command, tmp_path, ca
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "build_encoder", lambda name: tiny_encoder())
         patch.setattr(
-            network, "ExactCascade", lambda encoder, n, **o: ExactCascade(encoder, n, WIDTHS, **o)
+            network,
+            "EncoderCascade",
+            lambda encoder, n, **o: EncoderCascade(encoder, n, WIDTHS, **o),
         )
         exact = ["--set", "encoder.name=tiny", "--set", "phases=[{loss: deep, epochs: 1}]"]
         assert main([*command, *exact, "--weights", "none"]) == 0

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_encoder import MEAN, STD, tiny_exact_cascade
+from tiny_encoder import MEAN, STD, tiny_encoder_cascade
 
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.network import NetworkSpec
 from lc_trt.training.checkpoint import save_weights
 
@@ -18,8 +18,8 @@ CONFIG = {"batch": 2, "augment": {"crop": [64, 64]}}
 def build_tiny(patch: pytest.MonkeyPatch) -> None:
     """Let the small cascade stand in for the networks of all encoders."""
 
-    def build(spec: NetworkSpec, classes: int) -> ExactCascade:
-        return tiny_exact_cascade(
+    def build(spec: NetworkSpec, classes: int) -> EncoderCascade:
+        return tiny_encoder_cascade(
             classes,
             exit_rule=spec.exit_rule,
             fitted=spec.fitted_rules,
@@ -40,7 +40,7 @@ def save_tiny(path: Path, classes: int = 3, **metadata: Any) -> Path:
     """
     known = {"encoder": "tiny", "classes": str(classes), "config": CONFIG, **metadata}
     spec = NetworkSpec.from_metadata(known)
-    model = tiny_exact_cascade(
+    model = tiny_encoder_cascade(
         classes, exit_rule=spec.exit_rule, fitted=spec.fitted_rules, neighbours=spec.neighbours
     )
     save_weights(path, model, known)

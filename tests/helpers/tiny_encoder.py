@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
+from lc_trt.model.encoder_cascade import EncoderCascade, Widths
 from lc_trt.model.encoders.base import EncoderInfo, SequentialEncoder
 from lc_trt.model.encoders.efficientnet_lite import InvertedResidual
-from lc_trt.model.exact_cascade import ExactCascade, Widths
 from lc_trt.model.exits import LARGEST, PerClass
 from lc_trt.model.layers import BatchNorm, Chain, Conv
 from lc_trt.model.neighbours import Neighbours
@@ -31,18 +31,18 @@ def tiny_encoder() -> SequentialEncoder:
     return SequentialEncoder(EncoderInfo("tiny", MEAN, STD), CHANNELS, [stem, *stages])
 
 
-def tiny_exact_cascade(
+def tiny_encoder_cascade(
     classes: int = 5,
     seed: int = 0,
     *,
     exit_rule: str = LARGEST,
     fitted: Sequence[str] = (),
     neighbours: Neighbours = Neighbours.EXACT,
-) -> ExactCascade:
+) -> EncoderCascade:
     """A cascade whose batch norms, temperatures, confidences and exit rules are not trivial."""
     torch.manual_seed(seed)
     model = initialise(
-        ExactCascade(
+        EncoderCascade(
             tiny_encoder(),
             classes,
             WIDTHS,
@@ -66,12 +66,12 @@ def tiny_exact_cascade(
     if neighbours is Neighbours.STAND_IN:  # beside its stand-ins the same network
         for stand_in in (model.stand_in2, model.stand_in3):
             torch.nn.init.normal_(stand_in.conv.weight, std=0.5)
-        same = tiny_exact_cascade(classes, seed, exit_rule=exit_rule, fitted=fitted)
+        same = tiny_encoder_cascade(classes, seed, exit_rule=exit_rule, fitted=fitted)
         model.load_state_dict(same.state_dict(), strict=False)
     return model
 
 
-def randomise_rules(model: ExactCascade) -> None:
+def randomise_rules(model: EncoderCascade) -> None:
     """Give the fitted exit rules parameters that decide differently from one another."""
     for rule in model.exit_rules.rules.values():
         if isinstance(rule, PerClass):
@@ -81,9 +81,9 @@ def randomise_rules(model: ExactCascade) -> None:
                 torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
 
 
-def soft_exact_cascade(classes: int = 5, seed: int = 0) -> ExactCascade:
-    """`tiny_exact_cascade` with logits of about the size that a trained network's have."""
-    model = tiny_exact_cascade(classes, seed)
+def soft_encoder_cascade(classes: int = 5, seed: int = 0) -> EncoderCascade:
+    """`tiny_encoder_cascade` with logits of about the size that a trained network's have."""
+    model = tiny_encoder_cascade(classes, seed)
     with torch.no_grad():
         for head in (model.head1, model.head2, model.head3):
             head[1].conv.weight.mul_(0.1)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.metadata import ModelInfo
@@ -53,9 +53,9 @@ def tiny_model(trunk: str = "irnet", form: str = "plain") -> onnx.ModelProto:
     return export_cascade(tiny_cascade(trunk, form), INFO, MEAN, STD)
 
 
-def tiny_exact_model() -> onnx.ModelProto:
+def tiny_encoder_model() -> onnx.ModelProto:
     """A cascade with exact regions as exchange ONNX."""
-    return export_cascade(tiny_exact_cascade(CLASSES), INFO, MEAN, STD)
+    return export_cascade(tiny_encoder_cascade(CLASSES), INFO, MEAN, STD)
 
 
 def frames(count: int, size: tuple[int, int] = (48, 72), seed: int = 0) -> npt.NDArray[np.uint8]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from tiny_encoder import tiny_exact_cascade
-from tiny_networks import CLASSES, tiny_exact_model, tiny_model
+from tiny_encoder import tiny_encoder_cascade
+from tiny_networks import CLASSES, tiny_encoder_model, tiny_model
 
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
@@ -41,9 +41,9 @@ def test_costs_follow_the_size():
 
 
 def test_stages_at_two_strides():
-    model = tiny_exact_model()
+    model = tiny_encoder_model()
     macs = stage_macs(model, (64, 96))
-    network, cells = tiny_exact_cascade(CLASSES), 8 * 12
+    network, cells = tiny_encoder_cascade(CLASSES), 8 * 12
     per_cell = {
         "stage2": count(network.pointwise, network.stage2, network.head2, network.parent),
         "stage3": 4 * count(network.stage3),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tiny_encoder import tiny_exact_cascade
-from tiny_networks import CLASSES, INFO, MEAN, STD, tiny_exact_model, tiny_model
+from tiny_encoder import tiny_encoder_cascade
+from tiny_networks import CLASSES, INFO, MEAN, STD, tiny_encoder_model, tiny_model
 
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
@@ -16,7 +16,7 @@ from lc_trt.model.neighbours import Neighbours
 
 @pytest.fixture(scope="module")
 def exact():
-    model = tiny_exact_model()
+    model = tiny_encoder_model()
     return model, {o: n for n in model.graph.node for o in n.output}
 
 
@@ -52,11 +52,11 @@ def test_a_region_in_a_region_of_the_same_stride_reads_its_own_index():
 
 @pytest.mark.parametrize("neighbours", Neighbours)
 def test_regions_are_exact_where_windows_are_of_dense_maps(neighbours):
-    network = tiny_exact_cascade(CLASSES, neighbours=neighbours)
+    network = tiny_encoder_cascade(CLASSES, neighbours=neighbours)
     model = export_cascade(network, INFO, MEAN, STD)
     assert has_exact_regions(model) == (neighbours is Neighbours.EXACT)
 
 
 def test_regions_of_presets_are_not_exact():
     assert not any(has_exact_regions(tiny_model(trunk)) for trunk in ("irnet", "inception"))
-    assert not has_exact_regions(run_passes(tiny_exact_model(), [ToDense()]))
+    assert not has_exact_regions(run_passes(tiny_encoder_model(), [ToDense()]))

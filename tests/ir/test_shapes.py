@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from tiny_networks import session, tiny_exact_model, tiny_model
+from tiny_networks import session, tiny_encoder_model, tiny_model
 
 from lc_trt.ir.builder import GraphBuilder, image_input
 from lc_trt.ir.shapes import static_shapes
@@ -37,7 +37,7 @@ def test_arithmetic_on_sizes_is_followed(size: tuple[int, int]) -> None:
     assert [shapes[name] for name in ("padded", "cropped")] == [value.shape for value in found]
 
 
-@pytest.mark.parametrize("model", [tiny_model(), tiny_exact_model()], ids=["published", "exact"])
+@pytest.mark.parametrize("model", [tiny_model(), tiny_encoder_model()], ids=["published", "exact"])
 def test_maps_of_a_cascade_have_shapes_and_rows_have_none(model: onnx.ModelProto) -> None:
     shapes = static_shapes(model, (45, 61))
     feed = {"image": np.zeros((1, 45, 61, 3), np.uint8), "rho": np.ones(2, np.float32)}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from numpy.testing import assert_allclose
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 
 from lc_trt.errors import UsageError
 from lc_trt.model.exits import FITTED, RULES, ExitRules, PerClass, simulate_exits
@@ -18,7 +18,7 @@ CLASSES = 5
 
 @pytest.fixture(scope="module")
 def rules() -> ExitRules:
-    return tiny_exact_cascade(CLASSES, fitted=FITTED).exit_rules
+    return tiny_encoder_cascade(CLASSES, fitted=FITTED).exit_rules
 
 
 def maps(rules: ExitRules, boundary: int, size: tuple[int, int]) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from torch import Tensor, nn
 
 from lc_trt.model.cascade import Cascade
@@ -36,7 +36,7 @@ def published(x: Tensor) -> PublishedForms:
 
 
 def on_encoder(x: Tensor) -> EncoderForms:
-    networks = {form: tiny_exact_cascade(neighbours=form) for form in FORMS}
+    networks = {form: tiny_encoder_cascade(neighbours=form) for form in FORMS}
     for model in networks.values():
         model.temperatures *= 20  # so that no probability is 0 or 1
     return EncoderForms(networks, Neighbours.EXACT, [x])
@@ -85,6 +85,6 @@ def test_the_published_form_is_the_networks_own(x: Tensor) -> None:
 
 
 def test_a_retrained_network_has_its_own_form_only() -> None:
-    network = tiny_exact_cascade(neighbours=Neighbours.ZEROS)
+    network = tiny_encoder_cascade(neighbours=Neighbours.ZEROS)
     forms = EncoderForms({Neighbours.ZEROS: network}, Neighbours.ZEROS, None)
     assert forms.forms == (Neighbours.ZEROS,) and forms.explained == ()

@@ -6,10 +6,10 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from torch import Tensor
 
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.layers import double
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.region import CompactRegion, MaskedRegion, repeat_children
@@ -18,12 +18,12 @@ CELLS = st.tuples(st.integers(9, 60), st.integers(9, 60), st.floats(0, 1), st.fl
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[Neighbours, ExactCascade]:
-    return {form: tiny_exact_cascade(neighbours=form).double() for form in Neighbours}
+def models() -> dict[Neighbours, EncoderCascade]:
+    return {form: tiny_encoder_cascade(neighbours=form).double() for form in Neighbours}
 
 
 def thresholds(
-    model: ExactCascade, dense: list[Tensor], shares: tuple[float, float]
+    model: EncoderCascade, dense: list[Tensor], shares: tuple[float, float]
 ) -> list[float]:
     return [
         float(model.probabilities(logits, stage).amax(1).quantile(share))
@@ -36,7 +36,7 @@ def images(height: int, width: int) -> Tensor:
     return torch.randn(2, 3, height, width, dtype=torch.float64)
 
 
-def test_without_exits_all_forms_are_one_network(models: dict[Neighbours, ExactCascade]) -> None:
+def test_without_exits_all_forms_are_one_network(models: dict[Neighbours, EncoderCascade]) -> None:
     x = images(45, 61)
     with torch.inference_mode():
         exact, *others = (model.deep(x) for model in models.values())
@@ -51,7 +51,7 @@ def test_without_exits_all_forms_are_one_network(models: dict[Neighbours, ExactC
 @settings(max_examples=25, deadline=None)
 @pytest.mark.parametrize("form", [Neighbours.ZEROS, Neighbours.STAND_IN])
 def test_rows_and_masked_maps_agree(
-    models: dict[Neighbours, ExactCascade], form: Neighbours, case: tuple[int, int, float, float]
+    models: dict[Neighbours, EncoderCascade], form: Neighbours, case: tuple[int, int, float, float]
 ) -> None:
     height, width, *shares = case
     model, x = models[form], images(height, width)
@@ -67,7 +67,7 @@ def test_rows_and_masked_maps_agree(
 @settings(max_examples=25, deadline=None)
 @pytest.mark.parametrize("form", [Neighbours.ZEROS, Neighbours.STAND_IN])
 def test_stage_2_is_the_dense_convolution_of_the_map_that_the_form_reads(
-    models: dict[Neighbours, ExactCascade], form: Neighbours, case: tuple[int, int, float, float]
+    models: dict[Neighbours, EncoderCascade], form: Neighbours, case: tuple[int, int, float, float]
 ) -> None:
     """Stage 2's logits in the region, from dense layers alone."""
     height, width, *shares = case
@@ -91,7 +91,7 @@ def test_stage_2_is_the_dense_convolution_of_the_map_that_the_form_reads(
 @settings(max_examples=25, deadline=None)
 @pytest.mark.parametrize("form", [Neighbours.ZEROS, Neighbours.STAND_IN])
 def test_so_is_stage_3(
-    models: dict[Neighbours, ExactCascade], form: Neighbours, case: tuple[int, int, float, float]
+    models: dict[Neighbours, EncoderCascade], form: Neighbours, case: tuple[int, int, float, float]
 ) -> None:
     """All cells reach stage 2, so that what its children inherit is the dense network's."""
     height, width, *shares = case
@@ -115,7 +115,7 @@ def test_so_is_stage_3(
 
 @pytest.mark.parametrize("form", Neighbours)
 def test_only_the_exact_form_gives_the_whole_networks_logits(
-    models: dict[Neighbours, ExactCascade], form: Neighbours
+    models: dict[Neighbours, EncoderCascade], form: Neighbours
 ) -> None:
     model, x = models[form], images(48, 64)
     assert model.exact == (form is Neighbours.EXACT)
@@ -130,8 +130,10 @@ def test_only_the_exact_form_gives_the_whole_networks_logits(
     assert torch.allclose(output.logits[2][hard], dense[2][hard]) == model.exact
 
 
-def test_training_with_exits_reaches_the_stand_ins(models: dict[Neighbours, ExactCascade]) -> None:
-    model = tiny_exact_cascade(neighbours=Neighbours.STAND_IN)
+def test_training_with_exits_reaches_the_stand_ins(
+    models: dict[Neighbours, EncoderCascade],
+) -> None:
+    model = tiny_encoder_cascade(neighbours=Neighbours.STAND_IN)
     x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         rho = thresholds(model, model.deep(x), (0.5, 0.5))

@@ -10,7 +10,7 @@ from lc_trt.errors import UsageError
 from lc_trt.model.baselines import IMAGENET_MEAN, IMAGENET_STD
 from lc_trt.model.baselines.peer import PeerNetwork
 from lc_trt.model.cascade import Cascade
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec
 from lc_trt.model.presets import PRESETS
@@ -25,7 +25,7 @@ def test_a_preset_is_a_published_cascade_with_its_normalisation() -> None:
 
 def test_an_encoder_is_a_cascade_with_exact_regions_and_the_encoders_normalisation() -> None:
     spec = NetworkSpec(encoder="tf_efficientnet_lite0")
-    assert isinstance(spec.build(3), ExactCascade)
+    assert isinstance(spec.build(3), EncoderCascade)
     assert spec.normalisation == ((127.0,) * 3, (128.0,) * 3)
     assert spec.name == "tf_efficientnet_lite0"
 
@@ -60,4 +60,4 @@ def test_a_network_of_an_older_checkpoint_reads_the_dense_map() -> None:
 
 def test_the_neighbours_are_those_of_the_definition() -> None:
     network = NetworkSpec(encoder="resnet18", neighbours=Neighbours.ZEROS).build(3)
-    assert isinstance(network, ExactCascade) and not network.exact
+    assert isinstance(network, EncoderCascade) and not network.exact

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.stand_in import RidgeRegression, fit_stand_ins, stand_in_names
@@ -53,7 +53,7 @@ def test_without_maps_there_is_nothing_to_fit() -> None:
 
 
 def test_stand_ins_are_fitted_to_the_maps_that_they_stand_for() -> None:
-    model = tiny_exact_cascade(neighbours=Neighbours.STAND_IN)
+    model = tiny_encoder_cascade(neighbours=Neighbours.STAND_IN)
     torch.manual_seed(3)
     images = [torch.randn(1, 3, 64, 80) for _ in range(3)]
 
@@ -74,6 +74,6 @@ def test_stand_ins_are_fitted_to_the_maps_that_they_stand_for() -> None:
 
 
 def test_only_a_network_with_stand_ins_has_some() -> None:
-    assert not stand_in_names(tiny_exact_cascade())
-    names = stand_in_names(tiny_exact_cascade(neighbours=Neighbours.STAND_IN))
+    assert not stand_in_names(tiny_encoder_cascade())
+    names = stand_in_names(tiny_encoder_cascade(neighbours=Neighbours.STAND_IN))
     assert names == {f"stand_in{i}.conv.{part}" for i in (2, 3) for part in ("weight", "bias")}

@@ -10,7 +10,7 @@ import pytest
 from compilation import lowered_for_tensorrt
 from lowered_int8 import exchange_ranges
 from rtx_plans import CAPABILITIES, SIZE, created_plugins, regions
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import CLASSES, INFO, MEAN, STD, frames
 
 from lc_trt.bundle.sections import Profile
@@ -30,7 +30,7 @@ ANY = {"batch": Profile(1, 2, 4), "size": Profile((32, 48), SIZE, (64, 96))}
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32", "int8"])
 @pytest.mark.parametrize("symbolic", [False, True])
 def test_each_region_operator_is_our_plugin(build, neighbours, precision, symbolic, caplog):
-    source = export_cascade(tiny_exact_cascade(CLASSES, neighbours=neighbours), INFO, MEAN, STD)
+    source = export_cascade(tiny_encoder_cascade(CLASSES, neighbours=neighbours), INFO, MEAN, STD)
     how = Quantization(exchange_ranges(source, frames(1, SIZE))) if precision == "int8" else None
     fixed = (None, None) if symbolic else (SIZE, 1)
     model = lowered_for_tensorrt(source, *fixed, "fp16" if how else precision, how)
@@ -44,7 +44,7 @@ def test_each_region_operator_is_our_plugin(build, neighbours, precision, symbol
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_any_exit_rule_builds(build, rule, precision):
     fitted = (rule,) if rule in FITTED else ()
-    model = tiny_exact_cascade(CLASSES, exit_rule=rule, fitted=fitted)
+    model = tiny_encoder_cascade(CLASSES, exit_rule=rule, fitted=fitted)
     source = export_cascade(model, INFO, MEAN, STD)
     how = Quantization(exchange_ranges(source, frames(1, SIZE))) if precision == "int8" else None
     for fixed, more in (((SIZE, 1), {}), ((None, None), ANY)):

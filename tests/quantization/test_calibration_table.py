@@ -8,8 +8,8 @@ from dataclasses import replace
 import onnx
 import pytest
 from onnx import numpy_helper
-from tiny_encoder import tiny_exact_cascade
-from tiny_networks import INFO, MEAN, STD, tiny_exact_model, tiny_model
+from tiny_encoder import tiny_encoder_cascade
+from tiny_networks import INFO, MEAN, STD, tiny_encoder_model, tiny_model
 
 from lc_trt.errors import LcTrtError
 from lc_trt.ir.export import export_cascade
@@ -73,8 +73,8 @@ def test_the_table_of_another_model_is_rejected_naming_the_first_tensor(table, m
 
 def test_a_table_fits_the_same_weights_exported_at_another_size():
     """Also where Resize, Slice and Range read sizes that a fixed size turns into constants."""
-    model = tiny_exact_model()
-    network = tiny_exact_cascade(len(INFO.classes))
+    model = tiny_encoder_model()
+    network = tiny_encoder_cascade(len(INFO.classes))
     other = export_cascade(network, replace(INFO, size=(96, 136)), MEAN, STD)
     check_table(table_of(model), other, "t.json")
     changed = with_weight(other, "stage2/spatial1/weight", 1)

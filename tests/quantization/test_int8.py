@@ -13,7 +13,7 @@ from fake_engine import FakeEngine
 from int8_cases import RHO, image_folder, tiny_table
 from recording_monitor import RecordingMonitor
 from sklearn.metrics import jaccard_score
-from tiny_networks import INFO, tiny_exact_model, tiny_model
+from tiny_networks import INFO, tiny_encoder_model, tiny_model
 
 from lc_trt.backends.load import open_onnx
 from lc_trt.backends.registry import registered
@@ -85,7 +85,7 @@ def test_the_table_of_another_model_is_rejected(root):
         prepare_on("openvino", tiny_model("inception"), QuantizationOptions(root / "table.json"))
 
 
-@pytest.mark.parametrize("make", [tiny_model, tiny_exact_model])
+@pytest.mark.parametrize("make", [tiny_model, tiny_encoder_model])
 def test_a_table_fits_every_size(make, tmp_path):
     """Of the image, and of the maps that a cascade on an encoder resizes others to."""
     table = tiny_table(make(), image_folder(tmp_path / "images", 1))

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from fake_engine import FakeEngine, numbered_frames, random_levels
-from tiny_networks import INFO, frames, tiny_exact_model
+from tiny_networks import INFO, frames, tiny_encoder_model
 from toy_models import toy_bundle, toy_manifest
 from toy_videos import read_video
 
@@ -35,7 +35,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bundle(folder: Path, rho: tuple[float, float]) -> Path:
-    onnx.save(tiny_exact_model(), folder / "tiny.onnx")
+    onnx.save(tiny_encoder_model(), folder / "tiny.onnx")
     options = compile_options("onnxruntime", size=INFO.size)
     build(
         folder / "tiny.onnx", folder / "tiny.lct", options,

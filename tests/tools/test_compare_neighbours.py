@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from tiny_encoder import tiny_encoder, tiny_exact_cascade
+from tiny_encoder import tiny_encoder, tiny_encoder_cascade
 from tiny_training import TINY
 from training_fixtures import one_thread, tiny_preset, tree
 
@@ -52,7 +52,7 @@ def save(folder: Path, spec: NetworkSpec) -> Path:
 
 
 def test_rows_count_what_changes(tool: ModuleType) -> None:
-    networks = {form: tiny_exact_cascade(3, neighbours=form) for form in FORMS}
+    networks = {form: tiny_encoder_cascade(3, neighbours=form) for form in FORMS}
     forms = EncoderForms(networks, Neighbours.EXACT, None)
     torch.manual_seed(4)
     x = torch.randn(1, 3, 50, 66)

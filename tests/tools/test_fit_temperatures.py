@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tiny_encoder import MEAN, STD, soft_exact_cascade
+from tiny_encoder import MEAN, STD, soft_encoder_cascade
 from tiny_training import make_tree
 
 from lc_trt.errors import LcTrtError
@@ -18,7 +18,7 @@ from lc_trt.training.checkpoint import load_weights, save_weights
 @pytest.fixture
 def tool(repository: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, in a process whose only network is the small one."""
-    monkeypatch.setattr(NetworkSpec, "build", lambda self, classes: soft_exact_cascade(classes))
+    monkeypatch.setattr(NetworkSpec, "build", lambda self, classes: soft_encoder_cascade(classes))
     monkeypatch.setattr(NetworkSpec, "normalisation", (MEAN, STD))
     path = repository / "tools" / "fit_temperatures.py"
     spec = importlib.util.spec_from_file_location("fit_temperatures", path)
@@ -32,7 +32,7 @@ def tool(repository: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def files(tmp_path: Path) -> list[str]:
     """The options of a run: checkpoint, data, result."""
     metadata = {"encoder": "tiny", "classes": "3", "config": {"validate_rho": 0.7}}
-    save_weights(tmp_path / "best.safetensors", soft_exact_cascade(3), metadata)
+    save_weights(tmp_path / "best.safetensors", soft_encoder_cascade(3), metadata)
     data = make_tree(tmp_path / "data")
     out = tmp_path / "fitted.safetensors"
     return [str(tmp_path / "best.safetensors"), "--data", str(data), "-o", str(out)]

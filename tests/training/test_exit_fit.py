@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from tiny_checkpoints import build_tiny, save_tiny
-from tiny_encoder import soft_exact_cascade, tiny_exact_cascade
+from tiny_encoder import soft_encoder_cascade, tiny_encoder_cascade
 from tiny_training import make_tree
 
 from lc_trt.data.classes import find_classes
 from lc_trt.data.datasets import Dataset, open_dataset
 from lc_trt.errors import LcTrtError, UsageError
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.exits import FITTED, Learned, kept_share
 from lc_trt.model.network import NetworkSpec
 from lc_trt.training.checkpoint import load_weights, save_weights
@@ -32,15 +32,15 @@ def images(seed: int = 0) -> Iterator[torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> ExactCascade:
+def fitted() -> EncoderCascade:
     torch.manual_seed(0)
-    model = soft_exact_cascade()
+    model = soft_encoder_cascade()
     fit_rules(model, images(), STEPS, rate=1e-2)
     return model
 
 
 def test_a_boundary_shows_what_the_whole_network_changes() -> None:
-    model, x = tiny_exact_cascade(), next(images())
+    model, x = tiny_encoder_cascade(), next(images())
     with torch.inference_mode():
         whole = model.probabilities(model.deep(x)[2], 3)
         for boundary, size in zip(boundaries(model, x), ((8, 12), (16, 24)), strict=True):
@@ -71,7 +71,7 @@ def test_a_pixel_that_changes_counts_for_the_cells_that_it_is_interpolated_from(
     assert (kept == 1).sum() == 36 - (around < 1).sum() and (around < 1).sum() > 1
 
 
-def test_fitting_lowers_the_loss_on_other_images(fitted: ExactCascade) -> None:
+def test_fitting_lowers_the_loss_on_other_images(fitted: EncoderCascade) -> None:
     (learned,) = (r for r in fitted.exit_rules.rules.values() if isinstance(r, Learned))
     unfitted = Learned(fitted.classes, fitted.exit_rules.channels)
     for i in (0, 1):
@@ -89,14 +89,14 @@ def test_fitting_lowers_the_loss_on_other_images(fitted: ExactCascade) -> None:
         assert losses[0] < 0.9 * losses[1]
 
 
-def test_thresholds_per_class_are_fitted_too(fitted: ExactCascade) -> None:
+def test_thresholds_per_class_are_fitted_too(fitted: EncoderCascade) -> None:
     thresholds = fitted.exit_rules.rules["class"].thresholds
     assert thresholds.shape == (2, 5) and len(thresholds.unique()) > 2
     assert (thresholds > 0).all() and (thresholds < 1).all()
 
 
-def test_the_network_and_its_chosen_rule_stay(fitted: ExactCascade) -> None:
-    before, after = soft_exact_cascade().state_dict(), fitted.state_dict()
+def test_the_network_and_its_chosen_rule_stay(fitted: EncoderCascade) -> None:
+    before, after = soft_encoder_cascade().state_dict(), fitted.state_dict()
     assert {name for name in after if name not in before} == {
         name for name in after if name.startswith("exit_rules.")
     }
@@ -108,10 +108,10 @@ def test_the_network_and_its_chosen_rule_stay(fitted: ExactCascade) -> None:
 
 def test_progress_is_reported_and_bad_values_stop() -> None:
     reports: list[FitReport] = []
-    fit_rules(soft_exact_cascade(), images(), 2, on_step=reports.append)
+    fit_rules(soft_encoder_cascade(), images(), 2, on_step=reports.append)
     assert [(r.step, r.steps, len(r.losses)) for r in reports] == [(1, 2, 2), (2, 2, 2)]
     with pytest.raises(LcTrtError, match="step 1: the loss of the exit rule is nan"):
-        fit_rules(soft_exact_cascade(), iter([torch.full((1, 3, 32, 32), torch.nan)]), 1)
+        fit_rules(soft_encoder_cascade(), iter([torch.full((1, 3, 32, 32), torch.nan)]), 1)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_checkpoint_gets_rules_and_says_which(
     fit_checkpoint(checkpoint, out, samples, 2, rule="learned")
     network = open_network(out)
     assert network.spec.exit_rule == "learned" and network.spec.fitted_rules == FITTED
-    assert isinstance(network.model, ExactCascade)
+    assert isinstance(network.model, EncoderCascade)
     assert network.model.exit_rules.chosen == "learned"
     assert load_weights(out)[1]["classes"] == "3"
     # Fitted again, the same: batches and weights are drawn with a seed.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import tiny_cascade
 from tiny_training import tiny_config
 
@@ -28,7 +28,7 @@ from lc_trt.training.initial_weights import (
 def checkpoint(tmp_path: Path) -> Path:
     path = tmp_path / "best.safetensors"
     pretrained = {"source": "a package", "licence": "MIT"}
-    save_weights(path, tiny_exact_cascade(3, 5), {"encoder": "tiny", "pretrained": pretrained})
+    save_weights(path, tiny_encoder_cascade(3, 5), {"encoder": "tiny", "pretrained": pretrained})
     return path
 
 
@@ -60,7 +60,7 @@ def test_a_checkpoint_without_an_encoder_or_none_at_all_is_refused(tmp_path: Pat
 
 
 def test_the_encoder_of_a_checkpoint_is_loaded_and_nothing_else(checkpoint: Path) -> None:
-    model, trained = tiny_exact_cascade(4, 0), tiny_exact_cascade(3, 5).state_dict()
+    model, trained = tiny_encoder_cascade(4, 0), tiny_encoder_cascade(3, 5).state_dict()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     loaded = load_initial_weights(model, config(name=str(checkpoint)))
     assert loaded.summary.startswith("best.safetensors, trained from a package (MIT): loaded ")
@@ -73,14 +73,14 @@ def test_the_encoder_of_a_checkpoint_is_loaded_and_nothing_else(checkpoint: Path
 
 
 def test_init_passes_on_where_its_encoder_came_from(checkpoint: Path) -> None:
-    model = tiny_exact_cascade(3, 0)
+    model = tiny_encoder_cascade(3, 0)
     loaded = load_initial_weights(model, tiny_config(Path("data"), init=str(checkpoint)))
     assert loaded == InitialWeights(pretrained={"source": "a package", "licence": "MIT"})
-    assert torch.equal(model.head1[1].conv.weight, tiny_exact_cascade(3, 5).head1[1].conv.weight)
+    assert torch.equal(model.head1[1].conv.weight, tiny_encoder_cascade(3, 5).head1[1].conv.weight)
 
 
 def test_random_weights_have_no_source() -> None:
-    model = tiny_exact_cascade(3)
+    model = tiny_encoder_cascade(3)
     assert load_initial_weights(model, config(name="tiny", weights="none")) == InitialWeights()
     assert load_initial_weights(tiny_cascade(), tiny_config(Path("data"))) == InitialWeights()
 
@@ -94,7 +94,7 @@ def test_the_source_of_the_configuration_is_asked_for(monkeypatch: pytest.Monkey
     )
     for source in ("auto", "pypi", "timm", "x.pth"):
         loaded = load_initial_weights(
-            tiny_exact_cascade(3), config(name="tf_efficientnet_lite0", weights=source)
+            tiny_encoder_cascade(3), config(name="tf_efficientnet_lite0", weights=source)
         )
         assert loaded.summary == "s (l): loaded 2.0 M values into the encoder"
     assert asked == ["auto", "pypi", "timm", "x.pth"]

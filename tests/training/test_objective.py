@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_training import TINY
 
 from lc_trt.model.baselines.ddrnet import DDRNet
@@ -161,7 +161,7 @@ def test_the_teacher_is_masked_in_later_stages_where_pixels_left(model, batch):
 
 @pytest.mark.parametrize("form", [Neighbours.ZEROS, Neighbours.STAND_IN])
 def test_stages_of_two_strides_are_trained_with_exits(form, batch):
-    model = tiny_exact_cascade(3, neighbours=form)
+    model = tiny_encoder_cascade(3, neighbours=form)
     x, label = batch
     everyone = objective(model, x, label, phase("cascade", exit={"rho": [1, 1]}), None)
     expected = deep_losses(model.deep(x), label, None, model.strides)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import MEAN, STD, soft_exact_cascade
+from tiny_encoder import MEAN, STD, soft_encoder_cascade
 from torch.nn import functional
 
 from lc_trt.data.classes import IGNORE
@@ -67,7 +67,7 @@ def samples(count: int = 3, true: float = 1.7) -> Samples:
     """Images whose labels are drawn from the softmax of stage 3 at a temperature."""
     torch.manual_seed(3)
     rng = np.random.default_rng(3)
-    model = soft_exact_cascade(CLASSES)
+    model = soft_encoder_cascade(CLASSES)
     found = Samples()
     for number in range(count):
         image = rng.integers(0, 256, (64, 80 + number, 3)).astype(np.uint8)
@@ -85,7 +85,7 @@ def samples(count: int = 3, true: float = 1.7) -> Samples:
 
 
 def test_each_stage_gets_its_own() -> None:
-    model = soft_exact_cascade(CLASSES)
+    model = soft_encoder_cascade(CLASSES)
     fitted = fit_temperatures(model, samples(), PREPARE)
     assert torch.equal(model.temperatures, torch.tensor(fitted.temperatures))
     assert fitted.temperatures[2] == pytest.approx(1.7, rel=0.1)
@@ -95,14 +95,14 @@ def test_each_stage_gets_its_own() -> None:
 
 
 def test_pixels_are_drawn_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = fit_temperatures(soft_exact_cascade(CLASSES), samples(6), PREPARE)
+    whole = fit_temperatures(soft_encoder_cascade(CLASSES), samples(6), PREPARE)
     sizes = []
     fit = temperature.fit_temperature
     monkeypatch.setattr(temperature, "VALUES", 6 * CLASSES * 200)
     monkeypatch.setattr(
         temperature, "fit_temperature", lambda z, y: sizes.append(len(y)) or fit(z, y)
     )
-    part = fit_temperatures(soft_exact_cascade(CLASSES), samples(6), PREPARE)
+    part = fit_temperatures(soft_encoder_cascade(CLASSES), samples(6), PREPARE)
     assert sizes == [6 * 200] * 3
     assert part.temperatures == pytest.approx(whole.temperatures, rel=0.3)
     assert part.temperatures != whole.temperatures
@@ -111,8 +111,8 @@ def test_pixels_are_drawn_where_there_are_too_many(monkeypatch: pytest.MonkeyPat
 def test_what_cannot_be_calibrated_is_a_one_line_error() -> None:
     unlabelled = Samples(Sample(s.name, s.image, np.full_like(s.label, IGNORE)) for s in samples(1))
     with pytest.raises(LcTrtError, match="no pixel has a label other than 255"):
-        fit_temperatures(soft_exact_cascade(CLASSES), unlabelled, PREPARE)
-    model = soft_exact_cascade(CLASSES)
+        fit_temperatures(soft_encoder_cascade(CLASSES), unlabelled, PREPARE)
+    model = soft_encoder_cascade(CLASSES)
     with torch.no_grad():
         model.head2[1].conv.bias[0] = torch.nan
     with pytest.raises(LcTrtError, match="logits are not finite"):
@@ -123,9 +123,11 @@ def test_what_cannot_be_calibrated_is_a_one_line_error() -> None:
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint in FP16, whose network is the small one."""
     path = tmp_path / "best.safetensors"
-    model = soft_exact_cascade(CLASSES)
+    model = soft_encoder_cascade(CLASSES)
     save_weights(path, model.half(), {"encoder": "tiny", "classes": "5", "val_miou": 2.0})
-    monkeypatch.setattr(NetworkSpec, "build", lambda self, classes: soft_exact_cascade(CLASSES, 1))
+    monkeypatch.setattr(
+        NetworkSpec, "build", lambda self, classes: soft_encoder_cascade(CLASSES, 1)
+    )
     monkeypatch.setattr(NetworkSpec, "normalisation", (MEAN, STD))
     return path
 

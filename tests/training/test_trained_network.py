@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.model.network import NetworkSpec
@@ -21,10 +21,10 @@ def test_a_network_is_built_as_its_metadata_say(
 
     def build(spec: NetworkSpec, classes: int) -> torch.nn.Module:
         specs.append(spec)
-        return tiny_exact_cascade(classes, seed=1, exit_rule=spec.exit_rule)
+        return tiny_encoder_cascade(classes, seed=1, exit_rule=spec.exit_rule)
 
     monkeypatch.setattr(NetworkSpec, "build", build)
-    saved = tiny_exact_cascade(3)
+    saved = tiny_encoder_cascade(3)
     path = tmp_path / "w.safetensors"
     save_weights(path, saved, {"encoder": "tiny", "classes": "3", "exit_rule": "margin"})
     network = open_network(path)

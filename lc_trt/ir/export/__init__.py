@@ -9,11 +9,11 @@ from __future__ import annotations
 import onnx
 
 from lc_trt.ir.export.cascade import emit_cascade, export_dense
-from lc_trt.ir.export.exact_cascade import emit_exact_cascade
+from lc_trt.ir.export.encoder_cascade import emit_encoder_cascade
 from lc_trt.ir.export.parts import Normalisation, cascade_model
 from lc_trt.ir.metadata import ModelInfo
 from lc_trt.model.cascade import Cascade, StagedNetwork
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 
 __all__ = ["export_cascade", "export_dense"]
 
@@ -38,8 +38,8 @@ def export_cascade(
         TypeError: a network or module without ONNX form.
     """
     model = model.eval()
-    if isinstance(model, ExactCascade):
-        return cascade_model(info, mean, std, lambda b, x: emit_exact_cascade(model, b, x))
+    if isinstance(model, EncoderCascade):
+        return cascade_model(info, mean, std, lambda b, x: emit_encoder_cascade(model, b, x))
     if isinstance(model, Cascade):
         return cascade_model(info, mean, std, lambda b, x: emit_cascade(model, b, x))
     raise TypeError(f"no ONNX form for {type(model).__name__}")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from pass_cases import FORMS, SIZE, assert_same, frozen
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import CLASSES, INFO, MEAN, STD, frames, run, session, tiny_model
 
 from lc_trt.compiler.lower_standard import Lowering, LowerStandard
@@ -36,7 +36,7 @@ def test_lowering_leaves_standard_operators_and_the_same_results(source, multipl
 @pytest.mark.parametrize("multiple", [1, 64])
 @pytest.mark.parametrize("neighbours", Neighbours)
 def test_exact_regions_at_two_strides(multiple, neighbours):
-    network = tiny_exact_cascade(CLASSES, neighbours=neighbours)
+    network = tiny_encoder_cascade(CLASSES, neighbours=neighbours)
     source = export_cascade(network, INFO, MEAN, STD)
     before = run_passes(frozen(source), [FoldBatchNorm()])
     model = run_passes(before, [LowerStandard(Lowering(row_multiple=multiple))])

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pass_cases import frozen
-from tiny_networks import tiny_exact_model
+from tiny_networks import tiny_encoder_model
 
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.lower_standard import LowerStandard
@@ -30,7 +30,7 @@ def test_positions_of_parents(n: int, h: int, w: int) -> None:
 
 @pytest.fixture
 def graph() -> Graph:
-    return Graph(frozen(tiny_exact_model()))
+    return Graph(frozen(tiny_encoder_model()))
 
 
 def node_named(graph: Graph, name: str) -> onnx.NodeProto:

@@ -12,7 +12,7 @@ from compilation import lowered_for_tensorrt
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from region_graphs import views
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import CLASSES, INFO, MEAN, STD, frames, run, session, tiny_cascade
 
 from lc_trt.compiler.frontend.wrap_dense import Normalisation, wrap_plain
@@ -34,7 +34,7 @@ ENCODERS = [("encoder", neighbours.value) for neighbours in Neighbours]
 def reference(trunk, form, seed):
     """A tiny cascade, and ONNX Runtime on it; on an encoder, the form says what regions read."""
     if trunk == "encoder":
-        model = tiny_exact_cascade(CLASSES, seed, neighbours=Neighbours(form))
+        model = tiny_encoder_cascade(CLASSES, seed, neighbours=Neighbours(form))
     else:
         model = tiny_cascade(trunk, form, seed)
     source = export_cascade(model, INFO, MEAN, STD)
@@ -94,7 +94,7 @@ def test_a_lowered_cascade_on_an_encoder_in_fp32_and_fp16(network, symbolic):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_cascade_exits_by_any_rule(rule, precision):
     fitted = (rule,) if rule in FITTED else ()
-    model = tiny_exact_cascade(CLASSES, exit_rule=rule, fitted=fitted)
+    model = tiny_encoder_cascade(CLASSES, exit_rule=rule, fitted=fitted)
     source = export_cascade(model, INFO, MEAN, STD)
     before, after = session(source), session(lowered_for_tensorrt(source, SIZE, 2, precision))
     images = frames(2, SIZE)

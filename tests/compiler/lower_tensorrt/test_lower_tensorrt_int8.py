@@ -11,7 +11,7 @@ from compilation import lowered, lowered_for_tensorrt
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from lowered_int8 import EMPTY, FULL, SIZE, exchange_ranges, signed_int8
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import (
     CLASSES,
     INFO,
@@ -21,7 +21,7 @@ from tiny_networks import (
     middle_rho,
     run,
     session,
-    tiny_exact_model,
+    tiny_encoder_model,
 )
 
 from lc_trt.compiler.options import Quantization
@@ -78,7 +78,7 @@ def test_it_stays_near_fp32(tiny, network, precision):
 def test_a_dense_network_takes_the_cascade_s_ranges(tiny, symbolic, trunk):
     """Average pooling, maxima and concatenations on the map, and no rows."""
     if trunk == "encoder":
-        model = tiny_exact_model()
+        model = tiny_encoder_model()
         ranges = exchange_ranges(model, frames(2, SIZE))
     else:
         model, ranges, *_ = tiny("inception", "aspp")
@@ -117,7 +117,7 @@ def test_a_tensor_without_a_range_is_named(tiny):
 @pytest.mark.parametrize("symbolic", [False, True])
 def test_a_cascade_on_an_encoder_computes_the_quantised_one(neighbours, symbolic):
     """Depthwise convolutions, dense maps that are read at a region's pixels, and two strides."""
-    model = export_cascade(tiny_exact_cascade(CLASSES, neighbours=neighbours), INFO, MEAN, STD)
+    model = export_cascade(tiny_encoder_cascade(CLASSES, neighbours=neighbours), INFO, MEAN, STD)
     images = frames(2, SIZE, seed=5)
     ranges = exchange_ranges(model, frames(2, SIZE))
     reference = session(signed_int8(prepare(model, SIZE, 2), ranges))

@@ -11,7 +11,7 @@ import pytest
 from compilation import CPU_BACKENDS, lowered
 from int8_cases import image_folder, tiny_table
 from onnx import numpy_helper
-from tiny_networks import frames, middle_rho, run, session, tiny_exact_model, tiny_model
+from tiny_networks import frames, middle_rho, run, session, tiny_encoder_model, tiny_model
 
 from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.options import Quantization
@@ -154,7 +154,7 @@ def test_the_dense_form_takes_the_cascades_ranges_and_kept_layers(case):
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_the_dense_form_repeats_parents_in_8_bits(tmp_path, backend):
     """A cascade with exact regions has no ranges for what its dense form resizes."""
-    model = tiny_exact_model()
+    model = tiny_encoder_model()
     ranges = tiny_table(model, image_folder(tmp_path, 3)).ranges
     compiled = lowered(run_passes(model, [ToDense()]), backend, SIZE, 1, Quantization(ranges))
     made = producers(compiled)

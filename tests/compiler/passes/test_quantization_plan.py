@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_networks import tiny_exact_model, tiny_model
+from tiny_networks import tiny_encoder_model, tiny_model
 
 from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.passes.convolution import convolution
@@ -48,7 +48,7 @@ def test_the_pass_says_why_a_convolution_stays_in_floating_point(graph):
 
 def test_rows_of_a_map_share_its_range_and_scores_may_be_moved_and_scaled():
     """In a cascade with exact regions: transposed maps, and classifiers behind two operators."""
-    graph = prepare(tiny_exact_model(), SIZE, 1)
+    graph = prepare(tiny_encoder_model(), SIZE, 1)
     plan = make_plan(graph)
     heads = {n for n, why in plan.excluded.items() if "classifier" in why}
     assert {n.split("/")[0] for n in heads} == {"head1", "head2", "head3"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from onnx import helper
-from tiny_networks import tiny_exact_model, tiny_model
+from tiny_networks import tiny_encoder_model, tiny_model
 
 from lc_trt.compiler.graph import Graph
 from lc_trt.compiler.passes.reuse_points import ReusePoints, ancestors, descendants
@@ -51,4 +51,4 @@ def test_a_network_without_three_stages_is_refused() -> None:
 
 def test_stages_at_two_strides_are_refused() -> None:
     with pytest.raises(LcTrtError, match="another stride than stage 2; build it without --reuse"):
-        ReusePoints(Graph(tiny_exact_model()))
+        ReusePoints(Graph(tiny_encoder_model()))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import helper
 from pass_cases import FORMS, SIZE, assert_same, frozen, report_of
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import (
     CLASSES,
     INFO,
@@ -20,7 +20,7 @@ from tiny_networks import (
     run,
     session,
     tiny_cascade,
-    tiny_exact_model,
+    tiny_encoder_model,
     tiny_model,
     to_input,
 )
@@ -59,7 +59,7 @@ def test_the_dense_network_is_the_cascade_without_exits(form):
 @pytest.mark.parametrize("neighbours", Neighbours)
 @pytest.mark.parametrize("size", [(64, 96), (61, 93), (45, 37)])
 def test_the_dense_network_of_exact_regions_equals_pytorch(neighbours, size):
-    network = tiny_exact_cascade(CLASSES, neighbours=neighbours)
+    network = tiny_encoder_cascade(CLASSES, neighbours=neighbours)
     source = export_cascade(network, INFO, MEAN, STD)
     dense = run_passes(source, [ToDense()])
     images = frames(2, size)
@@ -76,7 +76,7 @@ def test_the_dense_network_of_exact_regions_equals_pytorch(neighbours, size):
 
 
 def test_an_index_without_a_dense_form_is_named():
-    model = tiny_exact_model()
+    model = tiny_encoder_model()
     restrict = next(n for n in model.graph.node if n.op_type == "RegionRestrict")
     gather = next(n for n in model.graph.node if restrict.input[1] in n.output)
     gather.op_type = "GatherElements"

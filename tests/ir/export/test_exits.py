@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from emitted import run_emitted
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import CLASSES, INFO, MEAN, STD, frames, run, session, to_input
 
 from lc_trt.ir.export import export_cascade
@@ -25,7 +25,7 @@ def inputs(features: int) -> list[torch.Tensor]:
 @pytest.mark.parametrize("boundary", [1, 2])
 @pytest.mark.parametrize("name", RULES)
 def test_scores_are_those_of_pytorch(name, boundary):
-    rules = tiny_exact_cascade(CLASSES, fitted=FITTED).exit_rules
+    rules = tiny_encoder_cascade(CLASSES, fitted=FITTED).exit_rules
     probabilities, features = inputs(rules.channels[boundary - 1])
     rule = rules.rules[name]
     (score,) = run_emitted(
@@ -40,7 +40,7 @@ def test_scores_are_those_of_pytorch(name, boundary):
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_cell_of_unknown_probability_goes_on(name):
-    rules = tiny_exact_cascade(CLASSES, fitted=FITTED).exit_rules
+    rules = tiny_encoder_cascade(CLASSES, fitted=FITTED).exit_rules
     probabilities, features = inputs(rules.channels[0])
     probabilities[:, :, 3, 4] = torch.nan
     (score,) = run_emitted(
@@ -59,7 +59,7 @@ def widest_gap(scores: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("name", RULES)
 def test_cascades_exit_as_in_pytorch(name):
-    model = tiny_exact_cascade(CLASSES, exit_rule=name, fitted=FITTED)
+    model = tiny_encoder_cascade(CLASSES, exit_rule=name, fitted=FITTED)
     exported, images = session(export_cascade(model, INFO, MEAN, STD)), frames(2, (45, 61))
     x = to_input(images)
     with torch.no_grad():

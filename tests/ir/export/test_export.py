@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import pytest
 import torch
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import CLASSES, INFO, MEAN, STD, tiny_cascade
 
 from lc_trt.ir.export import export_cascade
@@ -13,7 +13,7 @@ from lc_trt.ir.metadata import read_info
 from lc_trt.model.cascade import StagedNetwork
 
 
-@pytest.mark.parametrize("network", [tiny_cascade, lambda: tiny_exact_cascade(CLASSES)])
+@pytest.mark.parametrize("network", [tiny_cascade, lambda: tiny_encoder_cascade(CLASSES)])
 def test_the_file_is_valid_and_has_metadata(tmp_path, network):
     model = export_cascade(network(), INFO, MEAN, STD)
     onnx.save(model, tmp_path / "model.onnx")
@@ -36,7 +36,7 @@ def test_a_network_without_onnx_form_is_named():
 
 
 def test_exporting_does_not_change_the_network():
-    model = tiny_exact_cascade(CLASSES)
+    model = tiny_encoder_cascade(CLASSES)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     export_cascade(model, INFO, MEAN, STD)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_encoder import tiny_encoder, tiny_exact_cascade
+from tiny_encoder import tiny_encoder, tiny_encoder_cascade
 
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.model.encoders import weights
@@ -54,7 +54,7 @@ def test_a_missing_or_damaged_file_is_one_line(tmp_path: Path) -> None:
 
 def checkpoint(path: Path, encoder: str = "tiny") -> dict[str, torch.Tensor]:
     """A cascade's checkpoint in FP16; returns the encoder's tensors."""
-    state = {k: v.half() for k, v in tiny_exact_cascade(3).state_dict().items()}
+    state = {k: v.half() for k, v in tiny_encoder_cascade(3).state_dict().items()}
     pretrained = {"source": "somewhere", "licence": "MIT"}
     metadata = {"lc_trt": json.dumps({"encoder": encoder, "pretrained": pretrained})}
     save_file(state, str(path), metadata)

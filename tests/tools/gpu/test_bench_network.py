@@ -12,7 +12,7 @@ import sys
 import onnx
 import pytest
 import torch
-from tiny_networks import frames, tiny_exact_model, tiny_model
+from tiny_networks import frames, tiny_encoder_model, tiny_model
 
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
@@ -42,7 +42,7 @@ def test_rows_of_a_network():
     assert rows["dense (plain)"]["ceiling"] is None
 
 
-@pytest.mark.parametrize("network", [tiny_model, tiny_exact_model])
+@pytest.mark.parametrize("network", [tiny_model, tiny_encoder_model])
 def test_a_network_is_checked_and_measured(gpu_tool, kernels, fake_backend, network):
     bench, source, size = gpu_tool("bench_network"), network(), (32, 40)
     other = run_passes(source, [ToDense()])

@@ -29,8 +29,8 @@ from lowered_cases import (
     with_outputs,
 )
 from lowered_int8 import exchange_ranges
-from tiny_encoder import tiny_exact_cascade
-from tiny_networks import CLASSES, INFO, MEAN, STD, tiny_exact_model, to_input
+from tiny_encoder import tiny_encoder_cascade
+from tiny_networks import CLASSES, INFO, MEAN, STD, tiny_encoder_model, to_input
 
 from lc_trt.compiler.options import Quantization
 from lc_trt.ir.export import export_cascade
@@ -42,7 +42,7 @@ TOLERANCE = {"float32": 1e-5, "float16": 2e-2}
 
 
 def int8_model() -> onnx.ModelProto:
-    source = tiny_exact_model()
+    source = tiny_encoder_model()
     how = Quantization(exchange_ranges(source, images()))
     return lowered_for_tensorrt(source, SIZE, BATCH, "fp32", how)
 
@@ -50,7 +50,7 @@ def int8_model() -> onnx.ModelProto:
 @pytest.mark.parametrize("neighbours", Neighbours)
 @pytest.mark.parametrize("kind", TOLERANCE)
 def test_it_equals_onnx_runtime_and_pytorch(kernels, neighbours, kind):
-    network = tiny_exact_cascade(CLASSES, neighbours=neighbours)
+    network = tiny_encoder_cascade(CLASSES, neighbours=neighbours)
     model = lower(export_cascade(network, INFO, MEAN, STD), SIZE, BATCH, kind)
     runner, cascade = session(model), executor(model, kernels)
     for rho in (EMPTY, FULL, partial_rho(runner)):
@@ -86,7 +86,7 @@ def test_int8_equals_onnx_runtime(kernels):
 def cascades(emulator):
     """By type, with what each returns where no pixel exits early."""
     kernels = Kernels(emulator, CPU)
-    models = {kind: lower(tiny_exact_model(), SIZE, BATCH, kind) for kind in TOLERANCE}
+    models = {kind: lower(tiny_encoder_model(), SIZE, BATCH, kind) for kind in TOLERANCE}
     runners = {kind: executor(m, kernels) for kind, m in (models | {"int8": int8_model()}).items()}
     whole = {kind: put(runner, FULL)()[runner.outputs[-1]] for kind, runner in runners.items()}
     return {kind: (runner, whole[kind].clone()) for kind, runner in runners.items()}
@@ -107,7 +107,7 @@ def test_a_cell_that_goes_on_gets_what_the_whole_network_gives_it(cascades, kind
 
 @pytest.mark.parametrize("kind", TOLERANCE)
 def test_a_pass_is_compared_with_the_reference(kernels, kind):
-    source = tiny_exact_model()
+    source = tiny_encoder_model()
     model = lower(source, SIZE, BATCH, kind)
     cascade, name = executor(model, kernels), probabilities_of(model.graph.node)
     reference = Reference(source, SIZE, BATCH, CPU)
@@ -121,7 +121,7 @@ def test_a_pass_is_compared_with_the_reference(kernels, kind):
 
 
 def test_layers_read_rows_of_maps():
-    layers = layers_of(lower(tiny_exact_model(), None, None, "float16"))
+    layers = layers_of(lower(tiny_encoder_model(), None, None, "float16"))
     assert sum(layers.values()) == 13
     windows = sorted(layer.window for layer in layers if layer.taps > 1)
     assert windows == [(3, 3, 1, 1), (3, 3, 1, 1), (3, 3, 2, 2), (3, 3, 2, 2), (3, 3, 4, 4)]

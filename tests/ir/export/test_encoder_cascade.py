@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import (
     CLASSES,
     INFO,
@@ -31,7 +31,7 @@ sides = st.integers(17, 60)
 
 @pytest.fixture(scope="module")
 def pair():
-    model = tiny_exact_cascade(CLASSES)
+    model = tiny_encoder_cascade(CLASSES)
     return model, session(export_cascade(model, INFO, MEAN, STD))
 
 
@@ -78,7 +78,7 @@ def test_thresholds_split_the_cells_of_this_network(pair):
 
 @pytest.mark.parametrize("neighbours", Neighbours)
 def test_what_is_read_outside_the_region(neighbours):
-    model = tiny_exact_cascade(CLASSES, neighbours=neighbours)
+    model = tiny_encoder_cascade(CLASSES, neighbours=neighbours)
     exported, images = session(export_cascade(model, INFO, MEAN, STD)), frames(2, (45, 61))
     rho = middle_rho(exported, images)
     outputs = run(exported, images, rho)
@@ -91,7 +91,7 @@ def test_what_is_read_outside_the_region(neighbours):
 
 @pytest.mark.parametrize("temperatures", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.5), (1.0, 3.0, 0.7)])
 def test_temperatures_are_folded(temperatures):
-    model = tiny_exact_cascade(CLASSES)
+    model = tiny_encoder_cascade(CLASSES)
     model.temperatures.copy_(torch.tensor(temperatures))
     exported, images = session(export_cascade(model, INFO, MEAN, STD)), frames(1)
     for rho in ((-1, -1), (1, -1), (1, 1)):

@@ -1,9 +1,10 @@
-"""A cascade with exact regions: a cell that goes on gets what the whole network would give it.
+"""A cascade on a pretrained encoder, with region stages at two strides.
 
-Every spatial layer of stages 2 and 3 reads a dense map, and is computed for the region only;
-whatever follows it is pointwise. So the result at a cell does not depend on which other cells go
-on, and the cascade's only error is the decision to exit. Two other forms can be asked for, to
-compare (`lc_trt.model.neighbours`).
+With exact regions, the default, every spatial layer of stages 2 and 3 reads a dense map, and is
+computed for the region only; whatever follows it is pointwise. So the result at a cell does not
+depend on which other cells go on, and the cascade's only error is the decision to exit. With zeros
+or stand-ins outside the region, which can be asked for to compare (`lc_trt.model.neighbours`), it
+does depend on them.
 
 A *cell* is a pixel of a feature map. Stage 1 is dense, at stride 8. Stage 2 computes a region at
 stride 8. Stage 3 computes one at stride 4: the uncertain children of stage 2's cells.
@@ -69,8 +70,8 @@ class DenseMaps(NamedTuple):
     detail: Tensor
 
 
-class ExactCascade(StagedNetwork):
-    """Encoder and pyramid, then two stages of exact region convolution.
+class EncoderCascade(StagedNetwork):
+    """Encoder and pyramid, then two stages of region convolution.
 
     Args:
         encoder: of stage 1.

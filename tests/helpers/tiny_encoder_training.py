@@ -1,4 +1,4 @@
-"""A cascade with exact regions, and a configuration of two phases that trains it in a test."""
+"""A cascade on an encoder, and a configuration of two phases that trains it in a test."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tiny_training import tiny_config
 from torch import nn
 
 from lc_trt.model import network
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.encoders.base import EncoderInfo, SequentialEncoder
 from lc_trt.model.encoders.efficientnet_lite import InvertedResidual
-from lc_trt.model.exact_cascade import ExactCascade
 from lc_trt.training.config import TrainConfig
 
 
@@ -28,19 +28,19 @@ def dropping_encoder() -> SequentialEncoder:
 
 
 @pytest.fixture(scope="module")
-def exact_networks() -> Iterator[None]:
+def encoder_networks() -> Iterator[None]:
     """The encoder ``tiny``, and cascades of few channels."""
 
-    def cascade(encoder: nn.Module, classes: int, **options: Any) -> ExactCascade:
-        return ExactCascade(encoder, classes, WIDTHS, **options)
+    def cascade(encoder: nn.Module, classes: int, **options: Any) -> EncoderCascade:
+        return EncoderCascade(encoder, classes, WIDTHS, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "build_encoder", lambda name: dropping_encoder())
-        patch.setattr(network, "ExactCascade", cascade)
+        patch.setattr(network, "EncoderCascade", cascade)
         yield
 
 
-def exact_config(data: Path, **changes: Any) -> TrainConfig:
+def encoder_config(data: Path, **changes: Any) -> TrainConfig:
     """Three steps of all stages, then three of the later stages alone."""
     values: dict[str, Any] = {
         "encoder": {"name": "tiny", "weights": "none", "frozen": None},

@@ -6,9 +6,9 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.exits import FITTED, RULES
 from lc_trt.model.region import CompactRegion, MaskedRegion, Region
 
@@ -17,8 +17,8 @@ sides = st.integers(9, 70)
 
 
 @pytest.fixture(scope="module")
-def model() -> ExactCascade:
-    return tiny_exact_cascade().double()
+def model() -> EncoderCascade:
+    return tiny_encoder_cascade().double()
 
 
 def quantile(confidence: torch.Tensor, share: float) -> float:
@@ -30,7 +30,7 @@ def quantile(confidence: torch.Tensor, share: float) -> float:
 @given(height=sides, width=sides, share2=shares, share3=shares, compact=st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_cells_that_go_on_have_the_whole_networks_logits(
-    model: ExactCascade, height: int, width: int, share2: float, share3: float, compact: bool
+    model: EncoderCascade, height: int, width: int, share2: float, share3: float, compact: bool
 ) -> None:
     torch.manual_seed(height * 100 + width)
     region: type[Region] = CompactRegion if compact else MaskedRegion
@@ -55,7 +55,7 @@ def test_cells_that_go_on_have_the_whole_networks_logits(
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_exit_rule_decides_in_the_cascade_as_in_its_simulation(rule: str) -> None:
-    model = tiny_exact_cascade(exit_rule=rule, fitted=FITTED).double()
+    model = tiny_encoder_cascade(exit_rule=rule, fitted=FITTED).double()
     torch.manual_seed(2)
     x = torch.randn(2, 3, 45, 61, dtype=torch.float64)
     with torch.inference_mode():
@@ -77,7 +77,7 @@ def test_every_exit_rule_decides_in_the_cascade_as_in_its_simulation(rule: str) 
     assert torch.equal(output.confidence[output.stages == 3], largest[output.stages == 3])
 
 
-def test_without_exits_it_is_the_dense_network(model: ExactCascade) -> None:
+def test_without_exits_it_is_the_dense_network(model: EncoderCascade) -> None:
     x = torch.randn(1, 3, 45, 61, dtype=torch.float64)
     with torch.inference_mode():
         output = model(x, (1.0, 1.0))
@@ -86,7 +86,7 @@ def test_without_exits_it_is_the_dense_network(model: ExactCascade) -> None:
     assert (output.stages == 3).all()
 
 
-def test_without_going_on_it_is_the_first_stage(model: ExactCascade) -> None:
+def test_without_going_on_it_is_the_first_stage(model: EncoderCascade) -> None:
     x = torch.randn(1, 3, 45, 61, dtype=torch.float64)
     with torch.inference_mode():
         output = model(x, (-1.0, -1.0))
@@ -94,13 +94,13 @@ def test_without_going_on_it_is_the_first_stage(model: ExactCascade) -> None:
     assert not any(region.hard.any() for region in output.regions)
 
 
-def test_a_cell_of_unknown_confidence_goes_on(model: ExactCascade) -> None:
+def test_a_cell_of_unknown_confidence_goes_on(model: EncoderCascade) -> None:
     with torch.inference_mode():
         output = model(torch.full((1, 3, 32, 32), torch.nan, dtype=torch.float64), (0.0, 0.0))
     assert (output.stages == 3).all()
 
 
-def test_a_childs_parent_is_always_in_the_region_above(model: ExactCascade) -> None:
+def test_a_childs_parent_is_always_in_the_region_above(model: EncoderCascade) -> None:
     torch.manual_seed(1)
     with torch.inference_mode():
         output = model(torch.randn(1, 3, 64, 64, dtype=torch.float64), (0.5, 0.9))
@@ -111,21 +111,21 @@ def test_a_childs_parent_is_always_in_the_region_above(model: ExactCascade) -> N
 
 
 def test_training_reaches_every_parameter() -> None:
-    model = tiny_exact_cascade().train()
+    model = tiny_encoder_cascade().train()
     sum(logits.square().mean() for logits in model.deep(torch.randn(2, 3, 64, 64))).backward()
     without = [name for name, p in model.named_parameters() if p.grad is None]
     assert without == []
 
 
 def test_batch_norms_of_the_encoder_keep_their_statistics() -> None:
-    model = tiny_exact_cascade().train()
+    model = tiny_encoder_cascade().train()
     before = model.encoder.stages[0][0].bn.running_mean.clone()
     model.deep(torch.randn(2, 3, 64, 64))
     assert torch.equal(model.encoder.stages[0][0].bn.running_mean, before)
 
 
 def test_new_parameters_are_those_outside_the_encoder() -> None:
-    model = tiny_exact_cascade()
+    model = tiny_encoder_cascade()
     count = sum(p.numel() for p in model.new_parameters())
     encoder = sum(p.numel() for p in model.encoder.parameters())
     assert count + encoder == sum(p.numel() for p in model.parameters())

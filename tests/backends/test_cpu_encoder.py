@@ -1,4 +1,4 @@
-"""Cascades with exact regions in the CPU backends, against PyTorch."""
+"""Cascades on an encoder in the CPU backends, against PyTorch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from compilation import CPU_BACKENDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import tiny_exact_cascade
+from tiny_encoder import tiny_encoder_cascade
 from tiny_networks import CLASSES, INFO, MEAN, STD, frames, rho_at, session, to_input
 
 from lc_trt.backends.registry import get_backend
@@ -16,7 +16,7 @@ from lc_trt.compiler.options import CompileOptions
 from lc_trt.compiler.pass_manager import run_passes
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.ir.export import export_cascade
-from lc_trt.model.exact_cascade import ExactCascade
+from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.runtime.engines.base import Engine
 
 sides = st.integers(32, 75)
@@ -24,8 +24,8 @@ share = st.floats(0, 1)
 
 
 @pytest.fixture(scope="module")
-def network() -> ExactCascade:
-    return tiny_exact_cascade(CLASSES)
+def network() -> EncoderCascade:
+    return tiny_encoder_cascade(CLASSES)
 
 
 def engine_of(model, backend: str, size: tuple[int, int], batch: int) -> Engine:

@@ -1,4 +1,4 @@
-"""Cascades on an encoder (`lc_trt.model.exact_cascade`)."""
+"""Cascades on an encoder (`lc_trt.model.encoder_cascade`)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from lc_trt.ir.export.regions import Children, Source, all_rows
 from lc_trt.ir.interface import STAGES
 from lc_trt.ir.operator_schema import Region
 from lc_trt.ir.region_ops import REGION_GATHER, REGION_RESTRICT, REGION_SCATTER
-from lc_trt.model.exact_cascade import STRIDES, ExactCascade
+from lc_trt.model.encoder_cascade import STRIDES, EncoderCascade
 from lc_trt.model.layers import Chain
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.spatial_mix import SpatialMix
 
 
-def emit_exact_cascade(model: ExactCascade, b: GraphBuilder, x: str) -> CascadeMaps:
+def emit_encoder_cascade(model: EncoderCascade, b: GraphBuilder, x: str) -> CascadeMaps:
     """Add a cascade on an encoder.
 
     Temperatures become factors of the heads. Stage 3 adds the logits of stage 2, so head 2 has
@@ -106,9 +106,9 @@ def emit_exact_cascade(model: ExactCascade, b: GraphBuilder, x: str) -> CascadeM
 
 
 def _emit_context(
-    model: ExactCascade, b: GraphBuilder, features: str, guide: str, rows: str, region: Region
+    model: EncoderCascade, b: GraphBuilder, features: str, guide: str, rows: str, region: Region
 ) -> Source:
-    """Add what stage 2's spatial convolutions read (`ExactCascade._context`)."""
+    """Add what stage 2's spatial convolutions read (`EncoderCascade._context`)."""
     with b.path("context"):
         if model.neighbours is Neighbours.EXACT:
             return all_rows(b, emit(model.context, b, features, None))
@@ -121,9 +121,9 @@ def _emit_context(
 
 
 def _emit_detail(
-    model: ExactCascade, b: GraphBuilder, detail: str, guide: str, rows: str, region: Region
+    model: EncoderCascade, b: GraphBuilder, detail: str, guide: str, rows: str, region: Region
 ) -> Source:
-    """Add what stage 3's spatial convolutions read (`ExactCascade._detail`)."""
+    """Add what stage 3's spatial convolutions read (`EncoderCascade._detail`)."""
     if model.neighbours is Neighbours.EXACT:
         return all_rows(b, detail)
     if model.neighbours is Neighbours.ZEROS:

@@ -1,4 +1,4 @@
-"""Training of cascades with exact regions: frozen trunks, stochastic depth, temperatures."""
+"""Training of cascades on an encoder: frozen trunks, stochastic depth, temperatures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from tensorboard_events import scalars
-from tiny_exact_training import exact_config, exact_networks
+from tiny_encoder_training import encoder_config, encoder_networks
 from torch import Tensor
 
 from lc_trt.errors import LcTrtError
@@ -22,9 +22,9 @@ from lc_trt.training.checkpoint import load_weights
 from lc_trt.training.config import TrainConfig
 from lc_trt.training.trainer import Trainer
 
-__all__ = ["exact_networks"]
+__all__ = ["encoder_networks"]
 
-pytestmark = pytest.mark.usefixtures("exact_networks")
+pytestmark = pytest.mark.usefixtures("encoder_networks")
 
 
 def run(config: TrainConfig, out: Path, stop_at: float = math.inf, **options: Any) -> Trainer:
@@ -44,9 +44,9 @@ def first_stage_logits(trainer: Trainer, model: StagedNetwork) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def whole(exact_networks: None, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+def whole(encoder_networks: None, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """An uninterrupted run of six steps, three per phase."""
-    return run(exact_config(tree), tmp_path_factory.mktemp("whole"))
+    return run(encoder_config(tree), tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4], ids=["joint", "boundary", "later"])
@@ -54,9 +54,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     whole: Trainer, tree: Path, tmp_path: Path, stop_at: int
 ) -> None:
     """Stochastic depth is drawn by the step, and stage 1 is frozen after a resumption too."""
-    assert run(exact_config(tree), tmp_path / "parts", stop_at).step == stop_at
+    assert run(encoder_config(tree), tmp_path / "parts", stop_at).step == stop_at
     torch.rand(7)  # a new process has another random state
-    parts = run(exact_config(tree), tmp_path / "parts")
+    parts = run(encoder_config(tree), tmp_path / "parts")
     assert parts.step == whole.step == 6
     for ours, other in ((parts.model, whole.model), (parts.average, whole.average)):
         for (name, a), b in zip(
@@ -79,7 +79,7 @@ def test_validations_report_the_cascade_and_every_stage(whole: Trainer) -> None:
 
 
 def test_stochastic_depth_skips_blocks(tree: Path, tmp_path: Path) -> None:
-    trainer = Trainer(exact_config(tree), tmp_path)
+    trainer = Trainer(encoder_config(tree), tmp_path)
     batch = trainer.batches[0]
     trainer.model.train()
     totals = []
@@ -90,7 +90,7 @@ def test_stochastic_depth_skips_blocks(tree: Path, tmp_path: Path) -> None:
 
 
 def test_a_frozen_first_stage_keeps_its_outputs_to_the_bit(tree: Path, tmp_path: Path) -> None:
-    trainer = run(exact_config(tree), tmp_path, 3)
+    trainer = run(encoder_config(tree), tmp_path, 3)
     average = trainer.average.module
     before, logits = copies(average), first_stage_logits(trainer, average)
     trainer.run()
@@ -106,7 +106,7 @@ def test_a_frozen_first_stage_keeps_its_outputs_to_the_bit(tree: Path, tmp_path:
 
 
 def test_a_frozen_first_stage_needs_no_gradients(tree: Path, tmp_path: Path) -> None:
-    trainer = run(exact_config(tree), tmp_path, 4)
+    trainer = run(encoder_config(tree), tmp_path, 4)
     frozen = {name for name, p in trainer.model.named_parameters() if not p.requires_grad}
     assert frozen and all(n.startswith(("encoder", "pyramid", "head1")) for n in frozen)
     assert all(p.grad is None for p in trainer.model.encoder.parameters())
@@ -116,7 +116,7 @@ def test_the_phase_after_a_frozen_one_trains_everything_but_the_frozen_strides(
     tree: Path, tmp_path: Path
 ) -> None:
     later = {"loss": "deep", "name": "later", "freeze_first_stage": True}
-    config = exact_config(
+    config = encoder_config(
         tree, deep=later, cascade={"loss": "deep", "freeze_batch_norm": False},
         encoder={"name": "tiny", "weights": "none", "frozen": 8},
     )  # fmt: skip
@@ -141,10 +141,10 @@ def test_the_best_weights_get_temperatures_at_the_end(tree: Path, tmp_path: Path
         "on_calibration": fits.append,
         "on_validation": lambda phase, validation: validations.append((phase, validation)),
     }
-    trainer = run(exact_config(tree), tmp_path, 5, **options)
+    trainer = run(encoder_config(tree), tmp_path, 5, **options)
     assert not fits
     assert "temperatures" not in load_weights(trainer.best_path)[1]
-    trainer = run(exact_config(tree), tmp_path, **options)
+    trainer = run(encoder_config(tree), tmp_path, **options)
     (fit,) = fits
     phase, validation = validations[-1]
     assert phase == "later"
@@ -154,7 +154,7 @@ def test_the_best_weights_get_temperatures_at_the_end(tree: Path, tmp_path: Path
         assert metadata["temperatures"] == list(fit.temperatures)
         assert metadata["val_miou"] == validation.miou
     assert "temperatures" not in load_weights(tmp_path / "deep.safetensors")[1]
-    run(exact_config(tree), tmp_path, **options)
+    run(encoder_config(tree), tmp_path, **options)
     assert len(fits) == 1, "a finished run is not changed"
 
 
@@ -167,20 +167,20 @@ def test_a_run_killed_before_calibration_is_calibrated_when_resumed(
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_calibrate", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(exact_config(tree), tmp_path)
+            run(encoder_config(tree), tmp_path)
     assert "temperatures" not in load_weights(tmp_path / "best.safetensors")[1]
-    run(exact_config(tree), tmp_path)
+    run(encoder_config(tree), tmp_path)
     assert "temperatures" in load_weights(tmp_path / "best.safetensors")[1]
 
 
 def test_the_checkpoint_names_encoder_normalisation_and_source(tree: Path, tmp_path: Path) -> None:
-    first = run(exact_config(tree), tmp_path / "first")
+    first = run(encoder_config(tree), tmp_path / "first")
     metadata = load_weights(first.best_path)[1]
     assert metadata["encoder"] == "tiny" and metadata["pretrained"] is None
     assert metadata["normalisation"] == {"mean": [127.0] * 3, "std": [128.0] * 3}
 
     encoder = {"name": str(first.best_path), "frozen": None}
-    second = Trainer(exact_config(tree, encoder=encoder, seed=3), tmp_path / "second")
+    second = Trainer(encoder_config(tree, encoder=encoder, seed=3), tmp_path / "second")
     start = load_weights(first.best_path)[0]
     for name, value in second.model.state_dict().items():
         if name.startswith("encoder."):
@@ -192,13 +192,13 @@ def test_the_checkpoint_names_encoder_normalisation_and_source(tree: Path, tmp_p
     assert note.startswith("best.safetensors: loaded ")
     second.run(lambda: second.step >= 3)
     assert load_weights(second.best_path)[1]["encoder"] == "tiny"
-    resumed = Trainer(exact_config(tree, encoder=encoder, seed=3), tmp_path / "second")
+    resumed = Trainer(encoder_config(tree, encoder=encoder, seed=3), tmp_path / "second")
     resumed.run()
     assert load_weights(second.best_path)[1]["pretrained"] == {
         "source": "best.safetensors", "licence": "",
     }  # fmt: skip
 
-    third = Trainer(exact_config(tree, init=str(second.best_path)), tmp_path / "third")
+    third = Trainer(encoder_config(tree, init=str(second.best_path)), tmp_path / "third")
     third.run(lambda: third.step >= 3)
     assert load_weights(third.best_path)[1]["pretrained"]["source"] == "best.safetensors"
 
@@ -206,13 +206,13 @@ def test_the_checkpoint_names_encoder_normalisation_and_source(tree: Path, tmp_p
 def test_another_list_of_classes_does_not_resume(tree: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(tree, tmp_path / "data"))
     (data / "classes.txt").write_text("sky\nroad\ncar\n")
-    trainer = run(exact_config(data), tmp_path / "run", 2)
+    trainer = run(encoder_config(data), tmp_path / "run", 2)
     assert trainer.notes[0] == f"classes of {data / 'classes.txt'}: sky, road, car"
     moved = data.rename(tmp_path / "moved")
-    assert Trainer(exact_config(moved), tmp_path / "run").step == 2
+    assert Trainer(encoder_config(moved), tmp_path / "run").step == 2
     (moved / "classes.txt").write_text("sky\nroad\nbus\n")
     with pytest.raises(LcTrtError, match=r"was trained with classes\.names .*car"):
-        Trainer(exact_config(moved), tmp_path / "run")
+        Trainer(encoder_config(moved), tmp_path / "run")
 
 
 @pytest.mark.slow
