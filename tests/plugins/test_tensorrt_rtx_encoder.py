@@ -15,6 +15,8 @@ from tiny_networks import CLASSES, INFO, MEAN, STD, frames
 
 from lc_trt.bundle.sections import Profile
 from lc_trt.compiler.options import Quantization
+from lc_trt.compiler.pass_manager import run_passes
+from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.ir.export import export_cascade
 from lc_trt.model.exits import FITTED, RULES
 from lc_trt.model.neighbours import Neighbours
@@ -38,6 +40,16 @@ def test_each_region_operator_is_our_plugin(build, neighbours, precision, symbol
         plan = build(model, "8.9", **(ANY if symbolic else {}))
     assert len(plan.content) > 10_000
     assert created_plugins(caplog.messages) == [node.op_type for node in regions(model)]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32", "int8"])
+def test_its_dense_form_builds(build, precision):
+    """Parents are repeated in the precision of what reads them."""
+    source = export_cascade(tiny_exact_cascade(CLASSES), INFO, MEAN, STD)
+    how = Quantization(exchange_ranges(source, frames(1, SIZE))) if precision == "int8" else None
+    dense = run_passes(source, [ToDense()])
+    model = lowered_for_tensorrt(dense, SIZE, 1, "fp16" if how else precision, how)
+    assert len(build(model, "8.9").content) > 10_000
 
 
 @pytest.mark.parametrize("rule", RULES)

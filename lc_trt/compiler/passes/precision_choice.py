@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto
 
 from lc_trt.compiler.graph import Array, Graph
+from lc_trt.compiler.passes.quantization_plan import moves
 from lc_trt.compiler.precision import Precision
 from lc_trt.ir.interface import DOMAIN
 from lc_trt.ir.node_view import NodeView
@@ -29,7 +30,8 @@ HALF_ARRAYS: dict[int, np.dtype] = {
 PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", REGION_CONV.name}
 _WEIGHTS = {"Conv": "W", "ConvTranspose": "W", "Gemm": "B", "MatMul": "B"}
 # Probabilities and their comparisons, interpolation, and sums and powers that need more range or
-# precision than FP16 has. Operators that are not listed follow their input.
+# precision than FP16 has. Operators that are not listed, or only move values as a nearest-neighbour
+# Resize does, follow their input.
 _KEEPS_FULL = {
     "ArgMax", "ArgMin", "BatchNormalization", "CumSum", "Exp", "GlobalAveragePool",
     "GroupNormalization", "InstanceNormalization", "LayerNormalization", "Log", "LogSoftmax",
@@ -91,7 +93,7 @@ class PrecisionChoice:
         if node.op_type in PRODUCTS and node.domain in ("", DOMAIN):
             # FP32 between DQ and Q, because scales may be too small for FP16.
             return "its weight is INT8" if self.decodes_weight(node) else None
-        if node.op_type in _KEEPS_FULL:
+        if node.op_type in _KEEPS_FULL and not moves(node):
             return f"{node.op_type} needs FP32"
         names = [name for name in node.input if name]
         values = [self.graph.constants.get(name) for name in names]

@@ -2,7 +2,8 @@
 
 OpenVINO takes one precision for the whole network, but for operators with the attribute
 ``precise``. Python cannot set it, but an IR that is read has it. So the network goes through
-OpenVINO's own IR, and the attribute into its XML.
+OpenVINO's own IR, and the attribute into its XML. Where OpenVINO turns an operator into that of an
+older opset it loses the attribute, so the network gets the older one before.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -41,6 +43,8 @@ def pin(core: ov.Core, network: ov.Model) -> ov.Model | None:
     for node in network.get_ordered_ops():
         if node.get_type_name() == "Interpolate":
             _older_interpolate(node)
+        elif node.get_type_name() == "Softmax":
+            _older_softmax(node)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
         ov.serialize(network, file)
@@ -56,10 +60,7 @@ def pin(core: ov.Core, network: ov.Model) -> ov.Model | None:
 
 
 def _older_interpolate(node: ov.Node) -> None:
-    """Interpolate as of opset 4: OpenVINO turns newer ones into it, and loses the attribute there.
-
-    One whose sizes are not known stays.
-    """
+    """Interpolate as of opset 4; one whose sizes are not known stays."""
     shape = node.output(0).get_partial_shape()
     inputs = [i.get_source_output() for i in node.inputs()]
     if node.get_type_info().version_id != "opset11" or shape.is_dynamic or len(inputs) != 2:
@@ -71,11 +72,27 @@ def _older_interpolate(node: ov.Node) -> None:
     axes = opset8.constant(np.arange(len(shape.to_shape()))).output(0)
     if attributes["shape_calculation_mode"] == "scales":
         scales = sizes_or_scales
-    older = NodeFactory("opset4").create("Interpolate", [image, sizes, scales, axes], attributes)
-    older.set_friendly_name(node.get_friendly_name())
+    _replace(node, "opset4", [image, sizes, scales, axes], attributes)
+
+
+def _older_softmax(node: ov.Node) -> None:
+    """Softmax as of opset 1, whose axis is not negative; one of unknown rank stays."""
+    rank = node.output(0).get_partial_shape().rank
+    if node.get_type_info().version_id != "opset8" or rank.is_dynamic:
+        return
+    axis = node.get_attributes()["axis"] % rank.get_length()
+    _replace(node, "opset1", [node.input(0).get_source_output()], {"axis": axis})
+
+
+def _replace(
+    node: ov.Node, opset: str, inputs: list[ov.Output], attributes: dict[str, Any]
+) -> None:
+    """Replace an operator by that of the same name in another opset."""
+    other = NodeFactory(opset).create(node.get_type_name(), inputs, attributes)
+    other.set_friendly_name(node.get_friendly_name())
     names = node.output(0).get_names()
-    node.output(0).replace(older.output(0))
-    older.output(0).set_names(names)
+    node.output(0).replace(other.output(0))
+    other.output(0).set_names(names)
 
 
 def _layers_of(root: ElementTree.Element, names: Collection[str]) -> Iterator[ElementTree.Element]:

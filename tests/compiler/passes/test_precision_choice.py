@@ -16,6 +16,7 @@ from lc_trt.compiler.precision import Precision
 def chain(*nodes):
     """A Conv from ``x`` to ``a``, then nodes from ``a`` to ``y``."""
     constants = {"w": np.ones((2, 2, 1, 1), np.float32), "big": np.float32(1e6)}
+    constants["twice"] = np.float32([1, 1, 2, 2])
     return Graph(graph_of([helper.make_node("Conv", ["x", "w"], ["a"], "conv"), *nodes], constants))
 
 
@@ -40,6 +41,15 @@ def test_each_operator_in_fp32_has_a_reason(nodes, keep, reason):
     graph.expanded = {"up": "Resize", "down": "Relu"}
     found = {s.node: s.reason for s in NoteFp32(Precision.FP16, keep).apply(graph).skipped}
     assert reason in found[nodes[0].name]
+
+
+@pytest.mark.parametrize(("mode", "full"), [("nearest", False), ("linear", True)])
+def test_a_resize_that_copies_values_follows_its_input(mode, full):
+    graph = chain(helper.make_node("Resize", ["a", "", "twice"], ["y"], "resize", mode=mode))
+    choice = PrecisionChoice(graph, Precision.BF16, ())
+    conv, resize = graph.nodes
+    choice.follow(conv, choice.element(conv))
+    assert choice.element(resize) == (FULL if full else choice.half)
 
 
 def test_what_follows_a_product_is_in_half_precision():

@@ -9,7 +9,7 @@ import pytest
 from compilation import lowered
 from onnx import TensorProto, helper, numpy_helper
 from precisions import executed
-from tiny_networks import INFO, frames, run, session, tiny_model
+from tiny_networks import INFO, frames, run, session, tiny_exact_model, tiny_model
 
 from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.pass_manager import run_passes
@@ -60,6 +60,22 @@ def test_what_decides_is_in_fp32_and_products_are_not(form, precision):
     expected = run(session(prepare(source, INFO.size, 1).encode()), images, rho)
     found = engine.run(images, thresholds)
     assert (found.labels == expected["labels"]).mean() > 0.8
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("dense", [False, True])
+def test_in_a_cascade_on_an_encoder_too(dense, precision):
+    """Also a Softmax that no output reads but through a Resize; parents are only repeated."""
+    source = run_passes(tiny_exact_model(), [ToDense()] if dense else [])
+    compiled = lowered(source, "openvino", INFO.size, 1, None, precision)
+    named = executed(open_onnx("openvino", compiled.SerializeToString(), precision=precision))
+    softmaxes = {n: p for n, found in named.items() for k, p in found if k == "Softmax"}
+    assert softmaxes == {f"head{i}/softmax": "f32" for i in ((3,) if dense else (1, 2, 3))}
+    resized = {n: p for n, found in named.items() for k, p in found if k == "Interpolate"}
+    parents = {"stage3/parent/enter/dense", "head3/parent/dense"}
+    assert parents & resized.keys() == (parents if dense else set())
+    assert {resized.pop(name) for name in parents & resized.keys()} <= {SHORT[precision]}
+    assert set(resized.values()) == {"f32"}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
