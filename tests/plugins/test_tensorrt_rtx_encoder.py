@@ -45,7 +45,7 @@ def test_each_region_operator_is_our_plugin(build, neighbours, precision, symbol
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32", "int8"])
 def test_its_dense_form_builds(build, precision):
     """Parents are repeated in the precision of what reads them."""
-    source = export_cascade(tiny_exact_cascade(CLASSES), INFO, MEAN, STD)
+    source = export_cascade(tiny_encoder_cascade(CLASSES), INFO, MEAN, STD)
     how = Quantization(exchange_ranges(source, frames(1, SIZE))) if precision == "int8" else None
     dense = run_passes(source, [ToDense()])
     model = lowered_for_tensorrt(dense, SIZE, 1, "fp16" if how else precision, how)

@@ -32,6 +32,7 @@ from lc_trt.compiler.passes.quantization_plan import (
 from lc_trt.errors import LcTrtError
 
 LEVELS, SIGNED_LEVELS = 255, 127  # largest quantised value of an unsigned and a signed range
+_LARGEST_BIAS = 1 << 30  # int32, with as much left for the products that are added to it
 _SMALLEST = 1e-12  # scale, for a tensor that is always 0
 
 
@@ -209,7 +210,7 @@ class Quantizer:
             node: Conv or RegionConv.
         """
         conv = Convolution(node)
-        values, scale = integer_weight(self.graph.constants[conv.weight])
+        values, scale = integer_weight(self.graph.constants[conv.weight], self.least_scale(conv))
         p = f"{node.name}/weight"
         names = [
             self.graph.constant(f"{p}_int8", values, "int8"),
@@ -218,6 +219,14 @@ class Quantizer:
         ]
         self.nodes.append(self.graph.make("DequantizeLinear", names, f"{p}_dq", axis=0))
         conv.weight = self.nodes[-1].output[0]
+
+    def least_scale(self, conv: Convolution) -> Array:
+        """Least scales of a weight for which the bias, in steps of the product, fits into int32."""
+        quantised = self.quantised.get(conv.x)
+        if quantised is None or not conv.bias:
+            return np.zeros(1)
+        bias = self.graph.constants[conv.bias].reshape(-1).astype(np.float64)
+        return np.abs(bias) / (float(self.graph.constants[quantised[1]]) * _LARGEST_BIAS)
 
 
 def group_parameters(
@@ -272,16 +281,18 @@ def parameters(ranges: Collection[Range], *, signed: bool) -> tuple[Array, Array
     return np.asarray(max(scale, _SMALLEST), np.float32), np.asarray(zero, kind)
 
 
-def integer_weight(weight: Array) -> tuple[Array, Array]:
+def integer_weight(weight: Array, least: Array | float = 0.0) -> tuple[Array, Array]:
     """Quantise a weight symmetrically per channel: the largest magnitude becomes 127.
 
     Args:
         weight: float [Cout, ...].
+        least: least scale, per channel or for all. It matters to channels of hardly any weight,
+            which are little more than their bias.
 
     Returns:
         int8 values [Cout, ...] and float32 scales [Cout].
     """
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
-    scale = np.maximum(largest / SIGNED_LEVELS, _SMALLEST).astype(np.float32)
+    scale = np.maximum(np.maximum(largest / SIGNED_LEVELS, least), _SMALLEST).astype(np.float32)
     steps = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
     return np.clip(steps, -SIGNED_LEVELS, SIGNED_LEVELS).astype(np.int8), scale

@@ -45,11 +45,11 @@ class Int32Bias(RewriteRule):
         bias = view.input(name)
         value = graph.constants[bias].reshape(-1) if bias else np.zeros(len(scale))
         limits = np.iinfo(np.int32)
+        # FP32 would round the upper limit up, beyond int32.
+        steps = np.clip(np.rint(value / scale.astype(np.float64)), limits.min, limits.max)
         p = f"{node.name}/bias"
         names = [
-            graph.constant(
-                f"{p}_int32", np.clip(np.rint(value / scale), limits.min, limits.max), "int32"
-            ),
+            graph.constant(f"{p}_int32", steps, "int32"),
             graph.constant(f"{p}_scale", scale, "float32"),
             graph.constant(f"{p}_zero_point", np.zeros(len(scale)), "int32"),
         ]

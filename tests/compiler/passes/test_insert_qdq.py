@@ -8,19 +8,34 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+import torch
 from compilation import CPU_BACKENDS, lowered
 from int8_cases import image_folder, tiny_table
 from onnx import numpy_helper
-from tiny_networks import frames, middle_rho, run, session, tiny_encoder_model, tiny_model
+from tiny_encoder import tiny_encoder_cascade
+from tiny_networks import (
+    CLASSES,
+    INFO,
+    MEAN,
+    STD,
+    frames,
+    middle_rho,
+    run,
+    session,
+    tiny_encoder_model,
+    tiny_model,
+)
 
 from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.options import Quantization
 from lc_trt.compiler.pass_manager import apply_passes, run_passes
+from lc_trt.compiler.passes.convolution import convolution
 from lc_trt.compiler.passes.insert_qdq import InsertQdq, integer_weight, parameters
 from lc_trt.compiler.passes.quantization_plan import fingerprints, make_plan, select_layers
 from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.ir.export import export_cascade
 from lc_trt.ir.node_view import NodeView
 from lc_trt.runtime.engines.onnxruntime import open_session
 
@@ -192,6 +207,32 @@ def test_weights_are_symmetric_per_output_channel():
     assert values.dtype == np.int8 and list(np.abs(values).reshape(4, -1).max(1)) == [127] * 3 + [0]
     decoded = values * scale.reshape(-1, 1, 1, 1)
     assert (np.abs(decoded - weight).reshape(4, -1).max(1) <= scale / 2 * 1.001).all()
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_a_channel_without_weights_keeps_its_bias(tmp_path, backend):
+    """Pretrained encoders have channels that are no more than a constant."""
+    network = tiny_encoder_cascade(CLASSES)
+    layer = network.encoder.stages[2][1].branch[1]
+    with torch.no_grad():
+        layer.conv.weight[:2] = 0
+        layer.conv.weight[2] *= 1e-7
+        layer.bn.bias[:3], layer.bn.running_mean[:3] = 0.8, 0
+    model = export_cascade(network, INFO, MEAN, STD)
+    ranges = tiny_table(model, image_folder(tmp_path, 1)).ranges
+    folded = prepare(model, SIZE, 1)
+    plan, edges = make_plan(folded), folded.edges()
+    found = constants(lowered(model, backend, SIZE, 1, Quantization(ranges)))
+    checked = 0
+    for name in plan.convolutions:
+        conv = convolution(edges.producers[name])
+        steps = [n for n in found if n.startswith(conv.node.name) and n.endswith("/bias_int32")]
+        for key in steps:
+            scale = found[key.removesuffix("_int32") + "_scale"]
+            expected = folded.constants[conv.bias].reshape(-1)
+            assert (np.abs(found[key] * scale - expected) <= 0.51 * scale + 1e-6).all(), key
+            checked += 1
+    assert checked == len(plan.convolutions)
 
 
 @pytest.mark.parametrize(

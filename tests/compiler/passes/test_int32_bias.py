@@ -44,6 +44,14 @@ def test_a_bias_is_rounded_to_steps_of_the_product(inputs):
     np.testing.assert_allclose(found, expected, atol=0.03)
 
 
+def test_a_bias_beyond_int32_keeps_its_sign():
+    graph = Graph(quantised_conv("dq", "dw", "bias"))
+    graph.constants["w_scale"] = np.float32([1e-12, 1e-12])
+    constants = Graph(run_passes(graph.encode(), [Int32Bias()])).constants
+    limits = np.iinfo(np.int32)
+    assert constants["conv/bias_int32"].tolist() == [limits.max, limits.min]
+
+
 @pytest.mark.parametrize(
     ("inputs", "reason"),
     [

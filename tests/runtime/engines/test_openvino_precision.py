@@ -9,7 +9,7 @@ import pytest
 from compilation import lowered
 from onnx import TensorProto, helper, numpy_helper
 from precisions import executed
-from tiny_networks import INFO, frames, run, session, tiny_exact_model, tiny_model
+from tiny_networks import INFO, frames, run, session, tiny_encoder_model, tiny_model
 
 from lc_trt.backends.load import open_onnx
 from lc_trt.compiler.pass_manager import run_passes
@@ -66,7 +66,7 @@ def test_what_decides_is_in_fp32_and_products_are_not(form, precision):
 @pytest.mark.parametrize("dense", [False, True])
 def test_in_a_cascade_on_an_encoder_too(dense, precision):
     """Also a Softmax that no output reads but through a Resize; parents are only repeated."""
-    source = run_passes(tiny_exact_model(), [ToDense()] if dense else [])
+    source = run_passes(tiny_encoder_model(), [ToDense()] if dense else [])
     compiled = lowered(source, "openvino", INFO.size, 1, None, precision)
     named = executed(open_onnx("openvino", compiled.SerializeToString(), precision=precision))
     softmaxes = {n: p for n, found in named.items() for k, p in found if k == "Softmax"}
