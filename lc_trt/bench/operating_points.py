@@ -1,4 +1,4 @@
-"""Thresholds at which given shares of an image's pixels exit at each stage."""
+"""The thresholds of each row and frame: the bundle's own, or those that reach given exit shares."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lc_trt.bench.options import Options
+from lc_trt.bench.shares import jittered
+from lc_trt.bundle.manifest import Manifest
+from lc_trt.data import published
 from lc_trt.data.metrics import Shares
 from lc_trt.runtime.engines.base import Engine
+from lc_trt.utils.progress import SILENT, ProgressMonitor
 
 Rho = npt.NDArray[np.float32]
 
@@ -64,3 +69,52 @@ def rho_pair(first: float, second: float) -> Rho:
         second: of the boundary between stages 2 and 3.
     """
     return np.array([first, second], np.float32)
+
+
+def thresholds(
+    manifest: Manifest,
+    engine: Engine,
+    frames: Sequence[npt.NDArray[np.uint8]],
+    options: Options,
+    monitor: ProgressMonitor = SILENT,
+) -> dict[str, list[Rho]]:
+    """The thresholds of each frame at the operating points ``LC`` and ``LC fast``.
+
+    Args:
+        manifest: of the bundle.
+        engine: its cascade.
+        frames: uint8 [N, H, W, 3] each, BGR.
+        options: how to measure.
+        monitor: shows progress.
+
+    Returns:
+        float32 [2] per frame, by row.
+    """
+    own = {"LC": manifest.default_rho, "LC fast": manifest.fast_rho}
+    requested = options.shares or {}
+    targets: dict[str, list[Shares]] = {}
+    rhos: dict[str, list[Rho]] = {}
+    for row, point in published.POINTS.items():
+        rho = own[row]
+        if rho is not None and at_own_rho(row, manifest, options):
+            rhos[row] = [rho_pair(*rho)] * len(frames)
+        else:
+            targets[row] = jittered(requested.get(row, point.shares), len(frames), options.seed)
+            rhos[row] = []
+    if targets:
+        for i, frame in enumerate(monitor.track("finding thresholds", frames)):
+            shares = [draws[i] for draws in targets.values()]
+            for row, pair in zip(targets, find_rho(engine, frame, shares), strict=True):
+                rhos[row].append(pair)
+    return rhos
+
+
+def at_own_rho(row: str, manifest: Manifest, options: Options) -> bool:
+    """Whether an operating point runs at the bundle's thresholds, not at target shares.
+
+    Args:
+        row: ``LC`` or ``LC fast``.
+        manifest: of the bundle.
+        options: how to measure.
+    """
+    return manifest.trained is not None and row not in (options.shares or {})

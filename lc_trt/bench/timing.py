@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lc_trt.bench.operating_points import Rho
+from lc_trt.bench.operating_points import ALL_EXIT, Rho, rho_pair
 from lc_trt.data.metrics import Shares, stage_shares
 from lc_trt.runtime.engines.base import Engine, EngineOutput
 from lc_trt.utils.timing import Lane
@@ -51,6 +51,28 @@ class EngineLane(Lane[EngineOutput]):
     def _collect(self, output: EngineOutput) -> None:
         if output.stages is not None:
             self.shares.append(stage_shares(output.stages))
+
+
+def cascade_lanes(
+    engine: Engine, frames: Sequence[npt.NDArray[np.uint8]], rhos: dict[str, list[Rho]]
+) -> tuple[list[EngineLane], list[EngineLane]]:
+    """The lanes of the operating points, and the partial passes that give the time per stage.
+
+    Args:
+        engine: of the cascade.
+        frames: uint8 [N, H, W, 3] each, BGR.
+        rhos: float32 [2] per frame, by row.
+
+    Returns:
+        One lane per row; and stage 1 alone, then stages 1 and 2 of each row.
+    """
+    rows = [EngineLane(row, engine, frames, rho) for row, rho in rhos.items()]
+    first = [rho_pair(ALL_EXIT, ALL_EXIT)] * len(frames)
+    splits = [EngineLane("stage 1", engine, frames, first)]
+    for row, rho in rhos.items():
+        cut = [rho_pair(float(r[0]), ALL_EXIT) for r in rho]
+        splits.append(EngineLane(f"{row}, stages 1 and 2", engine, frames, cut))
+    return rows, splits
 
 
 def stage_times(

@@ -102,8 +102,9 @@ def bench(
         lc-trt bench model.lct --json bench.json
         lc-trt bench model.lct --peers --images camvid/val/images --size 384x512
     """
+    from lc_trt.bench.options import Options
     from lc_trt.bench.shares import parse_shares
-    from lc_trt.bench.suite import Options, run_bench
+    from lc_trt.bench.suite import run_bench
 
     options = Options(
         images=content.images,

@@ -12,7 +12,8 @@ from toy_backend import FILE, ToyBackend
 
 import lc_trt
 from lc_trt.backends.registry import compile_options, registered
-from lc_trt.bench.suite import Options, run_bench
+from lc_trt.bench.options import Options
+from lc_trt.bench.suite import run_bench
 from lc_trt.builder.build import build
 from lc_trt.bundle.bundle import SOURCE, Bundle
 from lc_trt.cli.app import main

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_engine import FakeEngine, numbered_frames, random_levels
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_models import DEFAULT_RHO, FAST_RHO, toy_manifest
 
-from lc_trt.bench.operating_points import ALL_EXIT, find_rho, threshold_for
+from lc_trt.bench.operating_points import ALL_EXIT, find_rho, threshold_for, thresholds
+from lc_trt.bench.options import Options
 from lc_trt.data.metrics import stage_shares
+from lc_trt.data.published import LC, LC_FAST
 
 HALF, LATE = (0.5, 0.25, 0.25), (0.1, 0.1, 0.8)
 
@@ -68,3 +73,28 @@ def test_a_dense_engine_has_no_shares() -> None:
 def test_stage_shares() -> None:
     stages = np.array([[[1, 1, 2, 3]], [[1, 1, 3, 3]]], np.uint8)
     assert stage_shares(stages) == (0.5, 0.125, 0.375)
+
+
+def test_trained_weights_have_thresholds_of_their_own_and_others_reach_shares() -> None:
+    shape = (1, 80, 80)  # 100 cells
+    engine = FakeEngine(random_levels(2, (1, 10, 10)), shape=shape)
+    frames = numbered_frames(2, shape)
+    untrained = toy_manifest()
+    trained = replace(untrained, trained={"val_miou": 0.5})
+    own = thresholds(trained, engine, frames, Options())
+    assert engine.passes == []
+    for row, rho in (("LC", DEFAULT_RHO), ("LC fast", FAST_RHO)):
+        assert [found.tolist() for found in own[row]] == [pytest.approx(rho)] * 2
+    asked = thresholds(trained, engine, frames, Options(shares={"LC fast": HALF}))
+    assert [found.tolist() for found in asked["LC"]] == [pytest.approx(DEFAULT_RHO)] * 2
+    published = thresholds(untrained, engine, frames, Options())
+    for row, found, expected in (
+        ("LC fast", asked, HALF[0]), ("LC", published, LC.shares[0]),
+        ("LC fast", published, LC_FAST.shares[0]),
+    ):  # fmt: skip
+        first = [
+            stage_shares(engine.run(frame, rho).stages)[0]
+            for frame, rho in zip(frames, found[row], strict=True)
+        ]
+        # Shares vary by frame, around their mean.
+        assert np.mean(first) == pytest.approx(expected, abs=0.02)

@@ -21,8 +21,9 @@ from tiny_networks import frames
 from lc_trt.backends.load import open_bundle
 from lc_trt.backends.registry import registered
 from lc_trt.bench.operating_points import ALL_EXIT
+from lc_trt.bench.options import Options
 from lc_trt.bench.report import Report
-from lc_trt.bench.suite import Options, run_bench
+from lc_trt.bench.suite import run_bench
 from lc_trt.bundle.bundle import SOURCE, Bundle, write_bundle
 from lc_trt.bundle.exit_bound import CONFORMAL, LABELS_CHANGED, ExitBound
 from lc_trt.compiler.frontend.read_onnx import load_onnx

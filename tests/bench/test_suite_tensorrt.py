@@ -21,8 +21,9 @@ from tiny_networks import INFO
 from lc_trt.backends.registry import get_backend, registered
 from lc_trt.backends.tensorrt import TensorRTBackend
 from lc_trt.bench import networks
+from lc_trt.bench.options import Options
 from lc_trt.bench.recompile import options_like
-from lc_trt.bench.suite import Options, run_bench
+from lc_trt.bench.suite import run_bench
 from lc_trt.bundle.bundle import CALIBRATION, PLAN, PLUGINS, SOURCE, Bundle, write_bundle
 from lc_trt.bundle.sections import (
     Calibration,

@@ -7,7 +7,7 @@ import pytest
 from fake_engine import FakeClock, FakeEngine, numbered_frames, random_levels
 
 from lc_trt.bench.operating_points import ALL_EXIT, rho_pair
-from lc_trt.bench.timing import EngineLane, stage_times
+from lc_trt.bench.timing import EngineLane, cascade_lanes, stage_times
 from lc_trt.utils.timing import measure
 
 
@@ -46,3 +46,13 @@ def test_stage_times_are_differences_of_medians() -> None:
     stages = stage_times([9, 10, 99], [30, 31, 29], [36, 34, 35])
     assert stages == (10, 20, 5)
     assert sum(stages) == np.median([36, 34, 35])
+
+
+def test_partial_passes_end_after_stages_1_and_2() -> None:
+    engine, frames = FakeEngine(random_levels(2)), numbered_frames(2)
+    rho = [rho_pair(0.5, 0.25), rho_pair(0.75, 0.5)]
+    points, splits = cascade_lanes(engine, frames, {"LC": rho})
+    assert [lane.name for lane in points] == ["LC"] and points[0].rho is rho
+    assert [lane.name for lane in splits] == ["stage 1", "LC, stages 1 and 2"]
+    each = [[r.tolist() for r in lane.rho or ()] for lane in splits]
+    assert each == [[[ALL_EXIT] * 2] * 2, [[0.5, ALL_EXIT], [0.75, ALL_EXIT]]]

@@ -12,9 +12,9 @@ import pytest
 from toy_models import toy_bundle
 
 from lc_trt.bench import suite
+from lc_trt.bench.options import Options
 from lc_trt.bench.race import Entry, Race
 from lc_trt.bench.report import Report, Row, Target
-from lc_trt.bench.suite import Options
 from lc_trt.cli.app import main
 from lc_trt.data.published import LC, LC_FAST, PEERS
 
