@@ -1,4 +1,4 @@
-"""Checks that a configuration and its network fit together."""
+"""The network of a configuration, and whether the two fit together."""
 
 from __future__ import annotations
 
@@ -6,8 +6,29 @@ from lc_trt.errors import UsageError
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec
 from lc_trt.training.config import TrainConfig
+from lc_trt.training.initial_weights import encoder_name
 
 PUBLISHED = "published"
+
+
+def configured_network(config: TrainConfig) -> NetworkSpec:
+    """The network of a configuration.
+
+    Args:
+        config: the configuration.
+
+    Raises:
+        UsageError: unknown preset, or fields that the network cannot follow (`check_network`).
+        LcTrtError: an encoder's checkpoint that cannot be read.
+    """
+    encoder = config.encoder
+    if encoder is None:
+        network = NetworkSpec(config.preset, config.heads)
+    else:
+        neighbours = Neighbours(encoder.neighbours)
+        network = NetworkSpec(encoder=encoder_name(encoder), neighbours=neighbours)
+    check_network(config, network)
+    return network
 
 
 def check_network(config: TrainConfig, network: NetworkSpec) -> None:

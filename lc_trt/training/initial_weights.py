@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from torch import Tensor
+
+from lc_trt.data.datasets import Dataset
+from lc_trt.data.images import spread
 from lc_trt.errors import UsageError
 from lc_trt.model.cascade import Cascade
 from lc_trt.model.encoder_cascade import EncoderCascade
 from lc_trt.model.encoders.weights import NONE, PYPI, load_pretrained, package_facts
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec, TrainableNetwork
-from lc_trt.model.stand_in import stand_in_names
+from lc_trt.model.stand_in import fit_stand_ins, stand_in_names
+from lc_trt.training.batches import Image
 from lc_trt.training.checkpoint import load_into, load_weights
 from lc_trt.training.config import Encoder, TrainConfig
 
 FITTED_LATER = ("exit_rules.",)  # to the network that a run ends with
+FIT_IMAGES = 32  # to fit linear stand-ins to
 CHECKPOINT = ".safetensors"  # an encoder's name with this end is a file
 
 
@@ -69,6 +75,21 @@ def load_initial_weights(model: TrainableNetwork, config: TrainConfig) -> Initia
         return InitialWeights()
     loaded = load_pretrained(cast(EncoderCascade, model).encoder, source)
     return InitialWeights(str(loaded), loaded.as_metadata())
+
+
+def fit_new_stand_ins(
+    model: TrainableNetwork, samples: Dataset, prepare: Callable[[Image], Tensor]
+) -> None:
+    """Fit the stand-ins of a network whose initial weights have none.
+
+    Args:
+        model: a cascade with stand-ins, which are changed.
+        samples: images to fit them to, of which `FIT_IMAGES` are read.
+        prepare: converts BGR images, uint8 [N, H, W, 3], to the network's input.
+    """
+    chosen = (samples[i] for i in spread(len(samples), FIT_IMAGES))
+    inputs = (prepare(sample.image[None]) for sample in chosen)
+    fit_stand_ins(cast(EncoderCascade, model), inputs)
 
 
 def encoder_name(encoder: Encoder) -> str:

@@ -9,36 +9,25 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
 
-from lc_trt.data.images import spread
 from lc_trt.errors import LcTrtError
 from lc_trt.model.cascade import StagedNetwork
 from lc_trt.model.encoder_cascade import EncoderCascade
-from lc_trt.model.layers import freeze_batch_norm
-from lc_trt.model.neighbours import Neighbours
-from lc_trt.model.network import NetworkSpec, TrainableNetwork
-from lc_trt.model.stand_in import fit_stand_ins
+from lc_trt.model.network import TrainableNetwork
 from lc_trt.training import checkpoint
-from lc_trt.training.average import moving_average
-from lc_trt.training.batches import Image
-from lc_trt.training.check_network import check_network
+from lc_trt.training.batch_loss import BatchLoss
+from lc_trt.training.best_weights import BestWeights
+from lc_trt.training.check_network import configured_network
 from lc_trt.training.config import Phase, TrainConfig
 from lc_trt.training.denormals import denormals_flushed
-from lc_trt.training.initial_weights import encoder_name, load_initial_weights
+from lc_trt.training.initial_weights import fit_new_stand_ins, load_initial_weights
 from lc_trt.training.log import Log, StepReport
-from lc_trt.training.losses import apply_temperature
-from lc_trt.training.normalise import Normalise
-from lc_trt.training.objective import Objective, TeacherTarget, objective
-from lc_trt.training.optimizer import new_optimizer
+from lc_trt.training.objective import Objective
 from lc_trt.training.run_data import open_run_data
 from lc_trt.training.schedule import RunSchedule
-from lc_trt.training.teacher import Teacher
-from lc_trt.training.temperature import Calibration, calibrate_checkpoint
+from lc_trt.training.temperature import Calibration
 from lc_trt.training.validation import Validation, validate
-
-FIT_IMAGES = 32  # to fit linear stand-ins to
-MAX_SKIPPED_IN_A_ROW = 20  # consecutive non-finite steps after which a run has diverged
+from lc_trt.training.weight_updates import MAX_SKIPPED_IN_A_ROW, WeightUpdates
 
 
 @dataclass
@@ -54,8 +43,9 @@ class Trainer:
         on_calibration: called with the temperatures that are fitted at the end.
         fresh: start over even if the folder holds a run; by default that run is resumed.
         step: steps done.
-        skipped: steps skipped because their loss or gradient was not finite.
-        best: best mIoU by phase.
+        model: the network.
+        loss: its loss on a batch.
+        updates: its weights, their average and the optimizer.
         notes: lines for people about data and initial weights.
 
     Raises:
@@ -71,11 +61,8 @@ class Trainer:
     on_calibration: Callable[[Calibration], None] = lambda calibration: None
     fresh: bool = False
     step: int = field(default=0, init=False)
-    skipped: int = field(default=0, init=False)
-    best: dict[str, float] = field(default_factory=dict, init=False)
     notes: tuple[str, ...] = field(default=(), init=False)
     _pretrained: dict[str, str] | None = field(default=None, init=False)
-    _skipped_in_a_row: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         with denormals_flushed():
@@ -83,52 +70,29 @@ class Trainer:
 
     def _prepare(self) -> None:
         config = self.config
-        encoder = config.encoder
-        self.network = (
-            NetworkSpec(config.preset, config.heads)
-            if encoder is None
-            else NetworkSpec(
-                encoder=encoder_name(encoder), neighbours=Neighbours(encoder.neighbours)
-            )
-        )
-        check_network(config, self.network)
+        self.network = configured_network(config)
         data = open_run_data(config)
         self.classes, self.train_set, self.val_set = data.classes, data.train, data.val
         self.batches, self.notes = data.batches, data.notes
-        self.class_weight = (
-            None
-            if data.class_weight is None
-            else torch.from_numpy(data.class_weight).to(self.device)
-        )
-        self.teacher: Teacher | None = None
-        if config.distil.teacher:
-            self.teacher = Teacher(
-                Path(config.distil.teacher), self.classes, config.batch, config.augment.crop
-            )
+        self.loss = BatchLoss(config, self.network, data.classes, data.class_weight, self.device)
         self.schedule = RunSchedule(config.phases, self.batches.steps_per_epoch)
         torch.manual_seed(config.seed)
         self.model = self.network.build(len(self.classes))
         self.model.to(self.device)
         # The fastest layout for oneDNN and cuDNN, and the layout of the batches.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.to_input = Normalise(
-            *self.network.normalisation, device=self.device, rgb=self.network.rgb
-        )
         resumed = self.state_path.exists() and not self.fresh
         if not resumed:
             self._start()
-        if encoder is not None:
-            cast(EncoderCascade, self.model).encoder.freeze(encoder.frozen)
-        self._trainable = [p for p in self.model.parameters() if p.requires_grad]
-        self._freeze_first_stage()
-        self.average = moving_average(self.model, config.ema)
-        self.optimizer = new_optimizer(self.model, self.phase.optimizer)
+        if config.encoder is not None:
+            cast(EncoderCascade, self.model).encoder.freeze(config.encoder.frozen)
+        self.updates = WeightUpdates(self.model, config.ema, self.phase)
+        self._best = BestWeights(self.out)
         if resumed:
             self._resume()
         elif self.fresh:  # last, so that an error leaves the old run, which may hold our `init`
-            for path in (self.state_path, self.best_path, *map(self._phase_path, config.phases)):
-                if path.exists():
-                    path.unlink()
+            self.state_path.unlink(missing_ok=True)
+            self._best.remove(config.phases)
 
     @property
     def state_path(self) -> Path:
@@ -138,11 +102,17 @@ class Trainer:
     @property
     def best_path(self) -> Path:
         """Best weights of the latest phase."""
-        return self.out / "best.safetensors"
+        return self._best.path
 
-    def _phase_path(self, phase: Phase) -> Path:
-        """Best weights of a phase."""
-        return self.out / f"{phase.title}.safetensors"
+    @property
+    def best(self) -> dict[str, float]:
+        """Best mIoU by phase, 0 to 1."""
+        return self._best.miou
+
+    @property
+    def skipped(self) -> int:
+        """Steps skipped because their loss or gradient was not finite."""
+        return self.updates.skipped
 
     @property
     def steps(self) -> int:
@@ -158,30 +128,18 @@ class Trainer:
         """Load the initial weights."""
         initial = load_initial_weights(self.model, self.config)
         if initial.lacks_stand_ins:
-            self._fit_stand_ins()
+            fit_new_stand_ins(self.model, self.train_set, self.loss.to_input)
         if initial.summary:
             self.notes = (*self.notes, initial.summary)
         self._pretrained = None if initial.pretrained is None else dict(initial.pretrained)
 
-    def _fit_stand_ins(self) -> None:
-        """Start the stand-ins of a network whose initial weights have none."""
-        samples = (self.train_set[i] for i in spread(len(self.train_set), FIT_IMAGES))
-        inputs = (self.to_input(sample.image[None]) for sample in samples)
-        fit_stand_ins(cast(EncoderCascade, self.model), inputs)
-
     def _resume(self) -> None:
         state = checkpoint.load_state(self.state_path, self.device)
         checkpoint.check_same_run(self.state_path, state["config"], self._resolved_config())
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.step, self.skipped, self.best = state["step"], state["refused"], state["best"]
+        self.step, self._best.miou = state["step"], state["best"]
         self._pretrained = state.get("pretrained")
-        self._freeze_first_stage()
-        self.optimizer = new_optimizer(self.model, self.phase.optimizer)
-        if (
-            self.step > self.schedule.span_at(self.step).start
-        ):  # the optimizer of a new phase is empty
-            self.optimizer.load_state_dict(state["optimizer"])
+        new_phase = self.step == self.schedule.span_at(self.step).start
+        self.updates.load(state, self.phase, new_phase=new_phase)
 
     def _resolved_config(self) -> dict[str, Any]:
         """The configuration with the classes that the data have."""
@@ -194,11 +152,8 @@ class Trainer:
             {
                 "config": self._resolved_config(),
                 "pretrained": self._pretrained,
-                "model": self.model.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                **self.updates.state(),
                 "step": self.step,
-                "refused": self.skipped,
                 "best": self.best,
             },
         )
@@ -206,29 +161,6 @@ class Trainer:
     def rate(self) -> float:
         """Learning rate of the trunk at the current step."""
         return self.schedule.span_at(self.step).rate(self.step)
-
-    def objective(self, image: Image, label: Image) -> Objective:
-        """Loss of a batch at the current step.
-
-        Args:
-            image: BGR, uint8 [N, H, W, 3].
-            label: class index per pixel, uint8 [N, H, W]; 255 is ignored.
-        """
-        x, y = self.to_input(image), torch.from_numpy(label).to(self.device)
-        weight = self.class_weight if self.phase.class_weights == "log" else None
-        target = None
-        if self.teacher is not None:
-            probabilities = torch.from_numpy(self.teacher(image)).to(self.device)
-            distil = self.config.distil
-            target = TeacherTarget(
-                apply_temperature(probabilities, distil.temperature), distil.weight
-            )
-        with self._autocast():
-            return objective(self.model, x, y, self.phase, weight, teacher=target)
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.config.precision == "bf16"
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=enabled)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Train to the end or until ``stop()`` is true, saving the state regularly and at the end.
@@ -282,57 +214,27 @@ class Trainer:
             self.batches.close()
 
     def _train_step(self, rate: float) -> Objective:
-        """Update the weights, unless the loss or gradient is not finite."""
         # Seed dropout by the step, so that resuming does not change the result.
         torch.manual_seed((self.config.seed * 1_000_003 + self.step) % 2**63)
-        buffers = [b.clone() for b in self.model.buffers()]
-        loss = self.objective(*self.batches[self.step])
-        self.optimizer.zero_grad()
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.phase.optimizer.clip)
-        if torch.isfinite(loss.total) and torch.isfinite(norm):
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-            self.optimizer.step()
-            self.average.update_parameters(self.model)
-            self._skipped_in_a_row = 0
-        else:
-            # The forward pass has already updated the batch-norm statistics.
-            for buffer, before in zip(self.model.buffers(), buffers, strict=True):
-                buffer.copy_(before)
-            self.skipped += 1
-            self._skipped_in_a_row += 1
-            if self._skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-                raise LcTrtError(
-                    f"step {self.step}: {MAX_SKIPPED_IN_A_ROW} consecutive steps were not finite; "
-                    "lower optimizer.rate and start over in another --out or with --fresh"
-                )
+        loss = self.updates.step(
+            lambda: self.loss(self.model, *self.batches[self.step], self.phase),
+            rate,
+            self.phase.optimizer.clip,
+        )
+        if self.updates.diverged:
+            raise LcTrtError(
+                f"step {self.step}: {MAX_SKIPPED_IN_A_ROW} consecutive steps were not finite; "
+                "lower optimizer.rate and start over in another --out or with --fresh"
+            )
         return loss
 
     def _enter_phase(self) -> Phase:
-        """Current phase; a new one starts from the averaged weights with a new optimizer."""
+        """The current phase; a new one starts from the averaged weights."""
         phase = self.phase
         if self.schedule.starts_phase(self.step):
-            self.model.load_state_dict(self.average.module.state_dict())
-            self.model.zero_grad()  # of parameters that the new optimizer does not have
-            self._freeze_first_stage()
-            self.average = moving_average(self.model, self.config.ema)
-            self.optimizer = new_optimizer(self.model, self.phase.optimizer)
-        self.model.train()
-        if phase.freeze_batch_norm:
-            freeze_batch_norm(self.model)
-        if phase.freeze_first_stage:
-            for module in cast(StagedNetwork, self.model).first_stage():
-                module.eval()
+            self.updates.start_phase(phase)
+        self.updates.train_mode(phase)
         return phase
-
-    def _freeze_first_stage(self) -> None:
-        """Fix the parameters of stage 1 in a phase that trains the later stages alone."""
-        for parameter in self._trainable:
-            parameter.requires_grad_(True)
-        if self.phase.freeze_first_stage:
-            for module in cast(StagedNetwork, self.model).first_stage():
-                module.requires_grad_(False)
 
     def _validate_now(self) -> bool:
         epoch, rest = divmod(self.step, self.batches.steps_per_epoch)
@@ -343,23 +245,16 @@ class Trainer:
     def validate(self, phase: Phase, log: Log) -> None:
         """Validate the averaged weights and save them if they are the best of the phase.
 
-        The weights of a later phase replace those of an earlier one even at a lower mIoU: only
-        they were trained for region convolution.
-
         Args:
             phase: the phase that the weights belong to.
             log: receives the metrics.
         """
-        model = cast(TrainableNetwork, self.average.module)
+        model = cast(TrainableNetwork, self.updates.average.module)
         exact = isinstance(model, StagedNetwork) and model.exact
         rho = self.config.validate_rho if phase.loss == "cascade" or exact else 1.0
-        with self._autocast():
-            validation = validate(model, self.val_set, self.to_input, rho)
-        if validation.miou >= self.best.get(phase.title, -1.0):
-            self.best[phase.title] = validation.miou
-            metadata = self._metadata(phase, validation)
-            for path in (self._phase_path(phase), self.best_path):
-                checkpoint.save_weights(path, model, metadata)
+        with self.loss.autocast():
+            validation = validate(model, self.val_set, self.loss.to_input, rho)
+        self._best.offer(phase, model, validation, self._metadata())
         values = {"miou": validation.miou, "pixel_accuracy": validation.pixel_accuracy}
         values |= {f"miou_stage{i}": v for i, v in enumerate(validation.stage_miou, 1)}
         log.validation(self.step, values, validation.shares)
@@ -367,26 +262,22 @@ class Trainer:
 
     def _calibrate(self) -> None:
         """Fit the temperatures of the best weights, unless an earlier run has done so."""
-        if not (isinstance(self.model, EncoderCascade) and self.best_path.exists()):
+        if not isinstance(self.model, EncoderCascade):
             return
-        if "temperatures" in checkpoint.load_weights(self.best_path)[1]:
-            return
-        outputs = (self._phase_path(self.phase), self.best_path)
-        calibration, validation = calibrate_checkpoint(
-            self.best_path, outputs, self.val_set, self.config.validate_rho, self.device
-        )
-        self.on_calibration(calibration)
-        self.on_validation(self.phase.title, validation)
+        done = self._best.calibrate(self.phase, self.val_set, self.config.validate_rho, self.device)
+        if done is not None:
+            calibration, validation = done
+            self.on_calibration(calibration)
+            self.on_validation(self.phase.title, validation)
 
-    def _metadata(self, phase: Phase, validation: Validation) -> dict[str, Any]:
+    def _metadata(self) -> dict[str, Any]:
+        """What a checkpoint says beside its phase and metrics."""
         mean, std = self.network.normalisation
         return {
             **self.network.as_metadata(),
             "normalisation": {"mean": list(mean), "std": list(std)},
             "pretrained": self._pretrained,
             "classes": self.classes.as_metadata(),
-            "phase": phase.title,
             "step": self.step,
-            **validation.as_metadata(),
             "config": self.config.as_dict(),
         }

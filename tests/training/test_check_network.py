@@ -9,7 +9,7 @@ import pytest
 from lc_trt.errors import UsageError
 from lc_trt.model.neighbours import Neighbours
 from lc_trt.model.network import NetworkSpec
-from lc_trt.training.check_network import check_network
+from lc_trt.training.check_network import check_network, configured_network
 from lc_trt.training.config import TrainConfig
 
 PEER = NetworkSpec("pidnet-s")
@@ -67,3 +67,14 @@ def test_exits_in_training_are_for_networks_that_they_change() -> None:
         UsageError, match=r"exit\.by truth: the stages of resnet18 differ in stride"
     ):
         check_network(by_truth, zeros)
+
+
+def test_a_configuration_names_its_network() -> None:
+    assert configured_network(config("deep", preset="irnet-small")) == NetworkSpec("irnet-small")
+    assert configured_network(config("deep", encoder={"name": "resnet18"})) == NetworkSpec(
+        encoder="resnet18"
+    )
+    zeros = {"name": "resnet18", "neighbours": "zeros"}
+    assert configured_network(config("cascade", encoder=zeros)).neighbours is Neighbours.ZEROS
+    with pytest.raises(UsageError, match="loss cascade: a network with exact regions"):
+        configured_network(config("cascade", encoder={"name": "resnet18"}))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tiny_encoder import tiny_encoder_cascade
-from tiny_networks import tiny_cascade
+from tiny_networks import frames, tiny_cascade, to_input
 from tiny_training import tiny_config
 
+from lc_trt.data.datasets import Sample
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.model.encoders.weights import Pretrained
+from lc_trt.model.neighbours import Neighbours
 from lc_trt.training import initial_weights
 from lc_trt.training.checkpoint import save_weights
 from lc_trt.training.config import Encoder, TrainConfig
@@ -19,6 +22,7 @@ from lc_trt.training.initial_weights import (
     InitialWeights,
     encoder_name,
     encoder_weights,
+    fit_new_stand_ins,
     load_initial_weights,
     pretrained_facts,
 )
@@ -111,3 +115,23 @@ def test_a_checkpoint_says_where_its_encoder_came_from() -> None:
     }  # fmt: skip
     older["config"]["encoder"]["weights"] = "none"
     assert pretrained_facts(older) is None
+
+
+def test_stand_ins_are_fitted_to_images_spread_over_the_split(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = []
+
+    class Samples(list[Sample]):
+        def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+            read.append(index)
+            return super().__getitem__(index)
+
+    model = tiny_encoder_cascade(3, neighbours=Neighbours.STAND_IN)
+    before = model.stand_in2.conv.weight.clone()
+    label = np.zeros((48, 72), np.uint8)
+    samples = Samples(Sample(str(i), image, label) for i, image in enumerate(frames(7)))
+    monkeypatch.setattr(initial_weights, "FIT_IMAGES", 3)
+    fit_new_stand_ins(model, samples, to_input)
+    assert len(read) == 3 and max(read) - min(read) >= 4
+    assert not torch.equal(model.stand_in2.conv.weight, before)

@@ -84,9 +84,9 @@ def test_a_run_learns_what_only_the_teacher_knows(tmp_path):
     assert trainer.batches.unlabelled_count == 1
     trainer.run()
     images, _ = trainer.batches[0]
-    taught = trainer.teacher(images).argmax(1)
-    model = trainer.average.module.eval()
+    taught = trainer.loss.teacher(images).argmax(1)
+    model = trainer.updates.average.module.eval()
     with torch.no_grad():
-        labels = model.deep(trainer.to_input(images))[-1].argmax(1).numpy()
+        labels = model.deep(trainer.loss.to_input(images))[-1].argmax(1).numpy()
     assert losses[-1] < losses[0]
     assert (labels == taught[:, ::2, ::2][:, : labels.shape[1], : labels.shape[2]]).mean() > 0.6

@@ -85,7 +85,7 @@ def test_a_cascade_learns_shapes_and_later_stages_get_less_and_harder(
     left, wrong_at_1, close = np.zeros(4), np.zeros(4), np.zeros(4)
     for sample in trainer.val_set:
         with torch.inference_mode():
-            output = trainer.model(trainer.to_input(sample.image[None]), RHO)
+            output = trainer.model(trainer.loss.to_input(sample.image[None]), RHO)
             first = trainer.model.upsample(output.logits[0], SIZE).argmax(1)[0].numpy()
         stages = output.stages[0, 0].numpy().repeat(8, 0).repeat(8, 1)
         boundary, _ = near_boundary(sample.label)

@@ -40,7 +40,7 @@ def copies(model: StagedNetwork) -> dict[str, Tensor]:
 def first_stage_logits(trainer: Trainer, model: StagedNetwork) -> Tensor:
     image = trainer.val_set[0].image
     with torch.inference_mode():
-        return model.eval().deep(trainer.to_input(image[None]))[0]
+        return model.eval().deep(trainer.loss.to_input(image[None]))[0]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     torch.rand(7)  # a new process has another random state
     parts = run(encoder_config(tree), tmp_path / "parts")
     assert parts.step == whole.step == 6
-    for ours, other in ((parts.model, whole.model), (parts.average, whole.average)):
+    for ours, other in ((parts.model, whole.model), (parts.updates.average, whole.updates.average)):
         for (name, a), b in zip(
             ours.state_dict().items(), other.state_dict().values(), strict=True
         ):
@@ -85,16 +85,16 @@ def test_stochastic_depth_skips_blocks(tree: Path, tmp_path: Path) -> None:
     totals = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        totals.append(float(trainer.objective(*batch).total.detach()))
+        totals.append(float(trainer.loss(trainer.model, *batch, trainer.phase).total.detach()))
     assert totals[0] == totals[1] != totals[2]
 
 
 def test_a_frozen_first_stage_keeps_its_outputs_to_the_bit(tree: Path, tmp_path: Path) -> None:
     trainer = run(encoder_config(tree), tmp_path, 3)
-    average = trainer.average.module
+    average = trainer.updates.average.module
     before, logits = copies(average), first_stage_logits(trainer, average)
     trainer.run()
-    for model in (trainer.model, trainer.average.module):
+    for model in (trainer.model, trainer.updates.average.module):
         torch.testing.assert_close(first_stage_logits(trainer, model), logits, rtol=0, atol=0)
         changed = {
             name.split(".")[0]
@@ -121,7 +121,7 @@ def test_the_phase_after_a_frozen_one_trains_everything_but_the_frozen_strides(
         encoder={"name": "tiny", "weights": "none", "frozen": 8},
     )  # fmt: skip
     trainer = run(config, tmp_path, 3)
-    before = copies(trainer.average.module)
+    before = copies(trainer.updates.average.module)
     trainer.run(lambda: trainer.step >= 5)
     trainer = run(config, tmp_path)
     moved = {

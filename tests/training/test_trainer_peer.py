@@ -55,7 +55,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(peer: str, tree: Path, tmp_pa
     resumed = run(config, tmp_path / "resumed")
     assert resumed.step == whole.step == 6 and resumed.best == whole.best
     for (name, a), b in zip(
-        whole.average.state_dict().items(), resumed.average.state_dict().values(), strict=True
+        whole.updates.average.state_dict().items(),
+        resumed.updates.average.state_dict().values(),
+        strict=True,
     ):
         assert torch.equal(a, b), name
 
@@ -99,7 +101,7 @@ def test_a_peer_gets_normalised_rgb_images(tree: Path, tmp_path: Path) -> None:
     trainer = Trainer(peer_config(tree, "pidnet-s"), tmp_path)
     image = np.zeros((1, 64, 64, 3), np.uint8)
     image[..., 2] = 255  # red
-    red, green, blue = trainer.to_input(image)[0, :, 0, 0].tolist()
+    red, green, blue = trainer.loss.to_input(image)[0, :, 0, 0].tolist()
     mean, std = baselines.IMAGENET_MEAN, baselines.IMAGENET_STD
     assert red == pytest.approx((255 - mean[2]) / std[2])
     assert (green, blue) == pytest.approx((-mean[1] / std[1], -mean[0] / std[0]))
@@ -107,7 +109,7 @@ def test_a_peer_gets_normalised_rgb_images(tree: Path, tmp_path: Path) -> None:
 
 def test_all_parameters_have_one_learning_rate(tree: Path, tmp_path: Path) -> None:
     trainer = Trainer(peer_config(tree, "pidnet-s"), tmp_path)
-    counts = [len(group["params"]) for group in trainer.optimizer.param_groups]
+    counts = [len(group["params"]) for group in trainer.updates.optimizer.param_groups]
     assert counts == [len(list(trainer.model.parameters())), 0]
 
 
