@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,11 +100,18 @@ def _parts(summary: Summary) -> Table:
     parts = [
         (
             part,
-            f"{macs[part] / 1e9:.2f}" if part in macs else "",
+            _giga(macs[part]) if part in macs else "",
             ", ".join(f"{count} {name}" for name, count in operators.items()),
         )
         for part, operators in summary.operators.items()
     ]
     if "dense" in macs:
-        parts.append(("dense network", f"{macs['dense'] / 1e9:.2f}", ""))
+        parts.append(("dense network", _giga(macs["dense"]), ""))
     return console.table(("part", f"GMAC{size}", "operators"), parts)
+
+
+def _giga(macs: float) -> str:
+    """Billions with two decimals, of small numbers with two significant digits."""
+    value = macs / 1e9
+    decimals = 2 if value >= 0.1 or not value else 1 - math.floor(math.log10(value))
+    return f"{value:.{decimals}f}"

@@ -15,12 +15,19 @@ from lc_trt.ir.provenance import map_of_rows
 from lc_trt.ir.region_ops import REGION_CONV, REGION_GATHER, REGION_RESTRICT, REGION_SELECT
 from lc_trt.ir.shapes import Shapes, static_shapes
 
+PARTS = ("stage1", "head1", "stage2", "head2", "stage3", "head3")
+
 
 @dataclass(frozen=True)
 class StageMacs:
     """Multiply-accumulates of one image, as if every cell went through every part.
 
     A cell is a pixel of the map that a stage computes; stages may differ in stride.
+
+    Attributes:
+        stage1, head1, stage2, head2, stage3, head3: of each part.
+        adds_head2: whether stage 3 adds the logits of head 2 to its own, as cascades on an encoder
+            do. The dense network then has head 2 as well.
     """
 
     stage1: float = 0.0
@@ -29,11 +36,17 @@ class StageMacs:
     head2: float = 0.0
     stage3: float = 0.0
     head3: float = 0.0
+    adds_head2: bool = False
+
+    def parts(self) -> dict[str, float]:
+        """Multiply-accumulates by part."""
+        return {name: getattr(self, name) for name in PARTS}
 
     @property
     def dense(self) -> float:
-        """The dense network: all stages, the last head."""
-        return self.stage1 + self.stage2 + self.stage3 + self.head3
+        """The dense network: all stages, and the heads that its output needs."""
+        head2 = self.head2 if self.adds_head2 else 0.0
+        return self.stage1 + self.stage2 + head2 + self.stage3 + self.head3
 
     def at(self, share2: float, share3: float) -> float:
         """The cascade, when only some cells reach its later stages.
@@ -54,8 +67,8 @@ def stage_macs(model: onnx.ModelProto, size: tuple[int, int]) -> StageMacs:
     """Multiply-accumulates of a cascade for one image, by stage.
 
     A region convolution belongs to the stage of the RegionSelect its rows come from, a dense
-    one to stage 1. In a stage, what a later stage does not read is its head; a head whose logits
-    the next stage adds to its own is part of its stage.
+    one to stage 1. In a stage, what a later stage does not read is its head, and so is a head whose
+    logits the next stage adds to its own.
 
     Args:
         model: a cascade in exchange form.
@@ -72,16 +85,20 @@ def stage_macs(model: onnx.ModelProto, size: tuple[int, int]) -> StageMacs:
         or (is_region(n, REGION_CONV) and map_of_rows(NodeView(n).input("x"), producers))
     ]
     trunk = {n.name for entry in entries for n in _feature_ancestors(entry, producers)}
-    totals = dict.fromkeys(StageMacs.__dataclass_fields__, 0.0)
+    totals = dict.fromkeys(PARTS, 0.0)
+    adds_head2 = False
     for node in model.graph.node:
         cost = costs.get(node.name, 0.0)
         if not cost:
             continue
         stage = stage_of_rows[NodeView(node).input("rows")] if is_region(node) else 1
-        # Nothing reads stage 3's trunk but its head: there the exporter's name tells.
-        in_head = node.name.startswith("head3") if stage == 3 else node.name not in trunk
+        # Nothing reads stage 3's trunk but its head, and stage 3 may read head 2: there the
+        # exporter's name tells.
+        named = node.name.startswith(f"head{stage}/")
+        in_head = named or (stage < 3 and node.name not in trunk)
+        adds_head2 |= stage == 2 and named and node.name in trunk
         totals[f"{'head' if in_head else 'stage'}{stage}"] += cost
-    return StageMacs(**totals)
+    return StageMacs(**totals, adds_head2=adds_head2)
 
 
 def dense_macs(model: onnx.ModelProto, size: tuple[int, int]) -> float:

@@ -90,7 +90,7 @@ def summarise(model: onnx.ModelProto, size: tuple[int, int] | None = None) -> Su
 def _macs(model: onnx.ModelProto, size: tuple[int, int]) -> dict[str, float]:
     if any(is_region(n, REGION_SELECT) for n in model.graph.node):
         stages: StageMacs = stage_macs(model, size)
-        return {**asdict(stages), "dense": stages.dense}
+        return {**stages.parts(), "dense": stages.dense}
     return {"dense": dense_macs(model, size)}
 
 
