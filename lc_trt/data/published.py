@@ -233,14 +233,17 @@ class PeerFigures:
         return None if self.fps is None else f"{self.fps:.1f} fps on {self.gpu}"
 
 
-# By our preset names.
+# By our preset names. DDRNet's own abstract (Y. Hong, H. Pan, W. Sun, Y. Jia, T-ITS 2022) has
+# 74.7 % and 230 fps on an RTX 2080 Ti, without extra data. With Cityscapes, as PIDNet is trained,
+# its accuracy is in PIDNet's table.
+_PIDNET = "J. Xu, Z. Xiong, S. Bhattacharyya, PIDNet, CVPR 2023"
 PEERS = {
     "pidnet-s": PeerFigures(
         "PIDNet-S", 80.1, "CamVid test", (720, 960), "ImageNet and Cityscapes", 153.7,
-        "an RTX 3090", "J. Xu, Z. Xiong, S. Bhattacharyya, PIDNet, CVPR 2023",
+        "an RTX 3090", _PIDNET,
     ),
     "ddrnet-23-slim": PeerFigures(
         "DDRNet-23-slim", 78.6, "CamVid test", (720, 960), "ImageNet and Cityscapes", None,
-        None, "Y. Hong, H. Pan, W. Sun, Y. Jia, DDRNet, T-ITS 2022",
+        None, f"CamVid table of {_PIDNET}",
     ),
 }  # fmt: skip

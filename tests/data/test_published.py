@@ -119,3 +119,11 @@ def test_every_peer_has_published_figures() -> None:
         assert 70 < figures.miou < 85 and figures.source
         assert (figures.fps is None) == (figures.gpu is None) == (figures.speed is None)
     assert PEERS["pidnet-s"].speed == "153.7 fps on an RTX 3090"
+
+
+def test_the_figures_of_the_peers_are_of_one_table() -> None:
+    """Those with Cityscapes pre-training; DDRNet's own paper has 74.7 % without it."""
+    pidnet, ddrnet = PEERS["pidnet-s"], PEERS["ddrnet-23-slim"]
+    assert ddrnet.source == f"CamVid table of {pidnet.source}"
+    assert ddrnet.protocol == pidnet.protocol
+    assert "Cityscapes" in ddrnet.pretraining and ddrnet.miou == 78.6
