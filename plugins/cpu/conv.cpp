@@ -118,6 +118,7 @@ size_t Conv::scratch_bytes() const {
 }
 
 void Conv::run(Pool::Lock& pool, const ConvCall& call) const {
+    if (call.results == 0) return;
     pool.reserve_scratch(scratch_bytes());
     const int64_t step = rows_at_a_time(call.results, pool.threads());
     pool.each((call.results + step - 1) / step, [&](int64_t index, int thread) {
