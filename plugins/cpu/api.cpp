@@ -111,7 +111,12 @@ LCT_EXPORT lct_cpu_pool* lct_cpu_pool_create(int32_t threads) {
     });
 }
 
-LCT_EXPORT void lct_cpu_pool_destroy(lct_cpu_pool* pool) { delete pool; }
+LCT_EXPORT void lct_cpu_pool_destroy(lct_cpu_pool* pool) {
+    // In a forked child its threads do not exist, and are still registered as waiting: destruction
+    // would wait for them.
+    if (pool == nullptr || pool->forked()) return;
+    delete pool;
+}
 
 LCT_EXPORT int64_t lct_cpu_select(lct_cpu_grid grid, const float* score, float rho,
                                   const uint8_t* mask, const int32_t* parents, int32_t halved,

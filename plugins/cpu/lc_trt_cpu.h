@@ -45,7 +45,8 @@ int32_t lct_cpu_emulates_amx(void);
 /* --- threads ------------------------------------------------------------------------------- */
 
 /* Threads for the functions below, the caller's included. Callers of one pool wait for each
- * other. A forked child cannot use the pools of its parent: that fails. */
+ * other. A forked child cannot use the pools of its parent: that fails. To destroy one there does
+ * nothing. */
 typedef struct lct_cpu_pool lct_cpu_pool;
 lct_cpu_pool* lct_cpu_pool_create(int32_t threads);
 void lct_cpu_pool_destroy(lct_cpu_pool*);

@@ -47,10 +47,6 @@ Pool::Pool(int threads) : scratch_(threads), process_(getpid()) {
 }
 
 Pool::~Pool() {
-    if (forked()) {  // there is nobody to wait for
-        for (std::thread& worker : workers_) worker.detach();
-        return;
-    }
     {
         std::lock_guard<std::mutex> lock(sleep_);
         stop_.store(true);

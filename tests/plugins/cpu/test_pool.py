@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -42,6 +43,7 @@ def test_a_forked_child_is_told_to_make_a_pool_of_its_own(library: NativeLibrary
     rows = Rows.of(library, np.ones((9, 4)), ElementType.F32)
 
     def child(pool: Pool) -> int:
+        signal.alarm(60)  # rather than a test that hangs
         try:
             conv(pool, [ConvInput(rows)], 9)
         except LcTrtError as error:
