@@ -18,7 +18,7 @@ from setuptools.errors import SetupError
 ROOT = Path(__file__).resolve().parent
 SOURCE = ROOT / "plugins"
 # Only needed to test kernels in a checkout; users of the package build the library alone.
-NOT_SHIPPED = ("*.so", "build", "emulator", "harness", "CMakePresets.json")
+NOT_SHIPPED = ("*.so", "build", "check", "emulator", "harness", "CMakePresets.json")
 # An isolated build does not have it on the path.
 sys.path.insert(0, str(ROOT))
 

@@ -12,8 +12,8 @@ constexpr int64_t kMaxProducts = 66311;
 
 uint16_t round_to_bf16(float value) {
     uint16_t result;
-    row_kernel(Isa::kPortable).narrow(&value, 1, 1.0f, &result,
-                                      static_cast<int32_t>(ElementType::kBF16));
+    row_kernel(Isa::kPortable)
+        .narrow(&value, 1, 1.0f, &result, static_cast<int32_t>(ElementType::kBF16));
     return result;
 }
 
@@ -199,9 +199,9 @@ void Conv::finish(const ConvCall& call, int64_t first, int live, int block,
         for (int i = 0; i < live; ++i) {
             const int64_t row = source.table == nullptr ? first + i : source.table[first + i];
             const bool exists = row >= 0 && row < source.count;
-            residual[i] = exists ? source.rows + row * source.stride +
-                                       column * size_of(call.residual_type)
-                                 : kZeros;
+            residual[i] =
+                exists ? source.rows + row * source.stride + column * size_of(call.residual_type)
+                       : kZeros;
         }
         args.residual = residual;
         args.residual_type = static_cast<int32_t>(call.residual_type);

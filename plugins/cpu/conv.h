@@ -72,8 +72,8 @@ class Conv {
     int blocks_ = 0;
     int64_t terms_ = 0;  // pairs of segment and tap
     Buffer weights_, zeros_;
-    std::vector<float> scale_, bias_;   // [blocks * 32]
-    std::vector<int32_t> offset_;       // likewise
+    std::vector<float> scale_, bias_;  // [blocks * 32]
+    std::vector<int32_t> offset_;      // likewise
 };
 
 }  // namespace lc_trt::cpu

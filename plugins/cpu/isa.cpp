@@ -112,8 +112,9 @@ Isa product_isa(Isa isa, ElementType type) {
     isa = without_model(isa);
     if (type == ElementType::kF32) return isa > Isa::kAvx512 ? Isa::kAvx512 : isa;
     if (type == ElementType::kBF16)
-        return isa == Isa::kAvx512Vnni ? Isa::kAvx512 : isa > Isa::kAvx512BF16 ? Isa::kAvx512BF16
-                                                                               : isa;
+        return isa == Isa::kAvx512Vnni  ? Isa::kAvx512
+               : isa > Isa::kAvx512BF16 ? Isa::kAvx512BF16
+                                        : isa;
     return isa >= Isa::kAvx512Vnni ? Isa::kAvx512Vnni : isa == Isa::kAvx512 ? Isa::kAvx2 : isa;
 }
 
@@ -122,23 +123,33 @@ const ProductKernel& product_kernel(Isa isa, ElementType type) {
                                 const ProductKernel& s8,
                                 const ProductKernel& u8) -> const ProductKernel& {
         switch (type) {
-            case ElementType::kBF16: return bf16;
-            case ElementType::kS8: return s8;
-            case ElementType::kU8: return u8;
-            default: return f32;
+            case ElementType::kBF16:
+                return bf16;
+            case ElementType::kS8:
+                return s8;
+            case ElementType::kU8:
+                return u8;
+            default:
+                return f32;
         }
     };
     switch (product_isa(isa, type)) {
 #if defined(__x86_64__)
-        case Isa::kAvx2: return of_type(kAvx2F32, kAvx2BF16, kAvx2S8, kAvx2U8);
-        case Isa::kAvx512: return of_type(kAvx512F32, kAvx512BF16, kAvx2S8, kAvx2U8);
-        case Isa::kAvx512Vnni: return of_type(kAvx512F32, kAvx512BF16, kVnniS8, kVnniU8);
-        case Isa::kAvx512BF16: return of_type(kAvx512F32, kAvx512DotBF16, kVnniS8, kVnniU8);
+        case Isa::kAvx2:
+            return of_type(kAvx2F32, kAvx2BF16, kAvx2S8, kAvx2U8);
+        case Isa::kAvx512:
+            return of_type(kAvx512F32, kAvx512BF16, kAvx2S8, kAvx2U8);
+        case Isa::kAvx512Vnni:
+            return of_type(kAvx512F32, kAvx512BF16, kVnniS8, kVnniU8);
+        case Isa::kAvx512BF16:
+            return of_type(kAvx512F32, kAvx512DotBF16, kVnniS8, kVnniU8);
 #endif
 #if defined(__x86_64__) || defined(LC_TRT_CPU_EMULATE_AMX)
-        case Isa::kAmx: return of_type(kPortableF32, kAmxBF16, kAmxS8, kAmxU8);
+        case Isa::kAmx:
+            return of_type(kPortableF32, kAmxBF16, kAmxS8, kAmxU8);
 #endif
-        default: return of_type(kPortableF32, kPortableBF16, kPortableS8, kPortableU8);
+        default:
+            return of_type(kPortableF32, kPortableBF16, kPortableS8, kPortableU8);
     }
 }
 

@@ -185,7 +185,7 @@ int lct_cpu_program_run(lct_cpu_program*, lct_cpu_pool*, int32_t first, int32_t 
                         void* const* bindings, int32_t binding_count, const float* thresholds,
                         int32_t threshold_count);
 
-/* Rows of an operator's region in the last run; -1 if it has none. */
+/* Rows of an operator's region in this frame; fails if it has none. */
 int64_t lct_cpu_program_rows(const lct_cpu_program*, int32_t op);
 /* Addresses reserved for temporaries. Memory is used up to the largest regions so far. */
 int64_t lct_cpu_program_arena_bytes(const lct_cpu_program*);

@@ -77,7 +77,9 @@ void Pool::each(int64_t count, const void* context, Function function) {
     // sees the sleeper.
     state_.store(number << 32 | kOpen);
     if (sleepers_.load() > 0) {
-        { std::lock_guard<std::mutex> lock(sleep_); }
+        {
+            std::lock_guard<std::mutex> lock(sleep_);
+        }
         wake_.notify_all();
     }
     take_indices(0);

@@ -45,7 +45,9 @@ void Program::run(Pool& pool, int first, int end, const Arguments& arguments) {
 int64_t Program::rows(int op) const {
     std::lock_guard<std::mutex> guard(mutex_);
     require(op >= 0 && op < size(), "no such operator");
-    return count_of(nodes_[op]);
+    const int64_t count = count_of(nodes_[op]);
+    require(count >= 0, "has no rows in this frame");
+    return count;
 }
 
 int64_t Program::count_of(const Node& node) const {
@@ -60,11 +62,20 @@ void Program::run_op(Pool::Lock& pool, int at, const Arguments& arguments) {
             node.map = static_cast<const float*>(binding(node.op, arguments));
             break;
         case LCT_CPU_SELECT:
-        case LCT_CPU_MASK: run_region(at, arguments); break;
-        case LCT_CPU_CONV: run_conv(pool, at); break;
-        case LCT_CPU_RESTRICT: run_restrict(pool, at); break;
-        case LCT_CPU_MAX_POOL: run_max_pool(pool, at); break;
-        default: run_output(pool, at, arguments);
+        case LCT_CPU_MASK:
+            run_region(at, arguments);
+            break;
+        case LCT_CPU_CONV:
+            run_conv(pool, at);
+            break;
+        case LCT_CPU_RESTRICT:
+            run_restrict(pool, at);
+            break;
+        case LCT_CPU_MAX_POOL:
+            run_max_pool(pool, at);
+            break;
+        default:
+            run_output(pool, at, arguments);
     }
 }
 
@@ -90,8 +101,7 @@ const int32_t* Program::table(Pool::Lock& pool, int number) {
     if (table.ready) return integers(table.piece);
     const Node& region = nodes_[table.region];
     const int taps = table.window.taps();
-    int32_t* to =
-        reinterpret_cast<int32_t*>(arena_.open(table.piece, region.count * taps * 4));
+    int32_t* to = reinterpret_cast<int32_t*>(arena_.open(table.piece, region.count * taps * 4));
     const int32_t* rows = integers(region.rows);
     const int32_t* index = table.source < 0 ? nullptr : integers(nodes_[table.source].index);
     const int64_t count = region.count;
@@ -121,9 +131,8 @@ void Program::import(Pool::Lock& pool, Node& map, int number) {
     uint8_t* marks = arena_.at(map.marks);
     mark_needed(pool, integers(table.piece), nodes_[table.region].count * table.window.taps(),
                 pixels, marks);
-    convert_needed(pool, row_kernel_,
-                   {map.grid, map.channels, static_cast<Layout>(map.op.layout)}, map.map, marks,
-                   map.op.factor, {arena_.at(map.data), map.stride, map.type});
+    convert_needed(pool, row_kernel_, {map.grid, map.channels, static_cast<Layout>(map.op.layout)},
+                   map.map, marks, map.op.factor, {arena_.at(map.data), map.stride, map.type});
     map.imported[number] = 1;
 }
 
@@ -196,8 +205,8 @@ void Program::run_output(Pool::Lock& pool, int at, const Arguments& arguments) {
     const int64_t count = count_of(node);
     if (node.op.kind == LCT_CPU_SCATTER) {
         scatter_rows(pool, row_kernel_, rows, integers(nodes_[node.op.region].rows), count,
-                     node.op.factor, {node.grid, node.channels, static_cast<Layout>(node.op.layout)},
-                     to);
+                     node.op.factor,
+                     {node.grid, node.channels, static_cast<Layout>(node.op.layout)}, to);
         return;
     }
     for (int64_t r = 0; r < count; ++r)

@@ -45,11 +45,11 @@ class Program {
         Grid grid;  // of maps and regions
         ElementType type = ElementType::kF32;
         int channels = 0;
-        int64_t stride = 0;        // bytes of a row
-        int data = -1;             // pieces: rows of values
-        int rows = -1, index = -1; // of a region
-        int marks = -1;            // of a map: see `convert_needed`
-        int tables[kMaxSegments];  // of the inputs; -1: row by row
+        int64_t stride = 0;         // bytes of a row
+        int data = -1;              // pieces: rows of values
+        int rows = -1, index = -1;  // of a region
+        int marks = -1;             // of a map: see `convert_needed`
+        int tables[kMaxSegments];   // of the inputs; -1: row by row
         int residual_table = -1;
         // Of the frame.
         const float* map = nullptr;

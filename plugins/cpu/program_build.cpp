@@ -58,15 +58,21 @@ void Program::build(int at, int batch) {
     const lct_cpu_op& op = nodes_[at].op;
     require(op.inputs >= 0 && op.inputs <= kMaxSegments, "has at most 8 inputs");
     switch (op.kind) {
-        case LCT_CPU_MAP: return build_map(at, batch);
+        case LCT_CPU_MAP:
+            return build_map(at, batch);
         case LCT_CPU_SELECT:
-        case LCT_CPU_MASK: return build_region(at, batch);
-        case LCT_CPU_CONV: return build_conv(at);
+        case LCT_CPU_MASK:
+            return build_region(at, batch);
+        case LCT_CPU_CONV:
+            return build_conv(at);
         case LCT_CPU_RESTRICT:
-        case LCT_CPU_MAX_POOL: return build_moving(at);
+        case LCT_CPU_MAX_POOL:
+            return build_moving(at);
         case LCT_CPU_SCATTER:
-        case LCT_CPU_EXPORT: return build_output(at);
-        default: throw Error("unknown kind " + std::to_string(op.kind));
+        case LCT_CPU_EXPORT:
+            return build_output(at);
+        default:
+            throw Error("unknown kind " + std::to_string(op.kind));
     }
 }
 

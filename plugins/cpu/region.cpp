@@ -40,8 +40,8 @@ int64_t select_region(const Grid& grid, const float* score, float rho, const uin
         const int32_t image = line / grid.h, y = line % grid.h;
         const int32_t* parent = nullptr;
         if (parents != nullptr)
-            parent = parents + static_cast<int64_t>(image * coarse.h + (halved ? y / 2 : y)) *
-                                   coarse.w;
+            parent =
+                parents + static_cast<int64_t>(image * coarse.h + (halved ? y / 2 : y)) * coarse.w;
         for (int32_t x = 0; x < grid.w; ++x, ++at) {
             bool hard = score == nullptr || !(score[at] > rho);
             if (mask != nullptr) hard = hard && mask[at] != 0;

@@ -7,7 +7,7 @@ namespace lc_trt::cpu {
 namespace {
 
 constexpr int64_t kRowsAtATime = 64;
-constexpr int kPixels = 16;    // of a map that are transposed at a time: a cache line of each channel
+constexpr int kPixels = 16;  // of a map that are transposed at a time: a cache line of each channel
 constexpr int kChannels = 64;  // likewise
 
 // Calls function(first, end) for ranges of [0, count).
@@ -39,8 +39,8 @@ struct PixelAddress {
 };
 
 // One pixel's channels as a row.
-void convert_pixel(const RowKernel& kernel, const DenseMap& map, const float* values,
-                   int64_t pixel, float factor, const RowTarget& out, uint8_t* row) {
+void convert_pixel(const RowKernel& kernel, const DenseMap& map, const float* values, int64_t pixel,
+                   float factor, const RowTarget& out, uint8_t* row) {
     const PixelAddress at(map, pixel);
     const int32_t type = static_cast<int32_t>(out.type);
     if (at.step == 1) {
@@ -119,8 +119,8 @@ void convert_needed(Pool::Lock& pool, const RowKernel& kernel, const DenseMap& m
     in_ranges(pool, map.grid.pixels(), kRowsAtATime, [&](int64_t first, int64_t end) {
         for (int64_t p = first; p < end;) {
             // Pixels up to the end of the image, in whose planes they are adjacent.
-            const int count = static_cast<int>(
-                std::min({int64_t{kPixels}, end - p, plane - p % plane}));
+            const int count =
+                static_cast<int>(std::min({int64_t{kPixels}, end - p, plane - p % plane}));
             const int some = static_cast<int>(std::count(needed + p, needed + p + count, 1));
             if (map.layout == Layout::kNchw && some > 1) {
                 convert_pixels(kernel, map, values, p, count, needed + p, factor, out);

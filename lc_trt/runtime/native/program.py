@@ -37,7 +37,7 @@ class ProgramBuilder:
     """Collects the operators of a program; each method returns its operator's result.
 
     Rows that are computed on a region can read a dense map of the region's size, rows of any region
-    of that size, and, as a 1x1, maps and rows at twice the stride: there a pixel reads its parent's.
+    of that size, and, as a 1x1, maps and rows at twice the stride: a pixel reads its parent's.
 
     Args:
         library: the library.
@@ -279,9 +279,7 @@ class Program:
         self.library, self.operators = library, len(records)
         self.bindings = dict(bindings)
         operators = (OperatorRecord * len(records))(*records)
-        self._handle: int | None = library.call(
-            "program_create", operators, len(records), batch
-        )
+        self._handle: int | None = library.call("program_create", operators, len(records), batch)
 
     def run(
         self,

@@ -65,8 +65,11 @@ inline float rounded_to_bf16(float value) {
 class Rows {
   public:
     Rows(int type, int64_t count, int channels)
-        : type(type), count(count), channels(channels),
-          stride(lct_cpu_row_bytes(type, channels)), bytes_(count * stride) {}
+        : type(type),
+          count(count),
+          channels(channels),
+          stride(lct_cpu_row_bytes(type, channels)),
+          bytes_(count * stride) {}
 
     uint8_t* data() { return bytes_.data(); }
     const std::vector<uint8_t>& bytes() const { return bytes_; }
@@ -99,9 +102,10 @@ class Rows {
     void fill(Random& random) {
         for (int64_t r = 0; r < count; ++r) {
             for (int c = 0; c < channels; ++c) {
-                set(r, c, type == LCT_CPU_U8   ? static_cast<float>(random.between(0, 255))
-                          : type == LCT_CPU_S8 ? static_cast<float>(random.between(-128, 127))
-                                               : random.real());
+                set(r, c,
+                    type == LCT_CPU_U8   ? static_cast<float>(random.between(0, 255))
+                    : type == LCT_CPU_S8 ? static_cast<float>(random.between(-128, 127))
+                                         : random.real());
             }
         }
     }
@@ -120,7 +124,7 @@ inline std::vector<int32_t> random_table(Random& random, int64_t entries, int64_
     std::vector<int32_t> table(entries);
     for (int32_t& entry : table) {
         const int kind = random.between(0, 9);
-        entry = kind == 0 ? -1
+        entry = kind == 0   ? -1
                 : kind == 1 ? static_cast<int32_t>(random.next())
                 : kind == 2 ? static_cast<int32_t>(rows)
                 : rows > 0  ? random.between(0, static_cast<int>(rows) - 1)

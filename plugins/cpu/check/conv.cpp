@@ -33,9 +33,9 @@ Case random_case(Random& random) {
         c.inputs.push_back(std::make_unique<Rows>(c.type, random.between(0, 60), some));
         c.inputs.back()->fill(random);
         const bool plain = c.taps == 1 && random.chance(50);
-        c.tables.push_back(plain ? std::vector<int32_t>()
-                                 : random_table(random, int64_t{c.results} * c.taps,
-                                                c.inputs.back()->count));
+        c.tables.push_back(
+            plain ? std::vector<int32_t>()
+                  : random_table(random, int64_t{c.results} * c.taps, c.inputs.back()->count));
     }
     c.weight.resize(c.outputs * channels * c.taps);
     for (float& w : c.weight)
@@ -128,19 +128,18 @@ void check_conv(Random& random, lct_cpu_pool* pool) {
     std::vector<int8_t> integers(c.weight.begin(), c.weight.end());
     const void* weight = is_integer(c.type) ? static_cast<const void*>(integers.data())
                                             : static_cast<const void*>(c.weight.data());
-    lct_cpu_conv* conv =
-        lct_cpu_conv_create(c.type, c.segments, channels.data(), c.taps, c.outputs, weight,
-                            c.scale.data(), c.bias.data());
+    lct_cpu_conv* conv = lct_cpu_conv_create(c.type, c.segments, channels.data(), c.taps, c.outputs,
+                                             weight, c.scale.data(), c.bias.data());
     expect(conv != nullptr, "a convolution");
     lct_cpu_rows residual = {};
     if (c.residual != nullptr)
         residual = {c.residual->data(), c.residual->count, c.residual->stride,
                     c.residual_table.empty() ? nullptr : c.residual_table.data()};
     Rows out(c.out_type, c.results, c.outputs);
-    const int status = lct_cpu_conv_run(
-        conv, pool, inputs.data(), c.residual == nullptr ? nullptr : &residual,
-        c.residual == nullptr ? 0 : c.residual->type, c.residual_factor, c.relu, c.results,
-        out.data(), out.type, out.stride);
+    const int status =
+        lct_cpu_conv_run(conv, pool, inputs.data(), c.residual == nullptr ? nullptr : &residual,
+                         c.residual == nullptr ? 0 : c.residual->type, c.residual_factor, c.relu,
+                         c.results, out.data(), out.type, out.stride);
     expect(status == 0, "running a convolution");
     lct_cpu_conv_destroy(conv);
     const int padded = static_cast<int>(out.stride) / (c.out_type == LCT_CPU_F32    ? 4
@@ -148,8 +147,7 @@ void check_conv(Random& random, lct_cpu_pool* pool) {
                                                                                     : 1);
     for (int r = 0; r < c.results; ++r) {
         for (int k = 0; k < c.outputs; ++k) check_result(c, out, r, k);
-        for (int k = c.outputs; k < padded; ++k)
-            expect(out.get(r, k) == 0, "rows end with zeros");
+        for (int k = c.outputs; k < padded; ++k) expect(out.get(r, k) == 0, "rows end with zeros");
     }
 }
 

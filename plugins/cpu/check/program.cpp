@@ -63,9 +63,12 @@ lct_cpu_op region(int kind, int binding, int h, int w, int within) {
 }  // namespace
 
 void check_program(Random& random, lct_cpu_pool* pool, lct_cpu_pool* other) {
-    const Sizes s = {random.between(1, 2),  random.between(1, 16),
-                     random.between(1, 24), random.between(1, 70),
-                     random.between(1, 40), random.between(1, 12),
+    const Sizes s = {random.between(1, 2),
+                     random.between(1, 16),
+                     random.between(1, 24),
+                     random.between(1, 70),
+                     random.between(1, 40),
+                     random.between(1, 12),
                      random.between(LCT_CPU_F32, LCT_CPU_U8),
                      random.between(LCT_CPU_NHWC, LCT_CPU_NCHW)};
     const int h4 = 2 * s.h - random.between(0, 1), w4 = 2 * s.w - random.between(0, 1);
@@ -84,23 +87,23 @@ void check_program(Random& random, lct_cpu_pool* pool, lct_cpu_pool* other) {
     ops[0].layout = s.layout;
     ops[0].type = s.type;
     ops[0].binding = 0;
-    ops.push_back(region(LCT_CPU_SELECT, 1, s.h, s.w, -1));                        // 1
-    ops.push_back(conv(1, {0}, s.inner, s.type, 3, first, scale));                 // 2
-    ops.push_back(conv(1, {2, 0}, s.inner, s.type, 1, second, scale));             // 3
-    ops.push_back(conv(1, {3}, s.inner, s.type, 3, third, scale));                 // 4
+    ops.push_back(region(LCT_CPU_SELECT, 1, s.h, s.w, -1));             // 1
+    ops.push_back(conv(1, {0}, s.inner, s.type, 3, first, scale));      // 2
+    ops.push_back(conv(1, {2, 0}, s.inner, s.type, 1, second, scale));  // 3
+    ops.push_back(conv(1, {3}, s.inner, s.type, 3, third, scale));      // 4
     ops.back().residual = 3;
-    ops.push_back(region(LCT_CPU_MASK, 2, h4, w4, 1));                             // 5
-    ops.push_back(make(LCT_CPU_RESTRICT));                                         // 6
+    ops.push_back(region(LCT_CPU_MASK, 2, h4, w4, 1));  // 5
+    ops.push_back(make(LCT_CPU_RESTRICT));              // 6
     ops.back().region = 5;
     ops.back().input[ops.back().inputs++] = 4;
-    ops.push_back(make(LCT_CPU_MAX_POOL));                                         // 7
+    ops.push_back(make(LCT_CPU_MAX_POOL));  // 7
     ops.back().region = 5;
     ops.back().kernel[0] = 3;
     ops.back().input[ops.back().inputs++] = 6;
-    ops.push_back(conv(5, {7}, s.outputs, s.type, 1, last, scale));                // 8
+    ops.push_back(conv(5, {7}, s.outputs, s.type, 1, last, scale));  // 8
     ops.back().type = LCT_CPU_F32;
     ops.back().weight = last.of(s.type);
-    ops.push_back(make(LCT_CPU_SCATTER));                                          // 9
+    ops.push_back(make(LCT_CPU_SCATTER));  // 9
     ops.back().binding = 3;
     ops.back().layout = s.layout;
     ops.back().input[ops.back().inputs++] = 8;
@@ -124,9 +127,11 @@ void check_program(Random& random, lct_cpu_pool* pool, lct_cpu_pool* other) {
         expect(lct_cpu_program_run(program, other, 5, ops.size(), bindings, 4, &threshold, 1) == 0,
                "running the rest");
         expect(whole == parts, "threads and parts make no difference");
-        expect(lct_cpu_program_rows(program, 1) == (frame == 0 ? 0 : frame == 1 ? pixels
-                                                    : lct_cpu_program_rows(program, 1)),
-               "the number of rows");
+        expect(
+            lct_cpu_program_rows(program, 1) == (frame == 0   ? 0
+                                                 : frame == 1 ? pixels
+                                                              : lct_cpu_program_rows(program, 1)),
+            "the number of rows");
     }
     lct_cpu_program_destroy(program);
 }

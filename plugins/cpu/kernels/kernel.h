@@ -39,19 +39,19 @@ struct ProductArgs {
 
 struct FinishArgs {
     const void* sums;
-    const float* scale;             // of integer sums [kColumns]
-    const float* bias;              // [kColumns]
-    const int32_t* offset;          // added to integer sums [kColumns]
-    const uint8_t* const* residual; // row pointers, at the block's first column; null for none
+    const float* scale;              // of integer sums [kColumns]
+    const float* bias;               // [kColumns]
+    const int32_t* offset;           // added to integer sums [kColumns]
+    const uint8_t* const* residual;  // row pointers, at the block's first column; null for none
     float residual_factor;
     int32_t residual_type;
-    uint8_t* out;                   // first row, at the block's first column
-    int64_t out_stride;             // bytes
+    uint8_t* out;        // first row, at the block's first column
+    int64_t out_stride;  // bytes
     int32_t out_type;
-    int32_t live;                   // rows
-    int32_t columns;                // columns that exist: 1 to 32
-    int32_t written;                // columns to write; those that do not exist are 0
-    bool integer;                   // sums are int32_t
+    int32_t live;     // rows
+    int32_t columns;  // columns that exist: 1 to 32
+    int32_t written;  // columns to write; those that do not exist are 0
+    bool integer;     // sums are int32_t
     bool relu;
 };
 

@@ -55,9 +55,7 @@ struct BFloatOp {
     using Value = Pair;
     static constexpr int kBytes = 16;
     static Vector zero() { return Floats{}; }
-    static Pair split(Bits pairs) {
-        return {(Floats)(pairs << 16), (Floats)(pairs & 0xffff0000u)};
-    }
+    static Pair split(Bits pairs) { return {(Floats)(pairs << 16), (Floats)(pairs & 0xffff0000u)}; }
     static Weight load(const uint8_t* from) { return split(read<Bits>(from)); }
     static Value broadcast(const uint8_t* from) {
         const uint32_t x = read<uint32_t>(from);

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from native_library import CHECK_OPTIONS, build_native
 
-# Addresses of the library are not the same in each run of a test.
+# As the preset aarch64.
 CROSS = (
     "-DCMAKE_SYSTEM_NAME=Linux",
     "-DCMAKE_SYSTEM_PROCESSOR=aarch64",

@@ -57,8 +57,7 @@ def run_case(
         residual_input = ConvInput(Rows.of(library, stored, residual_type), table)
     conv = NativeConv(library, element_type, channels, weight, scale, bias)
     inputs = [
-        ConvInput(Rows.of(library, v, element_type), t)
-        for v, t in zip(values, tables, strict=True)
+        ConvInput(Rows.of(library, v, element_type), t) for v, t in zip(values, tables, strict=True)
     ]
     got = conv(
         pool, inputs, results, relu=True, residual=residual_input, residual_factor=0.25,
@@ -198,8 +197,6 @@ def test_values_at_the_ends_of_int8(library: NativeLibrary, pool: Pool, isa: str
     for element_type, value in ((ElementType.U8, 255), (ElementType.S8, -128)):
         rows = Rows.of(library, np.full((9, 64), value), element_type)
         for weight in (127, -128):
-            conv = NativeConv(
-                library, element_type, [64], np.full((40, 64, 1, 1), weight, np.int8)
-            )
+            conv = NativeConv(library, element_type, [64], np.full((40, 64, 1, 1), weight, np.int8))
             got = conv(pool, [ConvInput(rows)], 9, out_type=ElementType.F32)
             assert (got.values == 64 * value * weight).all()

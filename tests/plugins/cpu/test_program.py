@@ -115,7 +115,7 @@ def test_exact_regions_equal_pytorch(
     stages, rng, batch = ExactStages(), np.random.default_rng(0), 2
     program, middle = stages.program(library, layout, kind, batch)
     order = (0, 2, 3, 1) if layout is Layout.NHWC else (0, 1, 2, 3)
-    # From all pixels to none and back: temporaries of a larger frame must not show in a smaller one.
+    # From all pixels to none and back: temporaries of one frame must not show in the next.
     for rho in (9.0, 0.3, -9.0, -0.4, 0.3):
         context = rng.standard_normal((batch, C, *SIZE2)).astype(np.float32)
         detail = rng.standard_normal((batch, DETAIL, *SIZE3)).astype(np.float32)

@@ -122,9 +122,7 @@ def test_scatter_leaves_out_what_is_no_pixel(library: NativeLibrary, pool: Pool)
 
 
 @pytest.mark.parametrize("element_type", ElementType)
-def test_max_pool(
-    library: NativeLibrary, pool: Pool, isa: str, element_type: ElementType
-) -> None:
+def test_max_pool(library: NativeLibrary, pool: Pool, isa: str, element_type: ElementType) -> None:
     rng = np.random.default_rng(2)
     for channels in (1, 70):
         values = random_values(rng, (30, channels), element_type)
