@@ -128,18 +128,20 @@ void Conv::run(Pool::Lock& pool, const ConvCall& call) const {
 }
 
 void Conv::gather(const ConvCall& call, int64_t first, int live, const uint8_t** rows) const {
-    const int height = height_of(product_);
+    const int height = height_of(product_), taps = shape_.taps;
     const uint8_t* zeros = const_cast<Buffer&>(zeros_).data();
     for (int s = 0; s < shape_.segments; ++s) {
         const RowSource& source = call.segments[s];
-        for (int t = 0; t < shape_.taps; ++t, rows += height) {
-            for (int i = 0; i < live; ++i) {
-                const int64_t row = source.table == nullptr
-                                        ? first + i
-                                        : source.table[(first + i) * shape_.taps + t];
-                const bool exists = row >= 0 && row < source.count;
-                rows[i] = exists ? source.rows + row * source.stride : zeros;
-            }
+        const uint64_t count = static_cast<uint64_t>(source.count);
+        const auto row_at = [&](int64_t row) {
+            // Negative numbers are large ones here.
+            const bool exists = static_cast<uint64_t>(row) < count;
+            return exists ? source.rows + row * source.stride : zeros;
+        };
+        const int32_t* table = source.table == nullptr ? nullptr : source.table + first * taps;
+        for (int t = 0; t < taps; ++t, rows += height) {
+            for (int i = 0; i < live; ++i)
+                rows[i] = row_at(table == nullptr ? first + i : table[i * taps + t]);
             for (int i = live; i < height; ++i) rows[i] = zeros;
         }
     }

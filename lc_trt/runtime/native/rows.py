@@ -79,7 +79,7 @@ class Rows:
     @property
     def stride(self) -> int:
         """Bytes from row to row."""
-        return int(self.padded.strides[0])
+        return int(self.padded.shape[1]) * self.type.dtype.itemsize  # NumPy's is 0 for no rows
 
     def record(self, table: Array | None = None) -> RowsRecord:
         """The rows as an input of the library.

@@ -104,13 +104,19 @@ void widen(const void* value, int64_t count, int32_t type, float factor, float* 
 void finish(const FinishArgs& a) {
     for (int row = 0; row < a.live; ++row) {
         alignas(64) float value[kColumns];
+        // Without a residual, the activation is part of the first loop. It is written so that a
+        // NaN stays one.
+        const bool relu = a.relu && a.residual == nullptr;
+        const float least = relu ? 0.0f : -__builtin_inff();
+        const auto active = [least](float x) { return x < least ? least : x; };
         if (a.integer) {
             const int32_t* sum = static_cast<const int32_t*>(a.sums) + row * kColumns;
             for (int i = 0; i < kColumns; ++i)
-                value[i] = static_cast<float>(sum[i] + a.offset[i]) * a.scale[i] + a.bias[i];
+                value[i] =
+                    active(static_cast<float>(sum[i] + a.offset[i]) * a.scale[i] + a.bias[i]);
         } else {
             const float* sum = static_cast<const float*>(a.sums) + row * kColumns;
-            for (int i = 0; i < kColumns; ++i) value[i] = sum[i] + a.bias[i];
+            for (int i = 0; i < kColumns; ++i) value[i] = active(sum[i] + a.bias[i]);
         }
         if (a.residual != nullptr) {
             alignas(64) float residual[kColumns] = {};
@@ -121,10 +127,10 @@ void finish(const FinishArgs& a) {
                 widen_values(a.residual[row], a.columns, a.residual_type, a.residual_factor,
                              residual);
             }
-            for (int i = 0; i < kColumns; ++i) value[i] += residual[i];
-        }
-        if (a.relu) {  // written so that a NaN stays one
-            for (int i = 0; i < kColumns; ++i) value[i] = value[i] < 0.0f ? 0.0f : value[i];
+            for (int i = 0; i < kColumns; ++i) {
+                const float sum = value[i] + residual[i];
+                value[i] = a.relu && sum < 0.0f ? 0.0f : sum;
+            }
         }
         // A block's last columns may not exist, and the product has not written sums for them.
         for (int i = a.columns; i < a.written; ++i) value[i] = 0.0f;
