@@ -103,8 +103,9 @@ Isa allowed_isa() {
         known = parse(std::getenv("LC_TRT_CPU_ISA"));
         limit.store(known);
     }
-    const Isa allowed = static_cast<Isa>(known), found = detected_isa();
-    return allowed < found ? allowed : found;
+    const Isa allowed = static_cast<Isa>(known);
+    if (allowed >= detected_isa()) return detected_isa();
+    return without_model(allowed);  // the model has AMX alone, not what comes before it
 }
 
 Isa product_isa(Isa isa, ElementType type) {
