@@ -7,7 +7,7 @@ namespace lc_trt::cpu {
 namespace {
 
 constexpr int64_t kRowsAtATime = 64;
-constexpr int kPixels = 16;  // of a map that are transposed at a time: a cache line of each channel
+constexpr int kPixels = 16;  // of an NCHW map that are transposed at a time: a line of each channel
 constexpr int kChannels = 64;  // likewise
 
 // Calls function(first, end) for ranges of [0, count).
@@ -56,6 +56,27 @@ void convert_pixel(const RowKernel& kernel, const DenseMap& map, const float* va
     clear_behind(row, out.type, map.channels);
 }
 
+typedef float Four __attribute__((vector_size(16)));
+
+// block[p][c] = from[c * step + p].
+void transpose(const float* from, int64_t step, int64_t channels, int pixels,
+               float (*block)[kChannels]) {
+    int64_t c = 0;
+    for (; c + 4 <= channels && pixels % 4 == 0; c += 4) {
+        for (int p = 0; p < pixels; p += 4) {
+            Four in[4];
+            for (int i = 0; i < 4; ++i) std::memcpy(&in[i], from + (c + i) * step + p, 16);
+            for (int i = 0; i < 4; ++i) {
+                const Four out = {in[0][i], in[1][i], in[2][i], in[3][i]};
+                std::memcpy(&block[p + i][c], &out, 16);
+            }
+        }
+    }
+    for (; c < channels; ++c) {
+        for (int p = 0; p < pixels; ++p) block[p][c] = from[c * step + p];
+    }
+}
+
 // Adjacent pixels of an NCHW map, of which `needed` has those to convert.
 void convert_pixels(const RowKernel& kernel, const DenseMap& map, const float* values,
                     int64_t first, int count, const uint8_t* needed, float factor,
@@ -65,10 +86,7 @@ void convert_pixels(const RowKernel& kernel, const DenseMap& map, const float* v
     const int32_t type = static_cast<int32_t>(out.type);
     for (int64_t c = 0; c < map.channels; c += kChannels) {
         const int64_t some = std::min<int64_t>(kChannels, map.channels - c);
-        for (int64_t i = 0; i < some; ++i) {
-            const float* from = values + at.first + (c + i) * at.step;
-            for (int p = 0; p < count; ++p) block[p][i] = from[p];
-        }
+        transpose(values + at.first + c * at.step, at.step, some, count, block);
         for (int p = 0; p < count; ++p) {
             if (needed[p] != 1) continue;
             uint8_t* row = out.rows + (first + p) * out.stride;

@@ -40,22 +40,23 @@ struct BFloatOp : FloatSums {
     }
 };
 
-// --- `finish` of whole blocks: the same results as the loops of finish.h, which take the rest
-// -----
+// --- whole vectors: the same results as the loops of finish.h, which take the rest --------------
 
 constexpr int kLanes = 16;
 
 struct Float32 {
-    static __m512 load(const uint8_t* row, int at) { return _mm512_loadu_ps(row + at * 4); }
-    static void store(uint8_t* row, int at, __m512 value) { _mm512_storeu_ps(row + at * 4, value); }
+    static __m512 load(const uint8_t* row, int64_t at) { return _mm512_loadu_ps(row + at * 4); }
+    static void store(uint8_t* row, int64_t at, __m512 value) {
+        _mm512_storeu_ps(row + at * 4, value);
+    }
 };
 
 struct BFloat16 {
-    static __m512 load(const uint8_t* row, int at) {
+    static __m512 load(const uint8_t* row, int64_t at) {
         const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + at * 2));
         return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
     }
-    static void store(uint8_t* row, int at, __m512 value) {
+    static void store(uint8_t* row, int64_t at, __m512 value) {
         const __m512i bits = _mm512_castps_si512(value);
         const __m512i upper = _mm512_srli_epi32(bits, 16);
         const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
@@ -70,12 +71,12 @@ struct BFloat16 {
 
 template <bool kSigned>
 struct Int8 {
-    static __m512 load(const uint8_t* row, int at) {
+    static __m512 load(const uint8_t* row, int64_t at) {
         const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + at));
         return _mm512_cvtepi32_ps(kSigned ? _mm512_cvtepi8_epi32(bytes)
                                           : _mm512_cvtepu8_epi32(bytes));
     }
-    static void store(uint8_t* row, int at, __m512 value) {
+    static void store(uint8_t* row, int64_t at, __m512 value) {
         const __mmask16 number = _mm512_cmp_ps_mask(value, value, _CMP_ORD_Q);
         value = _mm512_maskz_max_ps(number, value, _mm512_set1_ps(kSigned ? -128.0f : 0.0f));
         value = _mm512_min_ps(value, _mm512_set1_ps(kSigned ? 127.0f : 255.0f));
@@ -133,10 +134,34 @@ void finish_blocks(const FinishArgs& a) {
     });
 }
 
+void narrow_vectors(const float* value, int64_t count, float factor, void* out, int32_t type) {
+    uint8_t* to = static_cast<uint8_t*>(out);
+    const int64_t whole = count / kLanes * kLanes;
+    with_type(type, [&](auto element) {
+        const __m512 factors = _mm512_set1_ps(factor);
+        for (int64_t at = 0; at < whole; at += kLanes)
+            decltype(element)::store(to, at, _mm512_mul_ps(_mm512_loadu_ps(value + at), factors));
+    });
+    narrow(value + whole, count - whole, factor,
+           to + whole * size_of(static_cast<ElementType>(type)), type);
+}
+
+void widen_vectors(const void* value, int64_t count, int32_t type, float factor, float* out) {
+    const uint8_t* from = static_cast<const uint8_t*>(value);
+    const int64_t whole = count / kLanes * kLanes;
+    with_type(type, [&](auto element) {
+        const __m512 factors = _mm512_set1_ps(factor);
+        for (int64_t at = 0; at < whole; at += kLanes)
+            _mm512_storeu_ps(out + at, _mm512_mul_ps(decltype(element)::load(from, at), factors));
+    });
+    widen(from + whole * size_of(static_cast<ElementType>(type)), count - whole, type, factor,
+          out + whole);
+}
+
 }  // namespace
 
 const ProductKernel kAvx512F32 = {kZmmHeight, multiply<FloatOp, kZmmHeight, 2>, nullptr, false};
 const ProductKernel kAvx512BF16 = {kZmmHeight, multiply<BFloatOp, kZmmHeight, 1>, nullptr, false};
-const RowKernel kAvx512Rows = {finish_blocks, narrow, widen};
+const RowKernel kAvx512Rows = {finish_blocks, narrow_vectors, widen_vectors};
 
 }  // namespace lc_trt::cpu
