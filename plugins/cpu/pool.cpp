@@ -85,13 +85,16 @@ void Pool::each(int64_t count, const void* context, Function function) {
     take_indices(0);
     // Threads that have not entered by now find nothing to do and need not be waited for.
     state_.fetch_and(~kOpen);
-    for (int spins = 0; (state_.load() & kEntered) != 0; ++spins) {
-        if (spins < kSpins) {
-            pause();
-        } else {
-            std::this_thread::yield();
-        }
+    const auto left = [this] { return (state_.load() & kEntered) == 0; };
+    for (int spins = 0; spins < kSpins; ++spins) {
+        if (left()) return;
+        pause();
     }
+    // A thread that another process keeps from running may take long: leave it the processor.
+    std::unique_lock<std::mutex> lock(sleep_);
+    caller_sleeps_.store(true);
+    last_left_.wait(lock, left);
+    caller_sleeps_.store(false);
 }
 
 void Pool::take_indices(int thread) {
@@ -114,7 +117,14 @@ void Pool::work(int thread) {
             if (state_.compare_exchange_strong(state, state + 1)) {
                 take_indices(thread);
                 last = state >> 32;
+                // As with `sleepers_`: this sees the sleeping caller, or the caller sees the state.
                 state_.fetch_sub(1);
+                if (caller_sleeps_.load()) {
+                    {
+                        std::lock_guard<std::mutex> lock(sleep_);
+                    }
+                    last_left_.notify_one();
+                }
                 spins = 0;
             }
         } else if (++spins < kSpins) {

@@ -85,8 +85,9 @@ class Pool {
     std::atomic<uint64_t> state_{0};
     std::atomic<bool> stop_{false};
     std::atomic<int> sleepers_{0};
+    std::atomic<bool> caller_sleeps_{false};
     std::mutex sleep_, callers_;
-    std::condition_variable wake_;
+    std::condition_variable wake_, last_left_;
     std::vector<std::thread> workers_;
     std::vector<Buffer> scratch_;
     const pid_t process_;
