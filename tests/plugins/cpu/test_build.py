@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,7 +18,7 @@ KERNELS = ("avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx")
 
 def output(*command: str | Path) -> str:
     if shutil.which(str(command[0])) is None:
-        pytest.skip(f"needs {command[0]}: apt-get install binutils")
+        pytest.skip(f"needs {command[0]}: apt-get install binutils gcc")
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -62,3 +63,35 @@ def test_only_kernels_have_instructions_that_not_every_processor_has() -> None:
 
 def test_it_loads_and_has_no_software_model() -> None:
     assert not NativeLibrary(shipped_library()).emulates_amx
+
+
+INTRINSICS = """
+#include <immintrin.h>
+void all(void* p, long stride) {
+    _tile_zero(3);
+    _tile_loadd(5, p, stride);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbusd(1, 4, 7);
+    _tile_dpbssd(3, 5, 7);
+    _tile_stored(0, p, stride);
+}
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="has kernels for x86-64 only")
+def test_tile_instructions_take_their_operands_in_the_order_of_the_intrinsics(
+    tmp_path: Path,
+) -> None:
+    # They are written by hand, since the intrinsics take literals only, and tests run the model.
+    def instructions(path: Path) -> set[str]:
+        lines = output("objdump", "-d", "--no-show-raw-insn", path).splitlines()
+        found = {" ".join(line.split("\t")[-1].split()) for line in lines if "tmm" in line}
+        # Addresses are any two registers.
+        return {re.sub(r"%r\w+", "%r", line) for line in found}
+
+    source, compiled = tmp_path / "all.c", tmp_path / "all.o"
+    source.write_text(INTRINSICS)
+    output("gcc", "-O1", "-mamx-tile", "-mamx-bf16", "-mamx-int8", "-c", source, "-o", compiled)
+    expected = instructions(compiled)
+    assert len(expected) == 6
+    assert expected <= instructions(objects() / "kernels" / "amx.cpp.o")
