@@ -253,6 +253,12 @@ def judge(
     else:
         other = "--backend onnxruntime" if precision == Precision.FP32 else "--fp32"
         advice = f"Build with {other} and report this model"
+        if reduced and verify.images is None:
+            # On images unlike those that it knows, a network is unsure and rounding decides.
+            advice = (
+                "Compare on images like those that the network is for (--check-images DIR), "
+                f"build with {other}"
+            )
     raise LcTrtError(
         f"{message}; nothing was written. {advice}, or keep the engine as it is with --no-check"
     )

@@ -43,8 +43,14 @@ def manifest(backend: str, precision: str) -> Manifest:
         ("openvino", "fp32", "labels", 0.99, "Build with --backend onnxruntime"),
         ("tensorrt", "fp32", "labels", 0.99, "Build with --backend onnxruntime"),
         ("tensorrt", "fp16", "labels", 0.99, "Build with --fp32"),
-        ("openvino", "bf16", "mean_labels", 0.97, "Build with --fp32"),
-        ("openvino", "fp16", "mean_stages", 0.97, "Build with --fp32"),
+        (
+            "openvino",
+            "bf16",
+            "mean_labels",
+            0.97,
+            r"Compare on images .*\(--check-images DIR\), build",
+        ),
+        ("openvino", "fp16", "mean_stages", 0.97, "Compare on images"),
         ("onnxruntime", "int8", "mean_stages", 0.97, "Calibrate on 100 or more images"),
         ("tensorrt", "int8", "mean_labels", 0.97, "Calibrate on 100 or more images"),
     ],
@@ -70,6 +76,9 @@ def test_too_little_agreement_is_an_error_with_advice(
     )
     with pytest.raises(LcTrtError, match=message):
         required(least - 0.005)
+    if "Compare" in advice:
+        with pytest.raises(LcTrtError, match="written. Build with --fp32"):
+            required(least - 0.005, images=Path("street"))
     assert required(0.5, min_agreement=0.5) == 0.5
     with pytest.raises(LcTrtError, match=r"expected at least 99\.5%"):
         required(0.99, min_agreement=0.995)
