@@ -77,7 +77,7 @@ def test_too_little_agreement_is_an_error_with_advice(
     with pytest.raises(LcTrtError, match=message):
         required(least - 0.005)
     if "Compare" in advice:
-        with pytest.raises(LcTrtError, match="written. Build with --fp32"):
+        with pytest.raises(LcTrtError, match=r"written\. Build with --fp32"):
             required(least - 0.005, images=Path("street"))
     assert required(0.5, min_agreement=0.5) == 0.5
     with pytest.raises(LcTrtError, match=r"expected at least 99\.5%"):
