@@ -31,6 +31,7 @@ from openvino.preprocess import PrePostProcessor
 
 from lc_trt.cli.command_line import command_line
 from lc_trt.errors import LcTrtError, UsageError
+from lc_trt.runtime.engines.openvino import core
 from lc_trt.runtime.native.element_type import ElementType
 from lc_trt.runtime.native.library import BUILD_COMMAND, NativeLibrary, Pool, find_library
 from lc_trt.runtime.native.program import Program, ProgramBuilder
@@ -121,8 +122,7 @@ def chain_model(chain: Chain, precision: str, *, dense: bool) -> bytes:
 
 def openvino_chain(model: bytes, precision: str, threads: int) -> ov.InferRequest:
     """A request; bf16 goes in and out as such."""
-    core = ov.Core()
-    network = core.read_model(model)
+    network = core().read_model(model)
     if precision == "bf16":
         ends = PrePostProcessor(network)
         ends.input(0).tensor().set_element_type(ov.Type.bf16)
@@ -133,7 +133,7 @@ def openvino_chain(model: bytes, precision: str, threads: int) -> ov.InferReques
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
     }
-    return core.compile_model(network, "CPU", settings).create_infer_request()
+    return core().compile_model(network, "CPU", settings).create_infer_request()
 
 
 def native_chain(library: NativeLibrary, chain: Chain, precision: str) -> Program:

@@ -7,7 +7,6 @@ from dataclasses import astuple, replace
 
 import cv2
 import onnx
-import openvino
 import pytest
 from compilation import CPU_BACKENDS
 from int8_cases import RHO, image_folder, tiny_table
@@ -24,6 +23,7 @@ from lc_trt.ir.metadata import write_info
 from lc_trt.quantization.calibrate import checkpoint_path
 from lc_trt.quantization.calibration_table import read_table, write_table
 from lc_trt.quantization.options import QuantizationOptions
+from lc_trt.runtime.engines.openvino import core
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_int8_without_a_calibration_is_rejected(root, tmp_path):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_runs_where_the_processor_supports_it(root, tmp_path, precision):
-    if precision.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision.upper() not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip(f"this processor has no {precision}")
     bundle = build(
         root / "model.onnx",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import onnx
-import openvino
 import pytest
 from compilation import lowered, lowered_for_tensorrt
 from int8_cases import image_folder
@@ -21,6 +20,7 @@ from lc_trt.builder.build import build
 from lc_trt.bundle.sections import Fp16Calibration
 from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.quantization.fp16_overflow import SAMPLES, find_overflow
+from lc_trt.runtime.engines.openvino import core
 from lc_trt.utils.progress import ProgressMonitor
 
 RHO = (0.5, 0.5)
@@ -120,7 +120,7 @@ def test_images_are_rejected_for_precisions_that_need_none(tmp_path):
 
 @pytest.fixture
 def has_fp16():
-    if "FP16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "FP16" not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this processor has no fp16")
 
 

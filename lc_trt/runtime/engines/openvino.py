@@ -26,9 +26,9 @@ class OpenVINOEngine(HostEngine):
 
     def __init__(self, model: Path | bytes, threads: int | None, precision: str) -> None:
         try:
-            network = _core().read_model(model)
+            network = core().read_model(model)
             if precision in _HALF:
-                pinned = pin(_core(), network)
+                pinned = pin(core(), network)
                 if pinned is None:
                     raise LcTrtError(
                         f"{describe(model)}: was not compiled for {precision}; "
@@ -42,7 +42,7 @@ class OpenVINOEngine(HostEngine):
             }
             if threads is not None:
                 settings["INFERENCE_NUM_THREADS"] = threads
-            compiled = _core().compile_model(network, "CPU", settings)
+            compiled = core().compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise unreadable(model, self.backend, error) from error
         shapes = {i.any_name: _shape(i.partial_shape) for i in compiled.inputs}
@@ -68,8 +68,8 @@ def _shape(shape: Any) -> list[Any]:
 
 
 @cache
-def _core() -> ov.Core:
-    """One for the process, never freed.
+def core() -> ov.Core:
+    """The process's own, never freed; nothing else may create one.
 
     Each brings a signal stack of its own for the thread that makes it. Of two that end in the
     order in which they began, the second puts the first one's back, which is freed memory by
@@ -80,5 +80,5 @@ def _core() -> ov.Core:
 
 def processor_capabilities() -> list[str]:
     """What this processor computes in, as OpenVINO names it: ``FP32``, ``BF16``, ``INT8``, ..."""
-    capabilities: list[str] = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities: list[str] = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return capabilities

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 import torch
 from compilation import CPU_BACKENDS, lowered
@@ -38,6 +37,7 @@ from lc_trt.errors import LcTrtError, UsageError
 from lc_trt.ir.export import export_cascade
 from lc_trt.ir.node_view import NodeView
 from lc_trt.runtime.engines.onnxruntime import open_session
+from lc_trt.runtime.engines.openvino import core
 
 SIZE = (52, 75)
 MOVING = {"Concat", "DequantizeLinear"}
@@ -267,9 +267,8 @@ def test_openvino_picks_int8_kernels(case):
     model, ranges = case
     plan = make_plan(prepare(model, SIZE, 1))
     compiled = lowered(model, "openvino", SIZE, 1, Quantization(ranges))
-    core = openvino.Core()
-    network = core.compile_model(
-        core.read_model(compiled.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    network = core().compile_model(
+        core().read_model(compiled.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     request = network.create_infer_request()
     request.infer({"image": frames(1, SIZE), "rho": np.ones(2, np.float32)})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,6 +18,7 @@ from lc_trt.compiler.passes.upsampled_argmax import (
     column_group,
     interpolation,
 )
+from lc_trt.runtime.engines.openvino import core
 
 
 def model(shape, scale, **changes):
@@ -95,9 +95,8 @@ def test_ties_go_to_the_first_class_and_nan_gives_any():
 def test_openvino_computes_the_same():
     changed = run_passes(model([1, 21, 38, 63], (8, 8)), [UpsampledArgMax()])
     x = np.random.default_rng(0).normal(size=(1, 21, 38, 63)).astype(np.float32)
-    core = openvino.Core()
-    network = core.compile_model(
-        core.read_model(changed.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    network = core().compile_model(
+        core().read_model(changed.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     assert (network({"x": x})[0] == ort(changed, x)).mean() > 0.9999
 

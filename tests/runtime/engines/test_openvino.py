@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,14 @@ except KeyboardInterrupt:
     default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     done = subprocess.run([sys.executable, "-c", default + program], env=environment, timeout=120)
     assert done.returncode == 7
+
+
+def test_nothing_else_creates_a_core(repository: Path) -> None:
+    """Two that end in the order of their creation leave a signal stack in freed memory."""
+    files = [
+        path
+        for folder in ("lc_trt", "tools", "tests", "docs")
+        for path in (repository / folder).rglob("*.py")
+        if re.search(r"\b(ov|openvino)\.Core\(", path.read_text())
+    ]
+    assert files == [repository / "lc_trt" / "runtime" / "engines" / "openvino.py"]

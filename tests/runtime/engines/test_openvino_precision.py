@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 from compilation import lowered
 from onnx import TensorProto, helper, numpy_helper
@@ -18,6 +17,7 @@ from lc_trt.compiler.passes.to_dense import ToDense
 from lc_trt.compiler.pipeline import prepare
 from lc_trt.compiler.precision import Precision
 from lc_trt.errors import LcTrtError
+from lc_trt.runtime.engines.openvino import core
 from lc_trt.runtime.engines.openvino_precision import pin
 
 SHORT = {"bf16": "bf16", "fp16": "f16"}
@@ -25,7 +25,7 @@ PRECISIONS = [
     pytest.param(
         name,
         marks=pytest.mark.skipif(
-            name.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+            name.upper() not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
             reason=f"this processor has no {name}",
         ),
     )
@@ -112,8 +112,7 @@ def test_every_part_of_an_operator_is_marked():
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     noted = run_passes(model, [NoteFp32(Precision.FP16, ["y"])])
     assert '["y", "z"]' in [entry.value for entry in noted.metadata_props]
-    core = openvino.Core()
-    pinned = pin(core, core.read_model(noted.SerializeToString()))
+    pinned = pin(core(), core().read_model(noted.SerializeToString()))
     # Newer releases read the attribute as one of another name.
     kinds = ("precise", "DisablePrecisionConversion")
     marked = {
@@ -122,7 +121,7 @@ def test_every_part_of_an_operator_is_marked():
         if any(key.startswith(kinds) for key in op.get_rt_info())
     }
     assert {"Convolution", "Add", "Relu"} <= marked
-    assert pin(core, core.read_model(model.SerializeToString())) is None
+    assert pin(core(), core().read_model(model.SerializeToString())) is None
 
 
 def test_names_of_what_stays_are_in_the_compiled_model_and_nowhere_else():
