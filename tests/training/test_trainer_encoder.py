@@ -224,7 +224,7 @@ import torch
 from pathlib import Path
 from tiny_training import TINY, tiny_config
 from lc_trt.model.presets import PRESETS
-from lc_trt.training import trainer as module
+from lc_trt.training import weight_updates as module
 from lc_trt.training.trainer import Trainer
 torch.set_num_threads(2)
 PRESETS["tiny"] = TINY
