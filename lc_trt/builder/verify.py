@@ -35,6 +35,7 @@ from lc_trt.utils.progress import ProgressMonitor
 from lc_trt.video.sample_frames import check_samples
 
 MIN_AGREEMENT = 0.99  # share of labels equal to ONNX Runtime's on the same model
+FROM_CALIBRATION = "images held out of the calibration"
 MIN_AGREEMENT_REDUCED = 0.97  # share of labels, and of stages, equal to FP32's
 CHECK_BATCHES = 4
 # Of a confidence, by the exits of others: far above rounding, far below what a neighbour weighs.
@@ -169,7 +170,7 @@ def _batches(
     if held_out is not None and images is None:
         read = (read_image(file) for file in held_out.files)
         frames = [to_size(image, size) for image in read if image is not None]
-        origin = f"{len(frames)} images held out of the calibration"
+        origin = f"{len(frames)} {FROM_CALIBRATION}"
     if not frames:
         samples = check_samples(images, count, size)
         origin, frames = samples.origin, samples.frames
@@ -253,12 +254,9 @@ def judge(
     else:
         other = "--backend onnxruntime" if precision == Precision.FP32 else "--fp32"
         advice = f"Build with {other} and report this model"
-        if reduced and verify.images is None:
-            # On images unlike those that it knows, a network is unsure and rounding decides.
-            advice = (
-                "Compare on images like those that the network is for (--check-images DIR), "
-                f"build with {other}"
-            )
+    if reduced and verify.images is None and not origin.endswith(FROM_CALIBRATION):
+        # On images unlike those that it knows, a network is unsure and rounding decides.
+        advice = f"First compare on images of the network's domain (--check-images DIR). {advice}"
     raise LcTrtError(
         f"{message}; nothing was written. {advice}, or keep the engine as it is with --no-check"
     )
